@@ -1,0 +1,8 @@
+"""The channels that Patchbay speaks, by their `type` in the configuration."""
+
+from typing import Any
+
+from app.channels.webchat import WebchatChannel
+from app.channels.webhook import WebhookChannel
+
+CHANNELS: dict[str, Any] = {"webchat": WebchatChannel, "webhook": WebhookChannel}

@@ -1,0 +1,74 @@
+"""What every channel adapter is: four verbs and its tables. Time-outs, retries, redaction and logs live elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from marshmallow import fields
+
+from app.core.events import Accepted, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.message import Content, Message, derived_id
+from app.core.render import Capabilities
+from app.core.settings import PlatformSchema
+from app.http import Http
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """One content of a message to the customer. A message that the channel cannot carry in one piece has several parts.
+
+    `uncertain`: an earlier try of this part may have been carried out.
+    """
+
+    message: Message
+    content: Content
+    part: int = 0
+    uncertain: bool = False
+
+    @property
+    def id(self) -> str:
+        """Stable over retries; the message's own id for the first part."""
+        return self.message.id if self.part == 0 else derived_id(self.message.id, self.part)
+
+
+class Channel(Protocol):
+    """A configured account on a customer platform.
+
+    `provider` is the first half of its customers' addresses. Every verb gets what it needs as arguments and keeps no
+    state; `verify` raises Unverified, `parse` raises BadWebhook, the others raise Failure.
+    """
+
+    name: str
+    provider: str
+    capabilities: Capabilities
+
+    def verify(self, webhook: Webhook) -> None:
+        """Raise Unverified unless the platform sent this, going by the raw bytes."""
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error."""
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        """What the platform wants to hear once all events are recorded."""
+
+    def send(self, outgoing: Outgoing, http: Http) -> Receipt:
+        """Bring one content to the customer."""
+
+    def report(self, report: StatusReport, http: Http) -> None:
+        """Tell the platform what became of the customer's own message."""
+
+    def typing(self, customer: str, http: Http) -> None:
+        """Show that somebody types."""
+
+    def ended(self, customer: str, http: Http) -> None:
+        """Tell the platform that the conversation's session is over."""
+
+
+class ChannelSchema(PlatformSchema):
+    """Keys of every channel: who answers first, who after a handoff, and the bot task that a conversation begins with."""
+
+    destination = fields.String(required=True)
+    handoff = fields.String(load_default=None)
+    target_task = fields.String(load_default=None)

@@ -1,0 +1,149 @@
+"""Channel `webchat`: the chat page that Patchbay serves itself at `/chat/<name>`.
+
+The browser speaks the envelope of channel `webhook`; who it speaks for is decided by its visitor token, never by the
+body. Sending needs no call: the message is shown in the visitor's live stream in the same step in which it is settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from marshmallow import fields, validate
+
+from app.channels.base import ChannelSchema, Outgoing
+from app.core.errors import Unverified
+from app.core.events import (
+    Accepted,
+    Ended,
+    Event,
+    Ignored,
+    Receipt,
+    Reply,
+    Reported,
+    StatusReport,
+    Typing,
+    Webhook,
+    Written,
+)
+from app.core.message import Profile, new_id
+from app.core.render import EVERYTHING, Capabilities
+from app.core.schema import ID_LIMIT, ContentField, Lenient, load, parse_json, text_field
+from app.core.settings import secret_field
+from app.http import Http
+
+SALT = "patchbay-visitor"
+
+
+class Settings(ChannelSchema):
+    """`secrets` sign visitor tokens, the first one signs. A token is good for `token_days`. `origins` are the web sites
+    besides our own page that may use the chat. `title` and `greeting` are shown on the page."""
+
+    secrets = fields.List(secret_field(), required=True, validate=validate.Length(min=1))
+    token_days = fields.Float(load_default=30.0, validate=validate.Range(0.01, 365))
+    origins = fields.List(fields.String(), load_default=list)
+    title = fields.String(load_default="Chat with us", validate=validate.Length(min=1, max=80))
+    greeting = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=500))
+
+
+class _MessageSchema(Lenient):
+    id = text_field(ID_LIMIT)
+    content = ContentField(required=True)
+    name = text_field(100, required=False)
+    locale = text_field(35, required=False)
+
+
+class _StatusSchema(Lenient):
+    message_id = text_field(ID_LIMIT)
+    status = fields.String(required=True, validate=validate.OneOf(["delivered", "read"]))
+
+
+class _EnvelopeSchema(Lenient):
+    type = text_field(64)
+    data = fields.Dict(load_default=dict)
+
+
+_envelope, _message, _status = _EnvelopeSchema(), _MessageSchema(), _StatusSchema()
+
+
+class WebchatChannel:
+    """See `app.channels.base.Channel` for the verbs."""
+
+    Settings = Settings
+    provider = "webchat"
+    capabilities = Capabilities(contents=EVERYTHING, typing=True, resend_safe=True, live=True)
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.title: str = settings["title"]
+        self.greeting: str | None = settings["greeting"]
+        self.origins: tuple[str, ...] = tuple(settings["origins"])
+        self._seconds = int(settings["token_days"] * 86_400)
+        # itsdangerous signs with the last key and accepts them all; the channel's name keeps two chats apart
+        self._tokens = URLSafeTimedSerializer(list(reversed(settings["secrets"])), salt=f"{SALT}-{name}")
+
+    def new_token(self) -> str:
+        """A token for a visitor nobody has seen yet."""
+        return self._tokens.dumps(new_id())
+
+    def visitor(self, token: str) -> str:
+        """The address of the visitor who holds this token.
+
+        Raises:
+            Unverified: the token is not ours, or too old.
+        """
+        try:
+            return f"{self.provider}:{self._tokens.loads(token, max_age=self._seconds)}"
+        except SignatureExpired:
+            raise Unverified("the visitor token has expired") from None
+        except BadSignature:
+            raise Unverified("the visitor token is missing or not valid") from None
+
+    def verify(self, webhook: Webhook) -> None:
+        self.visitor(_bearer(webhook))
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        visitor = self.visitor(_bearer(webhook))
+        envelope = load(_envelope, parse_json(webhook.body))
+        match envelope["type"]:
+            case "message.created":
+                data = load(_message, envelope["data"], "data")
+                return [
+                    Written(
+                        content=data["content"],
+                        external_id=data["id"],
+                        customer=visitor,
+                        profile=Profile(name=data.get("name"), locale=data.get("locale")),
+                    )
+                ]
+            case "message.status":
+                data = load(_status, envelope["data"], "data")
+                return [Reported(data["message_id"], data["status"], customer=visitor)]
+            case "conversation.typing":
+                return [Typing(customer=visitor)]
+            case "conversation.ended":
+                return [Ended(customer=visitor)]
+            case other:
+                return [Ignored(other)]
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        return Reply(202, {"accepted": [entry.as_dict() for entry in accepted]})
+
+    def send(self, outgoing: Outgoing, http: Http) -> Receipt:
+        """Nothing to call: settling shows it."""
+        return Receipt()
+
+    def report(self, report: StatusReport, http: Http) -> None:
+        """Nothing to call: the store shows a climb in the stream."""
+
+    def typing(self, customer: str, http: Http) -> None:
+        """Nothing to call: settling shows it."""
+
+    def ended(self, customer: str, http: Http) -> None:
+        """Nothing to call: settling shows it."""
+
+
+def _bearer(webhook: Webhook) -> str:
+    scheme, _, token = webhook.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

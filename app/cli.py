@@ -1,0 +1,265 @@
+"""The `patchbay` command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from app import up as supervision
+from app.config import ConfigError, Settings, load
+from app.core.errors import StoreUnavailable
+from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.inbox import Inbox, NotTaken, unpark
+from app.store.dead_letters import DeadLetter
+
+MOST_THREADS = 64  # of one worker
+
+
+def complains(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn what an operator can mend into one clear line (or one per problem) in place of a trace."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            for key, rule in error.problems:
+                click.echo(f"{key}: {rule}" if key else rule, err=True)
+            sys.exit(2)
+        except (StoreUnavailable, supervision.CannotStart) as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    return wrapped
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help=f"Configuration file; default: ${CONFIG_VARIABLE}, else patchbay.toml.",
+)
+
+
+@click.group()
+@click.version_option(package_name="patchbay")
+def main() -> None:
+    """A self-hosted gateway for custom messaging channels."""
+
+
+@main.command()
+@config_option
+@click.option("--port", default=8000, show_default=True, help="Of the receiver; the next three serve the other parts.")
+@click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 32))
+@click.option("--redis", "redis_url", help="Use this Redis in place of an embedded one.")
+@click.option("--sandbox", is_flag=True, help="Add stand-ins for the outside platforms.")
+@complains
+def up(config: Path | None, port: int, workers: int, redis_url: str | None, sandbox: bool) -> None:
+    """Run everything: Redis, receiver, workers, Flower and, if asked, the sandbox. Ctrl-C stops it all."""
+    sys.exit(supervision.run(supervision.Plan(config, port, workers, redis_url, sandbox)))
+
+
+@main.command()
+@config_option
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(1, 64))
+@click.option("--threads", default=64, show_default=True, type=click.IntRange(4, 512), help="Of one process.")
+@complains
+def receiver(config: Path | None, host: str, port: int, processes: int, threads: int) -> None:
+    """Take webhooks and serve the pages."""
+    settings = _settings(config)
+    _refuse_open_channels(settings, host)
+    _exec(
+        "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
+        "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "warning",
+        "--respawn-failed-workers", "--workers-kill-timeout", "20",
+    )  # fmt: skip
+
+
+@main.command()
+@config_option
+@click.option("--lanes", default="*", show_default=True, help="Names or patterns, separated by commas.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Default: what the lanes may use, at most 64.")
+@click.option("--name", default="worker", show_default=True, help="Of this worker; unique on its host.")
+@complains
+def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> None:
+    """Work the lanes."""
+    known = lanes_of(_settings(config))
+    chosen = [lane for lane in known if any(fnmatch(lane.name, pattern.strip()) for pattern in lanes.split(","))]
+    if not chosen:
+        raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
+    count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
+    _exec(
+        "celery", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
+        "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
+        "--without-mingle", "--task-events", "--loglevel", "warning",
+    )  # fmt: skip
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8001, show_default=True)
+def sandbox(host: str, port: int) -> None:
+    """Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."""
+    from app.sandbox import serve  # only this command needs it
+
+    serve(host, port)
+
+
+@main.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path))
+@complains
+def check_config(file: Path) -> None:
+    """Check a configuration file; every problem is named with its key."""
+    settings = load(file)
+    click.echo(f"{file} is valid: {len(settings.channels)} channels, {len(settings.destinations)} destinations.")
+
+
+@main.command()
+@config_option
+@complains
+def lanes(config: Path | None) -> None:
+    """Show what waits in every lane, and what was counted."""
+    gateway = _gateway(config)
+    now = datetime.now(UTC).timestamp()
+    for lane in gateway.store.lanes.overview(now):
+        rests = f"  rests {lane.paused_for:.0f} s: {lane.paused_why}" if lane.paused_for else ""
+        click.echo(f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{rests}")
+    for what, count in gateway.store.lanes.counts().items():
+        click.echo(f"{what:32} {count}")
+
+
+@main.group("dead-letters")
+def dead_letters() -> None:
+    """Messages that were given up, and webhooks that could not be read."""
+
+
+@dead_letters.command("list")
+@config_option
+@click.option("--most", default=50, show_default=True)
+@complains
+def list_letters(config: Path | None, most: int) -> None:
+    """The newest first: id, time, lane, reason and error."""
+    letters = _gateway(config).store.dead_letters.newest(most)
+    for letter in letters:
+        when = datetime.fromtimestamp(letter.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        click.echo(f"{letter.id}  {when}  {letter.where}  {letter.reason}: {letter.error}")
+    if not letters:
+        click.echo("No dead letters.")
+
+
+@dead_letters.command("show")
+@config_option
+@click.argument("letter_id")
+@complains
+def show_letter(config: Path | None, letter_id: str) -> None:
+    """One dead letter in full."""
+    gateway = _gateway(config)
+    letter = _letter(gateway, letter_id)
+    lines: dict[str, Any] = {"id": letter.id, "where": letter.where, "reason": letter.reason, "error": letter.error}
+    record = gateway.store.messages.read(letter.message_id) if letter.message_id else None
+    if record:
+        lines |= {"message": record.message.id, "conversation": record.message.conversation}
+        lines |= {"author": record.message.author, "content": record.message.content}
+    elif letter.webhook:
+        lines["webhook"] = letter.webhook.decode()
+    else:
+        lines |= {"mailbox": letter.mailbox, "item": letter.item}
+    for name, value in lines.items():
+        click.echo(f"{name:14}{value}")
+
+
+@dead_letters.command("replay")
+@config_option
+@click.argument("letter_ids", nargs=-1, required=True)
+@complains
+def replay_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
+    """Try again, behind what waits in the same conversation. `all` replays every letter."""
+    gateway = _gateway(config)
+    for letter_id in _chosen(gateway, letter_ids):
+        letter = _letter(gateway, letter_id)
+        if letter.webhook:
+            _receive_again(gateway, letter)
+        else:
+            _, wakes = gateway.store.dead_letters.replay(letter_id)
+            gateway.publisher.publish(wakes)
+        click.echo(f"{letter_id} replayed")
+
+
+@dead_letters.command("discard")
+@config_option
+@click.argument("letter_ids", nargs=-1, required=True)
+@complains
+def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
+    """Forget dead letters. `all` discards every one."""
+    gateway = _gateway(config)
+    for letter_id in _chosen(gateway, letter_ids):
+        _letter(gateway, letter_id)
+        gateway.store.dead_letters.discard(letter_id)
+        click.echo(f"{letter_id} discarded")
+
+
+def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
+    """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
+    webhook = unpark(letter.webhook)
+    adapter = gateway.channels.get(letter.where) or gateway.destinations.get(letter.where)
+    if adapter is None:
+        raise ConfigError([("", f"{letter.where} is no longer configured.")])
+    inbox = Inbox(gateway)
+    try:
+        for event in adapter.parse(webhook):
+            inbox.accept(letter.where, event)
+    except NotTaken as error:
+        raise StoreUnavailable(str(error)) from error
+    gateway.publisher.publish(inbox.wakes)
+    gateway.store.dead_letters.discard(letter.id)
+
+
+def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
+    if letter_ids == ("all",):
+        return [letter.id for letter in gateway.store.dead_letters.newest(1_000_000)]
+    return list(letter_ids)
+
+
+def _letter(gateway: Gateway, letter_id: str) -> DeadLetter:
+    letter = gateway.store.dead_letters.show(letter_id)
+    if letter is None:
+        raise click.ClickException(f"There is no dead letter {letter_id}.")
+    return letter
+
+
+def _settings(config: Path | None) -> Settings:
+    if config:
+        os.environ[CONFIG_VARIABLE] = str(config)  # for the program that takes this one's place, too
+    return settings_from_environment()
+
+
+def _gateway(config: Path | None) -> Gateway:
+    return build(_settings(config), role="cli", timeout=WORKER_TIMEOUT)
+
+
+def _refuse_open_channels(settings: Settings, host: str) -> None:
+    if host in ("127.0.0.1", "localhost", "::1"):
+        return
+    found = [n for n, channel in settings.channels.items() if channel.values.get("verification") == "none"]
+    if found:
+        raise ConfigError([(f"channels.{n}.verification", f"May not be none on {host}.") for n in found])
+
+
+def _exec(program: str, *arguments: str) -> NoReturn:
+    """Become another program of this environment, so that signals reach it."""
+    path = Path(sys.executable).parent / program
+    sys.stdout.flush()
+    os.execv(path, [str(path), *arguments])
+
+
+if __name__ == "__main__":
+    main()

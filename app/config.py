@@ -1,0 +1,241 @@
+"""`patchbay.toml` and the environment become Settings; every problem is named at once, with its key.
+
+Any value may be `env:NAME` or `file:PATH` (the file's text without its last line break), so that no secret needs to stand
+in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+
+from app.channels import CHANNELS
+from app.channels.base import Channel
+from app.core.routing import Route
+from app.core.schema import problems, web_url
+from app.destinations import DESTINATIONS
+from app.destinations.base import Destination
+
+NAME = validate.Regexp(
+    r"^[a-z0-9][a-z0-9_-]{0,31}$", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."
+)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+OVERRIDES = {
+    "public_url": "PATCHBAY_PUBLIC_URL",
+    "redis_url": "PATCHBAY_REDIS_URL",
+    "broker_url": "PATCHBAY_BROKER_URL",
+}
+REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class ConfigError(Exception):
+    """`problems` holds (key, rule) for everything that is wrong."""
+
+    def __init__(self, problems: list[tuple[str, str]]) -> None:
+        super().__init__("; ".join(f"{key}: {rule}" if key else rule for key, rule in problems))
+        self.problems = problems
+
+
+class GatewaySchema(Schema):
+    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes, the other limits count messages."""
+
+    public_url = fields.String(required=True, validate=web_url)
+    redis_url = fields.String(load_default="redis://127.0.0.1:6379/0")
+    broker_url = fields.String(load_default=None)
+    retention = fields.Integer(load_default=72 * 3600, validate=validate.Range(60))
+    dedup_window = fields.Integer(load_default=72 * 3600, validate=validate.Range(1))
+    session_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60))
+    mailbox_limit = fields.Integer(load_default=1_000, validate=validate.Range(1))
+    lane_limit = fields.Integer(load_default=200_000, validate=validate.Range(1))
+    max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024))
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults."""
+
+    name: str
+    type: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`secrets` are all values that may never be shown; `hosts` the URLs that the configuration names."""
+
+    gateway: Mapping[str, Any]
+    channels: Mapping[str, Platform]
+    destinations: Mapping[str, Platform]
+    secrets: frozenset[str]
+    hosts: frozenset[str]
+
+    def route(self, channel: str) -> Route:
+        values = self.channels[channel].values
+        return Route(values["destination"], values["handoff"])
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check a configuration file.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    try:
+        raw = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError([("", f"{path} cannot be read: {error.strerror}")]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError([("", f"{path} is not TOML: {error}")]) from None
+    return check(raw, environ)
+
+
+def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """The settings in a parsed file. Raises: ConfigError."""
+    found: list[tuple[str, str]] = []
+    resolved = _resolve(raw, "", environ, found)
+    for key in resolved.keys() - {"gateway", "channels", "destinations"}:
+        found.append((key, "Unknown table."))
+    overrides = {key: environ[name] for key, name in OVERRIDES.items() if environ.get(name)}
+    unresolved = {key for key, _ in found}
+    table = resolved.get("gateway", {})
+    gateway = _validate(GatewaySchema(), {**table, **overrides} if isinstance(table, dict) else table, "gateway", found)
+    channels = _platforms(resolved.get("channels", {}), "channels", CHANNELS, found)
+    destinations = _platforms(resolved.get("destinations", {}), "destinations", DESTINATIONS, found)
+    found += _across(gateway or {}, channels, destinations, resolved)
+    if found:
+        raise ConfigError(
+            [(k, rule) for n, (k, rule) in enumerate(found) if n < len(unresolved) or k not in unresolved]
+        )
+    gateway = gateway or {}
+    gateway["broker_url"] = gateway["broker_url"] or gateway["redis_url"]
+    gateway["public_url"] = gateway["public_url"].rstrip("/")
+    every = [*channels.values(), *destinations.values()]
+    return Settings(
+        gateway=gateway,
+        channels=channels,
+        destinations=destinations,
+        secrets=frozenset(secret for platform in every for secret in _secrets(platform)) | _url_secrets(gateway),
+        hosts=frozenset(url for platform in every for url in _urls(platform)),
+    )
+
+
+def build_channel(platform: Platform) -> Channel:
+    return cast("Channel", CHANNELS[platform.type](platform.name, platform.values))
+
+
+def build_destination(platform: Platform) -> Destination:
+    return cast("Destination", DESTINATIONS[platform.type](platform.name, platform.values))
+
+
+def _resolve(value: Any, key: str, environ: Mapping[str, str], found: list[tuple[str, str]]) -> Any:
+    """The tree with `env:` and `file:` values replaced; what cannot be read is noted under its key."""
+    if isinstance(value, Mapping):
+        return {
+            name: _resolve(inner, f"{key}.{name}" if key else name, environ, found) for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_resolve(inner, f"{key}.{number}", environ, found) for number, inner in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    if value.startswith("env:"):
+        name = value.removeprefix("env:")
+        if not environ.get(name):
+            found.append((key, f"The environment variable {name} is not set."))
+        return environ.get(name, "")
+    if value.startswith("file:"):
+        try:
+            return Path(value.removeprefix("file:")).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError):
+            found.append((key, f"The file {value.removeprefix('file:')} cannot be read."))
+            return ""
+    return value
+
+
+def _validate(schema: Schema, table: Any, key: str, found: list[tuple[str, str]]) -> dict[str, Any] | None:
+    try:
+        return cast("dict[str, Any]", schema.load(table, unknown=RAISE))
+    except ValidationError as error:
+        found += problems(error.messages, key)
+        return None
+
+
+def _platforms(tables: Any, kind: str, types: Mapping[str, Any], found: list[tuple[str, str]]) -> dict[str, Platform]:
+    platforms: dict[str, Platform] = {}
+    if not isinstance(tables, dict):
+        found.append((kind, "Must be a table of tables."))
+        return platforms
+    if not tables:
+        found.append((kind, "At least one is required."))
+    for name, table in tables.items():
+        key = f"{kind}.{name}"
+        try:
+            NAME(name)
+        except ValidationError as error:
+            found.append((key, str(error.messages[0])))
+        if not isinstance(table, dict):
+            found.append((key, "Must be a table."))
+        elif table.get("type") not in types:
+            found.append((f"{key}.type", f"Must be one of: {', '.join(types)}."))
+        else:
+            values = _validate(types[table["type"]].Settings(), table, key, found)
+            if values is not None:
+                platforms[name] = Platform(name, table["type"], values)
+    return platforms
+
+
+def _across(
+    gateway: Mapping[str, Any],
+    channels: Mapping[str, Platform],
+    destinations: Mapping[str, Platform],
+    resolved: Mapping[str, Any],
+) -> Iterator[tuple[str, str]]:
+    """Rules that hold between tables."""
+    named = resolved.get("destinations", {})
+    for name, channel in channels.items():
+        for key in ("destination", "handoff"):
+            if channel.values[key] is not None and channel.values[key] not in named:
+                yield f"channels.{name}.{key}", f"There is no destination {channel.values[key]}."
+        if channel.values["handoff"] == channel.values["destination"]:
+            yield f"channels.{name}.handoff", "Must be another one than destination."
+        host = urlsplit(gateway.get("public_url", "")).hostname
+        if channel.values.get("verification") == "none" and host not in LOOPBACK:
+            yield f"channels.{name}.verification", "May be none only while gateway.public_url is on loopback."
+    for name in channels.keys() & destinations.keys():
+        yield f"destinations.{name}", "A channel has the same name."
+    for key in ("redis_url",):
+        if gateway and not gateway[key].startswith(REDIS_SCHEMES):
+            yield f"gateway.{key}", f"Must begin with one of: {', '.join(REDIS_SCHEMES)}."
+    for name, destination in destinations.items():
+        only = destination.values.get("channel")
+        if only is not None and only not in channels:
+            yield f"destinations.{name}.channel", f"There is no channel {only}."
+        users = [c.name for c in channels.values() if name in (c.values["destination"], c.values["handoff"])]
+        if destination.values.get("id_type") == "phone" and only is None and len(users) > 1:
+            yield f"destinations.{name}.channel", f"Required, because several channels use it: {', '.join(users)}."
+
+
+def _secrets(platform: Platform) -> Iterator[str]:
+    schema = {**CHANNELS, **DESTINATIONS}[platform.type].Settings()
+    for name, field in schema.fields.items():
+        inner = field.inner if isinstance(field, fields.List) else field
+        value = platform.values.get(name)
+        if inner.metadata.get("secret") and value:
+            yield from value if isinstance(value, list) else [value]
+
+
+def _url_secrets(gateway: Mapping[str, Any]) -> set[str]:
+    passwords = (urlsplit(gateway[key]).password for key in ("redis_url", "broker_url"))
+    return {password for password in passwords if password}
+
+
+def _urls(platform: Platform) -> Iterator[str]:
+    for name, value in platform.values.items():
+        if name.endswith("_url") and isinstance(value, str):
+            yield value

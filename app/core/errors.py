@@ -1,0 +1,95 @@
+"""The palette: every way in which a call to a platform can fail, and what each of them means for the work in hand.
+
+Adapters and `app.http` choose a kind; the workers obey it. Nothing else in the house decides about retries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One way to fail.
+
+    `retry`: the same message may be tried again. `counts`: the try spends an attempt (a lane that is merely paused
+    costs the message nothing). `sick`: it speaks against the whole platform, so it feeds the circuit breaker.
+    `pause`: seconds for which the lane rests when the platform names no time itself. `ours`: a bug of ours.
+    """
+
+    code: str
+    sentence: str
+    retry: bool = False
+    counts: bool = True
+    sick: bool = False
+    pause: float | None = None
+    ours: bool = False
+
+
+THROTTLED = Kind("throttled", "The platform asks for fewer calls.", retry=True, counts=False, pause=1.0)
+UNAVAILABLE = Kind("unavailable", "The platform cannot be reached or answers with a fault.", retry=True, sick=True)
+TIMED_OUT = Kind("timed_out", "The platform did not answer in time.", retry=True, sick=True)
+UNAUTHORISED = Kind(
+    "unauthorised",
+    "The platform refuses our credentials. Correct them and restart; what waits is kept.",
+    retry=True,
+    counts=False,
+    pause=60.0,
+)
+MISCONFIGURED = Kind("misconfigured", "The configuration does not fit the platform.", ours=True)
+REJECTED = Kind("rejected", "The platform refuses this message.")
+UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.")
+GONE = Kind("gone", "The customer can no longer be reached there.")
+UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True, sick=True)
+UNEXPECTED = Kind("unexpected", "A bug in Patchbay; the log has its traceback.", retry=True, ours=True)
+
+PALETTE = {
+    kind.code: kind
+    for kind in (
+        THROTTLED,
+        UNAVAILABLE,
+        TIMED_OUT,
+        UNAUTHORISED,
+        MISCONFIGURED,
+        REJECTED,
+        UNSUPPORTED,
+        GONE,
+        UNPARSEABLE,
+        UNEXPECTED,
+    )
+}
+
+
+class Failure(Exception):
+    """A call failed in a way that the palette knows.
+
+    Args:
+        kind: one of the constants above.
+        detail: a sentence for the operator; must hold no secret.
+        retry_after: seconds that the platform asked us to wait, if it did.
+        maybe_done: the request may have been carried out all the same (time-out or a lost connection after sending).
+    """
+
+    def __init__(self, kind: Kind, detail: str, *, retry_after: float | None = None, maybe_done: bool = False) -> None:
+        super().__init__(f"{kind.code}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.retry_after = retry_after
+        self.maybe_done = maybe_done
+
+
+class BadWebhook(Exception):
+    """A webhook's body breaks a rule; answered with 400 and both names. `field` is a dotted path."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}" if field else rule)
+        self.field = field
+        self.rule = rule
+
+
+class Unverified(Exception):
+    """A webhook's signature, token or time stamp does not hold; the text names the reason, never the secret."""
+
+
+class StoreUnavailable(Exception):
+    """Redis is out of reach, or has no memory left: nothing was recorded and the caller should come again."""

@@ -1,0 +1,151 @@
+"""What a webhook says once an adapter has read it, and what an adapter answers after it sent something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from app.core.message import Author, Content, Message, Profile
+from app.core.status import Status
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A request as it came: `url` is the public one that the platform called, `headers` have lower-case names."""
+
+    method: str
+    url: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to a webhook: `body` is sent as JSON unless it is a string."""
+
+    status: int
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Somebody wrote: the customer (webhook of a channel) or who answers him (webhook of a destination).
+
+    A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
+    earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to
+    first. Where `external_id` is missing, equal contents within `window` seconds count as one.
+    """
+
+    content: Content
+    external_id: str | None = None
+    customer: str | None = None
+    conversation: str | None = None
+    alias: str | None = None
+    author: Author = "customer"
+    window: float | None = None
+    profile: Profile | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A platform reports what became of a message that we gave it; `ref` is our id or the platform's own.
+
+    `customer` limits the report to that customer's conversation, where the platform's own accounts are not all trusted.
+    """
+
+    ref: str
+    status: Status
+    error: str | None = None
+    customer: str | None = None
+
+
+@dataclass(frozen=True)
+class Typing:
+    """Somebody is typing. A hint: may be lost, is never retried."""
+
+    customer: str | None = None
+    conversation: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The conversation's session is over; the next message begins with the channel's first destination again."""
+
+    customer: str | None = None
+    conversation: str | None = None
+    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Something that the platform may send and we have no use for; acknowledged and counted under `kind`."""
+
+    kind: str
+
+
+Event = Written | Reported | Typing | Ended | Ignored
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of one event: `message_id` is ours (None for events that are no messages)."""
+
+    event: Event
+    message_id: str | None = None
+    duplicate: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """One line of the answer that Patchbay's own channels give: the sender's id, ours, and whether we had it."""
+        match self.event:
+            case Written(external_id=external_id):
+                return {"id": external_id, "message_id": self.message_id, "duplicate": self.duplicate}
+            case Reported(ref=ref, status=status):
+                return {"message_id": ref, "status": status}
+            case Ignored(kind=kind):
+                return {"ignored": kind}
+            case other:
+                return {"event": type(other).__name__.lower()}
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A platform took a message: its id there, and the status that its answer proves."""
+
+    external_id: str | None = None
+    status: Status = "sent"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a destination said to a delivery.
+
+    `replies` go to the customer in order. `handles` replaces what the session remembers of the destination (None: no
+    change). `handoff` moves the session to the channel's people, `end` closes it; `memory` goes along with a handoff.
+    """
+
+    receipt: Receipt = Receipt()
+    replies: tuple[Content, ...] = ()
+    handles: Mapping[str, Any] | None = None
+    handoff: bool = False
+    end: bool = False
+    memory: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """A change of one message's status, on its way to the platform that the message came from."""
+
+    message: Message
+    status: Status
+    error: str | None = None
+    at: int = 0

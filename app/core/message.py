@@ -1,0 +1,177 @@
+"""What a message is: content, who wrote it, on which conversation. Frozen values and their one codec."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+Direction = Literal["inbound", "outbound"]
+Author = Literal["customer", "bot", "agent", "system"]
+ATTACHMENT_KINDS = ("image", "video", "audio", "file")
+
+
+@dataclass(frozen=True)
+class Text:
+    text: str
+    type: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """`kind` is one of ATTACHMENT_KINDS; `url` is absolute, http or https."""
+
+    kind: str
+    url: str
+    mime_type: str | None = None
+    file_name: str | None = None
+    description: str | None = None
+    type: ClassVar[str] = "attachment"
+
+
+@dataclass(frozen=True)
+class Location:
+    """Degrees, -90..90 and -180..180."""
+
+    latitude: float
+    longitude: float
+    address: str | None = None
+    type: ClassVar[str] = "location"
+
+
+@dataclass(frozen=True)
+class QuickReply:
+    title: str
+    replies: tuple[str, ...]
+    type: ClassVar[str] = "quick_reply"
+
+
+@dataclass(frozen=True)
+class Image:
+    url: str
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a bot shows beside what it says: a text and pictures with labels."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+    type: ClassVar[str] = "card"
+
+
+Content = Text | Attachment | Location | QuickReply | Card
+CONTENT_TYPES: dict[str, type[Content]] = {kind.type: kind for kind in (Text, Attachment, Location, QuickReply, Card)}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the channel knows of the customer; every part may be missing."""
+
+    name: str | None = None
+    locale: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    picture: str | None = None
+    country: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of one conversation.
+
+    `id` is ours; `external_id` is the id that the platform it came from gave it. `customer` is the customer's address
+    (`provider:identifier`), `channel` the channel's name. `source` names the channel or destination it came from.
+    `at` is when Patchbay took it, in Unix milliseconds.
+    """
+
+    id: str
+    direction: Direction
+    channel: str
+    customer: str
+    content: Content
+    author: Author
+    source: str
+    at: int
+    external_id: str | None = None
+    profile: Profile | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def conversation(self) -> str:
+        return conversation_key(self.channel, self.customer)
+
+
+def conversation_key(channel: str, customer: str) -> str:
+    """`channel` is a configured name and holds no slash, so the key can be taken apart again."""
+    return f"{channel}/{customer}"
+
+
+def split_conversation(conversation: str) -> tuple[str, str]:
+    """(channel name, customer address) of a conversation key."""
+    channel, _, customer = conversation.partition("/")
+    return channel, customer
+
+
+def new_id() -> str:
+    """32 hex characters: fits every platform's alphabet and length (respond.io: 50, no dashes)."""
+    return uuid.uuid4().hex
+
+
+def derived_id(parent: str, part: object) -> str:
+    """The same parent and part always give the same id, so work that is done again makes the same message."""
+    return hashlib.sha256(f"{parent}/{part}".encode()).hexdigest()[:32]
+
+
+def content_to_dict(content: Content) -> dict[str, Any]:
+    """The wire form of Patchbay's own JSON: `type` and the fields that are set."""
+    data: dict[str, Any] = {"type": content.type}
+    for part in fields(content):
+        value = getattr(content, part.name)
+        if part.name == "images":
+            value = [_set_fields(image) for image in value]
+        if value is not None:
+            data[part.name] = list(value) if isinstance(value, tuple) else value
+    return data
+
+
+def content_from_dict(data: Mapping[str, Any]) -> Content:
+    """The inverse of `content_to_dict` for data that is known to be valid (see `app.core.schema` for other data)."""
+    values = {name: value for name, value in data.items() if name != "type"}
+    if "replies" in values:
+        values["replies"] = tuple(values["replies"])
+    if "images" in values:
+        values["images"] = tuple(Image(**image) for image in values["images"])
+    return CONTENT_TYPES[data["type"]](**values)
+
+
+def profile_to_dict(profile: Profile) -> dict[str, Any]:
+    return _set_fields(profile)
+
+
+def encode(message: Message) -> bytes:
+    """The form in which a message is stored."""
+    data = _set_fields(message)
+    data["content"] = content_to_dict(message.content)
+    if message.profile is not None:
+        data["profile"] = _set_fields(message.profile)
+    if not message.metadata:
+        del data["metadata"]
+    return orjson.dumps(data)
+
+
+def decode(raw: bytes) -> Message:
+    data = orjson.loads(raw)
+    data["content"] = content_from_dict(data["content"])
+    if "profile" in data:
+        data["profile"] = Profile(**data["profile"])
+    return Message(**data)
+
+
+def _set_fields(value: Any) -> dict[str, Any]:
+    return {part.name: item for part in fields(value) if (item := getattr(value, part.name)) is not None}

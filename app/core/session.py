@@ -1,0 +1,54 @@
+"""Who answers a conversation now, and what that destination asked us to remember."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+Mode = Literal["bot", "human"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """`since` and `last_at` are Unix milliseconds; `version` rises whenever the session changes hands.
+
+    `handles` belong to the destination alone (a dialogue sid, a chat's sid); `context` is what the bot knew at a handoff.
+    """
+
+    destination: str
+    mode: Mode = "bot"
+    handles: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
+    since: int = 0
+    last_at: int = 0
+    version: int = 0
+
+
+def from_fields(fields: Mapping[str, str]) -> Session | None:
+    """The session in the store's form (a hash of strings), or None where the conversation has none."""
+    if "destination" not in fields:
+        return None
+    return Session(
+        destination=fields["destination"],
+        mode="human" if fields.get("mode") == "human" else "bot",
+        handles=orjson.loads(fields.get("handles", "{}")),
+        context=orjson.loads(fields.get("context", "{}")),
+        since=int(fields.get("since", 0)),
+        last_at=int(fields.get("last_at", 0)),
+        version=int(fields.get("version", 0)),
+    )
+
+
+def to_fields(session: Session) -> dict[str, str]:
+    """The store's form; `version` is left to the store, which counts it."""
+    return {
+        "destination": session.destination,
+        "mode": session.mode,
+        "handles": orjson.dumps(dict(session.handles)).decode(),
+        "context": orjson.dumps(dict(session.context)).decode(),
+        "since": str(session.since),
+        "last_at": str(session.last_at),
+    }

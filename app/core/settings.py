@@ -1,0 +1,28 @@
+"""The configuration keys that every platform has; adapters add theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+
+class PlatformSchema(Schema):
+    """Configuration keys that every channel and destination has; unknown keys are errors.
+
+    `concurrency` is how many conversations of the lane are worked at once, fleet-wide; `rate` calls a second (0: no
+    limit); `timeout` seconds for one call; a message is given up after `attempts` tries or `give_up_after` seconds.
+    """
+
+    type = fields.String(required=True)
+    concurrency = fields.Integer(load_default=4, validate=validate.Range(1, 64))
+    rate = fields.Float(load_default=0.0, validate=validate.Range(0))
+    timeout = fields.Float(load_default=10.0, validate=validate.Range(0.1, 300))
+    attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
+    retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
+    give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
+
+
+def secret_field(**kwargs: Any) -> fields.String:
+    """A value that must never appear in a log, a page or an error."""
+    return fields.String(metadata={"secret": True}, validate=validate.Length(min=1), **kwargs)

@@ -1,0 +1,180 @@
+"""Destination `autopilot`: bots that speak the custom-channel protocol of Twilio Autopilot.
+
+Twilio switched Autopilot off in August 2023; the protocol lives on in self-hosted bots, so `base_url` is a setting.
+The protocol has no message id and no idempotency key, and every call advances the dialogue: a call whose outcome is
+unknown is not made again unless the configuration says so.
+Source: https://www.twilio.com/docs/autopilot/channels/custom-channel (v2) and .../custom-channel-v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+from marshmallow import fields, validate
+
+from app.core import errors
+from app.core.errors import Failure, Unverified
+from app.core.events import Accepted, Answer, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.message import Card, Content, Image, Text
+from app.core.render import Capabilities, as_text
+from app.core.schema import is_web_url, url_field
+from app.core.settings import PlatformSchema, secret_field
+from app.destinations.base import Delivery, Handoff
+from app.http import Http
+
+HISTORIC_HOST = "https://channels.autopilot.twilio.com"
+TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none
+FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
+
+# Names of the form fields, by version of the protocol. v1 knows no language.
+FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
+
+
+def sid_field(prefix: str) -> fields.String:
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(rf"^{prefix}[0-9a-fA-F]{{32}}$", error=f"Must be {prefix} and 32 hex digits."),
+    )
+
+
+class Settings(PlatformSchema):
+    """`handoff_tasks` are the tasks that mean "fetch a person"; a true `handoff` in the dialogue's memory means it too.
+
+    `deadline` seconds after which an answer is late, and `late` what happens to it: `send`, `drop`, or `people` (the
+    conversation is handed over). `resend_after_timeout` accepts that a question may be answered twice.
+    """
+
+    base_url = url_field(required=False)
+    account_sid = sid_field("AC")
+    auth_token = secret_field(required=True)
+    username = fields.String(load_default=None)  # an API key's sid in place of the account's
+    assistant_sid = sid_field("UA")
+    channel_name = fields.String(load_default="webchat", validate=validate.Length(min=1, max=64))
+    language = fields.String(load_default="en-US", validate=validate.Length(min=2, max=35))
+    version = fields.String(load_default="v2", validate=validate.OneOf(list(FORM)))
+    handoff_tasks = fields.List(fields.String(), load_default=list)
+    session_timeout = fields.Float(load_default=FOUR_HOURS, validate=validate.Range(1))
+    timeout = fields.Float(load_default=30.0, validate=validate.Range(0.1, 300))
+    deadline = fields.Float(load_default=None, allow_none=True, validate=validate.Range(0.1))
+    late = fields.String(load_default="send", validate=validate.OneOf(["send", "drop", "people"]))
+    resend_after_timeout = fields.Boolean(load_default=False)
+
+
+class AutopilotDestination:
+    """See `app.destinations.base.Destination` for the verbs."""
+
+    Settings = Settings
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.capabilities = Capabilities(resend_safe=settings["resend_after_timeout"])
+        self.session_timeout: float = settings["session_timeout"]
+        self.deadline: float | None = settings["deadline"]
+        self.late: str = settings["late"]
+        self._version: str = settings["version"]
+        self._language: str = settings["language"]
+        self._handoff_tasks = frozenset(settings["handoff_tasks"])
+        self._timeout: float = settings["timeout"]
+        self._auth = (settings["username"] or settings["account_sid"], settings["auth_token"])
+        base = settings.get("base_url", HISTORIC_HOST).rstrip("/")
+        path = [settings["account_sid"], settings["assistant_sid"], "custom", settings["channel_name"]]
+        self._url = "/".join([base, self._version, *(quote(part, safe="") for part in path)])
+
+    def verify(self, webhook: Webhook) -> None:
+        raise Unverified("this destination answers at once and sends no webhooks")
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        return []
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        return Reply(204)
+
+    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
+        return Reply(status, {"error": {"message": sentence}})
+
+    def deliver(self, delivery: Delivery, http: Http) -> Answer:
+        text = as_text(delivery.content)
+        if len(text) > TEXT_LIMIT:
+            raise Failure(errors.REJECTED, f"the text has {len(text)} characters; the bot takes {TEXT_LIMIT}")
+        response = http.post(
+            self._address(delivery.target_task),
+            form=self._form(delivery.message.customer, text),
+            headers={"accept": "application/json"},
+            auth=self._auth,
+            timeout=self._timeout,
+        )
+        return self._answer(response.check(_said(response.body)).json())
+
+    def open(self, handoff: Handoff, http: Http) -> Answer:
+        """A bot that takes over needs no call: the dialogue begins with the customer's next message."""
+        return Answer()
+
+    def report(self, report: StatusReport, http: Http) -> None:
+        """The protocol knows no statuses."""
+
+    def _address(self, target_task: str | None) -> str:
+        return f"{self._url}?{urlencode({'TargetTask': target_task})}" if target_task else self._url
+
+    def _form(self, customer: str, text: str) -> dict[str, str]:
+        user, said, language = FORM[self._version]
+        form = {user: customer, said: text}
+        return {**form, language: self._language} if language else form
+
+    def _answer(self, body: Any) -> Answer:
+        """Read v2 (wrapped in `response`) and v1 (bare) alike; real bots mix them."""
+        if not isinstance(body, Mapping):
+            raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
+        response = _object(body.get("response")) or body
+        dialogue = _object(body.get("dialogue"))
+        memory = _object(dialogue.get("memory"))
+        task = dialogue.get("current_task")
+        handoff = task in self._handoff_tasks or memory.get("handoff") is True
+        listens = response.get("listen", False) not in (False, None)
+        return Answer(
+            receipt=Receipt(status="delivered"),
+            replies=tuple([*_says(response), *_shows(response)]),
+            handles={"dialogue": dialogue.get("sid"), "task": task},
+            handoff=handoff,
+            end=not listens and not handoff,
+            memory=memory,
+        )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+
+
+def _says(response: Mapping[str, Any]) -> list[Content]:
+    """`text` is `speech` without its SSML; v1 has only `speech`."""
+    texts = [entry.get("text") or entry.get("speech") for entry in _objects(response.get("says"))]
+    return [Text(text) for text in texts if isinstance(text, str) and text.strip()]
+
+
+def _shows(response: Mapping[str, Any]) -> list[Content]:
+    cards: list[Content] = []
+    for entry in _objects(response.get("shows")):
+        text = entry.get("display_text")
+        images = [
+            Image(image["url"], image.get("label"))
+            for image in _objects(entry.get("images"))
+            if isinstance(image.get("url"), str) and is_web_url(image["url"])
+        ]
+        if text or images:
+            cards.append(Card(text if isinstance(text, str) else "", tuple(images)))
+    return cards
+
+
+def _said(body: bytes) -> str:
+    """Code and message of Twilio's error body, if it is one."""
+    try:
+        error = _object(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return ""
+    return " ".join(str(error[name]) for name in ("code", "message") if error.get(name))

@@ -1,0 +1,88 @@
+"""What every destination adapter is: the verbs of a channel from the other side, and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from app.core.events import Accepted, Answer, Event, Reply, StatusReport, Webhook
+from app.core.message import Content, Message, derived_id
+from app.core.render import Capabilities
+from app.core.session import Session
+from app.http import Http
+
+Remember = Callable[[Mapping[str, Any], Sequence[str]], None]
+"""Keeps progress and aliases at once: `remember({"chat": sid}, [sid])`. After a crash the next try gets the progress.
+An alias is a name under which the destination's webhooks will speak of this conversation."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One content of a customer's message, bound for the destination.
+
+    `first`: the session begins with it. `target_task`: the bot task that the channel or the message asks for.
+    `uncertain`: an earlier try may have been carried out. `progress` is what an earlier try remembered.
+    """
+
+    message: Message
+    content: Content
+    session: Session
+    remember: Remember
+    part: int = 0
+    first: bool = False
+    target_task: str | None = None
+    uncertain: bool = False
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Stable over retries; the message's own id for the first part."""
+        return self.message.id if self.part == 0 else derived_id(self.message.id, self.part)
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """A conversation that comes from a bot: what was said so far, oldest first, and what the bot knew."""
+
+    conversation: str
+    session: Session
+    transcript: Sequence[Message]
+    remember: Remember
+    progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Destination(Protocol):
+    """A configured place where customers are answered. `verify` raises Unverified, `parse` BadWebhook, others Failure.
+
+    `session_timeout`: seconds of silence after which a session here is over. `resend_after_timeout`: the operator
+    accepts that a call is made twice although the platform cannot tell. `deadline` and `late` say when an answer is late
+    and what happens to it then (`send`, `drop`, `people`).
+    """
+
+    name: str
+    capabilities: Capabilities
+    session_timeout: float
+    deadline: float | None
+    late: str
+
+    def verify(self, webhook: Webhook) -> None:
+        """Raise Unverified unless the platform sent this, going by the raw bytes."""
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error."""
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        """What the platform wants to hear once all events are recorded."""
+
+    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
+        """How the platform is told that its webhook was not taken."""
+
+    def deliver(self, delivery: Delivery, http: Http) -> Answer:
+        """Bring one content there; the answer may carry replies."""
+
+    def open(self, handoff: Handoff, http: Http) -> Answer:
+        """Begin a session that a bot hands over."""
+
+    def report(self, report: StatusReport, http: Http) -> None:
+        """Tell the platform what became of its message."""

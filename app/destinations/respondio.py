@@ -1,0 +1,343 @@
+"""Destination `respondio`: people answer in respond.io, over its custom channel.
+
+Source: https://respond.io/help/custom-channel/custom-channel and the official sample
+(https://github.com/respond-io/custom-channel-integration-example).
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
+
+from app.core import errors
+from app.core.errors import BadWebhook, Failure, Unverified
+from app.core.events import Accepted, Answer, Event, Reply, StatusReport, Webhook, Written
+from app.core.message import (
+    ATTACHMENT_KINDS,
+    Attachment,
+    Content,
+    Location,
+    Message,
+    Profile,
+    QuickReply,
+    Text,
+    derived_id,
+    split_conversation,
+)
+from app.core.render import Capabilities, render
+from app.core.schema import (
+    LABEL_LIMIT,
+    REPLIES_LIMIT,
+    TEXT_LIMIT,
+    URL_LIMIT,
+    Lenient,
+    load,
+    parse_json,
+    text_field,
+    url_field,
+)
+from app.core.settings import PlatformSchema, secret_field
+from app.destinations.base import Delivery, Handoff
+from app.http import Http
+
+CONTACT_LIMIT = 50
+PROFILE_LIMITS = {"firstName": 50, "lastName": 50, "email": 50, "phone": 18}
+ONE_DAY = 86_400.0
+PHONE = re.compile(r"^\+[1-9]\d{6,14}$")  # E.164
+PLAIN = re.compile(rb"[A-Za-z0-9_+/@]")  # the Custom ID alphabet without `=`, which starts an escape
+ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
+
+
+class Settings(PlatformSchema):
+    """`id_type` is the channel dialog's choice. With `phone`, an agent may write first; his message then goes out on
+    `channel` (needed only if several channels use this destination). `longitude_field` is the spelling that we send:
+    the manual's table has `longtitude`. Two equal messages within `repeat_window` seconds count as one, 0 = never."""
+
+    webhook_url = url_field()
+    channel_id = fields.String(required=True, validate=validate.Length(min=1, max=100))
+    api_token = secret_field(required=True)
+    id_type = fields.String(load_default="custom", validate=validate.OneOf(["custom", "phone"]))
+    channel = fields.String(load_default=None)
+    longitude_field = fields.String(load_default="longitude", validate=validate.OneOf(["longitude", "longtitude"]))
+    repeat_window = fields.Float(load_default=3.0, validate=validate.Range(0, 60))
+    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
+
+    @validates_schema
+    def _no_channel_for_custom_ids(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if data["channel"] and data["id_type"] == "custom":
+            raise ValidationError('Only id_type = "phone" lets agents write first.', "channel")
+
+
+class _TextSchema(Lenient):
+    text = text_field(TEXT_LIMIT)
+
+
+class _FileSchema(Lenient):
+    type = fields.String(required=True, validate=validate.OneOf(ATTACHMENT_KINDS))
+    url = url_field()
+    mimeType = text_field(LABEL_LIMIT, required=False)
+    fileName = text_field(LABEL_LIMIT, required=False)
+    description = text_field(LABEL_LIMIT, required=False)
+
+
+class _AttachmentSchema(Lenient):
+    attachment = fields.Nested(_FileSchema, required=True)
+
+
+class _LocationSchema(Lenient):
+    """Both spellings and a nested `location` object are in use."""
+
+    latitude = fields.Float(required=True, validate=validate.Range(-90, 90))
+    longitude = fields.Float(required=True, validate=validate.Range(-180, 180))
+    address = text_field(LABEL_LIMIT, required=False, least=0)
+
+    @pre_load
+    def _one_spelling(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        flat = {**data, **data["location"]} if isinstance(data.get("location"), Mapping) else dict(data)
+        if "longtitude" in flat:
+            flat.setdefault("longitude", flat["longtitude"])
+        return flat
+
+
+class _QuickReplySchema(Lenient):
+    title = text_field(LABEL_LIMIT)
+    replies = fields.List(text_field(LABEL_LIMIT), required=True, validate=validate.Length(min=1, max=REPLIES_LIMIT))
+
+
+MESSAGE_SCHEMAS: dict[str, Schema] = {
+    "text": _TextSchema(),
+    "attachment": _AttachmentSchema(),
+    "location": _LocationSchema(),
+    "quick_reply": _QuickReplySchema(),
+}
+
+
+class _OutgoingSchema(Lenient):
+    channelId = fields.String(load_default=None, allow_none=True)
+    contactId = text_field(CONTACT_LIMIT)
+    message = fields.Dict(required=True)
+
+
+_outgoing = _OutgoingSchema()
+
+
+class RespondioDestination:
+    """See `app.destinations.base.Destination` for the verbs."""
+
+    Settings = Settings
+    capabilities = Capabilities(
+        contents=frozenset(MESSAGE_SCHEMAS), text_limit=TEXT_LIMIT, statuses=True, resend_safe=True, people=True
+    )
+    deadline = None
+    late = "send"
+
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+        self.channel: str | None = settings["channel"]
+        self.session_timeout: float = settings["session_timeout"]
+        self._url: str = settings["webhook_url"]
+        self._channel_id: str = settings["channel_id"]
+        self._token: str = settings["api_token"]
+        self._phone: bool = settings["id_type"] == "phone"
+        self._longitude: str = settings["longitude_field"]
+        self._window: float = settings["repeat_window"]
+        self._timeout: float = settings["timeout"]
+
+    def verify(self, webhook: Webhook) -> None:
+        scheme, _, token = webhook.headers.get("authorization", "").partition(" ")
+        if not token:
+            raise Unverified("the bearer token is missing")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
+            raise Unverified("the bearer token does not match")
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        if not webhook.path.rstrip("/").endswith("/message"):
+            raise BadWebhook("", "respond.io posts to the base URL followed by /message.")
+        data = load(_outgoing, parse_json(webhook.body))
+        if data["channelId"] not in (None, self._channel_id):
+            raise BadWebhook("channelId", "Must be this channel's id.")
+        contact = data["contactId"]
+        content = content_from(data["message"])
+        conversation, alias, customer = self._who(contact)
+        return [
+            Written(
+                content=content,
+                external_id=None,
+                author="agent",
+                conversation=conversation,
+                alias=alias,
+                customer=customer,
+                window=self._window,
+            )
+        ]
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        return Reply(200, {"mId": accepted[0].message_id})
+
+    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
+        return Reply(status, {"error": {"message": sentence}})
+
+    def deliver(self, delivery: Delivery, http: Http) -> Answer:
+        message = delivery.message
+        contact = self._contact(message)
+        if self._needs_alias(contact) and delivery.session.handles.get("contact") != contact:
+            delivery.remember(delivery.progress, [contact])
+        self._post(contact, self._event("message", delivery.id, message.at, delivery.content), message.profile, http)
+        return Answer(handles={"contact": contact})
+
+    def open(self, handoff: Handoff, http: Http) -> Answer:
+        """Show the agents what was said so far: the customer's messages as his, the bot's as echoes."""
+        told = int(handoff.progress.get("told", 0))
+        contact = ""
+        for number, message in enumerate(handoff.transcript):
+            contact = contact or self._contact(message)
+            if number < told:
+                continue
+            kind = "message" if message.direction == "inbound" else "message_echo"
+            for part, content in enumerate(render(message.content, self.capabilities)):
+                mid = message.id if part == 0 else derived_id(message.id, part)
+                self._post(contact, self._event(kind, mid, message.at, content), message.profile, http)
+            aliases = [contact] if self._needs_alias(contact) else []
+            handoff.remember({"told": number + 1}, aliases)
+        return Answer(handles={"contact": contact} if contact else None)
+
+    def report(self, report: StatusReport, http: Http) -> None:
+        status: dict[str, str] = {"value": report.status}
+        if report.status == "failed":
+            status["message"] = report.error or "The message could not be delivered."
+        event = {"type": "message_status", "mId": report.message.id, "timestamp": report.at, "status": status}
+        self._post(self._contact(report.message), event, None, http)
+
+    def _post(self, contact: str, event: Mapping[str, Any], profile: Profile | None, http: Http) -> None:
+        body: dict[str, Any] = {"channelId": self._channel_id, "contactId": contact, "events": [event]}
+        if profile and (known := contact_profile(profile)):
+            body["contact"] = known
+        headers = {"authorization": f"Bearer {self._token}"}
+        http.post(self._url, json=body, headers=headers, timeout=self._timeout).check()
+
+    def _event(self, kind: str, mid: str, at: int, content: Content) -> dict[str, Any]:
+        return {"type": kind, "mId": mid, "timestamp": at, "message": content_to(content, self._longitude)}
+
+    def _contact(self, message: Message) -> str:
+        """The id under which respond.io knows the conversation's customer.
+
+        Raises:
+            Failure: REJECTED, the channel wants phone numbers and the customer has none.
+        """
+        if not self._phone:
+            return contact_id(message.conversation)
+        phone = message.customer.partition(":")[2]
+        if not PHONE.match(phone) and message.profile and message.profile.phone:
+            phone = message.profile.phone
+        if not PHONE.match(phone):
+            raise Failure(errors.REJECTED, "id_type is phone and the customer has no phone number in E.164 form")
+        return phone
+
+    def _needs_alias(self, contact: str) -> bool:
+        return self._phone or contact.startswith(ALIAS)
+
+    def _who(self, contact: str) -> tuple[str | None, str | None, str | None]:
+        """(conversation, alias, customer's identifier) that a contact id may stand for."""
+        if self._phone:
+            if not PHONE.match(contact):
+                raise BadWebhook("contactId", "Must be a phone number in E.164 form with a leading +.")
+            return None, contact, contact
+        if contact.startswith(ALIAS):
+            return None, contact, None
+        conversation = conversation_of(contact)
+        if conversation is None:
+            raise BadWebhook("contactId", "Is none that this gateway made.")
+        return conversation, None, None
+
+
+def contact_id(conversation: str) -> str:
+    """A conversation key in the Custom ID alphabet (`A-Z a-z 0-9 _ = + / @`, at most 50 characters).
+
+    Other bytes are written `=XX`, so the key can be read back; a key too long for that is hashed behind `@@`, and the
+    store remembers what the hash stands for.
+    """
+    raw = conversation.encode()
+    escaped = "".join(chr(byte) if PLAIN.match(bytes([byte])) else f"={byte:02X}" for byte in raw)
+    return escaped if len(escaped) <= CONTACT_LIMIT else ALIAS + sha256(raw).hexdigest()[:40]
+
+
+def conversation_of(contact: str) -> str | None:
+    """The inverse of `contact_id` for ids that are no hash; None if we cannot have made it."""
+    try:
+        raw = re.sub(rb"=([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), contact.encode())
+        conversation = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    channel, customer = split_conversation(conversation)
+    return conversation if channel and ":" in customer and contact_id(conversation) == contact else None
+
+
+def contact_profile(profile: Profile) -> dict[str, str]:
+    """The profile in respond.io's words. Empty and overlong parts are left out: a null or a long value is refused."""
+    first, _, last = (profile.name or "").strip().partition(" ")
+    language = (profile.locale or "").replace("_", "-").partition("-")[0].lower()
+    values = {
+        "firstName": first,
+        "lastName": last.strip(),
+        "email": profile.email,
+        "phone": profile.phone,
+        "profilePic": profile.picture,
+        "locale": profile.locale,
+        "countryCode": profile.country,
+        "language": language if len(language) == 2 else None,
+    }
+    return {
+        name: value for name, value in values.items() if value and len(value) <= PROFILE_LIMITS.get(name, URL_LIMIT)
+    }
+
+
+def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]:
+    """A content in respond.io's form."""
+    match content:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Attachment():
+            described = content.description if content.kind == "image" else None
+            inner = {
+                "type": content.kind,
+                "url": content.url,
+                "mimeType": content.mime_type,
+                "fileName": content.file_name,
+                "description": described,
+            }
+            return {"type": "attachment", "attachment": {k: v for k, v in inner.items() if v is not None}}
+        case Location():
+            point = {"type": "location", "latitude": content.latitude, longitude: content.longitude}
+            return {**point, "address": content.address} if content.address else point
+        case QuickReply(title, replies):
+            return {"type": "quick_reply", "title": title, "replies": list(replies)}
+    raise Failure(errors.UNSUPPORTED, f"respond.io has no message type for {content.type}")
+
+
+def content_from(data: Mapping[str, Any]) -> Content:
+    """An agent's message as content.
+
+    Raises:
+        BadWebhook: the type is unknown, or a field breaks its rule.
+    """
+    kind = data.get("type")
+    schema = MESSAGE_SCHEMAS.get(kind) if isinstance(kind, str) else None
+    if schema is None:
+        raise BadWebhook("message.type", f"Must be one of: {', '.join(MESSAGE_SCHEMAS)}.")
+    values = load(schema, data, "message")
+    match kind:
+        case "text":
+            return Text(values["text"])
+        case "attachment":
+            inner = values["attachment"]
+            return Attachment(
+                inner["type"], inner["url"], inner.get("mimeType"), inner.get("fileName"), inner.get("description")
+            )
+        case "location":
+            return Location(values["latitude"], values["longitude"], values.get("address") or None)
+    return QuickReply(values["title"], tuple(values["replies"]))

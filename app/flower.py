@@ -1,0 +1,38 @@
+"""Flower, which watches the fleet: started with the broker's address and a login, neither on the command line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from app.config import ConfigError
+from app.gateway import settings_from_environment
+
+PASSWORD_VARIABLE = "PATCHBAY_FLOWER_PASSWORD"
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=5555, show_default=True)
+def main(host: str, port: int) -> None:
+    """Serve Flower. The login is `patchbay` with the password in PATCHBAY_FLOWER_PASSWORD."""
+    try:
+        settings_from_environment()
+    except ConfigError as error:
+        sys.exit(str(error))
+    password = os.environ.get(PASSWORD_VARIABLE)
+    if not password:
+        sys.exit(f"Set {PASSWORD_VARIABLE}: Flower shows the fleet to whoever may log in.")
+    os.environ["FLOWER_BASIC_AUTH"] = f"patchbay:{password}"
+    celery = Path(sys.executable).parent / "celery"
+    os.execv(
+        celery,
+        [str(celery), "-A", "workers.fleet", "--quiet", "flower", f"--address={host}", f"--port={port}"],
+    )
+
+
+if __name__ == "__main__":
+    main()

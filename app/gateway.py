@@ -1,0 +1,146 @@
+"""The composition root: builds settings, store, http, adapters and publisher once per process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from celery import Celery
+
+from app import log
+from app.channels.base import Channel
+from app.config import Settings, build_channel, build_destination, load
+from app.core.message import conversation_key, split_conversation
+from app.core.retry import RetryPolicy
+from app.core.routing import Route
+from app.destinations.base import Destination
+from app.http import CONNECT_TIMEOUT, Http
+from app.store import Store
+from app.store.connection import Connection, connect
+from app.store.mailbox import Limits, Wake
+from app.store.messages import Messages
+from app.tasks import Publisher, create_celery
+
+CONFIG_VARIABLE = "PATCHBAY_CONFIG"
+LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
+RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
+WORKER_TIMEOUT = 5.0
+LIVE_WAIT = 10.0  # seconds that a live stream waits for news before it sends a sign of life
+
+
+class Publishes(Protocol):
+    def publish(self, wakes: Iterable[Wake]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Lane:
+    """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
+
+    name: str
+    concurrency: int
+    rate: float
+    lease: float
+    retry: RetryPolicy
+
+
+class Gateway:
+    """Everything a process needs. `publisher` is replaced by a recorder in tests."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        publisher: Publishes,
+        http: Http | None = None,
+        live: Messages | None = None,
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.publisher = publisher
+        self.live = live or store.messages  # with a patience of its own: it waits for news
+        self.http = http or Http(settings.hosts)
+        self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
+        self.destinations: Mapping[str, Destination] = {
+            n: build_destination(p) for n, p in settings.destinations.items()
+        }
+        self.routes: Mapping[str, Route] = {name: settings.route(name) for name in settings.channels}
+        self.timeouts = {name: d.session_timeout for name, d in self.destinations.items()}
+        self.redact: Callable[[str], str] = log.redactor(settings.secrets)
+
+    @cached_property
+    def lanes(self) -> Mapping[str, Lane]:
+        """Every lane of the configuration by its name."""
+        return {lane.name: lane for lane in lanes_of(self.settings)}
+
+    def declare(self) -> None:
+        """Tell the store's scripts about the lanes. Raises: StoreUnavailable."""
+        self.store.lanes.declare({lane.name: lane.concurrency for lane in self.lanes.values()})
+
+    def reach(self, destination: str, identifier: str) -> str | None:
+        """The conversation that a destination may begin with a customer's bare identifier, or None."""
+        wanted = self.settings.destinations[destination].values.get("channel")
+        users = [name for name, route in self.routes.items() if destination in (route.first, route.handoff)]
+        name = wanted or (users[0] if len(users) == 1 else None)
+        return conversation_key(name, f"{self.channels[name].provider}:{identifier}") if name else None
+
+    def answers(self, destination: str, conversation: str) -> bool:
+        """Whether a destination may write on that conversation: its channel must name it."""
+        route = self.routes.get(split_conversation(conversation)[0])
+        return route is not None and destination in (route.first, route.handoff)
+
+
+def lanes_of(settings: Settings) -> list[Lane]:
+    """One lane per direction and platform, and one for status reports to each platform."""
+    lanes = []
+    for platform in settings.channels.values():
+        lanes += [_lane("outbound", platform.values, platform.name), _lane("status", platform.values, platform.name)]
+    for platform in settings.destinations.values():
+        lanes += [_lane("inbound", platform.values, platform.name), _lane("status", platform.values, platform.name)]
+    return lanes
+
+
+def _lane(kind: str, values: Mapping[str, Any], name: str) -> Lane:
+    return Lane(
+        name=f"{kind}:{name}",
+        concurrency=values["concurrency"],
+        rate=values["rate"] if kind != "status" else 0.0,
+        lease=values["timeout"] + CONNECT_TIMEOUT + LEASE_MARGIN,
+        retry=RetryPolicy(values["attempts"], values["retry_base"], give_up_after=values["give_up_after"]),
+    )
+
+
+def settings_from_environment() -> Settings:
+    """The settings in the file that PATCHBAY_CONFIG names (default `patchbay.toml`). Raises: ConfigError."""
+    return load(Path(os.environ.get(CONFIG_VARIABLE, "patchbay.toml")))
+
+
+def limits_of(settings: Settings) -> Limits:
+    values = settings.gateway
+    return Limits(
+        retention=values["retention"],
+        dedup_window=values["dedup_window"],
+        session_keep=values["session_keep"],
+        mailbox=values["mailbox_limit"],
+        lane=values["lane_limit"],
+    )
+
+
+def build(settings: Settings, *, role: str, timeout: float, celery: Celery | None = None) -> Gateway:
+    """A gateway on the configured Redis and broker.
+
+    Args:
+        role: `receiver`, `worker` or `cli`; the name under which Redis lists the connections.
+        timeout: seconds for one Redis command.
+        celery: the application to publish with, if the process has one.
+    """
+    log.configure(settings.secrets)
+    values = settings.gateway
+    store = Store(connect(values["redis_url"], timeout=timeout, name=role, connections=128), limits_of(settings))
+    lanes = [lane.name for lane in lanes_of(settings)]
+    celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout)
+    live = Connection(connect(values["redis_url"], timeout=LIVE_WAIT + 5, name=f"{role}-live"))
+    return Gateway(settings, store, Publisher(celery), live=Messages(live))

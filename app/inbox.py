@@ -1,0 +1,202 @@
+"""What a webhook's events become: accepted messages, applied reports, appended hints.
+
+Used by the receiver, and by whoever replays a parked webhook.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+import orjson
+
+from app.core.events import Accepted, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.message import (
+    Message,
+    content_to_dict,
+    conversation_key,
+    new_id,
+    split_conversation,
+)
+from app.gateway import Gateway
+from app.log import logger
+from app.store.mailbox import Append, Take, Wake
+
+log = logger("inbox")
+
+REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
+
+
+class NotTaken(Exception):
+    """An event cannot be recorded now (`retry_after` seconds) or at all (None); nothing of it was kept."""
+
+    def __init__(self, status: int, sentence: str, retry_after: int | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.retry_after = retry_after
+
+
+class Inbox:
+    """Collects the wake-ups that its acceptances owe in `wakes`."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self.wakes: list[Wake] = []
+
+    def accept(self, name: str, event: Event) -> Accepted:
+        """Record one event of the channel or destination `name`.
+
+        Raises:
+            NotTaken: a limit is reached, or the event speaks of a conversation that is none of its sender's.
+            StoreUnavailable: nothing was recorded.
+        """
+        channel = name in self._gateway.channels
+        match event:
+            case Written():
+                return self._from_customer(name, event) if channel else self._to_customer(name, event)
+            case Reported():
+                return self._report(name, event, channel)
+            case Ended() | Typing():
+                self._hint(name, event, channel)
+            case Ignored(kind):
+                self._gateway.store.lanes.count(f"ignored:{name}:{kind[:64]}")
+        return Accepted(event)
+
+    def _from_customer(self, name: str, event: Written) -> Accepted:
+        gateway = self._gateway
+        channel = gateway.channels[name]
+        live = channel.capabilities.live
+        customer = event.customer or ""
+        entry = Append(
+            Message(
+                id=new_id(),
+                direction="inbound",
+                channel=name,
+                customer=customer,
+                content=event.content,
+                author="customer",
+                source=name,
+                at=_now(),
+                external_id=event.external_id,
+                profile=event.profile,
+                metadata=event.metadata,
+            ),
+            lane=f"inbound:{gateway.routes[name].first}",
+            report_to=name if channel.capabilities.statuses else "",
+            live=live,
+        )
+        # where customers choose the ids themselves, one of them must not take another one's
+        owner = f"{name}:inbound:{customer}/" if live else f"{name}:inbound:"
+        return self._enter(
+            entry, event, owner + (event.external_id or _fingerprint(customer, event)), follow=True, show=live
+        )
+
+    def _to_customer(self, name: str, event: Written) -> Accepted:
+        gateway = self._gateway
+        conversation = self._conversation(name, event)
+        channel, customer = split_conversation(conversation)
+        capabilities = gateway.destinations[name].capabilities
+        entry = Append(
+            Message(
+                id=new_id(),
+                direction="outbound",
+                channel=channel,
+                customer=customer,
+                content=event.content,
+                author=event.author,
+                source=name,
+                at=_now(),
+                external_id=event.external_id,
+                metadata=event.metadata,
+            ),
+            lane=f"outbound:{channel}",
+            report_to=name if capabilities.statuses else "",
+            live=gateway.channels[channel].capabilities.live,
+        )
+        external = event.external_id or _fingerprint(conversation, event)
+        scope = f"{name}:written:{external}" if event.external_id or event.window else ""
+        return self._enter(entry, event, scope, take=Take(name) if capabilities.people else None)
+
+    def _enter(self, entry: Append, event: Written, scope: str, **options: Any) -> Accepted:
+        window = None if event.external_id else (event.window or REPEAT_WINDOW)
+        entered = self._gateway.store.mailboxes.accept(entry, scope=scope, window=window, **options)
+        if entered.state == "mailbox_full":
+            raise NotTaken(429, "Too many messages of this conversation are waiting.", 5)
+        if entered.state == "lane_full":
+            raise NotTaken(503, "Too many messages are waiting; nothing was recorded.", 10)
+        self.wakes += entered.wakes
+        return Accepted(event, entered.message_id, entered.state == "duplicate")
+
+    def _conversation(self, name: str, event: Written | Typing | Ended) -> str:
+        """The conversation that a destination speaks of. Raises: NotTaken."""
+        found = event.conversation
+        if found is None and event.alias:
+            found = self._gateway.store.sessions.resolve(name, event.alias)
+        if found is None and isinstance(event, Written) and event.customer:
+            found = self._gateway.reach(name, event.customer)
+        if found is None or not self._gateway.answers(name, found):
+            raise NotTaken(404, "This contact is not known here.")
+        return found
+
+    def _report(self, name: str, event: Reported, channel: bool) -> Accepted:
+        direction = "outbound" if channel else "inbound"
+        owner = f"{name}/" if channel else ""
+        if event.customer:
+            owner = conversation_key(name, event.customer)
+        state, wakes = self._gateway.store.messages.report(
+            event.ref,
+            event.status,
+            scope=f"{name}:{direction}:{event.ref}",
+            direction=direction,
+            owner=owner,
+            error=event.error or "",
+        )
+        self.wakes += wakes
+        if state == "foreign":
+            raise NotTaken(404, "There is no such message.")
+        return Accepted(event)
+
+    def _hint(self, name: str, event: Ended | Typing, channel: bool) -> None:
+        gateway = self._gateway
+        if channel:
+            if isinstance(event, Ended):
+                conversation = conversation_key(name, event.customer or "")
+                lane = f"inbound:{gateway.routes[name].first}"
+                self.wakes += gateway.store.mailboxes.append(conversation, "inbound", lane, "ended", follow=True)
+            return
+        conversation = self._conversation(name, event)
+        item = "ended" if isinstance(event, Ended) else f"typing @{_now()}"
+        lane = f"outbound:{split_conversation(conversation)[0]}"
+        self.wakes += gateway.store.mailboxes.append(conversation, "outbound", lane, item)
+
+
+def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:
+    """Keep a webhook that we failed to read; the dead letter's id."""
+    raw = orjson.dumps(
+        {
+            "method": webhook.method,
+            "url": webhook.url,
+            "path": webhook.path,
+            "headers": dict(webhook.headers),
+            "body": webhook.body.decode("latin-1"),
+        }
+    )
+    text = gateway.redact(raw.decode())
+    return gateway.store.dead_letters.park(text, name, "unexpected", f"{type(error).__name__}: {error}")
+
+
+def unpark(raw: bytes) -> Webhook:
+    """The webhook in a dead letter; it was verified when it came."""
+    data: Mapping[str, Any] = orjson.loads(raw)
+    return Webhook(data["method"], data["url"], data["path"], data["headers"], data["body"].encode("latin-1"))
+
+
+def _fingerprint(sender: str, event: Written) -> str:
+    content = orjson.dumps(content_to_dict(event.content), option=orjson.OPT_SORT_KEYS)
+    return "same-" + sha256(sender.encode() + b"\0" + content).hexdigest()[:32]
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

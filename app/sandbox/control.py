@@ -1,0 +1,66 @@
+"""What belongs to no platform: the index page, `/inspect` for tests, and the switches for faults."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from app.sandbox.checks import Refused, read_json_body
+from app.sandbox.dialogues import Dialogues
+from app.sandbox.faults import Faults, parse_fault
+from app.sandbox.outgoing import Outgoing
+from app.sandbox.settings import SandboxSettings
+from app.sandbox.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Control:
+    """The views, over everything the stand-ins remember."""
+
+    settings: SandboxSettings
+    dialogues: Dialogues
+    workspace: Workspace
+    outgoing: Outgoing
+    faults: Faults
+
+    def index(self) -> str:
+        return render_template("index.html", settings=self.settings)
+
+    def inspect(self) -> Response:
+        faults = {"active": self.faults.active(), "met": self.faults.met()}
+        return jsonify(autopilot=self.dialogues.inspect(), respondio=self.workspace.inspect(), faults=faults)
+
+    def reset(self) -> Response:
+        for memory in (self.faults, self.outgoing, self.dialogues, self.workspace):
+            memory.reset()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def active(self) -> Response:
+        return jsonify(faults=self.faults.active())
+
+    def switch_on(self) -> tuple[Response, int]:
+        fault = parse_fault(read_json_body(request.mimetype, request.get_data()))
+        self.faults.add(fault)
+        return jsonify(fault.as_json()), HTTPStatus.CREATED
+
+    def switch_off(self) -> Response:
+        self.faults.clear()
+        self.outgoing.release()
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+
+def create_blueprint(control: Control) -> Blueprint:
+    blueprint = Blueprint("control", __name__)
+    blueprint.add_url_rule("/", "index", control.index)
+    blueprint.add_url_rule("/inspect", "inspect", control.inspect)
+    blueprint.add_url_rule("/inspect", "reset", control.reset, methods=["DELETE"])
+    blueprint.add_url_rule("/faults", "active", control.active)
+    blueprint.add_url_rule("/faults", "switch_on", control.switch_on, methods=["POST"])
+    blueprint.add_url_rule("/faults", "switch_off", control.switch_off, methods=["DELETE"])
+    blueprint.register_error_handler(Refused, _refused)
+    return blueprint
+
+
+def _refused(problem: Refused) -> tuple[Response, int]:
+    error = {"field": problem.field, "message": str(problem)}
+    return jsonify(error=error), HTTPStatus.BAD_REQUEST

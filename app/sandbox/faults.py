@@ -1,0 +1,165 @@
+"""Faults that can be switched on: a stand-in then fails, waits, hangs up, or calls the gateway wrongly.
+
+A request meets at most one fault, the oldest that is switched on. It applies before the request is checked,
+so even a wrong one meets it; only `close_after` lets the request be worked first.
+"""
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from flask import Blueprint, Response, g, request
+
+from app.sandbox.checks import (
+    Check,
+    Field,
+    Json,
+    Refused,
+    as_object,
+    integer,
+    number,
+    one_of,
+    optional,
+    record,
+    variant,
+)
+
+INCOMING = ("fail", "delay", "close", "close_after")
+OUTGOING = ("duplicate", "reorder")
+KINDS = {"autopilot": INCOMING, "respondio": INCOMING + OUTGOING}
+DEFAULT_STATUS = 503
+
+_BASE = {
+    "target": Field(one_of(KINDS)),
+    "kind": Field(one_of(INCOMING + OUTGOING)),
+    "times": optional(integer(1, 100_000)),
+}
+_FAIL = {"status": optional(integer(400, 599)), "retry_after": optional(integer(0, 86_400))}
+_DELAY = {"seconds": Field(number(0, 600))}
+_SHAPES: dict[str, Check] = {kind: record(_BASE) for kind in INCOMING + OUTGOING}
+_SHAPES |= {"fail": record(_BASE | _FAIL), "delay": record(_BASE | _DELAY)}
+_CHECK = variant("kind", _SHAPES)
+
+ErrorBody: TypeAlias = Callable[[int, str], Response]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One switched-on fault; `times` counts down to zero."""
+
+    target: str
+    kind: str
+    times: int = 1
+    status: int | None = None
+    seconds: float | None = None
+    retry_after: int | None = None
+
+    def as_json(self) -> Json:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def parse_fault(body: object) -> Fault:
+    """Raises `Refused` with the field that does not fit."""
+    _CHECK(body, "")
+    fault = Fault(**as_object(body, ""))  # type: ignore[arg-type]  # the table above has checked every field
+    if fault.kind not in KINDS[fault.target]:
+        raise Refused("kind", f"{fault.target} makes no outgoing calls, so it cannot {fault.kind} them")
+    return replace(fault, status=fault.status or DEFAULT_STATUS) if fault.kind == "fail" else fault
+
+
+class Faults:
+    """The switched-on faults, oldest first, and those that were met."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._active: list[Fault] = []
+        self._met: list[Json] = []
+        self._released = threading.Event()
+
+    def add(self, fault: Fault) -> None:
+        with self._lock:
+            self._active.append(fault)
+
+    def take(self, target: str, kinds: Iterable[str]) -> Fault | None:
+        """The oldest fault that fits, counted down by one."""
+        with self._lock:
+            for index, fault in enumerate(self._active):
+                if fault.target == target and fault.kind in kinds:
+                    self._count_down(index)
+                    return fault
+        return None
+
+    def clear(self) -> None:
+        """Switch all off; requests that a `delay` holds go on at once."""
+        with self._lock:
+            self._active.clear()
+            self._released.set()
+            self._released = threading.Event()
+
+    def reset(self) -> None:
+        self.clear()
+        with self._lock:
+            self._met.clear()
+
+    def wait(self, seconds: float) -> None:
+        self._released.wait(seconds)
+
+    def active(self) -> list[Json]:
+        with self._lock:
+            return [fault.as_json() for fault in self._active]
+
+    def met(self) -> list[Json]:
+        with self._lock:
+            return list(self._met)
+
+    def _count_down(self, index: int) -> None:
+        fault = self._active[index]
+        self._met.append({"target": fault.target, "kind": fault.kind})
+        if fault.times > 1:
+            self._active[index] = replace(fault, times=fault.times - 1)
+        else:
+            del self._active[index]
+
+
+def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorBody) -> None:
+    """Let every request to this blueprint meet the faults of `target`, answered in the platform's form."""
+
+    def before() -> Response | None:
+        request.get_data()
+        fault = faults.take(target, INCOMING)
+        return _meet(fault, faults, error_body) if fault else None
+
+    def after(response: Response) -> Response:
+        return _hang_up(response) if g.pop("hang_up", False) else response
+
+    blueprint.before_request(before)
+    blueprint.after_request(after)
+
+
+def _meet(fault: Fault, faults: Faults, error_body: ErrorBody) -> Response | None:
+    if fault.kind == "fail":
+        return _failure(fault, error_body)
+    if fault.kind == "delay":
+        faults.wait(fault.seconds or 0)
+        return None
+    g.hang_up = True
+    return Response(status=204) if fault.kind == "close" else None
+
+
+def _failure(fault: Fault, error_body: ErrorBody) -> Response:
+    response = error_body(fault.status or DEFAULT_STATUS, "The sandbox was told to fail")
+    if fault.retry_after is not None:
+        response.headers["Retry-After"] = str(fault.retry_after)
+    return response
+
+
+def _hang_up(response: Response) -> Response:
+    connection = request.environ.get("werkzeug.socket")
+    if connection is None:
+        return Response("Only the sandbox's own server can cut a connection", status=501)
+    with suppress(OSError):  # the other side may have been quicker
+        connection.shutdown(socket.SHUT_RDWR)
+    return response

@@ -1,0 +1,62 @@
+"""The HTTP server of the sandbox: threaded, HTTP/1.1, connections kept alive.
+
+Werkzeug's own handler closes every connection, because it cannot tell leftovers of one request from the
+start of the next. This one reads the whole body before the application runs, so nothing is ever left over.
+"""
+
+from io import BytesIO
+
+from flask import Flask
+from werkzeug import serving
+from werkzeug.test import run_wsgi_app
+
+BODY_LIMIT = 1_000_000
+IDLE_SECONDS = 75.0
+
+
+class KeepAliveHandler(serving.WSGIRequestHandler):
+    """One connection; `environ["werkzeug.socket"]` lets a fault cut it."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = IDLE_SECONDS
+    # Head and body are two writes; Nagle's algorithm would hold the second for a delayed acknowledgement.
+    disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        refusal = self._refusal()
+        if refusal:
+            self._close_with(refusal)
+            return
+        length = int(self.headers.get("Content-Length", "0"))
+        self.environ = environ = self.make_environ()
+        environ["wsgi.input"] = BytesIO(self.rfile.read(length))
+        chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
+        self._write(status, list(headers), b"".join(chunks))
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Requests are kept for `/inspect`, not logged."""
+
+    def _refusal(self) -> str | None:
+        """The status line that refuses a body unread, if it must be refused."""
+        declared = self.headers.get("Content-Length", "0")
+        if self.headers.get("Transfer-Encoding") or not (declared.isascii() and declared.isdigit()):
+            return "411 Length Required"
+        return "413 Content Too Large" if int(declared) > BODY_LIMIT else None
+
+    def _close_with(self, status: str) -> None:
+        self.close_connection = True
+        self._write(status, [("Content-Length", "0"), ("Connection", "close")], b"")
+
+    def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:
+    """Bound and listening, not yet serving; port 0 takes a free one, readable as `server.port`."""
+    return serving.make_server(host, port, app, threaded=True, request_handler=KeepAliveHandler)

@@ -1,0 +1,77 @@
+"""What can be set about the sandbox, read once from the environment; every problem is named at once."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import quote, urlsplit
+
+ENVIRONMENT = {
+    "gateway_url": "SANDBOX_GATEWAY_URL",
+    "desk": "SANDBOX_DESK",
+    "autopilot_account_sid": "SANDBOX_AUTOPILOT_ACCOUNT_SID",
+    "autopilot_auth_token": "SANDBOX_AUTOPILOT_AUTH_TOKEN",
+    "autopilot_assistant_sid": "SANDBOX_AUTOPILOT_ASSISTANT_SID",
+    "respondio_channel_id": "SANDBOX_RESPONDIO_CHANNEL_ID",
+    "respondio_token": "SANDBOX_RESPONDIO_TOKEN",
+    "respondio_id_type": "SANDBOX_RESPONDIO_ID_TYPE",
+}
+
+PATTERNS = {
+    "desk": (r"[A-Za-z0-9_.-]+", "the name of a destination"),
+    "autopilot_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
+    "autopilot_auth_token": (r"\S+", "a token without spaces"),
+    "autopilot_assistant_sid": (r"UA[0-9a-f]{32}", "UA and 32 hex digits"),
+    "respondio_channel_id": (r"\S+", "an id without spaces"),
+    "respondio_token": (r"\S+", "a token without spaces"),
+    "respondio_id_type": (r"custom|phone", "custom or phone"),
+}
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """Made-up accounts of the stand-ins, and where the gateway listens."""
+
+    gateway_url: str = "http://127.0.0.1:8000"
+    desk: str = "desk"
+    autopilot_account_sid: str = "AC" + "5a" * 16
+    autopilot_auth_token: str = field(default="sandbox-auth-token", repr=False)
+    autopilot_assistant_sid: str = "UA" + "7b" * 16
+    respondio_channel_id: str = "ch_sandbox"
+    respondio_token: str = field(default="sandbox-channel-token", repr=False)
+    respondio_id_type: str = "custom"
+
+    def __post_init__(self) -> None:
+        problems = [*self._misfits(), *self._gateway_problem()]
+        if problems:
+            raise ValueError("; ".join(problems))
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Unset and empty names keep their defaults."""
+        source = os.environ if environment is None else environment
+        return cls(**{name: source[key] for name, key in ENVIRONMENT.items() if source.get(key)})
+
+    @property
+    def outgoing_url(self) -> str:
+        """Where respond.io's outgoing calls go: the base URL of the desk, and `/message` behind it."""
+        return f"{self.gateway_url.rstrip('/')}/destinations/{quote(self.desk)}/message"
+
+    @property
+    def allows_chat_start(self) -> bool:
+        """Only a phone number lets an agent write first."""
+        return self.respondio_id_type == "phone"
+
+    def _misfits(self) -> list[str]:
+        return [
+            f"{ENVIRONMENT[name]} must be {shape}"
+            for name, (pattern, shape) in PATTERNS.items()
+            if not re.fullmatch(pattern, getattr(self, name))
+        ]
+
+    def _gateway_problem(self) -> list[str]:
+        parts = urlsplit(self.gateway_url)
+        if parts.scheme in ("http", "https") and parts.hostname and not parts.username:
+            return []
+        return [f"{ENVIRONMENT['gateway_url']} must be an http or https URL without credentials"]

@@ -1,0 +1,108 @@
+// Elements for messages and contacts. Whatever came from outside becomes text, never markup.
+
+export const STATUS_WORDS = {
+  queued: ["○", "Queued"], sent: ["✓", "Sent"], delivered: ["✓✓", "Delivered"],
+  read: ["✓✓", "Read"], failed: ["!", "Failed"],
+};
+
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+export function shortTime(timestamp) {
+  return new Date(timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+}
+
+export function summary(message) {
+  const by = {
+    text: () => message.text,
+    attachment: () => message.attachment.fileName || message.attachment.type,
+    location: () => message.address || "location",
+    quick_reply: () => message.title,
+  }[message.type];
+  return by ? by() : message.type;
+}
+
+function link(url, words) {
+  if (!/^https?:/i.test(url)) return words;
+  return element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, words);
+}
+
+function attachment({ attachment: { type, url, fileName, description } }) {
+  const words = fileName || description || `Open ${type}`;
+  if (type !== "image") return [link(url, words)];
+  const picture = element("img", { src: url, class: "picture", alt: description || fileName || "Image" });
+  const opened = link(url, picture);
+  picture.addEventListener("error", () => opened.replaceChildren(`${words} (no preview)`));
+  return [opened];
+}
+
+function location(message) {
+  const longitude = message.longitude ?? message.longtitude;
+  const place = `${message.latitude}, ${longitude}`;
+  const map = `https://www.openstreetmap.org/?mlat=${message.latitude}&mlon=${longitude}`;
+  const lines = message.address ? [element("p", { class: "text" }, message.address)] : [];
+  return [...lines, link(map, `Location ${place}`)];
+}
+
+const BODIES = {
+  text: (message) => [element("p", { class: "text" }, message.text)],
+  attachment,
+  location,
+  quick_reply: (message) => [
+    element("p", { class: "text" }, message.title),
+    element("ul", { class: "chips", "aria-label": "Replies" }, ...message.replies.map((reply) => element("li", {}, reply))),
+  ],
+};
+
+function body(message) {
+  const build = BODIES[message.type];
+  return build ? build(message) : [JSON.stringify(message)];
+}
+
+export function messageElement(entry, contactName) {
+  const author = { customer: contactName, bot: "Bot", agent: "You" }[entry.author];
+  const article = element("article", { class: "message", "data-testid": "message", "data-author": entry.author },
+    element("p", { class: "author" }, author),
+    ...body(entry.message),
+    element("p", { class: "foot" }, element("span", {}, shortTime(entry.timestamp)), element("span", { class: "ticks" })),
+    element("p", { class: "problem" }));
+  updateMessage(article, entry);
+  return article;
+}
+
+// Only what changes after a message was shown, so that a live region does not read it out again.
+export function updateMessage(article, entry) {
+  const status = entry.status || "";
+  article.dataset.mid = entry.mId || "";
+  if (article.dataset.status === status) return;
+  article.dataset.status = status;
+  const [sign, words] = STATUS_WORDS[status] || ["", ""];
+  const ticks = article.querySelector(".ticks");
+  ticks.dataset.status = status;
+  ticks.title = words;
+  ticks.replaceChildren(
+    element("span", { "aria-hidden": "true" }, sign), element("span", { class: "unseen" }, words));
+  ticks.hidden = !words;
+  article.querySelector(".problem").textContent = entry.error || "";
+}
+
+export function contactElement(contact, isCurrent, choose) {
+  const { last, unread, name, contactId } = contact;
+  const who = { bot: "Bot: ", agent: "You: " }[last?.author] || "";
+  const initial = [...name].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "#";
+  const badge = element("span", { class: "unread" }, String(unread), element("span", { class: "unseen" }, " unread"));
+  const button = element("button", {
+    type: "button", class: "contact", "data-testid": `contact-${contactId}`, "aria-current": String(isCurrent),
+  },
+  element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
+  element("span", { class: "name" }, name),
+  element("span", { class: "when" }, last ? shortTime(last.timestamp) : ""),
+  element("span", { class: "preview" }, last ? who + summary(last.message) : "No messages yet"),
+  unread ? badge : "");
+  button.addEventListener("click", () => choose(contactId));
+  return element("li", {}, button);
+}

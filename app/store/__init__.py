@@ -1,0 +1,26 @@
+"""The only speakers of Redis. `Store` bundles them over one connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import redis
+
+from app.store.connection import Connection
+from app.store.dead_letters import DeadLetters
+from app.store.lanes import Lanes
+from app.store.mailbox import Limits, Mailboxes
+from app.store.messages import Messages
+from app.store.sessions import Sessions
+
+
+class Store:
+    def __init__(self, client: redis.Redis, limits: Limits | None = None, clock: Callable[[], int] | None = None) -> None:
+        connection = Connection(client, clock)
+        limits = limits or Limits()
+        self.limits = limits
+        self.mailboxes = Mailboxes(connection, limits)
+        self.messages = Messages(connection)
+        self.sessions = Sessions(connection)
+        self.lanes = Lanes(connection)
+        self.dead_letters = DeadLetters(connection, limits)

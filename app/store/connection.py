@@ -1,0 +1,81 @@
+"""The way to Redis: clients with explicit time-outs, and the scripts, each run as one atomic step."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from importlib import resources
+from typing import Any
+
+import orjson
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.core.errors import StoreUnavailable
+
+PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
+SCRIPTS = ("accept", "append", "report", "work", "remember", "sweep", "bury", "revive")
+
+
+def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> redis.Redis:
+    """A client that gives up after `timeout` seconds and does not try again by itself.
+
+    redis-py 8 speaks RESP3 and retries by default; both are stated here so that an upgrade changes nothing unseen. A
+    half-open connection is noticed by the time-out and the health check, not by waiting for ever.
+    """
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 3.0),
+        socket_keepalive=True,
+        health_check_interval=10,
+        max_connections=connections,
+        client_name=f"patchbay-{name}",
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+    )
+
+
+class Connection:
+    """A client and the scripts. `clock` gives Unix milliseconds in tests; without one Redis's own clock counts."""
+
+    def __init__(self, client: redis.Redis, clock: Callable[[], int] | None = None, prefix: str = PREFIX) -> None:
+        self.client = client
+        self.prefix = prefix
+        self._clock = clock
+        folder = resources.files("app.store") / "scripts"
+        common = (folder / "common.lua").read_text()
+        self._scripts = {
+            name: client.register_script(common + (folder / f"{name}.lua").read_text()) for name in SCRIPTS
+        }
+
+    def key(self, *parts: str) -> str:
+        return self.prefix + ":".join(parts)
+
+    def run(self, script: str, *args: Any) -> Any:
+        """Run one script. A dict among the arguments travels as JSON.
+
+        Raises:
+            StoreUnavailable: Redis cannot be reached, did not answer in time, or has no memory left.
+        """
+        now = str(self._clock()) if self._clock else ""
+        values = [orjson.dumps(arg) if isinstance(arg, dict) else arg for arg in args]
+        return self.guard(lambda: self._scripts[script](keys=[self.prefix], args=[now, secrets.token_hex(8), *values]))
+
+    @staticmethod
+    def guard(call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError) as error:
+            raise StoreUnavailable(str(error)) from error
+        except redis.ResponseError as error:
+            if str(error).startswith(("OOM", "LOADING", "READONLY", "MISCONF", "BUSY")):
+                raise StoreUnavailable(str(error)) from error
+            raise
+
+
+def text(value: Any) -> str:
+    """A Redis answer as text."""
+    return value.decode() if isinstance(value, bytes) else str(value)

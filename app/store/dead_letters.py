@@ -1,0 +1,83 @@
+"""Dead letters: messages that were given up and webhooks that could not be read, until an operator decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.store.connection import Connection, text
+from app.store.mailbox import Limits, Wake, _wakes
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """`where` is a lane, or the name of the channel or destination whose webhook it was. `at` is Unix milliseconds."""
+
+    id: str
+    where: str
+    reason: str
+    error: str
+    at: int
+    mailbox: str = ""
+    item: str = ""
+    webhook: bytes = b""
+
+    @property
+    def message_id(self) -> str:
+        kind, _, rest = self.item.partition(" ")
+        return rest if kind == "message" else ""
+
+
+class DeadLetters:
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._retention = limits.retention
+
+    def park(self, webhook: str, name: str, reason: str, error: str) -> str:
+        """Keep a webhook that we could not read; its new id."""
+        request = {"webhook": webhook, "name": name, "reason": reason, "error": error[:500]}
+        return text(self._connection.run("bury", request))
+
+    def newest(self, most: int = 100) -> list[DeadLetter]:
+        """The newest come first."""
+        key = self._connection.key("dead")
+        ids = self._connection.guard(lambda: self._client.zrevrange(key, 0, most - 1))
+        return [letter for letter in (self.show(text(i)) for i in ids) if letter]
+
+    def count(self) -> int:
+        return int(self._connection.guard(lambda: self._client.zcard(self._connection.key("dead"))))
+
+    def show(self, letter_id: str) -> DeadLetter | None:
+        key = self._connection.key("d", letter_id)
+        raw = self._connection.guard(lambda: self._client.hgetall(key))
+        if not raw:
+            return None
+        fields = {text(name): value for name, value in raw.items()}
+        return DeadLetter(
+            id=letter_id,
+            where=text(fields["lane"]),
+            reason=text(fields["reason"]),
+            error=text(fields["error"]),
+            at=int(fields["at"]),
+            mailbox=text(fields.get("mailbox", b"")),
+            item=text(fields.get("item", b"")),
+            webhook=fields.get("webhook", b""),
+        )
+
+    def replay(self, letter_id: str) -> tuple[str, tuple[Wake, ...]]:
+        """Queue its message again: `ok`, `unknown`, or `webhook` (then the caller must receive it again)."""
+        state, *wakes = self._connection.run("revive", {"id": letter_id})
+        return text(state), _wakes(wakes)
+
+    def discard(self, letter_id: str) -> bool:
+        """Forget it; its message's record stays for the usual time. False if there is no such letter."""
+        letter = self.show(letter_id)
+        if letter is None:
+            return False
+        pipeline = self._client.pipeline()
+        pipeline.delete(self._connection.key("d", letter_id))
+        pipeline.zrem(self._connection.key("dead"), letter_id)
+        if letter.message_id:
+            pipeline.expire(self._connection.key("m", letter.message_id), self._retention)
+        self._connection.guard(pipeline.execute)
+        return True

@@ -1,0 +1,58 @@
+"""Lanes: which there are, what waits in them, and whether they rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.store.connection import Connection, text
+
+
+@dataclass(frozen=True)
+class LaneState:
+    """`waiting` counts items, `ready` and `leased` mailboxes. `paused_for` in seconds, with the reason in `paused_why`."""
+
+    name: str
+    waiting: int
+    ready: int
+    leased: int
+    paused_for: float
+    paused_why: str
+
+
+class Lanes:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+
+    def declare(self, limits: Mapping[str, int]) -> None:
+        """Tell the scripts how many drains each lane may have at once, fleet-wide."""
+        key = self._connection.key("lanes")
+        self._connection.guard(lambda: self._client.hset(key, mapping={k: str(v) for k, v in limits.items()}))
+
+    def overview(self, now: float) -> list[LaneState]:
+        """Every lane that was ever declared. `now` is Unix time in seconds."""
+        names = self._connection.guard(lambda: self._client.hkeys(self._connection.key("lanes")))
+        return [self.state(text(name), now) for name in sorted(names)]
+
+    def state(self, lane: str, now: float) -> LaneState:
+        key = self._connection.key
+        pipeline = self._client.pipeline(transaction=False)
+        pipeline.hmget(key("lane", lane), ["backlog", "paused_until", "paused_why"])
+        pipeline.zcard(key("ready", lane))
+        pipeline.zcard(key("leased", lane))
+        (backlog, until, why), ready, leased = self._connection.guard(pipeline.execute)
+        paused = max(0.0, float(until or 0) / 1000 - now)
+        return LaneState(lane, int(backlog or 0), ready, leased, paused, text(why or b"") if paused else "")
+
+    def count(self, what: str) -> None:
+        """Count something that is no message but worth knowing of."""
+        self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
+
+    def counts(self) -> dict[str, int]:
+        raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key("counts")))
+        return {text(name): int(value) for name, value in sorted(raw.items())}
+
+    def ping(self) -> None:
+        """Raises: StoreUnavailable."""
+        self._connection.guard(self._client.ping)

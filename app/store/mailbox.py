@@ -1,0 +1,365 @@
+"""Mailboxes: accept into them, claim their heads, settle what was done. The engine's verbs, one script call each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import orjson
+
+from app.core import session as sessions
+from app.core.message import Message, decode, encode
+from app.core.session import Session
+from app.core.status import Status
+from app.store.connection import Connection, text
+
+
+@dataclass(frozen=True)
+class Wake:
+    """A drain that is owed: publish it; if it gets lost, the sweep will owe another one."""
+
+    lane: str
+    token: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds and counts that bound what is kept."""
+
+    retention: int = 72 * 3600
+    dedup_window: float = 72 * 3600
+    session_keep: int = 30 * 86_400
+    mailbox: int = 1_000
+    lane: int = 200_000
+    breaker_failures: int = 5
+    breaker_pause: float = 5.0
+    breaker_pause_most: float = 60.0
+
+
+@dataclass(frozen=True)
+class Append:
+    """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream."""
+
+    message: Message
+    lane: str
+    report_to: str = ""
+    live: bool = False
+
+    @property
+    def mailbox(self) -> str:
+        return mailbox_of(self.message.conversation, self.message.direction)
+
+
+@dataclass(frozen=True)
+class Take:
+    """The destination that holds the conversation from now on."""
+
+    destination: str
+    mode: str = "human"
+
+
+@dataclass(frozen=True)
+class Entered:
+    state: Literal["ok", "duplicate", "mailbox_full", "lane_full"]
+    message_id: str
+    wakes: tuple[Wake, ...] = ()
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work one head: the item, what its message is and was, and how often it was tried.
+
+    `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
+    earlier try remembered. `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when it last climbed, in
+    Unix ms.
+    """
+
+    mailbox: str
+    owner: str
+    item: str
+    conversation: str
+    now: int
+    attempt: int = 1
+    uncertain: bool = False
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    message: Message | None = None
+    status: Status = "queued"
+    error: str = ""
+    first_at: int = 0
+    status_at: int = 0
+    session: Session | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.item.partition(" ")[0]
+
+
+@dataclass(frozen=True)
+class SessionChange:
+    """Written only if the session still is the one that was read."""
+
+    session: Session
+    changes_hands: bool = False
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The outcome of one claim and all that follows from it.
+
+    `lane_effect`: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for `pause` seconds, `none` says
+    nothing. `scope` is the external id that the platform gave, with its name space. `front` goes before what waits in
+    the same mailbox, `append` behind what waits in others. `event` is shown in the live stream.
+    """
+
+    claim: Claim
+    outcome: Literal["done", "retry", "dead", "reroute"]
+    status: Status | None = None
+    error: str = ""
+    reason: str = ""
+    due: float = 0.0
+    counts: bool = True
+    uncertain: bool = False
+    to: str = ""
+    scope: str = ""
+    session: SessionChange | None = None
+    front: tuple[str, ...] = ()
+    append: tuple[Append, ...] = ()
+    show: bool = False
+    event: str = ""
+    lane_effect: Literal["ok", "sick", "pause", "none"] = "ok"
+    pause: float = 0.0
+
+
+@dataclass(frozen=True)
+class Worked:
+    """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work."""
+
+    claim: Claim | None
+    wakes: tuple[Wake, ...]
+    stale: bool = False
+    more: bool = False
+
+
+def mailbox_of(conversation: str, direction: str) -> str:
+    return f"{conversation}|{direction}"
+
+
+class Mailboxes:
+    def __init__(self, connection: Connection, limits: Limits) -> None:
+        self._connection = connection
+        self._limits = limits
+
+    def accept(
+        self,
+        entry: Append,
+        *,
+        scope: str,
+        window: float | None = None,
+        follow: bool = False,
+        take: Take | None = None,
+        show: bool = False,
+    ) -> Entered:
+        """Record a message once and put it into its mailbox.
+
+        Args:
+            scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
+            follow: use the lane of the session's destination if there is a session.
+            take: who holds the conversation from now on.
+            show: show the message in the live stream at once.
+
+        Raises:
+            StoreUnavailable: nothing was recorded.
+        """
+        limits = self._limits
+        request: dict[str, Any] = {
+            "scope": scope,
+            "window_ms": int((window or limits.dedup_window) * 1000),
+            "rec": self._record(entry),
+            "mailbox": entry.mailbox,
+            "lane": entry.lane,
+            "most": limits.mailbox,
+            "most_lane": limits.lane,
+            "follow": follow,
+            "show": show,
+            "session_keep": limits.session_keep,
+        }
+        if take:
+            request["take"] = {"destination": take.destination, "mode": take.mode}
+        state, message_id, *wakes = self._connection.run("accept", request)
+        return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
+
+    def append(
+        self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False
+    ) -> tuple[Wake, ...]:
+        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox."""
+        request = {
+            "mailbox": mailbox_of(conversation, direction),
+            "lane": lane,
+            "item": item,
+            "cv": conversation,
+            "follow": follow,
+        }
+        return _wakes(self._connection.run("append", request))
+
+    def work(
+        self,
+        lane: str,
+        token: str,
+        settlement: Settlement | None,
+        *,
+        lease: float,
+        rate: float = 0.0,
+        go_on: bool = True,
+    ) -> Worked:
+        """Settle the last claim and take the next one.
+
+        Args:
+            lease: seconds; must outlast the slowest attempt of the lane.
+            rate: calls a second that the lane may make, 0 = no limit.
+            go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
+        """
+        settled, state, claim, *wakes = self._connection.run(
+            "work",
+            self._settlement(settlement) if settlement else "",
+            lane,
+            token,
+            int(lease * 1000) if go_on else 0,
+            rate,
+        )
+        return Worked(
+            claim=_claim(claim) if text(state) == "claimed" else None,
+            wakes=_wakes(wakes),
+            stale=text(settled) == "stale",
+            more=text(state) == "more",
+        )
+
+    def settle(self, settlement: Settlement) -> Worked:
+        """Settle without claiming more."""
+        settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0)
+        return Worked(None, _wakes(wakes), stale=text(settled) == "stale")
+
+    def remember(self, claim: Claim, progress: Mapping[str, Any], aliases: Sequence[str], lease: float) -> bool:
+        """Keep how far the work has come; False if the lease is lost and the work must stop."""
+        return bool(
+            self._connection.run(
+                "remember",
+                {
+                    "mailbox": claim.mailbox,
+                    "owner": claim.owner,
+                    "progress": orjson.dumps(dict(progress)).decode(),
+                    "aliases": list(aliases),
+                    "cv": claim.conversation,
+                    "keep": self._limits.session_keep,
+                    "lease_ms": int(lease * 1000),
+                },
+            )
+        )
+
+    def sweep(self) -> tuple[Wake, ...]:
+        """Free what dead workers held; the drains that are owed now."""
+        return _wakes(self._connection.run("sweep"))
+
+    def _record(self, entry: Append) -> dict[str, Any]:
+        return {
+            "id": entry.message.id,
+            "body": encode(entry.message).decode(),
+            "cv": entry.message.conversation,
+            "dr": entry.message.direction,
+            "rp": entry.report_to,
+            "lv": str(self._limits.retention) if entry.live else "",
+            "retention": self._limits.retention,
+        }
+
+    def _settlement(self, s: Settlement) -> dict[str, Any]:
+        limits = self._limits
+        request: dict[str, Any] = {
+            "mailbox": s.claim.mailbox,
+            "owner": s.claim.owner,
+            "cv": s.claim.conversation,
+            "outcome": s.outcome,
+            "error": s.error,
+            "reason": s.reason,
+            "due_ms": int(s.due * 1000),
+            "counts": s.counts,
+            "uncertain": s.uncertain,
+            "to": s.to,
+            "retention": limits.retention,
+            "front": s.front,
+            "append": [self._append(entry) for entry in s.append],
+            "show": s.show,
+            "lane": s.lane_effect,
+            "why": f"{s.reason}: {s.error}",
+            "pause_ms": int(s.pause * 1000),
+            "threshold": limits.breaker_failures,
+            "cooldown_ms": int(limits.breaker_pause * 1000),
+            "cooldown_most_ms": int(limits.breaker_pause_most * 1000),
+        }
+        if s.status:
+            request["status"] = s.status
+        if s.scope:
+            request["scope"] = s.scope
+        if s.event:
+            request |= {"live": limits.retention, "live_kind": s.event}
+        if s.session:
+            request["session"] = {
+                "version": s.session.session.version,
+                "fields": sessions.to_fields(s.session.session),
+                "changes_hands": s.session.changes_hands,
+                "keep": limits.session_keep,
+            }
+        return request
+
+    def _append(self, entry: Append) -> dict[str, Any]:
+        return {
+            "rec": self._record(entry),
+            "mailbox": entry.mailbox,
+            "lane": entry.lane,
+            "item": f"message {entry.message.id}",
+        }
+
+
+def _wakes(flat: Sequence[Any]) -> tuple[Wake, ...]:
+    names = [text(value) for value in flat]
+    return tuple(Wake(lane, token) for lane, token in zip(names[::2], names[1::2], strict=True))
+
+
+def _claim(raw: Sequence[Any]) -> Claim:
+    (
+        mailbox,
+        owner,
+        item,
+        claims,
+        attempts,
+        progress,
+        uncertain,
+        conversation,
+        now,
+        body,
+        status,
+        error,
+        first,
+        at,
+        session,
+    ) = raw
+    return Claim(
+        mailbox=text(mailbox),
+        owner=text(owner),
+        item=text(item),
+        conversation=text(conversation),
+        now=int(now),
+        attempt=int(attempts) + int(claims),
+        uncertain=bool(uncertain) or int(claims) > 1,
+        progress=orjson.loads(progress) if progress else {},
+        message=decode(body) if body else None,
+        status=text(status) or "queued",  # type: ignore[arg-type]  # written by the ladder alone
+        error=text(error),
+        first_at=int(first),
+        status_at=int(at or 0),
+        session=sessions.from_fields(_pairs(session)),
+    )
+
+
+def _pairs(flat: Sequence[Any]) -> dict[str, str]:
+    names = [text(value) for value in flat]
+    return dict(zip(names[::2], names[1::2], strict=True))

@@ -1,0 +1,118 @@
+"""Messages after they were accepted: status reports about them, their records, the transcript, the live stream."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from app.core.message import Message, decode
+from app.core.status import Status
+from app.store.connection import Connection, text
+from app.store.mailbox import Wake, _wakes
+
+
+@dataclass(frozen=True)
+class Record:
+    """`error` says why the status is `failed`, or why the last try did not succeed; `external_id` is the target's own."""
+
+    message: Message
+    status: Status
+    error: str = ""
+    external_id: str = ""
+
+
+@dataclass(frozen=True)
+class LiveEntry:
+    """One entry of a customer's stream: kind `message`, `status`, `typing` or `ended`. `position` resumes after it."""
+
+    position: str
+    kind: str
+    record: Record | None = None
+    message_id: str = ""
+    status: str = ""
+    error: str = ""
+
+
+class Messages:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+
+    def report(
+        self, ref: str, status: Status, *, scope: str, direction: str, owner: str, error: str = ""
+    ) -> tuple[str, tuple[Wake, ...]]:
+        """Apply a platform's report about a message, named by our id or by its own (`scope`).
+
+        Args:
+            owner: the report may speak only of conversations whose key begins with this.
+
+        Returns:
+            `climbed`, `unchanged`, `early` (waits for the receipt) or `foreign` (not the reporter's message).
+        """
+        request = {
+            "ref": ref,
+            "scope": scope,
+            "direction": direction,
+            "owner": owner,
+            "status": status,
+            "error": error[:500],
+        }
+        state, *wakes = self._connection.run("report", request)
+        return text(state), _wakes(wakes)
+
+    def read(self, message_id: str) -> Record | None:
+        """One message's record; None if there is none (any more)."""
+        return self.read_many([message_id])[0]
+
+    def read_many(self, message_ids: list[str]) -> list[Record | None]:
+        def call() -> list[Any]:
+            pipeline = self._client.pipeline(transaction=False)
+            for message_id in message_ids:
+                pipeline.hmget(self._connection.key("m", message_id), ["body", "st", "er", "xid"])
+            return pipeline.execute()
+
+        return [_record(row) for row in self._connection.guard(call)] if message_ids else []
+
+    def timeline(self, conversation: str, most: int = 50) -> list[Record]:
+        """The newest messages of a conversation, both directions, oldest first."""
+        key = self._connection.key("t", conversation)
+        ids = self._connection.guard(lambda: self._client.lrange(key, -most, -1))
+        return [record for record in self.read_many([text(i) for i in ids]) if record]
+
+    def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
+        """Entries of the customer's stream after a position ('0' = from the beginning), waiting up to `wait` seconds."""
+        key = self._connection.key("e", conversation)
+        try:
+            answer = self._connection.guard(
+                lambda: self._client.xread({key: after}, count=200, block=int(wait * 1000) or None)
+            )
+        except redis.ResponseError:  # a position that is none of ours
+            return self.live(conversation, "0", wait)
+        rows = [row for _, stream in cast("list[Any]", answer or []) for row in stream]
+        return self._entries(rows)
+
+    def _entries(self, rows: list[Any]) -> list[LiveEntry]:
+        found = [(text(p), {text(k): text(v) for k, v in fields.items()}) for p, fields in rows]
+        ids = [fields["id"] for _, fields in found if fields["kind"] == "message"]
+        records = dict(zip(ids, self.read_many(ids), strict=True))
+        return [
+            LiveEntry(
+                position=position,
+                kind=fields["kind"],
+                record=records.get(fields.get("id", "")) if fields["kind"] == "message" else None,
+                message_id=fields.get("id", ""),
+                status=fields.get("status", ""),
+                error=fields.get("error", ""),
+            )
+            for position, fields in found
+        ]
+
+
+def _record(row: list[Any]) -> Record | None:
+    body, status, error, scope = row
+    if body is None:
+        return None
+    external_id = text(scope).split(":", 2)[2] if scope else ""
+    return Record(decode(body), cast("Status", text(status)), text(error or b""), external_id)

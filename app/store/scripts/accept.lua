@@ -1,0 +1,39 @@
+-- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
+-- not at all. So there is no moment in which a message is marked as seen but not stored.
+-- ARGV[3]: JSON {scope, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take}
+--   follow: the lane is that of the session's destination, if there is a session
+--   take:   {destination, mode} that holds the conversation from now on
+-- ->  {'ok' | 'duplicate' | 'mailbox_full' | 'lane_full', message id, wakes...}
+local a = cjson.decode(ARGV[3])
+local rec = a.rec
+local seen = P .. 'x:' .. a.scope
+if a.scope ~= '' then
+  local known = redis.call('GET', seen)
+  if known then return { 'duplicate', known } end
+end
+local box_lane = redis.call('HGET', P .. 'b:' .. a.mailbox, 'lane')
+local lane = box_lane or a.lane
+if not box_lane and a.follow then
+  local destination = redis.call('HGET', P .. 's:' .. rec.cv, 'destination')
+  if destination and redis.call('HEXISTS', P .. 'lanes', 'inbound:' .. destination) == 1 then
+    lane = 'inbound:' .. destination
+  end
+end
+if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full', '' } end
+if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
+
+if a.scope ~= '' then redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
+record(rec)
+if a.take then
+  local session = P .. 's:' .. rec.cv
+  if redis.call('HGET', session, 'destination') ~= a.take.destination then
+    redis.call('HSET', session, 'destination', a.take.destination, 'mode', a.take.mode, 'handles', '{}', 'context', '{}',
+      'since', str(now))
+    redis.call('HINCRBY', session, 'version', 1)
+  end
+  redis.call('HSET', session, 'last_at', str(now))
+  redis.call('EXPIRE', session, a.session_keep)
+end
+if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
+push(a.mailbox, lane, 'message ' .. rec.id)
+return { 'ok', rec.id, unpack(wakes) }

@@ -1,0 +1,12 @@
+-- Append one event that is no message (typing, ended) to a mailbox.
+-- ARGV[3]: JSON {mailbox, lane, item, cv, follow}  ->  {wakes...}
+local a = cjson.decode(ARGV[3])
+local lane = a.lane
+if a.follow then
+  local destination = redis.call('HGET', P .. 's:' .. a.cv, 'destination')
+  if destination and redis.call('HEXISTS', P .. 'lanes', 'inbound:' .. destination) == 1 then
+    lane = 'inbound:' .. destination
+  end
+end
+push(a.mailbox, lane, a.item)
+return wakes

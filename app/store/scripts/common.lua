@@ -1,0 +1,150 @@
+-- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, the status ladder, dead letters.
+-- KEYS[1] is the prefix with its hash tag, so that all keys lie in one slot; ARGV[1] is the time in ms or '' for Redis's own.
+local P = KEYS[1]
+local now
+if ARGV[1] ~= '' then
+  now = tonumber(ARGV[1])
+else
+  local t = redis.call('TIME')
+  now = t[1] * 1000 + math.floor(t[2] / 1000)
+end
+local SEED = ARGV[2] -- random; owners and tokens made in this call are built from it
+local made = 0
+local wakes = {}
+
+local WAKE_MS = 5000 -- a wake-up that did not arrive by then is lost
+local POISON_CLAIMS = 3 -- claims without a result
+local EARLY_S = 3600 -- how long a report may overtake its receipt
+local EARLY_MOST = 20
+local LIVE_MOST = 1000
+
+local function str(n) return string.format('%.0f', n) end
+
+local function token()
+  made = made + 1
+  return SEED .. '-' .. made
+end
+
+-- Ask for one more drain of the lane, if work is due that no drain is on its way to.
+local function wake(lane)
+  local limit = tonumber(redis.call('HGET', P .. 'lanes', lane) or '1')
+  local drains, ready = P .. 'drains:' .. lane, P .. 'ready:' .. lane
+  redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
+  local on_their_way = redis.call('ZCARD', drains)
+  if on_their_way >= limit then return end
+  local paused = tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'paused_until') or '0')
+  if paused > now then return end
+  local free = on_their_way - redis.call('ZCARD', P .. 'leased:' .. lane)
+  if free >= redis.call('ZCOUNT', ready, '-inf', now) then return end
+  local t = token()
+  redis.call('ZADD', drains, now + WAKE_MS, t)
+  wakes[#wakes + 1] = lane
+  wakes[#wakes + 1] = t
+end
+
+-- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; a mailbox at work stays where it is.
+local function push(mailbox, lane, item)
+  local box = P .. 'b:' .. mailbox
+  if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 then
+    redis.call('HSET', box, 'lane', lane)
+    redis.call('ZADD', P .. 'ready:' .. lane, now, mailbox)
+  else
+    lane = redis.call('HGET', box, 'lane')
+  end
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
+  wake(lane)
+end
+
+local function live(conversation, retention, ...)
+  local key = P .. 'e:' .. conversation
+  redis.call('XADD', key, 'MAXLEN', '~', LIVE_MOST, '*', ...)
+  redis.call('EXPIRE', key, retention)
+end
+
+local RANK = { queued = 0, sent = 1, delivered = 2, read = 3 }
+
+-- The ladder of app/core/status.py.
+local function climbs(current, reported)
+  if current == reported then return false end
+  if reported == 'failed' then return RANK[current] ~= nil and RANK[current] < RANK.delivered end
+  if current == 'failed' then return RANK[reported] >= RANK.delivered end
+  return RANK[reported] > RANK[current]
+end
+
+-- Raise a message's status and append what follows: a report to whoever the message came from, an entry in the
+-- customer's live stream.
+local function climb(id, status, err)
+  local key = P .. 'm:' .. id
+  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv')
+  if not rec[1] or not climbs(rec[1], status) then return false end
+  redis.call('HSET', key, 'st', status, 'sa', str(now))
+  if err and err ~= '' then redis.call('HSET', key, 'er', err) else redis.call('HDEL', key, 'er') end
+  if rec[3] and rec[3] ~= '' then
+    push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], 'status ' .. id .. ' ' .. status)
+  end
+  if rec[4] and rec[4] ~= '' then
+    live(rec[2], tonumber(rec[4]), 'kind', 'status', 'id', id, 'status', status, 'error', err or '')
+  end
+  return true
+end
+
+-- Remember a platform's own id of a message, and apply the reports that came before it.
+local function bind(id, scope)
+  redis.call('HSET', P .. 'm:' .. id, 'xid', scope)
+  redis.call('SET', P .. 'x:' .. scope, id)
+  local early = P .. 'early:' .. scope
+  for _, report in ipairs(redis.call('LRANGE', early, 0, -1)) do
+    local status, err = string.match(report, '^(%a+) ?(.*)$')
+    climb(id, status, err)
+  end
+  redis.call('DEL', early)
+end
+
+-- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
+-- (seconds for which the live stream keeps it, '' for channels without one), retention (seconds).
+-- The record has no expiry until its work is done: what waits is never forgotten.
+local function record(rec)
+  local key = P .. 'm:' .. rec.id
+  if redis.call('EXISTS', key) == 1 then return false end
+  redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
+  local timeline = P .. 't:' .. rec.cv
+  redis.call('RPUSH', timeline, rec.id)
+  redis.call('LTRIM', timeline, -200, -1)
+  redis.call('EXPIRE', timeline, rec.retention)
+  return true
+end
+
+-- From here on the record may be forgotten: its work is done.
+local function forget_later(id, retention)
+  redis.call('EXPIRE', P .. 'm:' .. id, retention)
+  local scope = redis.call('HGET', P .. 'm:' .. id, 'xid')
+  if scope then redis.call('EXPIRE', P .. 'x:' .. scope, retention) end
+end
+
+-- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive.
+local function bury(mailbox, lane, item, reason, err)
+  local id = token()
+  redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
+    'at', str(now))
+  redis.call('ZADD', P .. 'dead', now, id)
+  local message = string.match(item, '^message (%S+)')
+  if message then climb(message, 'failed', reason .. ': ' .. err) end
+end
+
+-- The head's attempts, progress and doubts are its own; they go with it.
+local function drop_head(mailbox, lane)
+  redis.call('LPOP', P .. 'q:' .. mailbox)
+  redis.call('HDEL', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'owner', 'first')
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -1)
+end
+
+-- Let go of a mailbox: it is ready again at `due`, or forgotten if nothing is left in it. Whether it is empty must be
+-- asked here, in the same script, or an item that came meanwhile would be stranded.
+local function release(mailbox, lane, due)
+  redis.call('ZREM', P .. 'leased:' .. lane, mailbox)
+  if redis.call('LLEN', P .. 'q:' .. mailbox) > 0 then
+    redis.call('ZADD', P .. 'ready:' .. lane, due, mailbox)
+  else
+    redis.call('DEL', P .. 'b:' .. mailbox)
+  end
+end

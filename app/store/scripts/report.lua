@@ -1,0 +1,22 @@
+-- Apply one status report. `ref` is our id of a message, or the platform's own. A report about an id that we do not know
+-- yet has overtaken its receipt: it waits and is applied when the receipt is settled.
+-- ARGV[3]: JSON {ref, scope, direction, owner, status, error}
+--   a platform may speak only of messages of that direction, on conversations whose key begins with `owner`
+-- ->  {'climbed' | 'unchanged' | 'early' | 'foreign', wakes...}
+local a = cjson.decode(ARGV[3])
+local id = a.ref
+if redis.call('EXISTS', P .. 'm:' .. id) == 0 then
+  id = redis.call('GET', P .. 'x:' .. a.scope)
+  if not id then
+    local early = P .. 'early:' .. a.scope
+    redis.call('RPUSH', early, a.status .. ' ' .. a.error)
+    redis.call('LTRIM', early, -EARLY_MOST, -1)
+    redis.call('EXPIRE', early, EARLY_S)
+    return { 'early' }
+  end
+end
+local rec = redis.call('HMGET', P .. 'm:' .. id, 'cv', 'dr')
+if not rec[1] then return { 'unchanged' } end
+if rec[2] ~= a.direction or string.sub(rec[1], 1, #a.owner) ~= a.owner then return { 'foreign' } end
+local changed = climb(id, a.status, a.error)
+return { changed and 'climbed' or 'unchanged', unpack(wakes) }

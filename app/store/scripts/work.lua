@@ -1,0 +1,178 @@
+-- Settle the head that was worked and claim the next one, in one step: an item leaves its mailbox only here, together with
+-- the record of its outcome and everything that follows from it.
+-- ARGV[3]: settlement as JSON, or ''. ARGV[4]: lane to claim from, or ''. ARGV[5]: the drain's token.
+-- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit.
+-- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), claim (nil or list), wakes...}
+local settled = ''
+
+local function breaker(lane, s)
+  local key = P .. 'lane:' .. lane
+  if s.lane == 'ok' then
+    if redis.call('HEXISTS', key, 'failures') == 1 then
+      redis.call('HDEL', key, 'failures', 'opened', 'probe', 'paused_until', 'paused_why')
+    end
+  elseif s.lane == 'sick' then
+    local failures = redis.call('HINCRBY', key, 'failures', 1)
+    if failures >= s.threshold or redis.call('HEXISTS', key, 'opened') == 1 then
+      local opened = redis.call('HINCRBY', key, 'opened', 1)
+      local pause = math.min(s.cooldown_ms * 2 ^ (opened - 1), s.cooldown_most_ms)
+      redis.call('HSET', key, 'paused_until', str(now + pause), 'paused_why', s.why)
+    end
+    redis.call('HDEL', key, 'probe')
+  elseif s.lane == 'pause' then
+    local until_ = now + s.pause_ms
+    if until_ > tonumber(redis.call('HGET', key, 'paused_until') or '0') then
+      redis.call('HSET', key, 'paused_until', str(until_), 'paused_why', s.why)
+    end
+    redis.call('HDEL', key, 'probe')
+  else
+    redis.call('HDEL', key, 'probe')
+  end
+end
+
+local function append(op)
+  if op.rec then
+    if not record(op.rec) then return end
+    if op.scope then redis.call('SET', P .. 'x:' .. op.scope, op.rec.id) end
+  end
+  push(op.mailbox, op.lane, op.item)
+end
+
+local function write_session(cv, s)
+  local key = P .. 's:' .. cv
+  if tonumber(redis.call('HGET', key, 'version') or '0') ~= s.version then return end
+  for name, value in pairs(s.fields) do redis.call('HSET', key, name, value) end
+  redis.call('HSET', key, 'last_at', str(now))
+  if s.changes_hands then redis.call('HINCRBY', key, 'version', 1) end
+  redis.call('EXPIRE', key, s.keep)
+end
+
+local function settle(s)
+  local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
+  if redis.call('HGET', box, 'owner') ~= s.owner then return 'stale' end
+  local lane = redis.call('HGET', box, 'lane')
+  local item = redis.call('LINDEX', queue, 0)
+  local id = string.match(item, '^message (%S+)')
+  breaker(lane, s)
+  if s.outcome == 'done' then
+    drop_head(s.mailbox, lane)
+    if id then
+      if s.scope then bind(id, s.scope) end
+      if s.show then
+        local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
+        if lv and lv ~= '' then
+          live(redis.call('HGET', P .. 'm:' .. id, 'cv'), tonumber(lv), 'kind', 'message', 'id', id)
+        end
+      end
+      if s.status then climb(id, s.status, s.error) end
+      forget_later(id, s.retention)
+    end
+    if s.live then live(s.cv, s.live, 'kind', s.live_kind) end
+  elseif s.outcome == 'dead' then
+    drop_head(s.mailbox, lane)
+    bury(s.mailbox, lane, item, s.reason, s.error)
+  elseif s.outcome == 'retry' then
+    if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then
+      redis.call('HINCRBY', box, 'attempts', 1)
+    end
+    redis.call('HDEL', box, 'claims', 'owner')
+    if s.uncertain then redis.call('HSET', box, 'uncertain', '1') end
+    if id then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
+    release(s.mailbox, lane, now + s.due_ms)
+    return 'ok'
+  elseif s.outcome == 'reroute' then
+    redis.call('HDEL', box, 'claims', 'owner')
+    redis.call('ZREM', P .. 'leased:' .. lane, s.mailbox)
+    local count = redis.call('LLEN', queue)
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
+    redis.call('HINCRBY', P .. 'lane:' .. s.to, 'backlog', count)
+    redis.call('HSET', box, 'lane', s.to)
+    redis.call('ZADD', P .. 'ready:' .. s.to, now, s.mailbox)
+    wake(s.to)
+    return 'ok'
+  end
+  if s.session then write_session(s.cv, s.session) end
+  for n = #s.front, 1, -1 do
+    redis.call('LPUSH', queue, s.front[n])
+    local again = string.match(s.front[n], '^message (%S+)')
+    if again then redis.call('PERSIST', P .. 'm:' .. again) end
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
+  end
+  for _, op in ipairs(s.append) do append(op) end
+  release(s.mailbox, lane, now)
+  return 'ok'
+end
+
+if ARGV[3] ~= '' then settled = settle(cjson.decode(ARGV[3])) end
+
+local lane, drain = ARGV[4], ARGV[5]
+if lane == '' then return { settled, 'idle', false, unpack(wakes) } end
+local lane_key, drains = P .. 'lane:' .. lane, P .. 'drains:' .. lane
+local ready, leased = P .. 'ready:' .. lane, P .. 'leased:' .. lane
+
+local function leave()
+  redis.call('ZREM', drains, drain)
+  return { settled, 'idle', false, unpack(wakes) }
+end
+
+redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
+if not redis.call('ZSCORE', drains, drain)
+  and redis.call('ZCARD', drains) >= tonumber(redis.call('HGET', P .. 'lanes', lane) or '1') then
+  return leave()
+end
+if ARGV[6] == '0' then -- the time slice is over: keep the token for the wake-up that goes on, if there is work
+  if redis.call('ZCOUNT', ready, '-inf', now) == 0 then return leave() end
+  redis.call('ZADD', drains, now + WAKE_MS, drain)
+  return { settled, 'more', false, unpack(wakes) }
+end
+
+local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', 'tokens', 'tokens_at')
+if tonumber(state[1] or '0') > now then return leave() end
+if state[2] and tonumber(state[3] or '0') > now then return leave() end -- one probe at a time
+
+local lease = tonumber(ARGV[6])
+local function next_due()
+  while true do
+    local mailbox = redis.call('ZRANGEBYSCORE', ready, '-inf', now, 'LIMIT', 0, 1)[1]
+    if not mailbox then return nil end
+    local box = P .. 'b:' .. mailbox
+    local item = redis.call('LINDEX', P .. 'q:' .. mailbox, 0)
+    redis.call('ZREM', ready, mailbox)
+    local claims = redis.call('HINCRBY', box, 'claims', 1)
+    if claims <= POISON_CLAIMS then return mailbox, item, claims end
+    drop_head(mailbox, lane)
+    bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+    release(mailbox, lane, now)
+  end
+end
+
+local rate = tonumber(ARGV[7])
+if rate > 0 and redis.call('ZCOUNT', ready, '-inf', now) > 0 then
+  local burst = math.max(1, rate)
+  local tokens = tonumber(state[4] or burst)
+  tokens = math.min(burst, tokens + (now - tonumber(state[5] or now)) * rate / 1000)
+  if tokens < 1 then
+    redis.call('HSET', lane_key, 'paused_until', str(now + math.ceil((1 - tokens) * 1000 / rate)), 'paused_why', 'rate')
+    redis.call('HSET', lane_key, 'tokens', tostring(tokens), 'tokens_at', str(now))
+    return leave()
+  end
+  redis.call('HSET', lane_key, 'tokens', tostring(tokens - 1), 'tokens_at', str(now))
+end
+
+local mailbox, item, claims = next_due()
+if not mailbox then return leave() end
+local box = P .. 'b:' .. mailbox
+local owner = token()
+redis.call('ZADD', leased, now + lease, mailbox)
+redis.call('HSET', box, 'owner', owner)
+redis.call('ZADD', drains, now + lease, drain)
+if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease)) end
+redis.call('HSETNX', box, 'first', str(now))
+local more = redis.call('HMGET', box, 'attempts', 'progress', 'uncertain', 'first')
+local cv = string.match(mailbox, '^(.*)|[^|]*$')
+local id = string.match(item, '^%a+ (%x+)')
+local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
+local session = {}
+if string.sub(lane, 1, 8) == 'inbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
+return { settled, 'claimed', { mailbox, owner, item, claims, more[1] or 0, more[2] or '', more[3] or '', cv, str(now),
+  rec[1] or '', rec[2] or '', rec[3] or '', more[4], rec[4] or '0', session }, unpack(wakes) }

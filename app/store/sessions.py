@@ -1,0 +1,23 @@
+"""Sessions as they are stored, and the names under which destinations speak of conversations."""
+
+from __future__ import annotations
+
+from app.core.session import Session, from_fields
+from app.store.connection import Connection, text
+
+
+class Sessions:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+
+    def read(self, conversation: str) -> Session | None:
+        key = self._connection.key("s", conversation)
+        raw = self._connection.guard(lambda: self._client.hgetall(key))
+        return from_fields({text(name): text(value) for name, value in raw.items()})
+
+    def resolve(self, destination: str, alias: str) -> str | None:
+        """The conversation that a destination knows as `alias`, or None."""
+        key = self._connection.key("a", destination, alias)
+        found = self._connection.guard(lambda: self._client.get(key))
+        return text(found) if found else None

@@ -1,0 +1,83 @@
+"""The only producer of Celery messages, and the settings of Celery, kombu and redis-py in one place, with their reasons.
+
+Celery carries hints only: "lane L has work". The truth is in the mailboxes, so a hint may be lost, late or doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery
+from kombu.entity import Queue
+
+from app.log import logger
+from app.store.mailbox import Wake
+
+DRAIN = "patchbay.drain"
+VISIBILITY_TIMEOUT = 300  # seconds; longer than any drain, which ends after its time slice and one attempt
+
+log = logger("tasks")
+
+
+def create_celery(broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0, connections: int = 100) -> Celery:
+    """The Celery application: one queue per lane.
+
+    Args:
+        timeout: seconds for one broker command; short in a receiver, where a frozen broker must not hold a webhook.
+        connections: broker connections of one process; at least its concurrency and ten.
+    """
+    celery = Celery("patchbay", broker=broker_url, set_as_current=False)
+    celery.conf.update(
+        accept_content=["json"],  # never unpickle what stands in the broker
+        task_serializer="json",
+        task_queues=[Queue(lane, routing_key=lane) for lane in lanes],
+        task_create_missing_queues=False,  # a wake-up for a lane that nobody serves is an error, not a new queue
+        task_default_queue="patchbay",
+        task_ignore_result=True,  # outcomes are settled in the store; result keys would litter Redis
+        task_acks_late=False,  # hints need no redelivery; the sweep makes new ones
+        worker_prefetch_multiplier=1,  # what a worker holds back, another one could have done
+        worker_send_task_events=True,  # for Flower
+        worker_enable_remote_control=True,  # for Flower
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # a worker outlives any outage of its broker
+        broker_pool_limit=connections,
+        broker_heartbeat=0,  # of AMQP; with Redis the health check below does this
+        event_queue_prefix="patchbay-events",
+        broker_transport_options={
+            "global_keyprefix": "patchbay-celery:",  # shares a database with the store without mixing
+            "visibility_timeout": VISIBILITY_TIMEOUT,
+            "unacked_restore_interval": 1,  # by default a lost message comes back after ten times the interval
+            "unacked_restore_throttle": 1,
+            "socket_timeout": timeout,  # a half-open connection is noticed, not waited for
+            "socket_connect_timeout": min(timeout, 3.0),
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,  # with it a worker can hang silently
+            "max_connections": connections,
+            "priority_steps": [0],  # one list per queue: priorities are not used, and each step costs polling
+            "client_name": "patchbay-celery",
+        },
+    )
+    return celery
+
+
+class Publisher:
+    """Publishes wake-ups. A wake-up that cannot be published is no error: the sweep will owe a new one."""
+
+    def __init__(self, celery: Celery) -> None:
+        self._celery = celery
+
+    def publish(self, wakes: Iterable[Wake]) -> None:
+        for wake in wakes:
+            try:
+                self._send(wake)
+            except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
+                log.warning("wake-up not published", lane=wake.lane, error=str(error))
+                return
+
+    def _send(self, wake: Wake) -> None:
+        options: dict[str, Any] = {"queue": wake.lane, "retry": False, "ignore_result": True}
+        self._celery.send_task(DRAIN, args=(wake.lane, wake.token), **options)

@@ -1,0 +1,45 @@
+"""The receiver: a thin Flask application in front of the store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+
+from app.core.errors import StoreUnavailable
+from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
+from app.log import logger
+from app.web import health, receive, webchat
+from app.web.answers import problem, try_again
+
+log = logger("web")
+
+
+def create_app(gateway: Gateway | None = None) -> Flask:
+    """The WSGI application. Without a gateway, one is built from the environment (see `app.gateway`)."""
+    gateway = gateway or build(settings_from_environment(), role="receiver", timeout=RECEIVER_TIMEOUT)
+    app = Flask("app.web")
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
+    app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
+    app.extensions["patchbay"] = gateway
+    for face in (health, receive, webchat):
+        app.register_blueprint(face.blueprint)
+    app.register_error_handler(HTTPException, _refused)
+    app.register_error_handler(StoreUnavailable, _unavailable)
+    app.register_error_handler(Exception, _bug)
+    return app
+
+
+def _refused(error: HTTPException) -> Any:
+    return problem(error.code or 500, error.description or error.name, headers=dict(error.get_headers()))
+
+
+def _unavailable(error: StoreUnavailable) -> Any:
+    log.error("store unavailable", error=str(error))
+    return try_again(503, "The store cannot be reached; nothing was recorded.", 5)
+
+
+def _bug(error: Exception) -> Any:
+    log.error("unexpected", exc_info=error)
+    return problem(500, "An unexpected error; it has been logged.")

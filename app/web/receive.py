@@ -1,0 +1,112 @@
+"""Webhooks: verify, parse, accept, and only then acknowledge."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+
+from app.channels.base import Channel
+from app.core.errors import BadWebhook, Unverified
+from app.core.events import Reply, Webhook
+from app.destinations.base import Destination
+from app.gateway import Gateway
+from app.inbox import Inbox, NotTaken, park
+from app.log import logger
+from app.web.answers import problem, reply, try_again
+
+blueprint = Blueprint("receive", __name__)
+log = logger("receiver")
+
+
+@blueprint.post("/channels/<name>")
+@blueprint.post("/channels/<name>/<path:rest>")
+def channel(name: str, rest: str = "") -> Response:
+    """A webhook of a channel's platform."""
+    gateway = _gateway()
+    adapter = gateway.channels.get(name)
+    if adapter is None:
+        return problem(404, f"There is no channel {name}.")
+    if gateway.settings.channels[name].values.get("verification") == "none" and not _from_loopback():
+        return problem(403, "This channel is not verified and takes webhooks from loopback only.")
+    return _receive(gateway, name, adapter, lambda status, text, field: problem(status, text, field))
+
+
+@blueprint.route("/destinations/<name>", methods=["POST"])
+@blueprint.route("/destinations/<name>/<path:rest>", methods=["POST"])
+def destination(name: str, rest: str = "") -> Response:
+    """A callback of a destination's platform."""
+    gateway = _gateway()
+    adapter = gateway.destinations.get(name)
+    if adapter is None:
+        return problem(404, f"There is no destination {name}.")
+
+    def refuse(status: int, text: str, field: str) -> Response:
+        return reply(adapter.refuse(webhook_of(gateway), status, f"{field}: {text}" if field else text))
+
+    return _receive(gateway, name, adapter, refuse)
+
+
+def webhook_of(gateway: Gateway) -> Webhook:
+    """The request as adapters see it: the URL is the public one, never one made from a Host header."""
+    query = request.query_string.decode("latin-1")
+    url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Webhook(request.method, url, request.path, headers, request.get_data())
+
+
+def _receive(
+    gateway: Gateway,
+    name: str,
+    adapter: Channel | Destination,
+    refuse: Callable[[int, str, str], Response],
+) -> Response:
+    webhook = webhook_of(gateway)
+    try:
+        adapter.verify(webhook)
+    except Unverified as error:
+        log.warning("webhook refused", name=name, reason=str(error))
+        return refuse(401, f"Not verified: {error}.", "")
+    try:
+        events = adapter.parse(webhook)
+    except BadWebhook as error:
+        return refuse(400, error.rule, error.field)
+    except Exception as error:  # a bug of ours must not lose what the platform said
+        letter = park(gateway, name, webhook, error)
+        log.error("webhook parked", name=name, letter=letter, exc_info=error)
+        return reply(Reply(202, {"parked": letter}))
+    return _accept(gateway, name, adapter, webhook, events, refuse)
+
+
+def _accept(
+    gateway: Gateway,
+    name: str,
+    adapter: Channel | Destination,
+    webhook: Webhook,
+    events: Sequence[Any],
+    refuse: Callable[[int, str, str], Response],
+) -> Response:
+    inbox = Inbox(gateway)
+    try:
+        accepted = [inbox.accept(name, event) for event in events]
+    except NotTaken as error:
+        if error.retry_after is None:
+            return refuse(error.status, str(error), "")
+        return try_again(error.status, str(error), error.retry_after)
+    finally:
+        gateway.publisher.publish(inbox.wakes)
+    return reply(adapter.acknowledge(webhook, accepted))
+
+
+def _gateway() -> Gateway:
+    gateway: Gateway = current_app.extensions["patchbay"]
+    return gateway
+
+
+def _from_loopback() -> bool:
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,71 @@
+"""The agent desk in a real browser, by keyboard and on a small screen."""
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from .calls import BEARER, CONTACT_ID, WEBHOOK, message_event, status_event, webhook_body
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+
+
+@pytest.fixture
+def page(served: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 360, "height": 740})
+        page.goto(f"{served}/agent")
+        yield page
+        browser.close()
+
+
+def deliver(served, *events, **more):
+    body = webhook_body(*events, **more)
+    assert requests.post(served + WEBHOOK, json=body, headers=BEARER).ok
+
+
+def test_a_conversation_by_keyboard(served, page, gateway):
+    words = "<img src=x onerror=alert(1)> Hi"
+    deliver(served, message_event(words=words), contact={"firstName": "Ada"})
+    contact = page.get_by_test_id(f"contact-{CONTACT_ID}")
+    expect(contact).to_contain_text("1 unread")
+    contact.press("Enter")
+    log = page.get_by_test_id("log")
+    expect(log).to_contain_text(words)
+    page.get_by_test_id("composer-text").fill("Good day")
+    page.keyboard.press("Enter")
+    sent = page.locator('[data-testid=message][data-mid="gw-1"]')
+    expect(sent).to_have_attribute("data-status", "queued")
+    expect(page.get_by_test_id("composer-text")).to_have_value("")
+    deliver(served, status_event("gw-1", "delivered"))
+    expect(sent).to_contain_text("Delivered")
+    deliver(served, message_event("e1", "message_echo", "From the bot"))
+    expect(page.get_by_test_id("message").last).to_contain_text("Bot")
+    assert 3 == page.get_by_test_id("message").count()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_refusal_stands_next_to_the_message(served, page, gateway):
+    deliver(served, message_event())
+    gateway.answers = [(400, {"error": {"message": "63016: outside the messaging window"}})]
+    page.get_by_test_id(f"contact-{CONTACT_ID}").click()
+    page.get_by_test_id("composer-text").fill("Good day")
+    page.get_by_test_id("send").click()
+    failed = page.locator("[data-testid=message][data-status=failed]")
+    expect(failed).to_contain_text("63016: outside the messaging window")
+
+
+def test_what_does_not_fit_is_said_and_stays_in_the_form(served, page):
+    deliver(served, message_event())
+    page.get_by_test_id(f"contact-{CONTACT_ID}").click()
+    page.get_by_test_id("kind-location").press("Space")
+    page.get_by_test_id("latitude").fill("99")
+    page.get_by_test_id("longitude").fill("1")
+    page.get_by_test_id("send").click()
+    expect(page.get_by_role("alert")).to_have_text("latitude: must lie between -90 and 90")
+    expect(page.get_by_test_id("latitude")).to_have_value("99")

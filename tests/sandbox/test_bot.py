@@ -1,0 +1,52 @@
+import pytest
+
+from app.sandbox.bot import TASKS, reply, strip_markup
+
+UNDERSTOOD = {
+    "a greeting": ("Hello there", "greeting", True),
+    "an order": ("Where is my parcel?", "order_status", True),
+    "a quote": ("I need a quote", "quote", True),
+    "a farewell": ("ok BYE", "goodbye", False),
+    "a person": ("I want to talk to a person", "talk_to_human", False),
+    "an agent": ("agent", "talk_to_human", False),
+    "a person about an order": ("human please, my order is late", "talk_to_human", False),
+    "a flag": ("flag", "flag_handoff", False),
+    "anything else": ("blue", "echo", True),
+    "a word inside another": ("humanity", "echo", True),
+}
+
+
+@pytest.mark.parametrize(("text", "task", "listens"), UNDERSTOOD.values(), ids=UNDERSTOOD)
+def test_it_understands(text, task, listens):
+    turn = reply(text, {})
+    assert (task, listens) == (turn.task, turn.listens)
+
+
+def test_it_collects_a_name_over_two_turns():
+    asked = reply("let me tell you my name", {"plate": "X1"})
+    thanked = reply(" Ada ", asked.memory)
+    assert "What is your name?" == asked.says[0]
+    assert "Thank you, Ada." == thanked.says[0]
+    assert {"plate": "X1", "name": "Ada"} == thanked.memory
+    assert reply("hi", thanked.memory).says[0].startswith("Hello again, Ada!")
+
+
+def test_a_target_task_goes_before_what_was_asked():
+    assert "goodbye" == reply("Ada", {"asked": "name"}, "goodbye").task
+
+
+def test_the_flag_is_in_memory():
+    assert reply("flag", {}).memory["handoff"] is True
+
+
+def test_a_quote_shows_an_image():
+    assert "quote.png" == reply("quote", {}).shows[0].image
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_says_something(task):
+    assert all(reply("x", {}, task).says)
+
+
+def test_markup_is_stripped():
+    assert "Hi! What is your plate?" == strip_markup("<speak>Hi! <break/> What is your plate?</speak>")

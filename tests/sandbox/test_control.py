@@ -1,0 +1,72 @@
+from .calls import SETTINGS, agent_sends, ask, deliver, inspect, message_event
+
+FAULT = {"target": "respondio", "kind": "delay", "seconds": 2.5}
+
+
+def test_the_index_shows_what_is_configured_but_no_token(client):
+    page = client.get("/").text
+    for shown in (
+        SETTINGS.autopilot_account_sid,
+        SETTINGS.autopilot_assistant_sid,
+        SETTINGS.respondio_channel_id,
+        "/destinations/desk/message",
+        "/respondio/custom/channel/webhook/",
+    ):
+        assert shown in page
+    for hidden in (SETTINGS.autopilot_auth_token, SETTINGS.respondio_token):
+        assert hidden not in page
+
+
+def test_faults_are_switched_on_and_off(client):
+    response = client.post("/faults", json=FAULT)
+    assert (201, FAULT | {"times": 1}) == (response.status_code, response.get_json())
+    assert {"faults": [FAULT | {"times": 1}]} == client.get("/faults").get_json()
+    assert 204 == client.delete("/faults").status_code
+    assert {"faults": []} == client.get("/faults").get_json()
+
+
+def test_a_fault_that_does_not_fit_is_refused(client):
+    response = client.post("/faults", json=FAULT | {"seconds": "2"})
+    error = {"field": "seconds", "message": "seconds: must be a number, not a string"}
+    assert (400, {"error": error}) == (response.status_code, response.get_json())
+    assert {"faults": []} == client.get("/faults").get_json()
+
+
+def test_a_fault_must_be_json(client):
+    response = client.post("/faults", data={"target": "respondio"})
+    assert "Content-Type" == response.get_json()["error"]["field"]
+
+
+def test_inspect_starts_empty(client):
+    assert {
+        "autopilot": {"calls": [], "violations": [], "refused": [], "dialogues": {}},
+        "respondio": {
+            "contacts": [],
+            "outgoing": [],
+            "echoes": [],
+            "statuses": [],
+            "repeats": [],
+            "violations": [],
+            "refused": [],
+        },
+        "faults": {"active": [], "met": []},
+    } == client.get("/inspect").get_json()
+
+
+def test_inspect_shows_open_dialogues(client):
+    sid = ask(client, "hi")["dialogue"]["sid"]
+    assert {"visitor-81": {"sid": sid, "memory": {}}} == inspect(client, "autopilot")["dialogues"]
+
+
+def test_a_reset_forgets_everything(client):
+    empty = client.get("/inspect").get_json()
+    ask(client, "hi")
+    deliver(client, message_event())
+    deliver(client, message_event("m" * 51))
+    agent_sends(client)
+    client.post("/faults", json=FAULT)
+    assert empty != client.get("/inspect").get_json()
+    assert 204 == client.delete("/inspect").status_code
+    assert empty == client.get("/inspect").get_json()
+    assert 200 == deliver(client, message_event()).status_code
+    assert 0 == inspect(client, "respondio")["contacts"][0]["messages"][0]["repeats"]

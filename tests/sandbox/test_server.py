@@ -1,0 +1,85 @@
+import http.client
+import socket
+import threading
+from urllib.parse import urlsplit
+
+import pytest
+
+from .calls import ASK_V2
+
+
+@pytest.fixture
+def connection(served):
+    connection = http.client.HTTPConnection(urlsplit(served).netloc, timeout=5)
+    yield connection
+    connection.close()
+
+
+def ask_for(connection, method, path, body=None, headers=None):
+    connection.request(method, path, body=body, headers=headers or {})
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def test_a_connection_is_kept_alive(connection):
+    sockets = set()
+    for path in ("/inspect", "/faults", "/inspect"):
+        response, _ = ask_for(connection, "GET", path)
+        assert (200, 11) == (response.status, response.version)
+        sockets.add(connection.sock)
+    assert 1 == len(sockets)
+    assert None not in sockets
+
+
+def test_a_body_that_nobody_read_does_not_spill_into_the_next_request(connection):
+    response, _ = ask_for(connection, "POST", "/nowhere", body=b"GET /x HTTP/1.1\r\n\r\n" * 50)
+    assert 404 == response.status
+    response, _ = ask_for(connection, "GET", "/faults")
+    assert 200 == response.status
+
+
+def test_a_head_request_has_no_body(connection):
+    assert b"" == ask_for(connection, "HEAD", "/inspect")[1]
+    assert 200 == ask_for(connection, "GET", "/inspect")[0].status
+
+
+def test_a_body_that_is_too_large_is_refused_unread(connection):
+    connection.putrequest("POST", ASK_V2)
+    connection.putheader("Content-Length", "1000001")
+    connection.endheaders()
+    assert 413 == connection.getresponse().status
+
+
+def test_a_body_without_length_is_refused(connection):
+    response, _ = ask_for(connection, "POST", ASK_V2, body=iter([b"a", b"b"]))
+    assert (411, "close") == (response.status, response.getheader("Connection"))
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1_0", "²"])
+def test_a_length_that_is_no_number_is_refused(served, length):
+    with socket.create_connection(urlsplit(served).netloc.split(":"), timeout=5) as raw:
+        raw.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n".encode())
+        assert raw.recv(100).startswith(b"HTTP/1.1 411")
+
+
+def test_requests_are_not_logged(connection, capfd):
+    ask_for(connection, "GET", "/inspect")
+    assert ("", "") == capfd.readouterr()
+
+
+def test_requests_run_side_by_side(served):
+    together = threading.Barrier(3, timeout=5)
+
+    def call() -> None:
+        connection = http.client.HTTPConnection(urlsplit(served).netloc, timeout=5)
+        ask_for(connection, "GET", "/faults")
+        together.wait()  # three connections are open at once, each on its own thread
+        ask_for(connection, "GET", "/faults")
+        connection.close()
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(5)
+    assert not together.broken

@@ -1,0 +1,54 @@
+import pytest
+
+from app.sandbox.settings import ENVIRONMENT, SandboxSettings
+
+
+def test_an_empty_environment_gives_usable_defaults():
+    assert SandboxSettings() == SandboxSettings.from_env({})
+
+
+def test_every_field_can_be_set_from_the_environment():
+    values = {
+        "gateway_url": "https://gateway.example.test/base/",
+        "desk": "help",
+        "autopilot_account_sid": "AC" + "0" * 32,
+        "autopilot_auth_token": "t1",
+        "autopilot_assistant_sid": "UA" + "1" * 32,
+        "respondio_channel_id": "ch_9",
+        "respondio_token": "t2",
+        "respondio_id_type": "phone",
+    }
+    environment = {ENVIRONMENT[name]: value for name, value in values.items()}
+    assert SandboxSettings(**values) == SandboxSettings.from_env(environment)
+
+
+def test_outgoing_calls_go_to_the_desk():
+    settings = SandboxSettings(gateway_url="http://127.0.0.1:8000/", desk="help")
+    assert "http://127.0.0.1:8000/destinations/help/message" == settings.outgoing_url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SANDBOX_GATEWAY_URL", "gateway:8000"),
+        ("SANDBOX_GATEWAY_URL", "http://user:word@127.0.0.1:8000"),
+        ("SANDBOX_DESK", "a/b"),
+        ("SANDBOX_AUTOPILOT_ACCOUNT_SID", "AC123"),
+        ("SANDBOX_AUTOPILOT_ASSISTANT_SID", "AC" + "0" * 32),
+        ("SANDBOX_RESPONDIO_TOKEN", "two words"),
+        ("SANDBOX_RESPONDIO_ID_TYPE", "email"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named(name, value):
+    with pytest.raises(ValueError, match=name):
+        SandboxSettings.from_env({name: value})
+
+
+def test_all_problems_are_named_at_once():
+    with pytest.raises(ValueError, match=r"SANDBOX_DESK.*SANDBOX_RESPONDIO_ID_TYPE"):
+        SandboxSettings.from_env({"SANDBOX_DESK": "/", "SANDBOX_RESPONDIO_ID_TYPE": "x"})
+
+
+def test_tokens_are_not_printed():
+    printed = repr(SandboxSettings(autopilot_auth_token="secret-1", respondio_token="secret-2"))
+    assert "secret" not in printed

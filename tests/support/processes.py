@@ -1,0 +1,163 @@
+"""Real processes for tests: each listens on a free loopback port, and is ended by its id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import redis
+import requests
+
+from app.up import redis_server
+
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something that another process brings about; fail with its name if it does not."""
+    until = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.02)
+
+
+class Process:
+    """A child in a process group of its own, so that what it starts ends with it."""
+
+    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self._command = command
+        self._environment = {**os.environ, **(environment or {})}
+        self.log = log
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as out:
+            self._child = subprocess.Popen(
+                self._command, stdout=out, stderr=out, env=self._environment, start_new_session=True
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None, "not started"
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def kill(self) -> None:
+        """End it and what it started at once, as a crash would."""
+        if self._child is not None:
+            self._signal(signal.SIGKILL)
+            self._child.wait()
+
+    def stop(self, seconds: float = 30.0) -> int:
+        """Ask it to end, and its exit code; kill what does not end in time."""
+        if self._child is None:
+            return 0
+        if self.running:
+            os.kill(self.pid, signal.SIGTERM)
+        try:
+            code = self._child.wait(seconds)
+        except subprocess.TimeoutExpired:
+            code = -1
+        self._signal(signal.SIGKILL)
+        return code
+
+    def _signal(self, number: int) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class RedisServer(Process):
+    """A Redis with an append-only file; `start` after `kill` brings the same data back."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
+        command = [
+            redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
+            "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+        ]  # fmt: skip
+        super().__init__(command, folder / "redis.log")
+
+    @property
+    def url(self) -> str:
+        return f"redis://{HOST}:{self.port}/0"
+
+    def start(self) -> None:
+        super().start()
+        wait_until("Redis answers", self._answers)
+
+    def _answers(self) -> bool:
+        try:
+            with redis.Redis(host=HOST, port=self.port, socket_timeout=1) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+class System:
+    """A receiver and workers on one configuration file, each a real process."""
+
+    def __init__(
+        self, config: Path, redis_url: str, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://{HOST}:{self.port}"
+        self.folder = folder
+        self.environment = {
+            "PATCHBAY_CONFIG": str(config),
+            "PATCHBAY_REDIS_URL": redis_url,
+            "PATCHBAY_BROKER_URL": redis_url,
+            "PATCHBAY_PUBLIC_URL": self.url,
+            **(environment or {}),
+        }
+        self.receiver = self._part("receiver", "receiver", "--port", str(self.port), "--processes", "1")
+        self.workers: list[Process] = []
+
+    def start(self, workers: int = 1) -> None:
+        self.receiver.start()
+        for _ in range(workers):
+            self.add_worker()
+        wait_until("the receiver is ready", self._ready)
+
+    def add_worker(self) -> Process:
+        number = len(self.workers)
+        worker = self._part(f"worker-{number}", "worker", "--name", f"worker-{number}")
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        for process in [self.receiver, *self.workers]:
+            process.stop()
+
+    def logs(self) -> str:
+        """Everything that the parts wrote."""
+        return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
+
+    def _part(self, name: str, *arguments: str) -> Process:
+        command = [sys.executable, "-m", "app.cli", *arguments]
+        return Process(command, self.folder / f"{name}.log", self.environment)
+
+    def _ready(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False

@@ -1,0 +1,97 @@
+"""A small HTTP server that records what it is sent and answers as told: the outside world in tests of adapters."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def form(self) -> dict[str, list[str]]:
+        return parse_qs(self.body.decode(), keep_blank_values=True)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What to answer. `hang` waits until the sink closes; `drop` closes the connection in place of an answer."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+    hang: bool = False
+    drop: bool = False
+
+
+@dataclass
+class Sink:
+    url: str
+    calls: list[Call] = field(default_factory=list)
+    answer: Callable[[Call], Told] = lambda call: Told()
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def answers(self, *answers: Told) -> None:
+        """Give these answers in turn; the last one again and again."""
+        left = list(answers)
+        self.answer = lambda call: left.pop(0) if len(left) > 1 else left[0]
+
+
+@contextmanager
+def sink() -> Iterator[Sink]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one segment an answer, or Nagle's algorithm and late acknowledgements cost 40 ms each
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("content-length", 0))
+            call = Call(
+                self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
+            )
+            state.calls.append(call)
+            told = state.answer(call)
+            if told.hang:
+                state.closing.wait(30)
+            if told.hang or told.drop:
+                self.close_connection = True
+                return
+            self.send_response(told.status)
+            for name, value in told.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(told.body)))
+            self.end_headers()
+            self.wfile.write(told.body)
+            self.wfile.flush()
+
+        do_GET = do_POST
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    state = Sink(f"http://127.0.0.1:{server.server_port}")
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield state
+    finally:
+        state.closing.set()
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,1 @@
+"""What happens over time: claiming, attempts, delays, sweeping."""

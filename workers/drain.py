@@ -1,0 +1,94 @@
+"""Claim, work, settle, until nothing is due or the time slice ends. Knows nothing of Celery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from app.core import errors
+from app.core.errors import Failure
+from app.gateway import Gateway, Lane
+from app.log import logger
+from app.store.mailbox import Claim, Settlement, Wake, Worked
+from workers import inbound, outbound, status
+from workers.failing import failed, operator_message
+from workers.inbound import LeaseLost
+
+log = logger("drain")
+
+TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
+
+Work = Callable[[Gateway, str, Claim], Settlement]
+WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, "status": status.work}
+
+
+class Drainer:
+    """Works lanes of one gateway. `stopping` tells that the process is to end: the head in hand is finished, no more."""
+
+    def __init__(self, gateway: Gateway, stopping: Callable[[], bool] = lambda: False) -> None:
+        self._gateway = gateway
+        self._stopping = stopping
+
+    def drain(self, lane_name: str, token: str, time_slice: float = TIME_SLICE) -> int:
+        """Work a lane until nothing is due; how many heads were worked.
+
+        Args:
+            token: of the wake-up that called for this drain.
+        """
+        lane = self._gateway.lanes.get(lane_name)
+        if lane is None:
+            log.warning("wake-up for an unknown lane", lane=lane_name)
+            return 0
+        until = time.monotonic() + time_slice
+        settlement: Settlement | None = None
+        heads = 0
+        while True:
+            go_on = time.monotonic() < until and not self._stopping()
+            worked = self._step(lane, token, settlement, go_on)
+            self._gateway.publisher.publish(worked.wakes)
+            if worked.more:
+                self._gateway.publisher.publish([Wake(lane.name, token)])
+            if worked.claim is None:
+                return heads
+            settlement = self.attempt(lane, worked.claim)
+            heads += 1
+
+    def attempt(self, lane: Lane, claim: Claim) -> Settlement | None:
+        """One attempt at one head; None if the lease was lost and nothing may be settled."""
+        kind, _, name = lane.name.partition(":")
+        started = time.monotonic()
+        try:
+            settlement = WORK[kind](self._gateway, name, claim)
+        except LeaseLost:
+            log.warning("lease lost", lane=lane.name, mailbox=claim.mailbox)
+            return None
+        except Failure as failure:
+            settlement = failed(claim, failure, lane.retry)
+            if advice := operator_message(failure, lane.name):
+                log.error(advice)
+        except Exception as error:  # a bug of ours: the head is tried again, then kept for an operator
+            log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
+            bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
+            settlement = failed(claim, bug, lane.retry)
+        self._tell(lane, claim, settlement, time.monotonic() - started)
+        return settlement
+
+    def _step(self, lane: Lane, token: str, settlement: Settlement | None, go_on: bool) -> Worked:
+        return self._gateway.store.mailboxes.work(
+            lane.name, token, settlement, lease=lane.lease, rate=lane.rate, go_on=go_on
+        )
+
+    def _tell(self, lane: Lane, claim: Claim, settlement: Settlement, took: float) -> None:
+        """The one line that every attempt leaves in the log."""
+        log.info(
+            "attempt",
+            lane=lane.name,
+            item=claim.item,
+            attempt=claim.attempt,
+            uncertain=claim.uncertain,
+            outcome=settlement.outcome,
+            reason=settlement.reason,
+            error=settlement.error,
+            due=round(settlement.due, 3),
+            ms=round(took * 1000, 1),
+        )

@@ -1,0 +1,80 @@
+"""The Celery application of the fleet: one queue per lane, the drain task, and the tick in every worker.
+
+Start it with `patchbay worker`, which is `celery -A workers.fleet worker` with the options that it needs.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+
+from app.core.errors import StoreUnavailable
+from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.log import logger
+from app.tasks import DRAIN, create_celery
+from workers.drain import Drainer
+
+TICK = 0.5  # seconds; how late a due retry may be noticed
+
+log = logger("fleet")
+stopping = threading.Event()
+
+settings = settings_from_environment()
+celery: Celery = create_celery(
+    settings.gateway["broker_url"], [lane.name for lane in lanes_of(settings)], timeout=WORKER_TIMEOUT
+)
+
+
+@cache
+def gateway() -> Gateway:
+    """The gateway of this process, built with its first use."""
+    built = build(settings, role="worker", timeout=WORKER_TIMEOUT, celery=celery)
+    built.declare()
+    return built
+
+
+@celery.task(name=DRAIN)
+def drain(lane: str, token: str) -> int:
+    """Work a lane until nothing is due; how many heads were worked, which Flower shows."""
+    return Drainer(gateway(), stopping.is_set).drain(lane, token)
+
+
+@signals.worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    stopping.set()
+
+
+class Tick(bootsteps.StartStopStep):
+    """Twice a second, in every worker: free what dead workers held, wake lanes with work that nobody is on its way to.
+
+    There is no single scheduler to lose; that several workers sweep is harmless, because each sweep is one script.
+    """
+
+    requires = {"celery.worker.consumer.tasks:Tasks"}
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        self._timer = consumer.timer.call_repeatedly(TICK, sweep)
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+
+def sweep() -> None:
+    """One tick. An outage of Redis is waited out."""
+    try:
+        wakes = gateway().store.mailboxes.sweep()
+        gateway().publisher.publish(wake for wake in wakes if wake.lane in gateway().lanes)
+    except StoreUnavailable as error:
+        log.error("store unavailable", error=str(error))
+
+
+celery.steps["consumer"].add(Tick)

@@ -1,0 +1,66 @@
+"""One head of an outbound mailbox: bring a message to the customer."""
+
+from __future__ import annotations
+
+from app.channels.base import Channel, Outgoing
+from app.core import errors
+from app.core.errors import Failure
+from app.core.events import Receipt
+from app.core.message import Message, split_conversation
+from app.core.render import render
+from app.gateway import Gateway
+from app.store.mailbox import Claim, Settlement
+from workers.inbound import LeaseLost
+
+TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
+
+
+def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
+    """Work the head for the channel `name`. Raises: Failure, LeaseLost."""
+    channel = gateway.channels.get(name)
+    if channel is None:
+        raise Failure(errors.MISCONFIGURED, f"the channel {name} is no longer configured")
+    customer = split_conversation(claim.conversation)[1]
+    match claim.kind:
+        case "message" if claim.message:
+            return _send(gateway, channel, claim, claim.message)
+        case "typing":
+            return _typing(gateway, channel, claim, customer)
+        case "ended":
+            channel.ended(customer, gateway.http)
+            return Settlement(claim, "done", event="ended" if channel.capabilities.live else "")
+    return Settlement(claim, "done", lane_effect="none")
+
+
+def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) -> Settlement:
+    if claim.status in ("delivered", "read") or (claim.uncertain and claim.status == "sent"):
+        return Settlement(claim, "done", lane_effect="none")  # a report overtook us: it has arrived
+    parts = render(message.content, channel.capabilities)
+    done = int(claim.progress.get("part", 0))
+    receipt = Receipt()
+    for number in range(done, len(parts)):
+        outgoing = Outgoing(message, parts[number], number, uncertain=claim.uncertain and number == done)
+        receipt = channel.send(outgoing, gateway.http)
+        if number + 1 < len(parts):
+            lease = gateway.lanes[f"outbound:{channel.name}"].lease
+            if not gateway.store.mailboxes.remember(claim, {"part": number + 1}, [], lease):
+                raise LeaseLost
+    return Settlement(
+        claim,
+        "done",
+        status=receipt.status,
+        scope=f"{channel.name}:outbound:{receipt.external_id}" if receipt.external_id else "",
+        show=channel.capabilities.live,
+    )
+
+
+def _typing(gateway: Gateway, channel: Channel, claim: Claim, customer: str) -> Settlement:
+    """A hint: shown if it is still true, never tried twice."""
+    shown_at = int(claim.item.partition("@")[2] or 0)
+    if not channel.capabilities.typing or claim.now - shown_at > TYPING_LASTS:
+        return Settlement(claim, "done", lane_effect="none")
+    try:
+        channel.typing(customer, gateway.http)
+    except Failure:
+        return Settlement(claim, "done", lane_effect="none")
+    return Settlement(claim, "done", event="typing" if channel.capabilities.live else "")

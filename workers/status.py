@@ -1,0 +1,25 @@
+"""One head of a status mailbox: tell the platform that a message came from what became of it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from app.core import errors
+from app.core.errors import Failure
+from app.core.events import StatusReport
+from app.core.status import Status
+from app.gateway import Gateway
+from app.store.mailbox import Claim, Settlement
+
+
+def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
+    """Work the head for the channel or destination `name`. Raises: Failure."""
+    adapter = gateway.channels.get(name) or gateway.destinations.get(name)
+    if adapter is None:
+        raise Failure(errors.MISCONFIGURED, f"{name} is no longer configured")
+    if claim.message is None:
+        return Settlement(claim, "done", lane_effect="none")  # forgotten after its retention: nobody asks any more
+    status = cast("Status", claim.item.split(" ")[2])
+    error = claim.error if status == "failed" else None
+    adapter.report(StatusReport(claim.message, status, error, claim.status_at), gateway.http)
+    return Settlement(claim, "done")
