@@ -79,7 +79,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     _refuse_open_channels(settings, host)
     _exec(
         "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
-        "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "warning",
+        "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--workers-kill-timeout", "20",
     )  # fmt: skip
 

@@ -40,6 +40,7 @@ def create_celery(broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0
         worker_send_task_events=True,  # for Flower
         worker_enable_remote_control=True,  # for Flower
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,  # our own log lines are JSON already
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives any outage of its broker

@@ -79,11 +79,10 @@ def create_blueprint(agent: Agent) -> Blueprint:
     blueprint.add_url_rule("", "page", agent.page)
     blueprint.add_url_rule("/api/contacts", "contacts", agent.contacts)
     blueprint.add_url_rule("/api/contacts", "start", agent.start, methods=["POST"])
-    # Without merging, `//` inside an id stays what it is instead of being redirected away.
     one = "/api/contacts/<contact_id:contact_id>"
-    blueprint.add_url_rule(f"{one}/messages", "messages", agent.messages, merge_slashes=False)
-    blueprint.add_url_rule(f"{one}/messages", "send", agent.send, methods=["POST"], merge_slashes=False)
-    blueprint.add_url_rule(f"{one}/read", "read", agent.read, methods=["POST"], merge_slashes=False)
+    blueprint.add_url_rule(f"{one}/messages", "messages", agent.messages)
+    blueprint.add_url_rule(f"{one}/messages", "send", agent.send, methods=["POST"])
+    blueprint.add_url_rule(f"{one}/read", "read", agent.read, methods=["POST"])
     blueprint.register_error_handler(Refused, _refused)
     return blueprint
 

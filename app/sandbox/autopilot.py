@@ -1,4 +1,4 @@
-"""Stand-in for the Autopilot custom channel, versions 2 and 1: strict about calls, answered by a small bot."""
+"""Stand-in for the Autopilot custom channel, versions 2 and 1: strict about calls, with a bot behind it."""
 
 from base64 import b64decode
 from collections.abc import Mapping

@@ -53,8 +53,7 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
         for name, value in headers:
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+        self.wfile.write(body)
 
 
 def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:

@@ -1,5 +1,6 @@
 import re
 import threading
+from base64 import b64encode
 
 import pytest
 import requests
@@ -60,13 +61,18 @@ RAW = {
     "an ampersand that was not encoded": b"UserId=1&Text=fish & chips&Language=en-US",
     "umlauts that were not encoded": "UserId=1&Text=Größe&Language=en-US".encode(),
     "another charset": b"UserId=1&Text=Gr%F6%DFe&Language=en-US",
-    "nothing": b"",
 }
 
 
 @pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
 def test_it_refuses_a_body_that_was_not_percent_encoded(post, raw):
-    assert 400 == post(raw).status_code
+    response = post(raw)
+    expected = (400, "body: is not percent-encoded UTF-8")
+    assert expected == (response.status_code, response.get_json()["message"])
+
+
+def test_it_refuses_an_empty_body(post):
+    assert "UserId: is missing" == post(b"").get_json()["message"]
 
 
 def test_it_refuses_json(post):
@@ -79,6 +85,7 @@ def test_memory_that_is_too_large_has_its_own_code(post):
     assert (400, 90100) == (response.status_code, response.get_json()["code"])
 
 
+ENCODED = b64encode(":".join(PASSWORD).encode()).decode()
 PASSWORDS = {"none": None, "wrong token": (ACCOUNT, "x"), "wrong account": ("AC" + "0" * 32, PASSWORD[1])}
 
 
@@ -89,7 +96,7 @@ def test_it_refuses_a_wrong_password(post, auth):
     assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
-@pytest.mark.parametrize("header", ["Basic", "Basic %%%", "Bearer x", "Basic w6Q="])
+@pytest.mark.parametrize("header", ["Basic", "Basic %%%", f"Bearer {ENCODED}", "Basic w6Q="])
 def test_it_refuses_an_odd_authorization(post, header):
     assert 401 == post(question("hi"), auth=None, headers={"Authorization": header}).status_code
 

@@ -48,6 +48,12 @@ def test_a_gateway_out_of_reach_is_shown_to_the_agent():
     assert ("failed", "The gateway could not be reached") == (sent["status"], sent["error"])
 
 
+def test_a_proxy_of_the_environment_is_not_used(known, gateway, monkeypatch):
+    for name in ("http_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9" if name == "http_proxy" else "")
+    assert "gw-1" == agent_sends(known)["mId"]
+
+
 def test_a_duplicate_calls_twice_for_one_message(known, gateway):
     switch_on(known, "duplicate")
     assert "gw-1" == agent_sends(known, "a")["mId"]
