@@ -1,7 +1,7 @@
 """`patchbay.toml` and the environment become Settings; every problem is named at once, with its key.
 
-Any value may be `env:NAME` or `file:PATH` (the file's text without its last line break), so that no secret needs to stand
-in the file.
+Any value may be `env:NAME` or `file:PATH` (the file's text without its last line break), so that no secret needs to
+stand in the file.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
@@ -24,7 +24,7 @@ from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
 
 NAME = validate.Regexp(
-    r"^[a-z0-9][a-z0-9_-]{0,31}$", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."
+    r"[a-z0-9][a-z0-9_-]{0,31}\Z", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OVERRIDES = {
@@ -32,7 +32,11 @@ OVERRIDES = {
     "redis_url": "PATCHBAY_REDIS_URL",
     "broker_url": "PATCHBAY_BROKER_URL",
 }
-REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+SCHEMES = {
+    "redis_url": ("redis://", "rediss://", "unix://"),
+    "broker_url": ("redis://", "rediss://", "redis+socket://", "sentinel://", "amqp://", "amqps://"),
+}
+A_YEAR = 366 * 86_400
 
 
 class ConfigError(Exception):
@@ -43,18 +47,21 @@ class ConfigError(Exception):
         self.problems = problems
 
 
-class GatewaySchema(Schema):
-    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes, the other limits count messages."""
+NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragment.")
 
-    public_url = fields.String(required=True, validate=web_url)
+
+class GatewaySchema(Schema):
+    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes; the others count messages."""
+
+    public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
     redis_url = fields.String(load_default="redis://127.0.0.1:6379/0")
     broker_url = fields.String(load_default=None)
-    retention = fields.Integer(load_default=72 * 3600, validate=validate.Range(60))
-    dedup_window = fields.Integer(load_default=72 * 3600, validate=validate.Range(1))
-    session_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60))
-    mailbox_limit = fields.Integer(load_default=1_000, validate=validate.Range(1))
-    lane_limit = fields.Integer(load_default=200_000, validate=validate.Range(1))
-    max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024))
+    retention = fields.Integer(load_default=72 * 3600, validate=validate.Range(60, A_YEAR))
+    dedup_window = fields.Integer(load_default=72 * 3600, validate=validate.Range(1, A_YEAR))
+    session_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60, A_YEAR))
+    mailbox_limit = fields.Integer(load_default=1_000, validate=validate.Range(1, 1_000_000))
+    lane_limit = fields.Integer(load_default=200_000, validate=validate.Range(1, 100_000_000))
+    max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024, 64 * 1024 * 1024))
 
 
 @dataclass(frozen=True)
@@ -63,18 +70,18 @@ class Platform:
 
     name: str
     type: str
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Settings:
     """`secrets` are all values that may never be shown; `hosts` the URLs that the configuration names."""
 
-    gateway: Mapping[str, Any]
+    gateway: Mapping[str, Any] = field(repr=False)
     channels: Mapping[str, Platform]
     destinations: Mapping[str, Platform]
-    secrets: frozenset[str]
-    hosts: frozenset[str]
+    secrets: frozenset[str] = field(repr=False)
+    hosts: frozenset[str] = field(repr=False)
 
     def route(self, channel: str) -> Route:
         values = self.channels[channel].values
@@ -88,10 +95,10 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         ConfigError: with every problem found.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError([("", f"{path} cannot be read: {error.strerror}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError([("", f"{path} is not TOML: {error}")]) from None
     return check(raw, environ)
 
@@ -100,7 +107,7 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """The settings in a parsed file. Raises: ConfigError."""
     found: list[tuple[str, str]] = []
     resolved = _resolve(raw, "", environ, found)
-    for key in resolved.keys() - {"gateway", "channels", "destinations"}:
+    for key in sorted(resolved.keys() - {"gateway", "channels", "destinations"}):
         found.append((key, "Unknown table."))
     overrides = {key: environ[name] for key, name in OVERRIDES.items() if environ.get(name)}
     unresolved = {key for key, _ in found}
@@ -151,8 +158,8 @@ def _resolve(value: Any, key: str, environ: Mapping[str, str], found: list[tuple
         return environ.get(name, "")
     if value.startswith("file:"):
         try:
-            return Path(value.removeprefix("file:")).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError):
+            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, ValueError):  # ValueError: not UTF-8, or a path that can be none
             found.append((key, f"The file {value.removeprefix('file:')} cannot be read."))
             return ""
     return value
@@ -181,7 +188,7 @@ def _platforms(tables: Any, kind: str, types: Mapping[str, Any], found: list[tup
             found.append((key, str(error.messages[0])))
         if not isinstance(table, dict):
             found.append((key, "Must be a table."))
-        elif table.get("type") not in types:
+        elif not isinstance(table.get("type"), str) or table["type"] not in types:
             found.append((f"{key}.type", f"Must be one of: {', '.join(types)}."))
         else:
             values = _validate(types[table["type"]].Settings(), table, key, found)
@@ -197,21 +204,24 @@ def _across(
     resolved: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Rules that hold between tables."""
-    named = resolved.get("destinations", {})
+    named = resolved.get("destinations")
+    named = named if isinstance(named, dict) else {}
     for name, channel in channels.items():
         for key in ("destination", "handoff"):
             if channel.values[key] is not None and channel.values[key] not in named:
                 yield f"channels.{name}.{key}", f"There is no destination {channel.values[key]}."
         if channel.values["handoff"] == channel.values["destination"]:
             yield f"channels.{name}.handoff", "Must be another one than destination."
-        host = urlsplit(gateway.get("public_url", "")).hostname
+        host = urlsplit(gateway["public_url"]).hostname if gateway else LOOPBACK[0]
         if channel.values.get("verification") == "none" and host not in LOOPBACK:
             yield f"channels.{name}.verification", "May be none only while gateway.public_url is on loopback."
-    for name in channels.keys() & destinations.keys():
+    for name in sorted(channels.keys() & destinations.keys()):
         yield f"destinations.{name}", "A channel has the same name."
-    for key in ("redis_url",):
-        if gateway and not gateway[key].startswith(REDIS_SCHEMES):
-            yield f"gateway.{key}", f"Must begin with one of: {', '.join(REDIS_SCHEMES)}."
+    for key, schemes in SCHEMES.items():
+        if gateway and gateway[key] is not None and not _is_service(gateway[key], schemes):
+            yield f"gateway.{key}", f"Must be a URL that begins with one of: {', '.join(schemes)}."
+    if gateway and gateway["broker_url"] is None and gateway["redis_url"].startswith("unix://"):
+        yield "gateway.broker_url", "Required, because Celery writes a Unix socket as redis+socket://."
     for name, destination in destinations.items():
         only = destination.values.get("channel")
         if only is not None and only not in channels:
@@ -223,16 +233,27 @@ def _across(
 
 def _secrets(platform: Platform) -> Iterator[str]:
     schema = {**CHANNELS, **DESTINATIONS}[platform.type].Settings()
-    for name, field in schema.fields.items():
-        inner = field.inner if isinstance(field, fields.List) else field
+    for name, entry in schema.fields.items():
+        inner = entry.inner if isinstance(entry, fields.List) else entry
         value = platform.values.get(name)
         if inner.metadata.get("secret") and value:
             yield from value if isinstance(value, list) else [value]
 
 
+def _is_service(urls: str, schemes: tuple[str, ...]) -> bool:
+    """One URL, or several of them with a semicolon between, as kombu takes them."""
+    try:
+        return all(url.startswith(schemes) and urlsplit(url).port != 0 for url in urls.split(";"))
+    except ValueError:
+        return False
+
+
 def _url_secrets(gateway: Mapping[str, Any]) -> set[str]:
-    passwords = (urlsplit(gateway[key]).password for key in ("redis_url", "broker_url"))
-    return {password for password in passwords if password}
+    """Passwords, as they are written in the URLs and as they are."""
+    urls = [urlsplit(url) for key in SCHEMES for url in gateway[key].split(";")]
+    written = [url.password for url in urls if url.password]
+    written += [value for url in urls for value in parse_qs(url.query).get("password", [])]
+    return {form for password in written for form in (password, unquote(password))}
 
 
 def _urls(platform: Platform) -> Iterator[str]:

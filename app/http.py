@@ -1,18 +1,23 @@
-"""The only caller of requests: pooled connections, time limits, a size cap, the SSRF guard, and one palette of failures.
+"""The only caller of requests: pooled connections, time limits, a size cap, the SSRF guard, one palette of failures.
 
-Hosts that the configuration names are trusted. Any other host (from a message, a callback or an API call) must resolve to
-public addresses only, and the connection goes to the very address that was checked.
+Hosts that the configuration names are trusted. Any other host (from a message, a callback or an API call) must resolve
+to public addresses only, and the connection goes to the very address that was checked.
 """
 
 from __future__ import annotations
 
+import base64
+import http.client
+import io
 import ipaddress
+import math
 import socket
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,12 +31,14 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from app.core import errors
 from app.core.errors import Failure
+from app.log import REDACTED
 
 MOST_BYTES = 2 * 1024 * 1024
 CONNECT_TIMEOUT = 5.0
 REUSE_WITHIN = (
-    4.0  # a connection that was idle for longer may just be closing; a lost request is worse than a new connection
+    4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
 )
+MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
 KINDS = {
@@ -43,14 +50,18 @@ KINDS = {
 }
 GATEWAY_FAULTS = (502, 504)  # a proxy lost the platform's answer: the request may have been carried out
 
+# Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
+TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "fec0::/10", "192.88.99.0/24"))
+
 
 @dataclass(frozen=True)
 class Response:
-    """An answer of any status. `headers` have lower-case names."""
+    """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
@@ -74,11 +85,13 @@ class Response:
             detail: what the platform said, in words; the beginning of the body if empty.
 
         Raises:
-            Failure: of the kind that the status stands for.
+            Failure: of the kind that the status stands for; a platform that repeats our credentials is not quoted.
         """
         if self.ok:
             return self
         said = detail or self.body[:200].decode("utf-8", "replace").strip()
+        for secret in self.secrets:
+            said = said.replace(secret, REDACTED)
         raise Failure(
             kind_of(self.status),
             f"HTTP {self.status}: {said}" if said else f"HTTP {self.status}",
@@ -89,19 +102,10 @@ class Response:
     def retry_after(self, now: float | None = None) -> float | None:
         """Seconds that a Retry-After header asks for: a number or an HTTP date; None without a readable one."""
         value = self.headers.get("retry-after", "").strip()
-        if not value:
-            return None
-        try:
-            return max(0.0, float(value))
-        except ValueError:
-            pass
-        try:
-            then = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        then = then if then.tzinfo else then.replace(tzinfo=UTC)
-        moment = datetime.fromtimestamp(now if now is not None else time.time(), UTC)
-        return max(0.0, (then - moment).total_seconds())
+        seconds = _number(value)
+        if seconds is None:
+            seconds = _seconds_until(value, time.time() if now is None else now)
+        return None if seconds is None else min(max(0.0, seconds), MOST_WAIT)
 
 
 def kind_of(status: int) -> errors.Kind:
@@ -109,6 +113,22 @@ def kind_of(status: int) -> errors.Kind:
     if status >= 500:
         return errors.UNAVAILABLE
     return KINDS.get(status, errors.REJECTED)
+
+
+def _number(value: str) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _seconds_until(date: str, now: float) -> float | None:
+    try:
+        then = parsedate_to_datetime(date)
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
 
 
 class Http:
@@ -142,18 +162,18 @@ class Http:
         """POST one of `json`, `form` (form-encoded) or `body`; the answer, whatever its status.
 
         Args:
-            timeout: seconds for the whole exchange after the connection stands.
+            timeout: seconds from the end of the request to the end of the answer, however slowly that dribbles in.
 
         Raises:
             Failure: no answer: UNAVAILABLE (not connected, or the connection was lost), TIMED_OUT, REJECTED (the SSRF
-                guard refused the address), UNPARSEABLE (an answer too large).
+                guard refused the address), UNPARSEABLE (an answer too large or garbled), MISCONFIGURED (no such URL or
+                header can be).
         """
         sent = dict(headers or {})
         data = body if body is not None else form
         if json is not None:
             data = orjson.dumps(json)
             sent.setdefault("content-type", "application/json")
-        deadline = time.monotonic() + timeout
         try:
             answer = self._session.post(
                 url,
@@ -164,14 +184,22 @@ class Http:
                 allow_redirects=False,
                 stream=True,
             )
-            content = _read(answer.raw, deadline)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            content = _read(answer.raw)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise _failure(error) from None
-        return Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, content)
+        answered = {name.lower(): value for name, value in answer.headers.items()}
+        return Response(answer.status_code, answered, content, _credentials(sent, auth))
+
+
+BAD_URL = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
 
 
 class _Refused(OSError):
     """The SSRF guard refused an address."""
+
+
+class _NotConnected(OSError):
+    """The connection never stood, so nothing can have been done."""
 
 
 @dataclass(frozen=True)
@@ -189,26 +217,49 @@ class _Guard:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [str(entry[4][0]) for entry in found]
         for address in addresses:
-            if not ipaddress.ip_address(address.partition("%")[0]).is_global:
+            if not _is_public(address):
                 raise _Refused(f"{host} is not a public address")
         return addresses[0]
 
 
 class _Guarded:
-    """Mixed into urllib3's connections: connects only where the guard allows, and drops connections that were idle."""
+    """Mixed into urllib3's connections: connects only where the guard allows, drops connections that were idle, and
+    holds the whole answer, headers and body, to one deadline."""
 
     guard: _Guard
     host: str
     port: int
+    sock: socket.socket | None
+    timeout: float
+    response_class: Any
     _dns_host: str
     _last = 0.0
 
+    def connect(self) -> None:
+        """The connection and its TLS handshake; whatever goes wrong here, no request was sent."""
+        try:
+            super().connect()  # type: ignore[misc]  # urllib3's connection
+        except _Refused:
+            raise
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            raise _NotConnected(type(error).__name__) from error
+
     def _new_conn(self) -> socket.socket:
+        name = self._dns_host
         self._dns_host = self.guard.address(self.host, self.port)
         self._last = time.monotonic()
-        return super()._new_conn()  # type: ignore[misc,no-any-return]  # urllib3's connection
+        try:
+            return super()._new_conn()  # type: ignore[misc,no-any-return]  # urllib3's connection
+        finally:
+            self._dns_host = name  # the Host header and the certificate's check go by the name
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)  # what the last answer left of its time says nothing about this request
+        super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection
 
     def getresponse(self) -> Any:
+        self.response_class = partial(_TimelyResponse, until=time.monotonic() + self.timeout)
         answer = super().getresponse()  # type: ignore[misc]  # urllib3's connection
         self._last = time.monotonic()
         return answer
@@ -217,6 +268,34 @@ class _Guarded:
     def is_connected(self) -> bool:
         fresh = time.monotonic() - self._last < REUSE_WITHIN
         return fresh and super().is_connected  # type: ignore[misc]  # urllib3's connection
+
+
+class _TimelyResponse(http.client.HTTPResponse):
+    """Reads no longer than `until` (monotonic seconds); a time limit on each read alone can be dribbled past."""
+
+    def __init__(self, sock: socket.socket, *args: Any, until: float, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        raw: io.RawIOBase = self.fp.detach()  # the buffered reader that was just made
+        self.fp = io.BufferedReader(_Timely(raw, sock, until))
+
+
+class _Timely(io.RawIOBase):
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket, until: float) -> None:
+        self._raw, self._sock, self._until = raw, sock, until
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer did not end in time")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class _GuardedAdapter(HTTPAdapter):
@@ -239,8 +318,21 @@ def _host_port(url: str) -> tuple[str, int]:
     return (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _read(raw: Any, deadline: float) -> bytes:
-    """The whole body, as long as it stays below the cap and the platform does not dribble past the deadline."""
+def _is_public(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)
+
+
+def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tuple[str, ...]:
+    """What must not be quoted when the platform repeats it."""
+    found = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
+    if auth:
+        found += [auth[1], base64.b64encode(":".join(auth).encode()).decode()]
+    return tuple(secret for secret in found if secret)
+
+
+def _read(raw: Any) -> bytes:
+    """The whole body, as long as it stays below the cap."""
     pieces: list[bytes] = []
     size = 0
     while piece := raw.read1(65_536, decode_content=True):
@@ -249,30 +341,39 @@ def _read(raw: Any, deadline: float) -> bytes:
         if size > MOST_BYTES:
             raw.close()
             raise Failure(errors.UNPARSEABLE, f"the answer is larger than {MOST_BYTES} bytes", maybe_done=True)
-        if time.monotonic() > deadline:
-            raw.close()
-            raise Failure(errors.TIMED_OUT, "the answer did not end in time", maybe_done=True)
     return b"".join(pieces)
 
 
 def _failure(error: Exception) -> Failure:
     """Our word for what requests or urllib3 raised. Only a connection that never stood proves that nothing was done."""
     chain = list(_causes(error))
-    for cause in chain:
-        if isinstance(cause, _Refused):
-            return Failure(errors.REJECTED, str(cause))
-    if any(isinstance(cause, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)) for cause in chain):
-        return Failure(errors.MISCONFIGURED, "the URL is not valid")
-    if any(isinstance(cause, urllib3.exceptions.ConnectTimeoutError) for cause in chain):
-        return Failure(errors.UNAVAILABLE, "no connection in time")
-    if any(isinstance(cause, (urllib3.exceptions.NewConnectionError, requests.exceptions.SSLError)) for cause in chain):
-        return Failure(errors.UNAVAILABLE, "no connection")
-    if any(
-        isinstance(cause, (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError))
-        for cause in chain
-    ):
-        return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
+    for kinds, failure in RAISED:
+        if cause := next((cause for cause in chain if isinstance(cause, kinds)), None):
+            return failure(cause)
     return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
+
+
+# In the order in which they are looked for among the causes of an exception.
+RAISED: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException], Failure]], ...] = (
+    ((_Refused,), lambda cause: Failure(errors.REJECTED, str(cause))),
+    (
+        (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidHeader, UnicodeError, *BAD_URL),
+        lambda _: Failure(errors.MISCONFIGURED, "the URL or a header is not valid"),
+    ),
+    (
+        (urllib3.exceptions.ConnectTimeoutError,),
+        lambda _: Failure(errors.UNAVAILABLE, "no connection in time"),
+    ),
+    ((_NotConnected,), lambda _: Failure(errors.UNAVAILABLE, "no connection")),
+    (
+        (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
+        lambda _: Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True),
+    ),
+    (
+        (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError),
+        lambda _: Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True),
+    ),
+)
 
 
 def _causes(error: BaseException | None) -> Iterable[BaseException]:

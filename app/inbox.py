@@ -184,7 +184,8 @@ def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str
         }
     )
     text = gateway.redact(raw.decode())
-    return gateway.store.dead_letters.park(text, name, "unexpected", f"{type(error).__name__}: {error}")
+    reason = gateway.redact(f"{type(error).__name__}: {error}")
+    return gateway.store.dead_letters.park(text, name, "unexpected", reason)
 
 
 def unpark(raw: bytes) -> Webhook:

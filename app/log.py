@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
 
 REDACTED = "[redacted]"
+LEAST = 4  # characters; blotting out less would blot out words
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
-    """A function that blots out the given values wherever they stand in a text."""
-    known = sorted({secret for secret in secrets if len(secret) >= 4}, key=len, reverse=True)
+    """A function that blots out the given values wherever they stand in a text, also as a JSON string has them."""
+    forms = {form for secret in secrets for form in (secret, json.dumps(secret)[1:-1])}
+    known = sorted((form for form in forms if len(form) >= LEAST), key=len, reverse=True)
     if not known:
         return lambda text: text
     pattern = re.compile("|".join(re.escape(secret) for secret in known))
@@ -26,17 +29,14 @@ def configure(secrets: Iterable[str] = ()) -> None:
     """Set up logging for this process; call once at its start."""
     blot = redactor(secrets)
 
-    def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {name: blot(value) if isinstance(value, str) else value for name, value in event.items()}
-
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            redact,
             structlog.processors.JSONRenderer(),
+            lambda _, __, line: blot(str(line)),  # the whole line, so nothing inside a list or an object slips through
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),

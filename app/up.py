@@ -195,7 +195,7 @@ def _redis_command(plan: Plan) -> str:
         "bind": HOST,
         "dir": folder,
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",  # a webhook is acknowledged only when it is on disk
         "save": '""',
         "maxmemory-policy": "noeviction",
         "daemonize": "no",

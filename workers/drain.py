@@ -6,16 +6,17 @@ import time
 from collections.abc import Callable, Mapping
 
 from app.core import errors
-from app.core.errors import Failure
+from app.core.errors import Failure, StoreUnavailable
 from app.gateway import Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
 from workers import inbound, outbound, status
-from workers.failing import failed, operator_message
+from workers.failing import failed
 from workers.inbound import LeaseLost
 
 log = logger("drain")
 
+SETTLE_AGAIN = 0.2  # seconds
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
 Work = Callable[[Gateway, str, Claim], Settlement]
@@ -64,8 +65,6 @@ class Drainer:
             return None
         except Failure as failure:
             settlement = failed(claim, failure, lane.retry)
-            if advice := operator_message(failure, lane.name):
-                log.error(advice)
         except Exception as error:  # a bug of ours: the head is tried again, then kept for an operator
             log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
             bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
@@ -74,12 +73,24 @@ class Drainer:
         return settlement
 
     def _step(self, lane: Lane, token: str, settlement: Settlement | None, go_on: bool) -> Worked:
-        return self._gateway.store.mailboxes.work(
-            lane.name, token, settlement, lease=lane.lease, rate=lane.rate, go_on=go_on
-        )
+        """Settle and claim. What was done is not thrown away while Redis is out of reach: as long as the lease may hold,
+        settling is tried again; had it been done after all, the second one is stale and changes nothing."""
+        until = time.monotonic() + lane.lease
+        while True:
+            try:
+                return self._gateway.store.mailboxes.work(
+                    lane.name, token, settlement, lease=lane.lease, rate=lane.rate, go_on=go_on
+                )
+            except StoreUnavailable as error:
+                if settlement is None or time.monotonic() > until:
+                    raise
+                log.error("settling again", lane=lane.name, error=str(error))
+                time.sleep(SETTLE_AGAIN)
 
     def _tell(self, lane: Lane, claim: Claim, settlement: Settlement, took: float) -> None:
-        """The one line that every attempt leaves in the log."""
+        """The one line that every attempt leaves in the log; one more where only an operator can help."""
+        if settlement.reason == errors.UNAUTHORISED.code:
+            log.error("lane rests", lane=lane.name, advice=errors.UNAUTHORISED.sentence)
         log.info(
             "attempt",
             lane=lane.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.core.errors import UNAUTHORISED, Failure
+from app.core.errors import Failure
 from app.core.retry import RetryPolicy, next_try
 from app.store.mailbox import Claim, Settlement
 
@@ -45,8 +45,3 @@ def _lane_effect(failure: Failure) -> tuple[Literal["ok", "sick", "pause", "none
     if kind.sick:
         return "sick", 0.0
     return ("none" if kind.ours else "ok"), 0.0
-
-
-def operator_message(failure: Failure, lane: str) -> str | None:
-    """What an operator must do, if only he can help."""
-    return f"{lane} rests: {failure.kind.sentence}" if failure.kind is UNAUTHORISED else None

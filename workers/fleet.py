@@ -39,7 +39,11 @@ def gateway() -> Gateway:
 @celery.task(name=DRAIN)
 def drain(lane: str, token: str) -> int:
     """Work a lane until nothing is due; how many heads were worked, which Flower shows."""
-    return Drainer(gateway(), stopping.is_set).drain(lane, token)
+    try:
+        return Drainer(gateway(), stopping.is_set).drain(lane, token)
+    except StoreUnavailable as error:  # the tick calls again once Redis is back
+        log.error("store unavailable", lane=lane, error=str(error))
+        return 0
 
 
 @signals.worker_shutting_down.connect

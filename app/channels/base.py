@@ -67,7 +67,7 @@ class Channel(Protocol):
 
 
 class ChannelSchema(PlatformSchema):
-    """Keys of every channel: who answers first, who after a handoff, and the bot task that a conversation begins with."""
+    """Keys of every channel: who answers first, who after a handoff, and the bot task that begins a conversation."""
 
     destination = fields.String(required=True)
     handoff = fields.String(load_default=None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from itsdangerous import BadSignature, SignatureExpired, URLSafeTimedSerializer
+from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from marshmallow import fields, validate
 
 from app.channels.base import ChannelSchema, Outgoing
@@ -97,7 +97,7 @@ class WebchatChannel:
             return f"{self.provider}:{self._tokens.loads(token, max_age=self._seconds)}"
         except SignatureExpired:
             raise Unverified("the visitor token has expired") from None
-        except BadSignature:
+        except BadData:
             raise Unverified("the visitor token is missing or not valid") from None
 
     def verify(self, webhook: Webhook) -> None:

@@ -18,7 +18,7 @@ class Webhook:
     method: str
     url: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)  # credentials stand there
     body: bytes
 
     @property

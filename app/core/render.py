@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from app.core.message import Attachment, Card, Content, Location, QuickReply, Text
+from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
@@ -15,6 +16,7 @@ class Capabilities:
     """What a platform can do.
 
     `contents` are the content types it carries as they are, `text_limit` counts characters (None: no limit of its own).
+    `described` are the kinds of attachment whose description it shows.
     `typing`: it can show that somebody types. `statuses`: it wants to know what became of the messages that came from
     it. `resend_safe`: a repeated send is recognised there. `live`: the customer reads from Patchbay's own event stream.
     `people`: humans answer, so whoever writes from there holds the conversation.
@@ -22,6 +24,7 @@ class Capabilities:
 
     contents: frozenset[str] = frozenset({"text"})
     text_limit: int | None = None
+    described: frozenset[str] = frozenset(ATTACHMENT_KINDS)
     typing: bool = False
     statuses: bool = False
     resend_safe: bool = False
@@ -34,7 +37,7 @@ def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
     if content.type == "text":
         return tuple(_split(content.text, capabilities.text_limit))  # type: ignore[union-attr]  # Text, by its type
     if content.type in capabilities.contents:
-        return (content,)
+        return tuple(_described(content, capabilities))
     if isinstance(content, Card):
         return tuple(part for piece in _card_parts(content) for part in render(piece, capabilities))
     return tuple(_split(as_text(content), capabilities.text_limit))
@@ -46,10 +49,10 @@ def as_text(content: Content) -> str:
         case Text():
             return content.text
         case Attachment():
-            name = content.description or content.file_name
+            name = " - ".join(part for part in (content.description, content.file_name) if part)
             return f"{name}: {content.url}" if name else content.url
         case Location():
-            point = f"{content.latitude:g}, {content.longitude:g}"
+            point = f"{_degrees(content.latitude)}, {_degrees(content.longitude)}"
             return f"{content.address} ({point})" if content.address else point
         case QuickReply():
             return "\n".join([content.title, *(f"{n}. {reply}" for n, reply in enumerate(content.replies, 1))])
@@ -62,12 +65,26 @@ def _card_parts(card: Card) -> list[Content]:
     return [Text(card.text), *images] if card.text else list(images)
 
 
+def _described(content: Content, capabilities: Capabilities) -> Iterator[Content]:
+    """The content, with a description that the platform does not show as a text behind it."""
+    if isinstance(content, Attachment) and content.description and content.kind not in capabilities.described:
+        yield replace(content, description=None)
+        yield from _split(content.description, capabilities.text_limit)
+    else:
+        yield content
+
+
+def _degrees(value: float) -> str:
+    """To the sixth decimal, which is a hand's breadth."""
+    return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
+
+
 def _split(text: str, limit: int | None) -> Iterator[Content]:
     """Pieces of at most `limit` characters, cut at the last white space that leaves a piece at least half full."""
     while limit and len(text) > limit:
-        cut = max(text.rfind(" ", limit // 2, limit + 1), text.rfind("\n", limit // 2, limit + 1))
-        cut = cut if cut > 0 else limit
+        gaps = [gap.start() for gap in re.finditer(r"\s", text[: limit + 1]) if gap.start() >= max(1, limit // 2)]
+        cut = gaps[-1] if gaps else limit
         yield Text(text[:cut])
-        text = text[cut:].lstrip() if text[cut : cut + 1].isspace() else text[cut:]
+        text = text[cut:].lstrip() if gaps else text[cut:]
     if text:
         yield Text(text)

@@ -1,4 +1,4 @@
-"""Who gets a customer's message: the session decides, and it is read when the message is worked, not when it arrives."""
+"""Who gets a customer's message: the session decides, read when the message is worked, not when it arrives."""
 
 from __future__ import annotations
 

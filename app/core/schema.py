@@ -6,12 +6,13 @@ Limits are those of respond.io's custom channel, the narrowest platform that car
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
 
 from app.core.errors import BadWebhook
 from app.core.message import ATTACHMENT_KINDS, Content, content_from_dict
@@ -22,15 +23,19 @@ URL_LIMIT = 2_000
 LABEL_LIMIT = 256
 REPLIES_LIMIT = 10
 IMAGES_LIMIT = 10
+OBJECT_LIMIT = 16 * 1024  # bytes of JSON; what Autopilot kept as memory
+UNCLEAN = re.compile(r"^\s|\s$|[\x00-\x1f\x7f]")  # urlsplit would pass over these in silence
 
 
 def is_web_url(value: str) -> bool:
-    """Absolute, http or https, with a host and without credentials."""
+    """Absolute, http or https, with a host, a port that is a number if there is one, and without credentials."""
     try:
         parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    clean = not UNCLEAN.search(value) and not re.search(r"[\s@]", parts.netloc)
+    return clean and parts.scheme in ("http", "https") and bool(host)
 
 
 def web_url(value: str) -> None:
@@ -46,11 +51,26 @@ class Lenient(Schema):
 
 
 def text_field(limit: int, *, required: bool = True, least: int = 1) -> fields.String:
-    return fields.String(required=required, validate=validate.Length(min=least, max=limit))
+    """An optional one may also be null: many platforms write what is missing that way."""
+    return fields.String(required=required, allow_none=not required, validate=validate.Length(min=least, max=limit))
 
 
 def url_field(*, required: bool = True) -> fields.String:
-    return fields.String(required=required, validate=validate.And(validate.Length(max=URL_LIMIT), web_url))
+    return fields.String(
+        required=required,
+        allow_none=not required,
+        validate=validate.And(validate.Length(max=URL_LIMIT), web_url),
+    )
+
+
+def keepable(value: Mapping[str, Any]) -> None:
+    """For objects of any shape that are stored: small, and no deeper than can be written again."""
+    try:
+        size = len(orjson.dumps([[value]]))  # it is stored inside of other objects
+    except TypeError:
+        raise ValidationError("Must not be nested so deeply.") from None
+    if size > OBJECT_LIMIT:
+        raise ValidationError(f"Must be at most {OBJECT_LIMIT} bytes of JSON.")
 
 
 class TextSchema(Lenient):
@@ -84,6 +104,11 @@ class ImageSchema(Lenient):
 class CardSchema(Lenient):
     text = text_field(TEXT_LIMIT, least=0)
     images = fields.List(fields.Nested(ImageSchema), validate=validate.Length(max=IMAGES_LIMIT))
+
+    @validates_schema
+    def _shows_something(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if not data["text"] and not data.get("images"):
+            raise ValidationError("Must not be empty where there are no images.", "text")
 
 
 CONTENT_SCHEMAS: dict[str, Schema] = {

@@ -15,7 +15,8 @@ Mode = Literal["bot", "human"]
 class Session:
     """`since` and `last_at` are Unix milliseconds; `version` rises whenever the session changes hands.
 
-    `handles` belong to the destination alone (a dialogue sid, a chat's sid); `context` is what the bot knew at a handoff.
+    `handles` belong to the destination alone (a dialogue sid, a chat's sid); `context` is what the bot knew when it
+    handed over.
     """
 
     destination: str

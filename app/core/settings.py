@@ -6,6 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot carry other characters
+
 
 class PlatformSchema(Schema):
     """Configuration keys that every channel and destination has; unknown keys are errors.
@@ -24,5 +26,9 @@ class PlatformSchema(Schema):
 
 
 def secret_field(**kwargs: Any) -> fields.String:
-    """A value that must never appear in a log, a page or an error."""
-    return fields.String(metadata={"secret": True}, validate=validate.Length(min=1), **kwargs)
+    """A value that must never appear in a log, a page or an error; long enough to be told from other text there."""
+    return fields.String(
+        metadata={"secret": True},
+        validate=validate.Regexp(PRINTABLE, error="Must be 8 or more printable ASCII characters."),
+        **kwargs,
+    )

@@ -15,7 +15,7 @@ PROOF: frozenset[Status] = frozenset({"delivered", "read"})
 
 
 def climbs(current: Status, reported: Status) -> bool:
-    """Whether a report changes the status: it must rank higher; `failed` ends unless proof of delivery arrives later."""
+    """Whether a report changes the status: it must rank higher; only proof of delivery outranks `failed`."""
     if reported == current:
         return False
     if reported == "failed":

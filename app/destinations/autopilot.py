@@ -8,19 +8,21 @@ Source: https://www.twilio.com/docs/autopilot/channels/custom-channel (v2) and .
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.events import Accepted, Answer, Event, Receipt, Reply, StatusReport, Webhook
 from app.core.message import Card, Content, Image, Text
 from app.core.render import Capabilities, as_text
-from app.core.schema import is_web_url, url_field
+from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
 from app.core.settings import PlatformSchema, secret_field
 from app.destinations.base import Delivery, Handoff
 from app.http import Http
@@ -29,6 +31,8 @@ HISTORIC_HOST = "https://channels.autopilot.twilio.com"
 TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none
 FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
 
+SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+
 # Names of the form fields, by version of the protocol. v1 knows no language.
 FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
 
@@ -36,7 +40,7 @@ FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
 def sid_field(prefix: str) -> fields.String:
     return fields.String(
         required=True,
-        validate=validate.Regexp(rf"^{prefix}[0-9a-fA-F]{{32}}$", error=f"Must be {prefix} and 32 hex digits."),
+        validate=validate.Regexp(rf"{prefix}[0-9a-fA-F]{{32}}\Z", error=f"Must be {prefix} and 32 hex digits."),
     )
 
 
@@ -79,7 +83,7 @@ class AutopilotDestination:
         self._handoff_tasks = frozenset(settings["handoff_tasks"])
         self._timeout: float = settings["timeout"]
         self._auth = (settings["username"] or settings["account_sid"], settings["auth_token"])
-        base = settings.get("base_url", HISTORIC_HOST).rstrip("/")
+        base = (settings.get("base_url") or HISTORIC_HOST).rstrip("/")
         path = [settings["account_sid"], settings["assistant_sid"], "custom", settings["channel_name"]]
         self._url = "/".join([base, self._version, *(quote(part, safe="") for part in path)])
 
@@ -130,21 +134,25 @@ class AutopilotDestination:
         response = _object(body.get("response")) or body
         dialogue = _object(body.get("dialogue"))
         memory = _object(dialogue.get("memory"))
-        task = dialogue.get("current_task")
+        task = _string(dialogue.get("current_task"))
         handoff = task in self._handoff_tasks or memory.get("handoff") is True
         listens = response.get("listen", False) not in (False, None)
         return Answer(
             receipt=Receipt(status="delivered"),
-            replies=tuple([*_says(response), *_shows(response)]),
-            handles={"dialogue": dialogue.get("sid"), "task": task},
+            replies=(*_says(response), *_shows(response)),
+            handles={"dialogue": _string(dialogue.get("sid")), "task": task},
             handoff=handoff,
             end=not listens and not handoff,
-            memory=memory,
+            memory=_kept(memory),
         )
 
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _objects(value: Any) -> list[Mapping[str, Any]]:
@@ -153,22 +161,39 @@ def _objects(value: Any) -> list[Mapping[str, Any]]:
 
 def _says(response: Mapping[str, Any]) -> list[Content]:
     """`text` is `speech` without its SSML; v1 has only `speech`."""
-    texts = [entry.get("text") or entry.get("speech") for entry in _objects(response.get("says"))]
-    return [Text(text) for text in texts if isinstance(text, str) and text.strip()]
+    texts = [
+        _string(entry.get("text")) or _without_ssml(_string(entry.get("speech")))
+        for entry in _objects(response.get("says"))
+    ]
+    return [Text(text) for text in texts if text.strip()]
 
 
 def _shows(response: Mapping[str, Any]) -> list[Content]:
     cards: list[Content] = []
     for entry in _objects(response.get("shows")):
-        text = entry.get("display_text")
+        text = _string(entry.get("display_text"))
         images = [
-            Image(image["url"], image.get("label"))
+            Image(url, _string(image.get("label"))[:LABEL_LIMIT] or None)
             for image in _objects(entry.get("images"))
-            if isinstance(image.get("url"), str) and is_web_url(image["url"])
+            if len(url := _string(image.get("url"))) <= URL_LIMIT and is_web_url(url)
         ]
-        if text or images:
-            cards.append(Card(text if isinstance(text, str) else "", tuple(images)))
+        if text.strip() or images:
+            cards.append(Card(text, tuple(images)))
     return cards
+
+
+def _without_ssml(speech: str) -> str:
+    bare = SSML_TAG.sub(" ", speech)
+    return html.unescape(" ".join(bare.split())) if bare != speech else speech
+
+
+def _kept(memory: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the bot remembers, unless that is more than its platform ever kept."""
+    try:
+        keepable(memory)
+    except ValidationError:
+        return {}
+    return memory
 
 
 def _said(body: bytes) -> str:

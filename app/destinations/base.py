@@ -55,9 +55,8 @@ class Handoff:
 class Destination(Protocol):
     """A configured place where customers are answered. `verify` raises Unverified, `parse` BadWebhook, others Failure.
 
-    `session_timeout`: seconds of silence after which a session here is over. `resend_after_timeout`: the operator
-    accepts that a call is made twice although the platform cannot tell. `deadline` and `late` say when an answer is late
-    and what happens to it then (`send`, `drop`, `people`).
+    `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
+    an answer is late and what happens to it then (`send`, `drop`, `people`).
     """
 
     name: str

@@ -46,11 +46,24 @@ from app.destinations.base import Delivery, Handoff
 from app.http import Http
 
 CONTACT_LIMIT = 50
-PROFILE_LIMITS = {"firstName": 50, "lastName": 50, "email": 50, "phone": 18}
 ONE_DAY = 86_400.0
-PHONE = re.compile(r"^\+[1-9]\d{6,14}$")  # E.164
-PLAIN = re.compile(rb"[A-Za-z0-9_+/@]")  # the Custom ID alphabet without `=`, which starts an escape
+PHONE = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164
+PLAIN = re.compile(rb"[A-Za-z0-9_+/]")  # the Custom ID alphabet without `=`, which starts an escape, and `@` of ALIAS
 ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
+FILE_NAME = re.compile(r"[^/\\]*\.\w+")  # the manual wants an extension
+MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;.*)?")
+
+# What a part of the contact's profile must look like to be sent at all: one bad part has the whole call refused.
+PROFILE = {
+    "firstName": re.compile(r".{1,50}"),
+    "lastName": re.compile(r".{1,50}"),
+    "email": re.compile(r"(?=.{3,50}\Z)[^@\s]+@[^@\s]+"),
+    "phone": re.compile(r".{1,18}"),
+    "profilePic": re.compile(rf"https?://.{{1,{URL_LIMIT - 8}}}"),
+    "locale": re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*"),
+    "countryCode": re.compile(r"[A-Z]{2}"),
+    "language": re.compile(r"[a-z]{2}"),
+}
 
 
 class Settings(PlatformSchema):
@@ -131,7 +144,12 @@ class RespondioDestination:
 
     Settings = Settings
     capabilities = Capabilities(
-        contents=frozenset(MESSAGE_SCHEMAS), text_limit=TEXT_LIMIT, statuses=True, resend_safe=True, people=True
+        contents=frozenset(MESSAGE_SCHEMAS),
+        text_limit=TEXT_LIMIT,
+        described=frozenset({"image"}),
+        statuses=True,
+        resend_safe=True,
+        people=True,
     )
     deadline = None
     late = "send"
@@ -173,6 +191,7 @@ class RespondioDestination:
                 alias=alias,
                 customer=customer,
                 window=self._window,
+                metadata={"contact": contact} if self._phone else {},
             )
         ]
 
@@ -185,7 +204,7 @@ class RespondioDestination:
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
         message = delivery.message
         contact = self._contact(message)
-        if self._needs_alias(contact) and delivery.session.handles.get("contact") != contact:
+        if self._needs_alias(contact):
             delivery.remember(delivery.progress, [contact])
         self._post(contact, self._event("message", delivery.id, message.at, delivery.content), message.profile, http)
         return Answer(handles={"contact": contact})
@@ -193,9 +212,8 @@ class RespondioDestination:
     def open(self, handoff: Handoff, http: Http) -> Answer:
         """Show the agents what was said so far: the customer's messages as his, the bot's as echoes."""
         told = int(handoff.progress.get("told", 0))
-        contact = ""
+        contact = self._contact(*handoff.transcript) if handoff.transcript else ""
         for number, message in enumerate(handoff.transcript):
-            contact = contact or self._contact(message)
             if number < told:
                 continue
             kind = "message" if message.direction == "inbound" else "message_echo"
@@ -211,7 +229,8 @@ class RespondioDestination:
         if report.status == "failed":
             status["message"] = report.error or "The message could not be delivered."
         event = {"type": "message_status", "mId": report.message.id, "timestamp": report.at, "status": status}
-        self._post(self._contact(report.message), event, None, http)
+        contact = report.message.metadata.get("contact") or self._contact(report.message)
+        self._post(contact, event, None, http)
 
     def _post(self, contact: str, event: Mapping[str, Any], profile: Profile | None, http: Http) -> None:
         body: dict[str, Any] = {"channelId": self._channel_id, "contactId": contact, "events": [event]}
@@ -223,20 +242,19 @@ class RespondioDestination:
     def _event(self, kind: str, mid: str, at: int, content: Content) -> dict[str, Any]:
         return {"type": kind, "mId": mid, "timestamp": at, "message": content_to(content, self._longitude)}
 
-    def _contact(self, message: Message) -> str:
-        """The id under which respond.io knows the conversation's customer.
+    def _contact(self, *messages: Message) -> str:
+        """The id under which respond.io knows the customer of these messages, all of one conversation.
 
         Raises:
             Failure: REJECTED, the channel wants phone numbers and the customer has none.
         """
         if not self._phone:
-            return contact_id(message.conversation)
-        phone = message.customer.partition(":")[2]
-        if not PHONE.match(phone) and message.profile and message.profile.phone:
-            phone = message.profile.phone
-        if not PHONE.match(phone):
-            raise Failure(errors.REJECTED, "id_type is phone and the customer has no phone number in E.164 form")
-        return phone
+            return contact_id(messages[0].conversation)
+        told = [message.profile.phone for message in messages if message.profile and message.profile.phone]
+        for phone in (messages[0].customer.partition(":")[2], *told):
+            if PHONE.fullmatch(phone):
+                return phone
+        raise Failure(errors.REJECTED, "id_type is phone and the customer has no phone number in E.164 form")
 
     def _needs_alias(self, contact: str) -> bool:
         return self._phone or contact.startswith(ALIAS)
@@ -244,7 +262,7 @@ class RespondioDestination:
     def _who(self, contact: str) -> tuple[str | None, str | None, str | None]:
         """(conversation, alias, customer's identifier) that a contact id may stand for."""
         if self._phone:
-            if not PHONE.match(contact):
+            if not PHONE.fullmatch(contact):
                 raise BadWebhook("contactId", "Must be a phone number in E.164 form with a leading +.")
             return None, contact, contact
         if contact.startswith(ALIAS):
@@ -278,7 +296,7 @@ def conversation_of(contact: str) -> str | None:
 
 
 def contact_profile(profile: Profile) -> dict[str, str]:
-    """The profile in respond.io's words. Empty and overlong parts are left out: a null or a long value is refused."""
+    """The profile in respond.io's words, without the parts that it would refuse; a null is one of them."""
     first, _, last = (profile.name or "").strip().partition(" ")
     language = (profile.locale or "").replace("_", "-").partition("-")[0].lower()
     values = {
@@ -288,12 +306,10 @@ def contact_profile(profile: Profile) -> dict[str, str]:
         "phone": profile.phone,
         "profilePic": profile.picture,
         "locale": profile.locale,
-        "countryCode": profile.country,
-        "language": language if len(language) == 2 else None,
+        "countryCode": (profile.country or "").upper(),
+        "language": language,
     }
-    return {
-        name: value for name, value in values.items() if value and len(value) <= PROFILE_LIMITS.get(name, URL_LIMIT)
-    }
+    return {name: value for name, value in values.items() if value and PROFILE[name].fullmatch(value)}
 
 
 def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]:
@@ -302,13 +318,12 @@ def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]
         case Text(text):
             return {"type": "text", "text": text}
         case Attachment():
-            described = content.description if content.kind == "image" else None
             inner = {
                 "type": content.kind,
                 "url": content.url,
-                "mimeType": content.mime_type,
-                "fileName": content.file_name,
-                "description": described,
+                "mimeType": _matching(MIME_TYPE, content.mime_type),
+                "fileName": _matching(FILE_NAME, content.file_name),
+                "description": content.description if content.kind == "image" else None,
             }
             return {"type": "attachment", "attachment": {k: v for k, v in inner.items() if v is not None}}
         case Location():
@@ -317,6 +332,10 @@ def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]
         case QuickReply(title, replies):
             return {"type": "quick_reply", "title": title, "replies": list(replies)}
     raise Failure(errors.UNSUPPORTED, f"respond.io has no message type for {content.type}")
+
+
+def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
+    return value if value and pattern.fullmatch(value) else None
 
 
 def content_from(data: Mapping[str, Any]) -> Content:

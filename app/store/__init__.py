@@ -15,12 +15,14 @@ from app.store.sessions import Sessions
 
 
 class Store:
-    def __init__(self, client: redis.Redis, limits: Limits | None = None, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, client: redis.Redis, limits: Limits | None = None, clock: Callable[[], int] | None = None
+    ) -> None:
         connection = Connection(client, clock)
         limits = limits or Limits()
         self.limits = limits
         self.mailboxes = Mailboxes(connection, limits)
         self.messages = Messages(connection)
-        self.sessions = Sessions(connection)
+        self.sessions = Sessions(connection, limits)
         self.lanes = Lanes(connection)
         self.dead_letters = DeadLetters(connection, limits)

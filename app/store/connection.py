@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from importlib import resources
@@ -10,12 +11,24 @@ from typing import Any
 import orjson
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import ClusterDownError, MasterDownError, TryAgainError
 from redis.retry import Retry
 
 from app.core.errors import StoreUnavailable
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
-SCRIPTS = ("accept", "append", "report", "work", "remember", "sweep", "bury", "revive")
+SCRIPTS = ("accept", "append", "report", "work", "remember", "sweep", "bury", "revive", "discard")
+# What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
+PASSING = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.OutOfMemoryError,
+    redis.ReadOnlyError,
+    MasterDownError,
+    ClusterDownError,
+    TryAgainError,
+)
+PASSING_WORD = re.compile(r"(?:^|-)(OOM|READONLY|MISCONF|BUSY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) ")
 
 
 def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> redis.Redis:
@@ -68,10 +81,10 @@ class Connection:
     def guard(call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except (redis.ConnectionError, redis.TimeoutError, redis.OutOfMemoryError) as error:
+        except PASSING as error:
             raise StoreUnavailable(str(error)) from error
         except redis.ResponseError as error:
-            if str(error).startswith(("OOM", "LOADING", "READONLY", "MISCONF", "BUSY")):
+            if PASSING_WORD.search(str(error)):
                 raise StoreUnavailable(str(error)) from error
             raise
 

@@ -71,13 +71,4 @@ class DeadLetters:
 
     def discard(self, letter_id: str) -> bool:
         """Forget it; its message's record stays for the usual time. False if there is no such letter."""
-        letter = self.show(letter_id)
-        if letter is None:
-            return False
-        pipeline = self._client.pipeline()
-        pipeline.delete(self._connection.key("d", letter_id))
-        pipeline.zrem(self._connection.key("dead"), letter_id)
-        if letter.message_id:
-            pipeline.expire(self._connection.key("m", letter.message_id), self._retention)
-        self._connection.guard(pipeline.execute)
-        return True
+        return bool(self._connection.run("discard", {"id": letter_id, "retention": self._retention}))

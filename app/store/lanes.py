@@ -10,7 +10,7 @@ from app.store.connection import Connection, text
 
 @dataclass(frozen=True)
 class LaneState:
-    """`waiting` counts items, `ready` and `leased` mailboxes. `paused_for` in seconds, with the reason in `paused_why`."""
+    """`waiting` counts items, `ready` and `leased` mailboxes; `paused_for` is in seconds."""
 
     name: str
     waiting: int

@@ -71,8 +71,8 @@ class Claim:
     """The right to work one head: the item, what its message is and was, and how often it was tried.
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
-    earlier try remembered. `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when it last climbed, in
-    Unix ms.
+    earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
+    its message last climbed.
     """
 
     mailbox: str
@@ -192,13 +192,14 @@ class Mailboxes:
     def append(
         self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False
     ) -> tuple[Wake, ...]:
-        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox."""
+        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox; a full one does without it."""
         request = {
             "mailbox": mailbox_of(conversation, direction),
             "lane": lane,
             "item": item,
             "cv": conversation,
             "follow": follow,
+            "most": self._limits.mailbox,
         }
         return _wakes(self._connection.run("append", request))
 

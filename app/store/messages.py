@@ -15,7 +15,7 @@ from app.store.mailbox import Wake, _wakes
 
 @dataclass(frozen=True)
 class Record:
-    """`error` says why the status is `failed`, or why the last try did not succeed; `external_id` is the target's own."""
+    """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own."""
 
     message: Message
     status: Status
@@ -46,7 +46,7 @@ class Messages:
         """Apply a platform's report about a message, named by our id or by its own (`scope`).
 
         Args:
-            owner: the report may speak only of conversations whose key begins with this.
+            owner: the one conversation that the report may speak of; `channel/` for all of a channel, '' for all.
 
         Returns:
             `climbed`, `unchanged`, `early` (waits for the receipt) or `foreign` (not the reporter's message).
@@ -82,14 +82,16 @@ class Messages:
         return [record for record in self.read_many([text(i) for i in ids]) if record]
 
     def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
-        """Entries of the customer's stream after a position ('0' = from the beginning), waiting up to `wait` seconds."""
+        """Entries of the customer's stream after a position ('0': all), waiting up to `wait` seconds."""
         key = self._connection.key("e", conversation)
         try:
             answer = self._connection.guard(
                 lambda: self._client.xread({key: after}, count=200, block=int(wait * 1000) or None)
             )
-        except redis.ResponseError:  # a position that is none of ours
-            return self.live(conversation, "0", wait)
+        except redis.ResponseError:
+            if after == "0":
+                raise
+            return self.live(conversation, "0", wait)  # a position that is none of ours
         rows = [row for _, stream in cast("list[Any]", answer or []) for row in stream]
         return self._entries(rows)
 

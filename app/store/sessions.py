@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from app.core.session import Session, from_fields
 from app.store.connection import Connection, text
+from app.store.mailbox import Limits
 
 
 class Sessions:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
+        self._keep = limits.session_keep
         self._client = connection.client
 
     def read(self, conversation: str) -> Session | None:
@@ -17,7 +19,7 @@ class Sessions:
         return from_fields({text(name): text(value) for name, value in raw.items()})
 
     def resolve(self, destination: str, alias: str) -> str | None:
-        """The conversation that a destination knows as `alias`, or None."""
+        """The conversation that a destination knows as `alias`, or None. A name in use is kept."""
         key = self._connection.key("a", destination, alias)
-        found = self._connection.guard(lambda: self._client.get(key))
+        found = self._connection.guard(lambda: self._client.getex(key, ex=self._keep))
         return text(found) if found else None

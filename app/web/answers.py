@@ -32,6 +32,7 @@ def reply(answer: Reply) -> Response:
         response = make_response("", answer.status)
     elif isinstance(body, str):
         response = make_response(body, answer.status)
+        response.mimetype = "text/plain"
     else:
         response = make_response(jsonify(body), answer.status)
     response.headers.update(answer.headers)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from flask import Blueprint, Response, current_app, request
 
 from app.channels.base import Channel
-from app.core.errors import BadWebhook, Unverified
-from app.core.events import Reply, Webhook
+from app.core.errors import BadWebhook, StoreUnavailable, Unverified
+from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park
@@ -70,34 +69,28 @@ def _receive(
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
     try:
-        events = adapter.parse(webhook)
+        accepted = _accept(gateway, name, adapter.parse(webhook))
     except BadWebhook as error:
         return refuse(400, error.rule, error.field)
-    except Exception as error:  # a bug of ours must not lose what the platform said
-        letter = park(gateway, name, webhook, error)
-        log.error("webhook parked", name=name, letter=letter, exc_info=error)
-        return reply(Reply(202, {"parked": letter}))
-    return _accept(gateway, name, adapter, webhook, events, refuse)
-
-
-def _accept(
-    gateway: Gateway,
-    name: str,
-    adapter: Channel | Destination,
-    webhook: Webhook,
-    events: Sequence[Any],
-    refuse: Callable[[int, str, str], Response],
-) -> Response:
-    inbox = Inbox(gateway)
-    try:
-        accepted = [inbox.accept(name, event) for event in events]
     except NotTaken as error:
         if error.retry_after is None:
             return refuse(error.status, str(error), "")
         return try_again(error.status, str(error), error.retry_after)
+    except StoreUnavailable:
+        raise  # nothing can be recorded, so nothing is acknowledged
+    except Exception as error:  # a bug of ours must not lose what the platform said
+        letter = park(gateway, name, webhook, error)
+        log.error("webhook parked", name=name, letter=letter, exc_info=error)
+        return reply(Reply(202, {"parked": letter}))
+    return reply(adapter.acknowledge(webhook, accepted))
+
+
+def _accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepted]:
+    inbox = Inbox(gateway)
+    try:
+        return [inbox.accept(name, event) for event in events]
     finally:
         gateway.publisher.publish(inbox.wakes)
-    return reply(adapter.acknowledge(webhook, accepted))
 
 
 def _gateway() -> Gateway:

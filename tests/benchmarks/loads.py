@@ -121,6 +121,7 @@ def create_chain() -> "Celery":  # type: ignore[name-defined]  # noqa: F821, UP0
     @celery.task(name="dedup")
     def dedup(message: dict[str, str]) -> dict[str, str]:
         client.set(f"chain:seen:{message['id']}", "1", nx=True, ex=3600)
+        client.setnx("chain:began", str(time.time()))
         return message
 
     @celery.task(name="translate")
@@ -135,6 +136,8 @@ def create_chain() -> "Celery":  # type: ignore[name-defined]  # noqa: F821, UP0
     @celery.task(name="status")
     def status(message: dict[str, object]) -> None:
         client.hset(f"chain:message:{message['id']}", "status", "sent")
+        client.set("chain:ended", str(time.time()))
+        client.incr("chain:count")
 
     return celery
 

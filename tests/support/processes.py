@@ -40,14 +40,14 @@ class Process:
 
     def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self._command = command
-        self._environment = {**os.environ, **(environment or {})}
+        self.environment = {**os.environ, **(environment or {})}
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as out:
             self._child = subprocess.Popen(
-                self._command, stdout=out, stderr=out, env=self._environment, start_new_session=True
+                self._command, stdout=out, stderr=out, env=self.environment, start_new_session=True
             )
 
     @property
@@ -92,7 +92,7 @@ class RedisServer(Process):
         self.port = port or free_port()
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
-            "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
+            "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
 
@@ -115,10 +115,8 @@ class RedisServer(Process):
 class System:
     """A receiver and workers on one configuration file, each a real process."""
 
-    def __init__(
-        self, config: Path, redis_url: str, folder: Path, environment: Mapping[str, str] | None = None
-    ) -> None:
-        self.port = free_port()
+    def __init__(self, config: Path, redis_url: str, folder: Path, port: int | None = None) -> None:
+        self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.folder = folder
         self.environment = {
@@ -126,7 +124,6 @@ class System:
             "PATCHBAY_REDIS_URL": redis_url,
             "PATCHBAY_BROKER_URL": redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
-            **(environment or {}),
         }
         self.receiver = self._part("receiver", "receiver", "--port", str(self.port), "--processes", "1")
         self.workers: list[Process] = []

@@ -25,17 +25,19 @@ local function token()
   return SEED .. '-' .. made
 end
 
--- Ask for one more drain of the lane, if work is due that no drain is on its way to.
+-- How many drains and leases a lane may have at once.
+local function limit_of(lane) return tonumber(redis.call('HGET', P .. 'lanes', lane) or '1') end
+
+-- Ask for one more drain of the lane, if work is due that no drain is on its way to and that it would be allowed to claim.
 local function wake(lane)
-  local limit = tonumber(redis.call('HGET', P .. 'lanes', lane) or '1')
-  local drains, ready = P .. 'drains:' .. lane, P .. 'ready:' .. lane
+  local limit, drains = limit_of(lane), P .. 'drains:' .. lane
   redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
-  local on_their_way = redis.call('ZCARD', drains)
-  if on_their_way >= limit then return end
-  local paused = tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'paused_until') or '0')
-  if paused > now then return end
-  local free = on_their_way - redis.call('ZCARD', P .. 'leased:' .. lane)
-  if free >= redis.call('ZCOUNT', ready, '-inf', now) then return end
+  local drains_now, leased = redis.call('ZCARD', drains), redis.call('ZCARD', P .. 'leased:' .. lane)
+  if drains_now >= limit or leased >= limit then return end
+  local state = redis.call('HMGET', P .. 'lane:' .. lane, 'paused_until', 'opened', 'probe')
+  if tonumber(state[1] or '0') > now or (state[2] and tonumber(state[3] or '0') > now) then return end
+  local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', now)
+  if due == 0 or drains_now - leased >= due then return end
   local t = token()
   redis.call('ZADD', drains, now + WAKE_MS, t)
   wakes[#wakes + 1] = lane

@@ -1,7 +1,8 @@
 -- Apply one status report. `ref` is our id of a message, or the platform's own. A report about an id that we do not know
 -- yet has overtaken its receipt: it waits and is applied when the receipt is settled.
 -- ARGV[3]: JSON {ref, scope, direction, owner, status, error}
---   a platform may speak only of messages of that direction, on conversations whose key begins with `owner`
+--   a platform may speak only of messages of that direction, and of the conversation `owner`; one that ends in '/' stands
+--   for all conversations of a channel, '' for all
 -- ->  {'climbed' | 'unchanged' | 'early' | 'foreign', wakes...}
 local a = cjson.decode(ARGV[3])
 local id = a.ref
@@ -17,6 +18,8 @@ if redis.call('EXISTS', P .. 'm:' .. id) == 0 then
 end
 local rec = redis.call('HMGET', P .. 'm:' .. id, 'cv', 'dr')
 if not rec[1] then return { 'unchanged' } end
-if rec[2] ~= a.direction or string.sub(rec[1], 1, #a.owner) ~= a.owner then return { 'foreign' } end
+local theirs = a.owner == '' or rec[1] == a.owner
+  or (string.sub(a.owner, -1) == '/' and string.sub(rec[1], 1, #a.owner) == a.owner)
+if rec[2] ~= a.direction or not theirs then return { 'foreign' } end
 local changed = climb(id, a.status, a.error)
 return { changed and 'climbed' or 'unchanged', unpack(wakes) }

@@ -5,37 +5,34 @@
 -- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), claim (nil or list), wakes...}
 local settled = ''
 
+-- Rest the lane; what was asked for is never shortened, not by the success of another drain either.
+local function pause(key, ms, why)
+  local until_ = now + ms
+  if until_ <= tonumber(redis.call('HGET', key, 'paused_until') or '0') then return end
+  redis.call('HSET', key, 'paused_until', str(until_), 'paused_why', why)
+end
+
+-- While the breaker is open only its probe makes the pause longer: attempts that began before it opened say nothing new.
 local function breaker(lane, s)
   local key = P .. 'lane:' .. lane
+  local state = redis.call('HMGET', key, 'failures', 'opened', 'prober')
+  local probing = state[3] == s.owner
   if s.lane == 'ok' then
-    if redis.call('HEXISTS', key, 'failures') == 1 then
-      redis.call('HDEL', key, 'failures', 'opened', 'probe', 'paused_until', 'paused_why')
-    end
+    if state[1] then redis.call('HDEL', key, 'failures', 'opened', 'probe', 'prober') end
   elseif s.lane == 'sick' then
     local failures = redis.call('HINCRBY', key, 'failures', 1)
-    if failures >= s.threshold or redis.call('HEXISTS', key, 'opened') == 1 then
+    if probing or (not state[2] and failures >= s.threshold) then
       local opened = redis.call('HINCRBY', key, 'opened', 1)
-      local pause = math.min(s.cooldown_ms * 2 ^ (opened - 1), s.cooldown_most_ms)
-      redis.call('HSET', key, 'paused_until', str(now + pause), 'paused_why', s.why)
+      pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.cooldown_most_ms), s.why)
     end
-    redis.call('HDEL', key, 'probe')
   elseif s.lane == 'pause' then
-    local until_ = now + s.pause_ms
-    if until_ > tonumber(redis.call('HGET', key, 'paused_until') or '0') then
-      redis.call('HSET', key, 'paused_until', str(until_), 'paused_why', s.why)
-    end
-    redis.call('HDEL', key, 'probe')
-  else
-    redis.call('HDEL', key, 'probe')
+    pause(key, s.pause_ms, s.why)
   end
+  if probing then redis.call('HDEL', key, 'probe', 'prober') end
 end
 
 local function append(op)
-  if op.rec then
-    if not record(op.rec) then return end
-    if op.scope then redis.call('SET', P .. 'x:' .. op.scope, op.rec.id) end
-  end
-  push(op.mailbox, op.lane, op.item)
+  if record(op.rec) then push(op.mailbox, op.lane, op.item) end -- one that is recorded was appended by an earlier try
 end
 
 local function write_session(cv, s)
@@ -50,20 +47,21 @@ end
 local function settle(s)
   local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
   if redis.call('HGET', box, 'owner') ~= s.owner then return 'stale' end
-  local lane = redis.call('HGET', box, 'lane')
+  -- First a write that needs no memory: so Redis lets the whole settlement pass when its memory is full, and what waits
+  -- can be worked off.
+  redis.call('HDEL', box, 'owner')
+  local lane, claims = unpack(redis.call('HMGET', box, 'lane', 'claims'))
   local item = redis.call('LINDEX', queue, 0)
   local id = string.match(item, '^message (%S+)')
   breaker(lane, s)
   if s.outcome == 'done' then
     drop_head(s.mailbox, lane)
     if id then
-      if s.scope then bind(id, s.scope) end
       if s.show then
         local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
-        if lv and lv ~= '' then
-          live(redis.call('HGET', P .. 'm:' .. id, 'cv'), tonumber(lv), 'kind', 'message', 'id', id)
-        end
+        if lv and lv ~= '' then live(s.cv, tonumber(lv), 'kind', 'message', 'id', id) end
       end
+      if s.scope then bind(id, s.scope) end
       if s.status then climb(id, s.status, s.error) end
       forget_later(id, s.retention)
     end
@@ -72,16 +70,18 @@ local function settle(s)
     drop_head(s.mailbox, lane)
     bury(s.mailbox, lane, item, s.reason, s.error)
   elseif s.outcome == 'retry' then
-    if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then
-      redis.call('HINCRBY', box, 'attempts', 1)
-    end
-    redis.call('HDEL', box, 'claims', 'owner')
-    if s.uncertain then redis.call('HSET', box, 'uncertain', '1') end
-    if id then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
+    -- claims that ended without a result have spent attempts, and whether they did their work is still unknown
+    local spent = tonumber(claims) - 1
+    if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
+    if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
+    if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
+    redis.call('HDEL', box, 'claims')
+    if id and redis.call('EXISTS', P .. 'm:' .. id) == 1 then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
     release(s.mailbox, lane, now + s.due_ms)
     return 'ok'
   elseif s.outcome == 'reroute' then
-    redis.call('HDEL', box, 'claims', 'owner')
+    -- what was tried and doubted with the old target means nothing to the new one
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain')
     redis.call('ZREM', P .. 'leased:' .. lane, s.mailbox)
     local count = redis.call('LLEN', queue)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
@@ -116,10 +116,10 @@ local function leave()
 end
 
 redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
-if not redis.call('ZSCORE', drains, drain)
-  and redis.call('ZCARD', drains) >= tonumber(redis.call('HGET', P .. 'lanes', lane) or '1') then
-  return leave()
-end
+-- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
+local limit = limit_of(lane)
+if not redis.call('ZSCORE', drains, drain) and redis.call('ZCARD', drains) >= limit then return leave() end
+if redis.call('ZCARD', leased) >= limit then return leave() end
 if ARGV[6] == '0' then -- the time slice is over: keep the token for the wake-up that goes on, if there is work
   if redis.call('ZCOUNT', ready, '-inf', now) == 0 then return leave() end
   redis.call('ZADD', drains, now + WAKE_MS, drain)
@@ -166,7 +166,7 @@ local owner = token()
 redis.call('ZADD', leased, now + lease, mailbox)
 redis.call('HSET', box, 'owner', owner)
 redis.call('ZADD', drains, now + lease, drain)
-if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease)) end
+if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease), 'prober', owner) end
 redis.call('HSETNX', box, 'first', str(now))
 local more = redis.call('HMGET', box, 'attempts', 'progress', 'uncertain', 'first')
 local cv = string.match(mailbox, '^(.*)|[^|]*$')

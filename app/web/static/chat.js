@@ -1,0 +1,121 @@
+// The chat page: joins what is remembered, sent, received and shown.
+
+import { Client, Memory } from "./chat_client.js";
+import { Log } from "./chat_log.js";
+import { Outbox } from "./chat_outbox.js";
+import { Reports } from "./chat_reports.js";
+import { Stream } from "./chat_stream.js";
+
+const PATIENCE_MILLISECONDS = 3000; // a stream that comes back sooner was not worth a word
+const byId = (id) => document.getElementById(id);
+const chat = byId("chat");
+const composer = byId("composer");
+const title = document.title;
+const memory = new Memory(`patchbay:${chat.dataset.name}:`);
+const unread = new Set();
+let connectionTimer = null;
+
+const log = new Log({ log: byId("log"), typing: byId("typing"), latest: byId("latest") }, {
+  choose(text) {
+    outbox.add(text);
+    composer.focus(); // the button that had it is disabled now
+  },
+  again: (id) => outbox.again(id),
+});
+const client = new Client(chat.dataset, memory, newVisitor);
+const outbox = new Outbox(client, memory, (entry, status, messageId) => log.own(entry, status, messageId));
+const reports = new Reports(client);
+const stream = new Stream(client, {
+  message(data) {
+    const isNew = log.message(data);
+    if (data.client_id) outbox.settled(data.client_id);
+    if (data.author === "customer") return;
+    reports.known(data.id, data.status);
+    reports.report(data.id, "delivered");
+    if (isNew && data.status !== "read") unread.add(data.id);
+    look();
+  },
+  status(data) {
+    log.status(data);
+    reports.known(data.id, data.status);
+    if (data.status === "read") unread.delete(data.id);
+  },
+  typing: () => log.showTyping(),
+  ended() {
+    log.hideTyping();
+    log.note("This conversation has ended. Write again whenever you like.");
+  },
+  ready: () => log.caughtUp(),
+}, showConnection);
+
+function newVisitor(begins) {
+  if (!begins) return;
+  reports.clear();
+  unread.clear();
+  log.clear();
+  log.note("Your earlier conversation can no longer be opened. A new one begins here.");
+  showUnsent();
+  stream.restart();
+}
+
+function showUnsent() {
+  for (const entry of outbox.entries()) log.own(entry, entry.error ? "failed" : "waiting");
+}
+
+// Who looks at the page reads what is new.
+function look() {
+  if (document.visibilityState === "visible" && document.hasFocus()) {
+    for (const id of unread) reports.report(id, "read");
+    unread.clear();
+  }
+  document.title = unread.size ? `(${unread.size}) ${title}` : title;
+}
+
+function showConnection(state) {
+  const place = byId("connection");
+  if (state === place.dataset.state && connectionTimer) return;
+  place.dataset.state = state;
+  clearTimeout(connectionTimer);
+  connectionTimer = null;
+  if (state === "open") {
+    place.textContent = "";
+    outbox.wake();
+    reports.wake();
+  } else {
+    connectionTimer = setTimeout(() => { place.textContent = "Connecting again…"; }, PATIENCE_MILLISECONDS);
+  }
+}
+
+function grow() {
+  composer.style.height = "auto";
+  composer.style.height = `${composer.scrollHeight + composer.offsetHeight - composer.clientHeight}px`;
+}
+
+function send(event) {
+  event.preventDefault();
+  const text = composer.value.trim();
+  if (text) outbox.add(text);
+  composer.value = "";
+  grow();
+  composer.focus();
+}
+
+function wake() {
+  stream.wake();
+  outbox.wake();
+  reports.wake();
+}
+
+byId("form").addEventListener("submit", send);
+composer.addEventListener("input", grow);
+composer.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
+});
+for (const name of ["visibilitychange", "focus"]) addEventListener(name, look);
+addEventListener("online", wake);
+addEventListener("pagehide", () => stream.close());
+addEventListener("pageshow", ({ persisted }) => { if (persisted) stream.open(); });
+
+showUnsent();
+stream.restart();
+outbox.wake();

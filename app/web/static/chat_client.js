@@ -1,0 +1,160 @@
+// The way to Patchbay: what the browser remembers, the visitor's token, and posts. Three answers matter to callers:
+// accepted, Refused (trying again would not help), Later (it may).
+
+const REQUEST_MILLISECONDS = 15_000;
+const LONGEST_PAUSE = 30;
+
+export class Refused extends Error {}
+
+// `seconds` is what the server asked for, null if the caller may choose.
+export class Later extends Error {
+  constructor(seconds = null) {
+    super("try again later");
+    this.seconds = seconds;
+  }
+}
+
+// The token was refused and a new one has been fetched: what was said as the old visitor is no longer ours.
+export class NewVisitor extends Later {}
+
+// Values that outlive the page, as far as the browser lets us: without storage they live as long as the page.
+export class Memory {
+  #held = new Map();
+
+  constructor(prefix) { this.prefix = prefix; }
+
+  get(name) {
+    try {
+      const kept = localStorage.getItem(this.prefix + name);
+      if (kept !== null) return JSON.parse(kept);
+    } catch { /* no storage, or something that we did not write */ }
+    return this.#held.get(name);
+  }
+
+  set(name, value) {
+    try {
+      localStorage.setItem(this.prefix + name, JSON.stringify(value));
+      this.#held.delete(name);
+    } catch {
+      this.#held.set(name, value);
+    }
+  }
+
+  // Another tab of the same chat changed a value.
+  watch(name, changed) {
+    addEventListener("storage", ({ key }) => { if (key === this.prefix + name) changed(this.get(name)); });
+  }
+}
+
+export function newId() {
+  if (crypto.randomUUID) return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing where the page is not secure
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// Seconds before try number `tries` (from 0): doubled every time, and never the same for all browsers.
+export function backoff(tries) {
+  return Math.min(LONGEST_PAUSE, 2 ** tries) * (0.75 + Math.random() / 2);
+}
+
+// A pause that can be cut short, unless the server asked for it.
+export class Pause {
+  #end = () => {};
+
+  wait(problem, tries) {
+    const seconds = problem.seconds ?? backoff(tries);
+    return new Promise((resolve) => {
+      setTimeout(resolve, seconds * 1000);
+      this.#end = problem.seconds === null ? resolve : () => {};
+    });
+  }
+
+  cut() { this.#end(); }
+}
+
+export class Client {
+  #renewing = null;
+
+  // `newVisitor(begins)`: the token changed; `begins` if there was another one before.
+  constructor({ visitorUrl, eventsUrl, sendUrl }, memory, newVisitor) {
+    Object.assign(this, { visitorUrl, eventsUrl, sendUrl, memory, newVisitor });
+    this.known = memory.get("token");
+    memory.watch("token", (token) => this.#adopt(token));
+  }
+
+  async token() {
+    return this.known ?? this.#renew(undefined);
+  }
+
+  async eventsAddress(after) {
+    const query = new URLSearchParams({ token: await this.token(), after });
+    return `${this.eventsUrl}?${query}`;
+  }
+
+  async post(type, data) {
+    const token = await this.token();
+    const response = await request(this.sendUrl, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ type, data }),
+    });
+    if (response.status === 401) {
+      await this.#renew(token);
+      throw new NewVisitor();
+    }
+    return answerOf(response);
+  }
+
+  // Why a stream could not be opened is told to nobody by EventSource, so ask.
+  async explain() {
+    const token = await this.token();
+    const aborter = new AbortController();
+    const response = await request(await this.eventsAddress(""), { signal: aborter.signal });
+    aborter.abort();
+    if (response.status === 401) await this.#renew(token);
+  }
+
+  async #renew(refused) {
+    if (this.known !== refused) return this.known; // somebody was faster
+    this.#renewing ??= this.#fetchToken().finally(() => { this.#renewing = null; });
+    return this.#renewing;
+  }
+
+  async #fetchToken() {
+    const { token } = await answerOf(await request(this.visitorUrl, { method: "POST" }));
+    this.memory.set("token", token);
+    this.#adopt(token);
+    return token;
+  }
+
+  #adopt(token) {
+    if (!token || token === this.known) return;
+    const begins = this.known !== undefined;
+    this.known = token;
+    this.newVisitor(begins);
+  }
+}
+
+async function request(url, options) {
+  const aborter = new AbortController();
+  options.signal?.addEventListener("abort", () => aborter.abort());
+  const timer = setTimeout(() => aborter.abort(), REQUEST_MILLISECONDS);
+  try {
+    return await fetch(url, { ...options, signal: aborter.signal, cache: "no-store", credentials: "omit" });
+  } catch {
+    throw new Later();
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function answerOf(response) {
+  const answer = await response.json().catch(() => ({}));
+  if (response.ok) return answer;
+  if (response.status >= 500 || [408, 425, 429].includes(response.status)) {
+    const seconds = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+    throw new Later(Number.isFinite(seconds) ? seconds : null);
+  }
+  const { message, field } = answer.error ?? {};
+  throw new Refused(message ? [field, message].filter(Boolean).join(": ") : `The server answered ${response.status}.`);
+}

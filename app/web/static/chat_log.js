@@ -1,0 +1,196 @@
+// The conversation on the page. Order is the server's: what it has not confirmed yet stays below everything it has.
+
+import { climbs, dayElement, dayOf, element, messageElement, showStatus, showTime } from "./chat_view.js";
+
+const TYPING_MILLISECONDS = 10_000;
+const NEAR_END = 80;
+
+export class Log {
+  #byId = new Map();
+  #byClientId = new Map();
+  #offers = []; // quick replies that nobody has taken
+  #typingTimer = null;
+  #atEnd = true;
+
+  // `choose(text)`: a quick reply was taken. `again(clientId)`: a failed message is to be sent once more.
+  constructor({ log, typing, latest }, { choose, again }) {
+    Object.assign(this, { log, typing, latest, choose, again });
+    log.addEventListener("scroll", () => this.#scrolled());
+    log.addEventListener("load", () => this.#stay(), true); // pictures grow after they were shown
+    latest.addEventListener("click", () => this.toEnd());
+    new ResizeObserver(() => this.#stay()).observe(log);
+  }
+
+  clear() {
+    for (const node of this.log.querySelectorAll(".message, .day, .note")) node.remove();
+    this.#byId.clear();
+    this.#byClientId.clear();
+    this.#offers = [];
+    this.hideTyping();
+  }
+
+  // An entry of the outbox.
+  own({ id, text, at, error }, status, messageId) {
+    let message = this.#byClientId.get(id);
+    if (!message) {
+      message = this.#make({ author: "customer", content: { type: "text", text } });
+      message.clientId = id;
+      message.element.dataset.id = id;
+      this.#byClientId.set(id, message);
+    }
+    if (status === "waiting" && !message.placed) {
+      this.#place(message, at, null);
+      this.#climb(message, status, "", true);
+      this.toEnd();
+    } else if (status === "failed" && !message.placed) {
+      if (!message.element.isConnected) this.#place(message, at, null);
+      this.#climb(message, status, error, true);
+    } else if (messageId) {
+      this.#name(message, messageId);
+      this.#climb(message, status, "");
+    }
+  }
+
+  // A message event; whether it is new here.
+  message(data) {
+    let message = this.#byId.get(data.id) ?? this.#byClientId.get(data.client_id);
+    const isNew = !message?.placed;
+    message ??= this.#make(data);
+    this.#name(message, data.id);
+    if (isNew) {
+      message.placed = true;
+      this.#place(message, data.at, this.#firstUnplaced());
+      if (data.author === "customer") this.#took(data.content.text);
+      else this.hideTyping();
+    }
+    this.#climb(message, data.status, data.error);
+    return isNew;
+  }
+
+  status({ id, status, error }) {
+    const message = this.#byId.get(id);
+    if (message) this.#climb(message, status, error);
+    return message;
+  }
+
+  // A line of our own between the messages.
+  note(words) {
+    this.log.insertBefore(element("p", { class: "note" }, words), this.#firstUnplaced() ?? this.typing);
+    this.#stay();
+  }
+
+  showTyping(milliseconds = TYPING_MILLISECONDS) {
+    this.typing.hidden = false;
+    clearTimeout(this.#typingTimer);
+    this.#typingTimer = setTimeout(() => this.hideTyping(), milliseconds);
+    this.#stay();
+  }
+
+  hideTyping() {
+    clearTimeout(this.#typingTimer);
+    this.typing.hidden = true;
+  }
+
+  toEnd() {
+    this.#atEnd = true;
+    this.#stay();
+  }
+
+  // Everything that was there has been shown; from here on, news are read out.
+  caughtUp() {
+    this.log.setAttribute("aria-live", "polite");
+    this.#stay();
+  }
+
+  #make({ author, content }) {
+    const message = { status: "waiting", placed: false };
+    message.element = messageElement(author, content, (text) => {
+      this.choose(text);
+      this.#took(text);
+    });
+    if (content.type === "quick_reply") this.#offers.push({ replies: content.replies, element: message.element });
+    return message;
+  }
+
+  #name(message, id) {
+    message.id = id;
+    message.element.dataset.id = id;
+    this.#byId.set(id, message);
+  }
+
+  #place(message, at, before) {
+    message.at = at;
+    message.element.dataset.at = at;
+    showTime(message.element, at);
+    const next = before ?? this.typing;
+    if (message.element.nextElementSibling !== next) this.log.insertBefore(message.element, next);
+    this.#arrange();
+    if (this.#atEnd) this.#stay();
+    else if (message.element.dataset.author !== "customer") this.latest.hidden = false;
+  }
+
+  // Statuses only climb. `anew`: a message that was never accepted begins again, or fails again.
+  #climb(message, status, error, anew = false) {
+    const known = message.element.dataset.status;
+    if (known && !anew && !climbs(message.status, status)) return;
+    message.status = status;
+    showStatus(message.element, status, error, anew ? () => this.again(message.clientId) : null);
+    this.#stay();
+  }
+
+  #firstUnplaced() {
+    const waiting = [...this.#byClientId.values()].filter(({ placed, status, element: node }) =>
+      !placed && status !== "failed" && node.isConnected);
+    return waiting[0] ? this.#withDay(waiting[0].element) : null;
+  }
+
+  #withDay(node) {
+    const before = node.previousElementSibling;
+    return before?.classList.contains("day") ? before : node;
+  }
+
+  // Once a reply was taken, here or in another tab, it is not offered again.
+  #took(text) {
+    const taken = this.#offers.filter(({ replies }) => replies.includes(text));
+    for (const offer of taken) {
+      for (const button of offer.element.querySelectorAll(".reply")) {
+        button.disabled = true;
+        button.toggleAttribute("data-taken", button.textContent === text);
+      }
+    }
+    this.#offers = this.#offers.filter((offer) => !taken.includes(offer));
+  }
+
+  // Days between the messages; the name only where the author changes. What is right stays, or it would be read out anew.
+  #arrange() {
+    let day = null;
+    let author = null;
+    for (const node of [...this.log.children]) {
+      if (node.classList.contains("day")) {
+        const next = node.nextElementSibling;
+        const right = node.dataset.day !== day && next?.dataset.at && dayOf(Number(next.dataset.at)) === node.dataset.day;
+        if (right) [day, author] = [node.dataset.day, null];
+        else node.remove();
+      } else if (node.classList.contains("message")) {
+        const at = Number(node.dataset.at);
+        if (dayOf(at) !== day) {
+          [day, author] = [dayOf(at), null];
+          node.before(dayElement(at));
+        }
+        node.toggleAttribute("data-follows", node.dataset.author === author);
+        author = node.dataset.author;
+      } else {
+        author = null;
+      }
+    }
+  }
+
+  #scrolled() {
+    this.#atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END;
+    if (this.#atEnd) this.latest.hidden = true;
+  }
+
+  #stay() {
+    if (this.#atEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+}

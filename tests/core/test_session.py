@@ -1,0 +1,45 @@
+"""Sessions in the store's form and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.core.session import Session, from_fields, to_fields
+from tests.support.values import QUICK, json_objects, some_words
+
+sessions = st.builds(
+    Session,
+    destination=some_words,
+    mode=st.sampled_from(["bot", "human"]),
+    handles=json_objects,
+    context=json_objects,
+    since=st.integers(0, 2**53),
+    last_at=st.integers(0, 2**53),
+    version=st.integers(0, 2**31),
+)
+
+
+@QUICK
+@given(sessions)
+def test_a_session_survives_its_fields_and_the_store_counts_its_version(session: Session) -> None:
+    fields = to_fields(session)
+    assert "version" not in fields
+    assert replace(session, version=0) == from_fields(fields)
+    assert session == from_fields({**fields, "version": str(session.version)})
+
+
+MISSING = {
+    "nothing": ({}, None),
+    "no destination": ({"mode": "human", "since": "5"}, None),
+    "only a destination": ({"destination": "helper"}, Session("helper")),
+    "an unknown mode": ({"destination": "helper", "mode": "robot"}, Session("helper")),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), MISSING.values(), ids=MISSING)
+def test_missing_fields_have_defaults(fields: dict[str, str], expected: Session | None) -> None:
+    assert expected == from_fields(fields)

@@ -1,0 +1,328 @@
+"""The engine as plain Python: what the scripts must do, written a second time without Redis.
+
+Every method answers what the store must answer; tokens and owners are named by the store and told to the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from app.core.status import Status, climbs
+from app.store.mailbox import Claim, Limits, Settlement
+
+WAKE_MS = 5_000
+POISON_CLAIMS = 3
+
+
+@dataclass
+class Box:
+    """A mailbox that holds something: `until` is the end of its lease, if `owner` has one."""
+
+    lane: str
+    due: int
+    items: list[str] = field(default_factory=list)
+    owner: str | None = None
+    until: int = 0
+    claims: int = 0
+    attempts: int = 0
+    uncertain: bool = False
+    progress: dict[str, int] = field(default_factory=dict)
+
+    def drop_head(self) -> str:
+        self.claims, self.attempts, self.uncertain, self.progress = 0, 0, False, {}
+        self.owner = None
+        return self.items.pop(0)
+
+
+@dataclass
+class Lane:
+    limit: int
+    rate: float = 0.0
+    drains: dict[str, int] = field(default_factory=dict)
+    paused_until: int = 0
+    failures: int = 0
+    opened: int = 0
+    probe: int = 0
+    prober: str = ""
+    tokens: float | None = None
+    tokens_at: int = 0
+
+
+@dataclass
+class Known:
+    """A message: `state` is `waiting`, `settled`, `dead` or `discarded`; `told` the reports appended about it."""
+
+    id: str
+    conversation: str
+    direction: str
+    report_to: str
+    status: Status = "queued"
+    state: str = "waiting"
+    told: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Letter:
+    mailbox: str
+    lane: str
+    item: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """A session."""
+
+    destination: str
+    version: int
+
+
+class Model:
+    def __init__(self, lanes: dict[str, int], rates: dict[str, float], limits: Limits, now: int) -> None:
+        self.limits = limits
+        self.now = now
+        self.lanes = {name: Lane(limit, rates.get(name, 0.0)) for name, limit in lanes.items()}
+        self.boxes: dict[str, Box] = {}
+        self.messages: dict[str, Known] = {}
+        self.seen: dict[str, str] = {}
+        self.named: dict[str, str] = {}  # a platform's own id -> ours
+        self.early: dict[str, list[Status]] = {}
+        self.letters: list[Letter] = []
+        self.sessions: dict[str, Held] = {}
+        self.woken: list[str] = []  # lanes for which the step that runs owes a drain
+
+    # what the store's callers ask
+
+    def accept(self, known: Known, scope: str, lane: str, *, follow: bool = False, take: str = "") -> str:
+        if scope in self.seen:
+            return "duplicate"
+        self.seen[scope] = known.id
+        self.messages[known.id] = known
+        session = self.sessions.get(known.conversation)
+        if follow and session:
+            lane = f"inbound:{session.destination}"
+        if take and (session is None or session.destination != take):
+            self.sessions[known.conversation] = Held(take, session.version + 1 if session else 1)
+        self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
+        return "ok"
+
+    def report(self, message: str | None, scope: str, status: Status) -> str:
+        """About one of our ids, or None, and a platform's own."""
+        found = message or self.named.get(scope)
+        if found is None:
+            self.early.setdefault(scope, []).append(status)
+            self.early[scope] = self.early[scope][-20:]
+            return "early"
+        return "climbed" if self._climb(found, status) else "unchanged"
+
+    def owns(self, claim: Claim) -> bool:
+        box = self.boxes.get(claim.mailbox)
+        return box is not None and box.owner == claim.owner
+
+    def settle(self, s: Settlement) -> None:
+        """Only for a claim whose lease is held."""
+        mailbox = s.claim.mailbox
+        box = self.boxes[mailbox]
+        known = self.messages.get(s.claim.item.removeprefix("message "))
+        box.owner = None
+        self._breaker(box.lane, s)
+        if s.outcome == "retry":
+            spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
+            box.attempts += spent
+            box.uncertain = box.uncertain or s.uncertain or box.claims > 1
+            box.claims = 0
+            box.due = self.now + int(s.due * 1000)
+            return
+        if s.outcome == "reroute":
+            self.boxes[mailbox] = Box(s.to, self.now, box.items)
+            self._wake(s.to)
+            return
+        item = box.drop_head()
+        if s.outcome == "dead":
+            self._bury(mailbox, box.lane, item)
+        elif known:
+            known.state = "settled"
+            if s.scope:
+                self.named[s.scope] = known.id
+                for status in self.early.pop(s.scope, []):
+                    self._climb(known.id, status)
+            if s.status:
+                self._climb(known.id, s.status)
+        if s.session:
+            self._write_session(s.claim.conversation, s)
+        box.items[:0] = s.front
+        for again in s.front:
+            if again.startswith("message "):
+                self.messages[again.removeprefix("message ")].state = "waiting"
+        for entry in s.append:
+            if entry.message.id not in self.messages:
+                self.messages[entry.message.id] = Known(
+                    entry.message.id, entry.message.conversation, entry.message.direction, entry.report_to
+                )
+                self._push(entry.mailbox, entry.lane, f"message {entry.message.id}")
+        self._release(mailbox, self.now)
+
+    def claim(self, name: str, token: str, lease: int, *, go_on: bool = True) -> tuple[str, str]:
+        """(`claimed`, mailbox), (`more`, '') or (`idle`, '')."""
+        lane = self.lanes[name]
+        self._forget_drains(lane)
+        if token not in lane.drains and len(lane.drains) >= lane.limit:
+            return "idle", ""
+        if self._leased(name) >= lane.limit:
+            return self._leave(lane, token)
+        if not go_on:
+            if not self._due(name):
+                return self._leave(lane, token)
+            lane.drains[token] = self.now + WAKE_MS
+            return "more", ""
+        if lane.paused_until > self.now or (lane.opened and lane.probe > self.now):
+            return self._leave(lane, token)
+        if lane.rate and self._due(name) and not self._spend(lane):
+            return self._leave(lane, token)
+        mailbox = self._next_due(name)
+        if mailbox is None:
+            return self._leave(lane, token)
+        box = self.boxes[mailbox]
+        box.owner, box.until = "?", self.now + lease  # the store names the owner
+        lane.drains[token] = self.now + lease
+        if lane.opened:
+            lane.probe, lane.prober = self.now + lease, "?"
+        return "claimed", mailbox
+
+    def claimed_by(self, mailbox: str, owner: str) -> None:
+        box = self.boxes[mailbox]
+        box.owner = owner
+        lane = self.lanes[box.lane]
+        if lane.prober == "?":
+            lane.prober = owner
+
+    def remember(self, claim: Claim, progress: dict[str, int], lease: int) -> None:
+        box = self.boxes[claim.mailbox]
+        box.progress, box.until = progress, self.now + lease
+
+    def sweep(self) -> None:
+        for name in self.lanes:
+            for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:
+                self.boxes[mailbox].owner = None
+                self.boxes[mailbox].due = self.now
+            for _ in range(4):
+                self._wake(name)
+
+    def replay(self, number: int) -> None:
+        letter = self.letters.pop(number)
+        known = self.messages.get(letter.item.removeprefix("message "))
+        if known:
+            known.state = "waiting"
+            if known.status == "failed":
+                known.status = "queued"
+                known.told.clear()
+        self._push(letter.mailbox, letter.lane, letter.item)
+
+    def discard(self, number: int) -> None:
+        known = self.messages.get(self.letters.pop(number).item.removeprefix("message "))
+        if known:
+            known.state = "discarded"
+
+    # what follows from it
+
+    def _push(self, mailbox: str, lane: str, item: str) -> None:
+        box = self.boxes.setdefault(mailbox, Box(lane, self.now))
+        box.items.append(item)
+        self._wake(box.lane)
+
+    def _release(self, mailbox: str, due: int) -> None:
+        if self.boxes[mailbox].items:
+            self.boxes[mailbox].due = due
+        else:
+            del self.boxes[mailbox]
+
+    def _wake(self, name: str) -> None:
+        lane = self.lanes[name]
+        self._forget_drains(lane)
+        leased = self._leased(name)
+        if len(lane.drains) >= lane.limit or leased >= lane.limit:
+            return
+        if lane.paused_until > self.now or (lane.opened and lane.probe > self.now):
+            return
+        due = len(self._due(name))
+        if due and len(lane.drains) - leased < due:
+            lane.drains[f"owed {len(self.woken)}"] = self.now + WAKE_MS
+            self.woken.append(name)
+
+    def _climb(self, message: str, status: Status) -> bool:
+        known = self.messages[message]
+        if not climbs(known.status, status):
+            return False
+        known.status = status
+        if known.report_to:
+            known.told.append(status)
+            name = f"status:{known.report_to}"
+            self._push(f"{known.conversation}|{name}", name, f"status {message} {status}")
+        return True
+
+    def _bury(self, mailbox: str, lane: str, item: str) -> None:
+        self.letters.append(Letter(mailbox, lane, item))
+        if item.startswith("message "):
+            self.messages[item.removeprefix("message ")].state = "dead"
+            self._climb(item.removeprefix("message "), "failed")
+
+    def _write_session(self, conversation: str, s: Settlement) -> None:
+        assert s.session
+        held = self.sessions.get(conversation)
+        version = held.version if held else 0
+        if version == s.session.session.version:
+            version += s.session.changes_hands
+            self.sessions[conversation] = Held(s.session.session.destination, version)
+
+    def _breaker(self, name: str, s: Settlement) -> None:
+        lane, limits = self.lanes[name], self.limits
+        probing = lane.prober == s.claim.owner
+        if s.lane_effect == "ok":
+            if lane.failures:
+                self.lanes[name] = replace(lane, failures=0, opened=0, probe=0, prober="")
+                return
+        elif s.lane_effect == "sick":
+            lane.failures += 1
+            if probing or (not lane.opened and lane.failures >= limits.breaker_failures):
+                lane.opened += 1
+                pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.breaker_pause_most)
+                lane.paused_until = max(lane.paused_until, self.now + int(pause * 1000))
+        elif s.lane_effect == "pause":
+            lane.paused_until = max(lane.paused_until, self.now + int(s.pause * 1000))
+        if probing:
+            lane.probe, lane.prober = 0, ""
+
+    def _spend(self, lane: Lane) -> bool:
+        burst = max(1.0, lane.rate)
+        tokens = burst if lane.tokens is None else lane.tokens + (self.now - lane.tokens_at) * lane.rate / 1000
+        lane.tokens, lane.tokens_at = min(burst, tokens), self.now
+        if lane.tokens < 1:
+            lane.paused_until = self.now + ceil((1 - lane.tokens) * 1000 / lane.rate)
+            return False
+        lane.tokens -= 1
+        return True
+
+    def _next_due(self, name: str) -> str | None:
+        while due := self._due(name):
+            mailbox = min(due, key=lambda one: (self.boxes[one].due, one))
+            box = self.boxes[mailbox]
+            box.claims += 1
+            if box.claims <= POISON_CLAIMS:
+                return mailbox
+            self._bury(mailbox, name, box.drop_head())
+            self._release(mailbox, self.now)
+        return None
+
+    def _leave(self, lane: Lane, token: str) -> tuple[str, str]:
+        lane.drains.pop(token, None)
+        return "idle", ""
+
+    def _due(self, name: str) -> list[str]:
+        return [m for m, b in self.boxes.items() if b.lane == name and not b.owner and b.due <= self.now]
+
+    def _leased(self, name: str) -> int:
+        return sum(1 for box in self.boxes.values() if box.lane == name and box.owner)
+
+    def _forget_drains(self, lane: Lane) -> None:
+        for token in [token for token, until in lane.drains.items() if until <= self.now]:
+            del lane.drains[token]

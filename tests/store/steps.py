@@ -1,0 +1,126 @@
+"""What the store's tests do again and again: write messages, drain a lane step by step, look at the keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from app.core.message import Direction, Message, Text, split_conversation
+from app.store import Store
+from app.store.mailbox import Append, Claim, Entered, Settlement, Wake, Worked
+
+ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
+BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
+LANES = {BOT: 8, DESK: 8, SHOP: 8, "status:shop": 8, "status:desk": 8}
+PREFIX = "{patchbay}:"
+
+
+def message(number: int, conversation: str = ANN, direction: Direction = "inbound") -> Message:
+    channel, customer = split_conversation(conversation)
+    return Message(
+        id=f"{number:032x}",
+        direction=direction,
+        channel=channel,
+        customer=customer,
+        content=Text(f"text {number}"),
+        author="customer" if direction == "inbound" else "bot",
+        source="shop" if direction == "inbound" else "desk",
+        at=1_800_000_000_000,
+    )
+
+
+def entry(
+    number: int,
+    conversation: str = ANN,
+    direction: Direction = "inbound",
+    *,
+    lane: str = "",
+    report_to: str = "",
+    live: bool = False,
+) -> Append:
+    lane = lane or (BOT if direction == "inbound" else SHOP)
+    return Append(message(number, conversation, direction), lane, report_to, live)
+
+
+def write(store: Store, number: int, conversation: str = ANN, **options: Any) -> Entered:
+    """Accept message `number` from a customer, with that number as its external id."""
+    given = {name: options.pop(name) for name in ("direction", "lane", "report_to", "live") if name in options}
+    options.setdefault("scope", f"shop:inbound:{number}")
+    return store.mailboxes.accept(entry(number, conversation, **given), **options)
+
+
+class Drain:
+    """One drain of one lane; `worked` is the answer to its last step."""
+
+    def __init__(
+        self, store: Store, lane: str = BOT, token: str = "a-token", *, lease: float = 30.0, rate: float = 0.0
+    ) -> None:
+        self._store = store
+        self.lane = lane
+        self.token = token
+        self._lease = lease
+        self._rate = rate
+        self.worked = Worked(None, ())
+
+    def step(self, settlement: Settlement | None = None, *, go_on: bool = True) -> Claim | None:
+        """Settle and claim; None if nothing was claimed."""
+        self.worked = self._store.mailboxes.work(
+            self.lane, self.token, settlement, lease=self._lease, rate=self._rate, go_on=go_on
+        )
+        return self.worked.claim
+
+    def claim(self) -> Claim:
+        """Claim what must be there."""
+        claim = self.step()
+        assert claim is not None, "nothing was claimed"
+        return claim
+
+    def finish(self) -> list[str]:
+        """Work everything that is due, always done; the items in their order."""
+        items = []
+        claim = self.step()
+        while claim:
+            items.append(claim.item)
+            claim = self.step(Settlement(claim, "done"))
+        return items
+
+
+def key(*parts: str) -> str:
+    return PREFIX + ":".join(parts)
+
+
+def keys(client: redis.Redis, pattern: str = "*") -> set[str]:
+    """The names of the keys, without their prefix."""
+    return {name.decode().removeprefix(PREFIX) for name in client.keys(PREFIX.replace("{", "[{]") + pattern)}
+
+
+def item(number: int) -> str:
+    return f"message {number:032x}"
+
+
+def queued(client: redis.Redis, mailbox: str) -> list[str]:
+    return [value.decode() for value in client.lrange(key("q", mailbox), 0, -1)]
+
+
+def lanes_of(wakes: tuple[Wake, ...]) -> list[str]:
+    return [wake.lane for wake in wakes]
+
+
+def snapshot(client: redis.Redis) -> dict[str, Any]:
+    """Everything that the store holds, to see that nothing changed."""
+    held: dict[str, Any] = {}
+    for name in keys(client):
+        full = PREFIX + name
+        match client.type(full):
+            case b"string":
+                held[name] = client.get(full)
+            case b"hash":
+                held[name] = client.hgetall(full)
+            case b"list":
+                held[name] = client.lrange(full, 0, -1)
+            case b"zset":
+                held[name] = client.zrange(full, 0, -1, withscores=True)
+            case b"stream":
+                held[name] = client.xrange(full)
+    return held

@@ -1,0 +1,400 @@
+"""Any interleaving of all that can happen to mailboxes, against a model of the engine in plain Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from app.core.session import Session
+from app.core.status import LADDER, STATUSES, Status
+from app.store import Store
+from app.store.dead_letters import DeadLetter
+from app.store.mailbox import Claim, Limits, SessionChange, Settlement, Take, Wake
+from tests.store.model import Known, Model
+from tests.store.steps import BOT, DESK, SHOP, Drain, entry, key, keys
+from tests.support.gateway import Clock
+from tests.support.processes import RedisServer
+
+LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
+RATES = {SHOP: 2.0}
+LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, breaker_pause_most=2.0)
+LEASE = 10.0
+CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
+PROFILE = settings(
+    max_examples=80,
+    stateful_step_count=100,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+Effect = Literal["ok", "sick", "pause", "none"]
+some = st.integers(min_value=0, max_value=1_000)
+well = st.sampled_from(["none", "ok", "sick"])
+ill = st.sampled_from(["sick", "sick", "sick", "pause", "none"])
+PAUSE = 1.0
+
+
+class Engine(RuleBasedStateMachine):
+    """`flying` are wake-ups on their way; `working` are drains with a claim in hand, whether its lease lives or not."""
+
+    client: redis.Redis
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client.flushall()
+        self.clock = Clock()
+        self.store = Store(self.client, LIMITS, self.clock)
+        self.store.lanes.declare(LANES)
+        self.model = Model(LANES, RATES, LIMITS, self.clock())
+        self.flying: list[Wake] = []
+        self.working: list[tuple[Drain, Claim]] = []
+        self.letters: list[str] = []
+        self.made = 0
+
+    # time and wake-ups
+
+    @initialize()
+    def some_are_waiting(self) -> None:
+        for who in range(4):
+            self.a_customer_writes(who, False, 0, True)
+
+    @rule(half_seconds=st.sampled_from([1, 2, 3, 7, 12]), ticks=st.booleans())
+    def time_passes(self, half_seconds: int, ticks: bool) -> None:
+        self.clock.advance(half_seconds / 2)
+        self.model.now = self.clock()
+        if ticks:
+            self.the_tick_sweeps()
+
+    @rule()
+    def the_tick_sweeps(self) -> None:
+        self.model.sweep()
+        self._owed(self.store.mailboxes.sweep())
+
+    @rule(dies=st.booleans(), which=some)
+    def leases_run_out(self, dies: bool, which: int) -> None:
+        """A worker may have died; the others are only slow, and will settle what is no longer theirs."""
+        if dies and self.working:
+            self._hand(which)
+        self.time_passes(int(LEASE * 2), True)
+        self._arrive(which)
+
+    @precondition(lambda self: self.flying)
+    @rule(which=some, again=st.booleans())
+    def a_wake_up_is_lost_or_doubled(self, which: int, again: bool) -> None:
+        wake = self.flying.pop(which % len(self.flying))
+        self.flying += [wake, wake] if again else []
+
+    # what comes in
+
+    @rule(who=some, old=st.booleans(), which=some, at_once=st.booleans())
+    def a_customer_writes(self, who: int, old: bool, which: int, at_once: bool) -> None:
+        """Perhaps the webhook comes a second time, and then with another id of ours."""
+        self.made += 1
+        number = which % self.made if old else self.made
+        conversation = CONVERSATIONS[number % 3 if old else who % 3]
+        written = entry(self.made, conversation, report_to="shop")
+        scope = f"shop:inbound:{number}"
+        state = self.model.accept(Known(written.message.id, conversation, "inbound", "shop"), scope, BOT, follow=True)
+        entered = self.store.mailboxes.accept(written, scope=scope, follow=True)
+        assert entered.state == state
+        assert entered.message_id == self.model.seen[scope]
+        self._owed(entered.wakes)
+        if at_once:
+            self._arrive(-1)
+
+    @rule(who=some)
+    def an_agent_writes_and_takes_over(self, who: int) -> None:
+        self.made += 1
+        conversation = CONVERSATIONS[who % 3]
+        written = entry(self.made, conversation, "outbound", report_to="desk")
+        scope = f"desk:written:{self.made}"
+        known = Known(written.message.id, conversation, "outbound", "desk")
+        assert self.model.accept(known, scope, SHOP, take="desk") == "ok"
+        self._owed(self.store.mailboxes.accept(written, scope=scope, take=Take("desk")).wakes)
+
+    @precondition(lambda self: self.model.messages)
+    @rule(which=some, status=st.sampled_from(STATUSES[1:]), ours=st.booleans())
+    def a_platform_reports(self, which: int, status: Status, ours: bool) -> None:
+        """By our id or by its own, which may overtake the receipt; in any order, any number of times."""
+        known = list(self.model.messages.values())[which % len(self.model.messages)]
+        scope = platform_id(known)
+        expected = self.model.report(known.id if ours else None, scope, status)
+        owner = "shop/" if known.direction == "outbound" else ""
+        ref = known.id if ours else scope
+        state, wakes = self.store.messages.report(ref, status, scope=scope, direction=known.direction, owner=owner)
+        assert state == expected
+        self._owed(wakes)
+
+    # the work
+
+    @precondition(lambda self: self.flying)
+    @rule(which=some)
+    def a_wake_up_arrives(self, which: int) -> None:
+        self._arrive(which)
+
+    @precondition(lambda self: self.working)
+    @rule(which=some, status=st.sampled_from([None, *LADDER]), replies=some, named=st.booleans(), effect=well)
+    def work_is_done(self, which: int, status: Status | None, replies: int, named: bool, effect: Effect) -> None:
+        drain, claim = self._hand(which)
+        known = self.model.messages.get(claim.item.removeprefix("message "))
+        more = replies % 3 if drain.lane == BOT else 0
+        settlement = Settlement(
+            claim,
+            "done",
+            status=status,
+            scope=platform_id(known) if known and named else "",
+            append=tuple(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
+            session=self._session(claim, drain.lane.partition(":")[2]) if more else None,
+            lane_effect=effect,
+            pause=PAUSE,
+        )
+        self._step(drain, settlement)
+
+    @precondition(lambda self: self.working)
+    @rule(which=some, due=st.sampled_from([0.0, 0.5, 2.0]), counts=st.booleans(), doubt=st.booleans(), effect=ill)
+    def work_fails(self, which: int, due: float, counts: bool, doubt: bool, effect: Effect) -> None:
+        drain, claim = self._hand(which)
+        outcome: Literal["dead", "retry"] = "dead" if claim.attempt > 3 else "retry"
+        settlement = Settlement(
+            claim,
+            outcome,
+            due=due,
+            counts=counts,
+            uncertain=doubt,
+            lane_effect=effect,
+            pause=PAUSE,
+            reason="unavailable",
+        )
+        self._step(drain, settlement)
+
+    @precondition(lambda self: self.working)
+    @rule(
+        which=some, how=st.sampled_from(["rejected", "its time slice ends", "its lease is renewed", "its worker dies"])
+    )
+    def work_ends_otherwise(self, which: int, how: str) -> None:
+        drain, claim = self._hand(which)
+        if how == "rejected":
+            self._step(drain, Settlement(claim, "dead", reason="rejected", error="no"))
+        elif how == "its time slice ends":
+            self._step(drain, Settlement(claim, "done"), go_on=False)
+        elif how == "its lease is renewed":
+            self.working.append((drain, claim))
+            held = self.model.owns(claim)
+            if held:
+                self.model.remember(claim, {"part": which}, int(LEASE * 1000))
+            assert self.store.mailboxes.remember(claim, {"part": which}, [], LEASE) is held
+
+    @precondition(lambda self: self._inbound())
+    @rule(which=some, how=st.sampled_from(["elsewhere", "handoff", "late handoff"]))
+    def the_conversation_changes_hands(self, which: int, how: str) -> None:
+        """It turns out to be elsewhere, or the bot hands over, perhaps with a message that it answered too late."""
+        drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
+        if how == "elsewhere":
+            target = DESK if drain.lane == BOT else BOT
+            self._step(drain, Settlement(claim, "reroute", to=target, lane_effect="none"))
+            return
+        front = ("handoff", claim.item) if how == "late handoff" and claim.kind == "message" else ("handoff",)
+        self._step(drain, Settlement(claim, "done", front=front, session=self._session(claim, "desk", hands=True)))
+
+    # the operator
+
+    @precondition(lambda self: self.letters)
+    @rule(which=some)
+    def the_operator_replays(self, which: int) -> None:
+        number = which % len(self.letters)
+        self.model.replay(number)
+        state, wakes = self.store.dead_letters.replay(self.letters.pop(number))
+        assert state == "ok"
+        self._owed(wakes)
+
+    @precondition(lambda self: self.letters)
+    @rule(which=some)
+    def the_operator_discards(self, which: int) -> None:
+        number = which % len(self.letters)
+        self.model.discard(number)
+        assert self.store.dead_letters.discard(self.letters.pop(number))
+
+    # what always holds
+
+    @invariant()
+    def mailboxes_are_those_of_the_model_and_leave_no_key_behind(self) -> None:
+        boxes = self.model.boxes
+        assert keys(self.client, "q:*") == {f"q:{name}" for name in boxes}
+        assert keys(self.client, "b:*") == {f"b:{name}" for name in boxes}
+        assert {name: self._items(name) for name in boxes} == {name: box.items for name, box in boxes.items()}
+
+    @invariant()
+    def every_mailbox_is_either_ready_or_leased_in_its_own_lane(self) -> None:
+        for lane in LANES:
+            mine = {name: box for name, box in self.model.boxes.items() if box.lane == lane}
+            assert self._scores("ready", lane) == {name: box.due for name, box in mine.items() if not box.owner}
+            assert self._scores("leased", lane) == {name: box.until for name, box in mine.items() if box.owner}
+            assert self.store.lanes.state(lane, 0).waiting == sum(len(box.items) for box in mine.values())
+
+    @invariant()
+    def no_lane_has_more_drains_or_leases_than_it_may(self) -> None:
+        for lane, limit in LANES.items():
+            alive = {token: until for token, until in self._scores("drains", lane).items() if until > self.clock()}
+            owed = {token: until for token, until in self.model.lanes[lane].drains.items() if until > self.clock()}
+            assert alive == owed
+            assert len(alive) <= limit
+            assert len(self._scores("leased", lane)) <= limit
+
+    @invariant()
+    def every_acknowledged_message_is_in_exactly_one_place(self) -> None:
+        waiting = [item for name in self.model.boxes for item in self._items(name) if item.startswith("message ")]
+        dead = [letter.item for letter in self._letters() if letter.item.startswith("message ")]
+        for known in self.model.messages.values():
+            name = f"message {known.id}"
+            places = waiting.count(name) + dead.count(name) + (known.state in ("settled", "discarded"))
+            assert places == 1, known
+            kept = self.client.ttl(key("m", known.id))
+            assert kept == -1 if known.state in ("waiting", "dead") else kept > 0, known
+
+    @invariant()
+    def statuses_only_climb_and_so_do_the_reports_about_them(self) -> None:
+        records = self.store.messages.read_many(list(self.model.messages))
+        for record, known in zip(records, self.model.messages.values(), strict=True):
+            assert record is not None
+            assert record.status == known.status
+            ranks = [rank(status) for status in known.told]
+            assert ranks == sorted(set(ranks)), known
+
+    @invariant()
+    def sessions_are_those_of_the_model(self) -> None:
+        for conversation in CONVERSATIONS:
+            session = self.store.sessions.read(conversation)
+            held = self.model.sessions.get(conversation)
+            assert (session and (session.destination, session.version)) == (held and (held.destination, held.version))
+
+    def teardown(self) -> None:
+        """Whatever happened: with time, the tick and willing workers, everything that waits is worked."""
+        self.working.clear()
+        self.flying.clear()
+        for _ in range(200):
+            if not self.model.boxes:
+                break
+            self.time_passes(int(LEASE * 2), True)
+            while self.flying or self.working:
+                if self.working:
+                    drain, claim = self._hand(0)
+                    self._step(drain, Settlement(claim, "done"))
+                else:
+                    self._arrive(0)
+        assert not self.model.boxes, "something is stranded"
+        self.mailboxes_are_those_of_the_model_and_leave_no_key_behind()
+        self.every_acknowledged_message_is_in_exactly_one_place()
+
+    # how the machine moves
+
+    def _step(self, drain: Drain, settlement: Settlement | None, *, go_on: bool = True) -> None:
+        """One script call; the store must answer as the model does."""
+        stale = settlement is not None and not self.model.owns(settlement.claim)
+        if settlement and not stale:
+            self.model.settle(settlement)
+        state, mailbox = self.model.claim(drain.lane, drain.token, int(LEASE * 1000), go_on=go_on)
+        claim = drain.step(settlement, go_on=go_on)
+        assert drain.worked.stale is stale
+        assert drain.worked.more is (state == "more")
+        assert (claim is not None) is (state == "claimed"), (state, claim)
+        if claim:
+            self._check(claim, mailbox)
+            self.model.claimed_by(mailbox, claim.owner)
+            self.working.append((drain, claim))
+        if state == "more":
+            self.flying.append(Wake(drain.lane, drain.token))
+        self._owed(drain.worked.wakes)
+
+    def _arrive(self, which: int) -> None:
+        """One of the wake-ups becomes a drain."""
+        if self.flying:
+            wake = self.flying.pop(which % len(self.flying))
+            self._step(Drain(self.store, wake.lane, wake.token, lease=LEASE, rate=RATES.get(wake.lane, 0.0)), None)
+
+    def _check(self, claim: Claim, mailbox: str) -> None:
+        box = self.model.boxes[mailbox]
+        assert (claim.mailbox, claim.item) == (mailbox, box.items[0])
+        assert claim.attempt == box.attempts + box.claims
+        assert claim.uncertain is (box.uncertain or box.claims > 1)
+        assert claim.progress == box.progress
+        held = self.model.sessions.get(claim.conversation) if box.lane in (BOT, DESK) else None
+        assert (claim.session and claim.session.destination) == (held and held.destination)
+        if claim.kind == "message":
+            known = self.model.messages[claim.item.split()[1]]
+            assert claim.message is not None
+            assert (claim.message.id, claim.status) == (known.id, known.status)
+
+    def _owed(self, wakes: tuple[Wake, ...]) -> None:
+        """The wake-ups that the model expects, no more and no fewer; the tokens are the store's."""
+        assert sorted(wake.lane for wake in wakes) == sorted(self.model.woken)
+        self.model.woken.clear()
+        for lane in self.model.lanes.values():
+            for token in [token for token in lane.drains if token.startswith("owed ")]:
+                lane.drains.pop(token)
+        for wake in wakes:
+            self.model.lanes[wake.lane].drains[wake.token] = self.clock() + 5_000
+        self.flying += wakes
+        known = {letter.id for letter in self._letters()}
+        self.letters = [one for one in self.letters if one in known]
+        self.letters += sorted(known - set(self.letters), key=lambda one: int(one.partition("-")[2]))
+
+    def _hand(self, which: int) -> tuple[Drain, Claim]:
+        return self.working.pop(which % len(self.working))
+
+    def _inbound(self) -> list[int]:
+        return [number for number, (drain, _) in enumerate(self.working) if drain.lane in (BOT, DESK)]
+
+    def _session(self, claim: Claim, destination: str, *, hands: bool = False) -> SessionChange:
+        version = claim.session.version if claim.session else 0
+        return SessionChange(Session(destination, version=version), changes_hands=hands)
+
+    def _number(self) -> int:
+        self.made += 1
+        return self.made
+
+    def _items(self, mailbox: str) -> list[str]:
+        return [item.decode() for item in self.client.lrange(key("q", mailbox), 0, -1)]
+
+    def _scores(self, kind: str, lane: str) -> dict[str, int]:
+        return {
+            name.decode(): int(score) for name, score in self.client.zrange(key(kind, lane), 0, -1, withscores=True)
+        }
+
+    def _letters(self) -> list[DeadLetter]:
+        return self.store.dead_letters.newest()
+
+
+def platform_id(known: Known) -> str:
+    """The id that the platform which got a message gave it, with its name space."""
+    where = "shop:outbound" if known.direction == "outbound" else "desk:inbound"
+    return f"{where}:its-{known.id}"
+
+
+def rank(status: str) -> float:
+    """`failed` may come after `sent`, and only proof of delivery after it."""
+    return 1.5 if status == "failed" else LADDER.index(status)  # type: ignore[arg-type]  # a status
+
+
+@pytest.fixture(scope="module")
+def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    with redis.Redis(port=redis_server.port, protocol=2) as client:
+        yield client
+
+
+def test_any_interleaving_keeps_every_promise(machine_client: redis.Redis) -> None:
+    Engine.client = machine_client
+    run_state_machine_as_test(Engine, settings=PROFILE)

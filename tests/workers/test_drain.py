@@ -1,0 +1,147 @@
+"""Claim, work, settle: what drains do with failures, time slices, and an unreachable Redis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import StoreUnavailable
+from app.store.mailbox import Mailboxes
+from tests.support.gateway import recorder
+from tests.support.sink import Told
+from tests.workers.conftest import MakeOffice, Office, bot_says
+from workers.drain import Drainer
+
+
+def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office) -> None:
+    office.bot.answer = lambda call: Told(status=500) if "webhook:ada" in call.form["UserId"] else bot_says("Hi.")
+    office.customer_writes("first", "ada")
+    office.customer_writes("second", "ada")
+    office.customer_writes("other", "grace")
+    office.work()
+    assert ["first", "other"] == office.asked()
+    office.bot.answers(bot_says("Hi."))
+    office.work_later(600)
+    assert ["first", "other", "first", "second"] == office.asked()
+
+
+def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_on(office: Office) -> None:
+    office.bot.answers(Told(status=400, body=b'{"code":20001,"message":"Bad field"}'), bot_says("Hi."))
+    message = office.customer_writes("first")
+    office.customer_writes("second")
+    office.work()
+    assert ["first", "second"] == office.asked()
+    assert ["rejected: HTTP 400: 20001 Bad field"] == office.letters()
+    assert "failed" == office.status(message)
+
+
+def test_it_gives_up_after_the_configured_attempts_while_others_succeed(make_office: MakeOffice) -> None:
+    office = make_office(destinations__helper={"attempts": 3, "retry_base": 0.01})
+    office.bot.answer = lambda call: Told(status=500) if "webhook:ada" in call.form["UserId"] else bot_says("Hi.")
+    office.customer_writes("doomed", "ada")
+    for number in range(6):
+        office.customer_writes("fine", f"c-{number}")
+        office.work_later(10)
+    assert 3 == office.asked().count("doomed")
+    assert "unavailable: HTTP 500: {}" == office.letters()[0]
+
+
+def test_a_replayed_dead_letter_is_tried_anew(office: Office) -> None:
+    office.bot.answers(Told(status=400), bot_says("Hi."))
+    message = office.customer_writes("hello")
+    office.work()
+    letter = office.gateway.store.dead_letters.newest()[0]
+    _, wakes = office.gateway.store.dead_letters.replay(letter.id)
+    office.gateway.publisher.publish(wakes)
+    office.work()
+    assert ["hello", "hello"] == office.asked()
+    assert "delivered" == office.status(message)
+    assert [] == office.letters()
+
+
+def test_retry_after_pauses_the_lane_and_spends_no_attempt(office: Office) -> None:
+    office.bot.answers(Told(status=429, headers={"retry-after": "30"}), bot_says("Hi."))
+    office.customer_writes("one", "ada")
+    office.work()
+    office.customer_writes("two", "grace")
+    office.work_later(29)
+    assert ["one"] == office.asked()
+    office.work_later(2)
+    assert sorted(["one", "one", "two"]) == sorted(office.asked())
+
+
+def test_refused_credentials_rest_the_lane_and_keep_every_message(office: Office, capsys: Any) -> None:
+    office.bot.answers(Told(status=401))
+    for number in range(3):
+        office.customer_writes(f"m{number}", f"c-{number}")
+    office.work()
+    assert 1 == len(office.bot.calls)
+    assert [] == office.letters()
+    lane = office.gateway.store.lanes.state("inbound:helper", office.clock.now / 1000)
+    assert (3, 60) == (lane.waiting, round(lane.paused_for))
+    assert "credentials" in capsys.readouterr().out
+    office.bot.answers(bot_says("Hi."))
+    office.work_later(61)
+    assert {"m0", "m1", "m2"} == set(office.asked()[1:])
+
+
+def test_an_open_breaker_lets_one_probe_through_and_closes_with_its_success(office: Office) -> None:
+    office.bot.answers(Told(status=503))
+    for number in range(20):
+        office.customer_writes("hello", f"c-{number}")
+    office.work()
+    assert 5 == len(office.bot.calls)
+    office.work_later(6)
+    assert 6 == len(office.bot.calls)
+    office.bot.answers(bot_says("Hi."))
+    office.work_later(61)
+    office.work_later(600)
+    assert 20 == len(office.said())
+    assert [] == office.letters()
+
+
+def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(office.gateway.destinations["helper"], "deliver", broken)
+    office.customer_writes("hello")
+    for _ in range(12):
+        office.work_later(600)
+    assert "unexpected: KeyError: 'oops'" == office.letters()[0]
+
+
+def test_a_stopping_worker_finishes_the_head_in_hand_and_leaves_the_rest(office: Office) -> None:
+    office.customer_writes("one", "ada")
+    office.customer_writes("two", "ada")
+    wake = recorder(office.gateway).wakes.pop(0)
+    stops = iter([False, True, True])
+    heads = Drainer(office.gateway, lambda: next(stops)).drain(wake.lane, wake.token)
+    assert 1 == heads
+    assert ["one"] == office.asked()
+    assert wake in recorder(office.gateway).wakes  # somebody else goes on with the same token
+    office.work()
+    assert ["one", "two"] == office.asked()
+
+
+def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.drain.SETTLE_AGAIN", 0.0)
+    real, outages = Mailboxes.work, iter([True, True])
+
+    def flaky(self: Mailboxes, lane: str, token: str, settlement: Any, **options: Any) -> Any:
+        if settlement is not None and next(outages, False):
+            raise StoreUnavailable("gone")
+        return real(self, lane, token, settlement, **options)
+
+    monkeypatch.setattr(Mailboxes, "work", flaky)
+    message = office.customer_writes("hello")
+    office.work()
+    assert ["hello"] == office.asked()
+    assert "delivered" == office.status(message)
+
+
+def test_a_wake_up_for_a_lane_that_nobody_knows_does_nothing(office: Office) -> None:
+    assert 0 == Drainer(office.gateway).drain("inbound:gone", "token")

@@ -1,0 +1,225 @@
+"""What happens to a customer's message at the head of its mailbox."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.message import Attachment, QuickReply
+from tests.support.gateway import recorder
+from tests.support.sink import Told
+from tests.workers.conftest import MakeOffice, Office, bot_says
+
+
+def test_it_brings_the_message_to_the_bot_and_the_reply_back(office: Office) -> None:
+    message = office.customer_writes("hello")
+    office.work()
+    assert ["hello"] == office.asked()
+    assert ["You said: hello"] == office.said()
+    assert "delivered" == office.status(message)
+
+
+def test_it_says_what_the_bot_cannot_read_in_words(office: Office) -> None:
+    office.customer_writes(Attachment("image", "https://cdn.example.test/cat.png", description="My cat"))
+    office.customer_writes(QuickReply("Which?", ("Red", "Blue")))
+    office.work()
+    assert ["My cat: https://cdn.example.test/cat.png", "Which?\n1. Red\n2. Blue"] == office.asked()
+
+
+def test_it_hands_over_with_the_transcript_before_what_was_typed_meanwhile(office: Office) -> None:
+    office.customer_writes("hello")
+    office.work()
+    office.customer_writes("a human please")
+    office.customer_writes("typed meanwhile")
+    office.work()
+    expected = [
+        ("message", "hello"),
+        ("message_echo", "You said: hello"),
+        ("message", "a human please"),
+        ("message_echo", "I fetch somebody."),
+        ("message", "typed meanwhile"),
+    ]
+    assert expected == office.seen()
+    session = office.gateway.store.sessions.read("shop/webhook:ada")
+    assert session is not None
+    assert ("desk", "human", {"order": "1001"}) == (session.destination, session.mode, session.context)
+
+
+def test_a_flag_in_the_memory_hands_over_too(office: Office) -> None:
+    office.bot.answers(bot_says("Moment.", memory={"handoff": True}))
+    office.customer_writes("x")
+    office.work()
+    assert ("message", "x") == office.seen()[0]
+
+
+def test_a_handoff_to_nobody_ends_the_dialogue(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"handoff": None}, channels__chat={"handoff": None})
+    office.customer_writes("a human please")
+    office.customer_writes("still there?")
+    office.work()
+    assert ["a human please", "still there?"] == office.asked()
+    assert [] == office.seen()
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "tasks"),
+    [
+        pytest.param(None, None, [None, None], id="nobody asks for a task"),
+        pytest.param("greeting", None, ["greeting", None], id="the channel's task begins a dialogue"),
+        pytest.param(None, "quote", ["quote", "quote"], id="a message may ask for a task at any time"),
+        pytest.param("greeting", "quote", ["quote", "quote"], id="the message's wish goes before the channel's"),
+        pytest.param("greeting", 7, ["greeting", None], id="a wish that is no text is none"),
+    ],
+)
+def test_it_enters_the_task_that_is_asked_for(
+    make_office: MakeOffice, configured: str | None, asked: object, tasks: list[str | None]
+) -> None:
+    office = make_office(channels__shop={"target_task": configured} if configured else {})
+    metadata = {"target_task": asked} if asked else {}
+    office.customer_writes("one", metadata=metadata)
+    office.customer_writes("two", metadata=metadata)
+    office.work()
+    entered = [call.path.partition("TargetTask=")[2] or None for call in office.bot.calls]
+    assert tasks == entered
+
+
+def test_a_dialogue_without_listen_is_over_and_the_next_message_begins_a_new_one(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"target_task": "greeting"})
+    office.bot.answers(bot_says("Bye.", listen=False))
+    office.customer_writes("one")
+    office.customer_writes("two")
+    office.work()
+    assert all("TargetTask=greeting" in call.path for call in office.bot.calls)
+
+
+def test_four_hours_of_silence_end_a_dialogue(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"target_task": "greeting"})
+    begins = []
+    for pause in (0, 4 * 3600 - 1, 4 * 3600 + 1):
+        office.clock.advance(pause)
+        office.customer_writes("hello")
+        office.work()
+        begins.append("TargetTask" in office.bot.calls[-1].path)
+    assert [True, False, True] == begins
+
+
+def test_a_day_of_silence_brings_the_customer_back_to_the_bot(office: Office) -> None:
+    office.customer_writes("a human please")
+    office.work()
+    office.clock.advance(86_401)
+    office.customer_writes("hello again")
+    office.work()
+    assert "hello again" == office.asked()[-1]
+
+
+def test_a_customer_who_ends_the_conversation_gets_the_bot_again(office: Office) -> None:
+    office.customer_writes("a human please")
+    office.customer_writes("thanks")
+    office.customer_ends()
+    office.customer_writes("hello")
+    office.work()
+    assert ("message", "thanks") == office.seen()[-1]
+    assert "hello" == office.asked()[-1]
+
+
+def test_an_agent_who_writes_first_holds_the_conversation(office: Office) -> None:
+    office.agent_writes("May I help?")
+    office.customer_writes("yes")
+    office.work()
+    assert [("message", "yes")] == office.seen()
+    assert [] == office.asked()
+
+
+def test_an_agent_who_writes_while_the_bot_answers_is_not_pushed_aside(office: Office) -> None:
+    def interrupted(call: object) -> Told:
+        office.agent_writes("I take over")
+        return bot_says("Let me think.")
+
+    office.bot.answer = interrupted
+    office.customer_writes("hello")
+    office.work()
+    office.customer_writes("who is there?")
+    office.work()
+    assert ("message", "who is there?") == office.seen()[-1]
+
+
+class TestALateBot:
+    """`deadline` seconds, then the policy decides. The bot here takes longer than the deadline on every call."""
+
+    @pytest.fixture
+    def slow(self, make_office: MakeOffice) -> MakeOffice:
+        def make(**settings: object) -> Office:
+            return make_office(destinations__helper={"deadline": 0.1, **settings})
+
+        return make
+
+    def _late(self, office: Office) -> None:
+        def answer(call: object) -> Told:
+            office.bot.closing.wait(0.2)
+            return bot_says("At last.")
+
+        office.bot.answer = answer
+        office.customer_writes("hello")
+        office.work()
+
+    def test_its_reply_is_sent_by_default(self, slow: MakeOffice) -> None:
+        office = slow()
+        self._late(office)
+        assert ["At last."] == office.said()
+
+    def test_its_reply_is_dropped_if_so_configured(self, slow: MakeOffice) -> None:
+        office = slow(late="drop")
+        self._late(office)
+        assert [] == office.said()
+        assert [] == office.seen()
+
+    def test_people_take_over_if_so_configured(self, slow: MakeOffice) -> None:
+        office = slow(late="people")
+        self._late(office)
+        assert [] == office.said()
+        assert [("message", "hello")] == office.seen()
+
+    def test_people_get_the_message_that_the_bot_never_answered(self, slow: MakeOffice) -> None:
+        office = slow(late="people", timeout=0.2)
+        office.bot.answers(Told(hang=True))
+        message = office.customer_writes("hello")
+        office.work()
+        assert [("message", "hello")] == office.seen()
+        assert "sent" == office.status(message)
+        assert [] == office.letters()
+
+
+def test_a_call_with_unknown_outcome_is_not_made_again(make_office: MakeOffice) -> None:
+    office = make_office(destinations__helper={"timeout": 0.2})
+    office.bot.answers(Told(hang=True))
+    message = office.customer_writes("hello")
+    office.work()
+    office.work_later(600)
+    assert 1 == len(office.bot.calls)
+    assert "failed" == office.status(message)
+    assert "timed_out" in office.letters()[0]
+
+
+def test_a_call_with_unknown_outcome_is_made_again_if_so_configured(make_office: MakeOffice) -> None:
+    office = make_office(destinations__helper={"resend_after_timeout": True})
+    office.bot.answers(Told(drop=True), bot_says("Here."))
+    office.customer_writes("hello")
+    office.work()
+    office.work_later(600)
+    assert ["hello", "hello"] == office.asked()
+    assert ["Here."] == office.said()
+
+
+def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.inbound.TYPING_AFTER", 0.02)
+    office = make_office(channels__shop={"typing": True})
+
+    def thinks(call: object) -> Told:
+        office.bot.closing.wait(0.3)
+        return bot_says("Done.")
+
+    office.bot.answer = thinks
+    office.customer_writes("hello")
+    office.work()
+    kinds = [call.json["type"] for call in office.shop.calls]
+    assert kinds.index("conversation.typing") < kinds.index("message.created")
+    assert [] == recorder(office.gateway).wakes

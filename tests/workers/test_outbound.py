@@ -1,0 +1,88 @@
+"""What happens to a message for the customer at the head of its mailbox."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.events import Receipt
+from app.core.message import Card, Image, Text
+from app.core.render import Capabilities
+from tests.support.sink import Told
+from tests.workers.conftest import Office
+
+
+def test_it_sends_and_remembers_the_platforms_own_id(office: Office) -> None:
+    office.shop.answers(Told(body=b'{"id":"shop-7"}'))
+    message = office.agent_writes("hello")
+    office.work()
+    record = office.gateway.store.messages.read(message)
+    assert record is not None
+    assert ("sent", "shop-7") == (record.status, record.external_id)
+    office.shop_reports("shop-7", "read")
+    assert "read" == office.status(message)
+
+
+def test_a_report_that_overtook_the_receipt_waits_and_is_applied(office: Office) -> None:
+    office.shop.answers(Told(body=b'{"id":"shop-8"}'))
+    message = office.agent_writes("hello")
+    office.shop_reports("shop-8", "delivered")
+    assert "queued" == office.status(message)
+    office.work()
+    assert "delivered" == office.status(message)
+
+
+def test_a_message_that_was_reported_delivered_is_not_sent_again(office: Office) -> None:
+    office.shop.answers(Told(drop=True))
+    message = office.agent_writes("hello")
+    office.work()
+    office.shop_reports(message, "delivered")
+    office.work_later(600)
+    assert 1 == len(office.shop.calls)
+    assert "delivered" == office.status(message)
+
+
+def test_a_card_is_sent_as_text_and_images_and_goes_on_where_it_stopped(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = office.gateway.channels["shop"]
+    monkeypatch.setattr(channel, "capabilities", Capabilities(contents=frozenset({"text", "attachment"})))
+    office.shop.answers(Told(), Told(status=503), Told())
+    office.agent_writes(Card("A plate", (Image("https://cdn.example.test/p.png", "Plate"),)))
+    office.work()
+    office.work_later(600)
+    sent = [(call.headers["webhook-id"], call.json["data"]["content"]["type"]) for call in office.shop.calls]
+    assert ["text", "attachment", "attachment"] == [kind for _, kind in sent]
+    assert sent[1][0] == sent[2][0] != sent[0][0]
+
+
+def test_a_hint_that_is_no_longer_true_is_not_shown(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    channel = office.gateway.channels["shop"]
+    monkeypatch.setattr(channel, "capabilities", Capabilities(typing=True))
+    monkeypatch.setattr(channel, "typing", lambda customer, http: shown.append(customer))
+    now = office.clock.now
+    for moment in (now - 11_000, now - 1_000):
+        mailboxes = office.gateway.store.mailboxes
+        wakes = mailboxes.append("shop/webhook:ada", "outbound", "outbound:shop", f"typing @{moment}")
+        office.gateway.publisher.publish(wakes)
+    office.work()
+    assert ["webhook:ada"] == shown
+
+
+def test_a_channel_that_is_gone_from_the_configuration_keeps_the_message(office: Office) -> None:
+    office.agent_writes("hello")
+    channels: dict[str, Any] = dict(office.gateway.channels)
+    del channels["shop"]
+    office.gateway.channels = channels
+    office.work()
+    assert "misconfigured" in office.letters()[0]
+
+
+def test_the_receipts_of_a_channel_may_prove_more_than_sent(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = office.gateway.channels["shop"]
+    monkeypatch.setattr(channel, "send", lambda outgoing, http: Receipt("x", "delivered"))
+    message = office.agent_writes(Text("hello"))
+    office.work()
+    assert "delivered" == office.status(message)
