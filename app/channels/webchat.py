@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from app.channels.base import ChannelSchema, Outgoing
 from app.core.errors import Unverified
@@ -29,11 +30,23 @@ from app.core.events import (
 )
 from app.core.message import Profile, new_id
 from app.core.render import EVERYTHING, Capabilities
-from app.core.schema import ID_LIMIT, ContentField, Lenient, load, parse_json, text_field
+from app.core.schema import ID_LIMIT, ContentField, Lenient, is_web_url, load, parse_json, text_field
 from app.core.settings import secret_field
 from app.http import Http
 
 SALT = "patchbay-visitor"
+
+
+def _web_origin(value: str) -> None:
+    """As browsers write it in the header Origin; anything else would never match, or bend the page's policy."""
+    parts = urlsplit(value) if is_web_url(value) else None
+    if (
+        parts is None
+        or value != f"{parts.scheme}://{parts.netloc}".lower()
+        or not value.isascii()
+        or set(value) & set("; ,'\"")
+    ):
+        raise ValidationError("Must be an origin such as https://www.example.com, without a path.")
 
 
 class Settings(ChannelSchema):
@@ -42,7 +55,7 @@ class Settings(ChannelSchema):
 
     secrets = fields.List(secret_field(), required=True, validate=validate.Length(min=1))
     token_days = fields.Float(load_default=30.0, validate=validate.Range(0.01, 365))
-    origins = fields.List(fields.String(), load_default=list)
+    origins = fields.List(fields.String(validate=_web_origin), load_default=list)
     title = fields.String(load_default="Chat with us", validate=validate.Length(min=1, max=80))
     greeting = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=500))
 

@@ -133,9 +133,7 @@ def events(name: str) -> Any:
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
-    stream = _stream(
-        _gateway(), conversation_key(name, customer), after if POSITION.fullmatch(after) else "0"
-    )
+    stream = _stream(_gateway(), conversation_key(name, customer), after if POSITION.fullmatch(after) else "0")
     return Response(
         stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
-from marshmallow import Schema
+from marshmallow import Schema, ValidationError
 
 from app.core.errors import BadWebhook
-from app.core.message import Card, Content, Image, content_to_dict
+from app.core.message import Card, Content, Image
 from app.core.schema import ContentField, ProfileSchema, is_web_url, keepable, load, parse_json, problems
-from tests.support.values import QUICK, contents, json_values, spoiled, words
+from tests.support.values import QUICK, spoiled, words
 
 ENVELOPE = Schema.from_dict({"content": ContentField(required=True)})()
 BETWEEN = "Length must be between {} and {}."
@@ -159,13 +158,15 @@ def test_an_optional_field_may_be_null() -> None:
 @QUICK
 @given(spoiled([text(), attachment(), location(), quick_reply(), card()]))
 def test_any_json_is_a_content_or_a_named_problem(value: Any) -> None:
+    assert isinstance(read(value), (Content, BadWebhook))
+
+
+def read(value: Any) -> Content | BadWebhook:
     try:
-        loaded = load(ENVELOPE, {"content": value})
+        content: Content = load(ENVELOPE, {"content": value})["content"]
     except BadWebhook as error:
-        assert error.field.startswith("content")
-        assert error.rule
-    else:
-        assert isinstance(loaded["content"], Content)
+        return error if error.field.startswith("content") and error.rule else pytest.fail("names no field")
+    return content
 
 
 URLS = {
@@ -201,9 +202,10 @@ def test_a_web_url_is_absolute_and_clean(url: str, expected: bool) -> None:
 
 
 @QUICK
-@given(words | st.builds("https://{}".format, words))
+@given(words)
 def test_any_text_is_a_web_url_or_not(url: str) -> None:
     assert is_web_url(url) in (True, False)
+    assert is_web_url(f"https://{url}") in (True, False)
 
 
 BODIES = {
@@ -241,7 +243,7 @@ TOO_MUCH = {"too deep to be written again": nested(300), "too long": {"a": "x" *
 def test_an_object_of_any_shape_has_bounds(value: dict[str, Any]) -> None:
     keepable(nested(100))
     keepable({"a": "x" * 16_000})
-    with pytest.raises(ValueError, match="Must"):
+    with pytest.raises(ValidationError, match="Must"):
         keepable(value)
 
 
@@ -257,12 +259,3 @@ PROBLEMS = {
 @pytest.mark.parametrize(("messages", "expected"), PROBLEMS.values(), ids=PROBLEMS)
 def test_every_problem_has_a_dotted_path(messages: Any, expected: list[tuple[str, str]]) -> None:
     assert expected == problems(messages)
-
-
-@QUICK
-@given(contents, json_values)
-def test_content_that_keeps_the_rules_is_read_as_it_is(content: Content, more: Any) -> None:
-    try:
-        assert {"content": content} == load(ENVELOPE, {"content": {**content_to_dict(content), "more": more}})
-    except BadWebhook as error:  # an optional text that is empty
-        assert "Length must be between" in error.rule

@@ -12,7 +12,7 @@ from app.store.mailbox import Append, Claim, Entered, Settlement, Wake, Worked
 
 ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
 BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
-LANES = {BOT: 8, DESK: 8, SHOP: 8, "status:shop": 8, "status:desk": 8}
+LANES = dict.fromkeys([BOT, DESK, SHOP, "status:shop", "status:desk"], 50)
 PREFIX = "{patchbay}:"
 
 

@@ -26,13 +26,13 @@ def free_port() -> int:
         return port
 
 
-def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0) -> None:
+def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0, every: float = 0.02) -> None:
     """Wait for something that another process brings about; fail with its name if it does not."""
     until = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > until:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 class Process:

@@ -1,0 +1,3 @@
+from tests.channels.conformance import outside, sinkhole
+
+__all__ = ["outside", "sinkhole"]

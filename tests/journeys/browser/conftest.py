@@ -1,0 +1,131 @@
+"""A whole Patchbay with its sandbox, as `patchbay up --sandbox` runs it, and a real browser in front of it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+
+from tests.support.processes import HOST, Process, free_port, wait_until
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PATIENCE = 30_000  # ms; the machine may be busy
+STARTED = "Ctrl-C stops everything"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """Where the pages are."""
+
+    chat: str
+    desk: str
+
+
+class Window:
+    """A visitor's or agent's browser, with storage of its own; every page of it is watched for errors."""
+
+    def __init__(self, browser: Browser, **options: object) -> None:
+        self.context = browser.new_context(locale="en-GB", **options)  # type: ignore[arg-type]
+        self.errors: list[str] = []
+
+    def open(self, url: str) -> Page:
+        page = self.context.new_page()
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(url)
+        return page
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.errors.append(message.text)
+
+
+@dataclass
+class Windows:
+    """Opens windows and closes them in the end."""
+
+    browser: Browser
+    opened: list[Window]
+
+    def new(self, **options: object) -> Window:
+        window = Window(self.browser, **options)
+        self.opened.append(window)
+        return window
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """The real thing, in processes of its own, on ports of its own."""
+    folder, port = tmp_path_factory.mktemp("up"), _four_free_ports()
+    command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(port), "--workers", "1"]
+    process = Process(command, folder / "up.log", {"PATCHBAY_DATA": str(folder / "data")})
+    process.start()
+    try:
+        wait_until(f"Patchbay prints its page; its log: {folder}", lambda: _has_started(process), 120)
+        yield Gateway(f"http://{HOST}:{port}/chat/shop", f"http://{HOST}:{port + 1}/agent")
+    finally:
+        process.stop(90)
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("these journeys need a browser: apt-get install chromium")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def windows(browser: Browser) -> Iterator[Windows]:
+    """A test that passes leaves no error on any console; one that provokes them clears `errors` itself."""
+    windows = Windows(browser, [])
+    try:
+        yield windows
+        assert [] == [error for window in windows.opened for error in window.errors]
+    finally:
+        for window in windows.opened:
+            window.context.close()
+
+
+@pytest.fixture
+def words() -> str:
+    """A text that no other test writes."""
+    return f"Words number {next(_numbers)}"
+
+
+def _has_started(process: Process) -> bool:
+    text = process.log.read_text(errors="replace")
+    assert process.running, f"patchbay up ended:\n{text}"
+    return STARTED in text
+
+
+def _four_free_ports() -> int:
+    """The first of four ports in a row on which nobody listens."""
+    while True:
+        first = free_port()
+        if first < 65_000 and all(_is_free(port) for port in range(first, first + 4)):
+            return first
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

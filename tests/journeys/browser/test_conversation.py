@@ -1,0 +1,235 @@
+"""A visitor, the bot and a person, each in front of a real page."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from .conftest import Gateway, Window, Windows
+from .pages import Chat, Desk
+
+LADDER = ["waiting", "queued", "sent", "delivered", "read"]
+
+
+@pytest.fixture
+def visitor(windows: Windows) -> Window:
+    return windows.new()
+
+
+@pytest.fixture
+def chat(visitor: Window, running: Gateway) -> Chat:
+    chat = Chat(visitor.open(running.chat))
+    chat.is_ready()
+    return chat
+
+
+@pytest.fixture
+def desk(windows: Windows, running: Gateway) -> Desk:
+    return Desk(windows.new().open(running.desk))
+
+
+def hand_over(chat: Chat, desk: Desk, words: str) -> None:
+    """The visitor asks for a person, says something to him, and the agent opens the conversation."""
+    chat.say("May I talk to a person?")
+    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    chat.say(words)
+    desk.choose(words)
+    expect(desk.message(words)).to_be_visible()
+
+
+def test_the_bot_answers_and_the_ticks_climb(chat: Chat, words: str) -> None:
+    chat.watch()
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_be_visible()
+    expect(chat.bot(f"You said: {words}")).to_have_attribute("data-status", "read")
+    expect(chat.own(words)).to_have_attribute("data-status", "delivered")
+    expect(chat.own(words).get_by_role("img", name="Delivered")).to_be_visible()
+    statuses = chat.seen("customer")
+    assert statuses == sorted(statuses, key=LADDER.index)
+    assert "delivered" == statuses[-1]
+    expect(chat.messages).to_have_count(2)
+
+
+def test_an_agent_takes_over_and_sees_when_he_is_read(chat: Chat, desk: Desk, words: str) -> None:
+    hand_over(chat, desk, words)
+    expect(chat.own("May I talk to a person?")).to_have_attribute("data-status", "delivered")
+    expect(chat.own(words)).to_have_attribute("data-status", "sent")
+
+    chat.look_away()
+    desk.say("Good day, how can I help?")
+    answer = chat.agent("Good day, how can I help?")
+    expect(answer).to_be_visible()
+    expect(desk.message("Good day, how can I help?")).to_have_attribute("data-status", "delivered")
+    expect(chat.page).to_have_title("(1) The example shop")
+
+    chat.look()
+    expect(desk.message("Good day, how can I help?")).to_have_attribute("data-status", "read")
+    expect(answer).to_have_attribute("data-status", "read")
+    expect(chat.page).to_have_title("The example shop")
+
+
+def test_a_reload_keeps_the_conversation(chat: Chat, words: str) -> None:
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_have_attribute("data-status", "read")
+    before = chat.messages.evaluate_all("all => all.map(m => [m.dataset.id, m.dataset.author, m.innerText])")
+    reports: list[str] = []
+    chat.page.on("request", lambda request: reports.append(request.url) if "/channels/" in request.url else None)
+
+    chat.page.reload()
+    chat.is_ready()
+
+    assert before == chat.messages.evaluate_all("all => all.map(m => [m.dataset.id, m.dataset.author, m.innerText])")
+    assert [] == reports  # nothing is sent or reported a second time
+
+
+def test_what_is_written_offline_is_sent_once_and_in_order(chat: Chat, visitor: Window, words: str) -> None:
+    visitor.context.set_offline(True)
+    chat.say(f"{words} one")
+    chat.say(f"{words} two")
+    expect(chat.own(f"{words} two").get_by_role("img", name="Waiting to be sent")).to_be_visible()
+
+    visitor.context.set_offline(False)
+    expect(chat.bot(f"You said: {words} two")).to_be_visible()
+    expect(chat.own(f"{words} two")).to_have_attribute("data-status", "delivered")
+    said = chat.page.locator("[data-author=bot] .bubble").all_inner_texts()
+    assert [f"You said: {words} one", f"You said: {words} two"] == said
+    visitor.errors.clear()  # a browser tells its console that it is offline
+
+
+def test_a_message_whose_answer_was_lost_arrives_once_even_after_a_reload(
+    chat: Chat, visitor: Window, words: str
+) -> None:
+    lost: list[str] = []
+
+    def lose(route: Route) -> None:
+        route.fetch()  # accepted
+        lost.append(route.request.post_data or "")
+        route.abort()
+
+    chat.page.route("**/channels/shop", lose)
+    chat.page.route("**/events?*", lambda route: route.abort())  # nor does the page learn it from its stream
+    chat.page.reload()
+    chat.say(words)
+    expect(chat.own(words)).to_have_attribute("data-status", "waiting")
+    with chat.page.expect_request("**/channels/shop"):
+        pass  # the second try
+    chat.page.unroute_all(behavior="wait")
+    chat.page.reload()
+
+    expect(chat.bot(f"You said: {words}")).to_be_visible()
+    expect(chat.own(words)).to_have_attribute("data-status", "delivered")
+    chat.say(f"{words} more")
+    expect(chat.bot(f"You said: {words} more")).to_be_visible()
+    expect(chat.messages).to_have_count(4)
+    assert len(lost) >= 1
+    assert 1 == len(set(lost))
+    visitor.errors.clear()  # a browser tells its console about requests that failed
+
+
+def test_a_refused_message_says_why_and_can_be_tried_again(chat: Chat, visitor: Window, words: str) -> None:
+    refusal = {"error": {"field": "data.content.text", "message": "Longer than maximum length 7000."}}
+    chat.page.route("**/channels/shop", lambda route: route.fulfill(status=400, json=refusal), times=1)
+    chat.say(f"{words} refused")
+    expect(chat.own(f"{words} refused")).to_have_attribute("data-status", "failed")
+    expect(chat.own(f"{words} refused")).to_contain_text("data.content.text: Longer than maximum length 7000.")
+
+    chat.say(f"{words} next")  # it does not stand in the way
+    expect(chat.bot(f"You said: {words} next")).to_be_visible()
+    chat.page.reload()
+    chat.is_ready()
+    chat.own(f"{words} refused").get_by_role("button", name="Try again").click()
+    expect(chat.bot(f"You said: {words} refused")).to_be_visible()
+    expect(chat.own(f"{words} refused")).to_have_count(1)
+    expect(chat.own(f"{words} refused")).to_have_attribute("data-status", "delivered")
+    visitor.errors.clear()
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_crowded_receiver_is_given_the_time_it_asks_for(chat: Chat, visitor: Window, words: str, status: int) -> None:
+    chat.page.evaluate(
+        """() => { window.waits = []; const real = setTimeout;
+        window.setTimeout = (work, ms, ...rest) => { window.waits.push(ms); return real(work, ms, ...rest); }; }"""
+    )
+    chat.page.route(
+        "**/channels/shop",
+        lambda route: route.fulfill(status=status, headers={"Retry-After": "1.234"}, json={}),
+        times=1,
+    )
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_be_visible()
+    assert 1234 in chat.page.evaluate("window.waits")
+    visitor.errors.clear()
+
+
+def test_a_token_that_is_no_longer_good_begins_a_new_conversation(
+    chat: Chat, visitor: Window, words: str, running: Gateway
+) -> None:
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_be_visible()
+    chat.page.evaluate("localStorage.setItem('patchbay:shop:token', JSON.stringify('no-longer-good'))")
+    chat.page.reload()
+    expect(chat.page.get_by_text("A new one begins here.")).to_be_visible()
+    expect(chat.messages).to_have_count(0)
+    chat.say(f"{words} again")
+    expect(chat.bot(f"You said: {words} again")).to_be_visible()
+
+    chat.page.route(  # and when it is a post that is refused
+        "**/channels/shop", lambda route: route.fulfill(status=401, json={"error": {"message": "expired"}}), times=1
+    )
+    chat.say(f"{words} at last")
+    expect(chat.bot(f"You said: {words} at last")).to_be_visible()
+    expect(chat.messages).to_have_count(2)
+    visitor.errors.clear()
+
+
+def test_two_visitors_are_kept_apart(chat: Chat, windows: Windows, running: Gateway, words: str) -> None:
+    other = Chat(windows.new().open(running.chat))
+    chat.say(f"{words} of the first")
+    other.say(f"{words} of the second")
+    expect(chat.bot(f"You said: {words} of the first")).to_be_visible()
+    expect(other.bot(f"You said: {words} of the second")).to_be_visible()
+    expect(chat.messages).to_have_count(2)
+    expect(other.messages).to_have_count(2)
+
+
+def test_two_tabs_of_one_visitor_show_the_same(chat: Chat, visitor: Window, running: Gateway, words: str) -> None:
+    other = Chat(visitor.open(running.chat))
+    other.is_ready()
+    chat.say(f"{words} here")
+    other.say(f"{words} there")
+    for tab in (chat, other):
+        expect(tab.bot(f"You said: {words} here")).to_be_visible()
+        expect(tab.bot(f"You said: {words} there")).to_be_visible()
+        expect(tab.messages).to_have_count(4)
+
+
+def test_the_keyboard_is_enough(chat: Chat, desk: Desk, words: str) -> None:
+    keys = chat.page.keyboard
+    keys.press("Tab")
+    expect(chat.page.get_by_test_id("log")).to_be_focused()
+    keys.press("Tab")
+    expect(chat.page.get_by_test_id("composer")).to_be_focused()
+    keys.type("I want an agent")
+    keys.press("Shift+Enter")
+    keys.type("please")
+    keys.press("Enter")
+    expect(chat.own("I want an agent\nplease")).to_be_visible()
+    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    keys.type(words)
+    keys.press("Enter")
+
+    desk.choose(words)
+    desk.offer("Which size?", "Small", "Large")
+    expect(chat.agent("Which size?")).to_be_visible()
+    keys.press("Shift+Tab")
+    expect(chat.page.get_by_role("button", name="Large")).to_be_focused()
+    keys.press("Shift+Tab")
+    keys.press("Enter")
+
+    expect(chat.own("Small")).to_have_attribute("data-status", "sent")
+    expect(desk.message("Small")).to_be_visible()
+    expect(chat.page.get_by_test_id("composer")).to_be_focused()
+    for name in ("Small", "Large"):
+        expect(chat.page.get_by_role("button", name=name)).to_be_disabled()
+    chat.page.reload()
+    expect(chat.page.get_by_role("button", name="Large")).to_be_disabled()

@@ -1,0 +1,152 @@
+"""What the chat page shows of every kind of content, and that it fits a phone."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, Route, expect
+
+from .conftest import Gateway, Windows
+from .pages import Chat
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001a5f64540"
+    "0000000049454e44ae426082"
+)
+OPENSTREETMAP = re.compile(r"^https://www\.openstreetmap\.org/\?mlat=52\.52&mlon=13\.405")
+LONG = "https://example.com/" + "very-long-" * 30
+CONTENTS: list[dict[str, Any]] = [
+    {"type": "text", "text": f"Two\nlines, <b>not bold</b>, (see https://example.com/a_(b)?x=1). {LONG}"},
+    {"type": "attachment", "kind": "image", "url": "https://pictures.test/a.png", "description": "A red parcel"},
+    {"type": "attachment", "kind": "image", "url": "https://pictures.test/missing.png", "file_name": "missing.png"},
+    {"type": "attachment", "kind": "file", "url": "https://files.test/terms.pdf", "file_name": "terms.pdf"},
+    {"type": "attachment", "kind": "audio", "url": "https://files.test/note.mp3", "description": "A voice note"},
+    {"type": "attachment", "kind": "video", "url": "https://files.test/film.mp4"},
+    {"type": "location", "latitude": 52.52, "longitude": 13.405, "address": "Alexanderplatz, Berlin"},
+    {"type": "quick_reply", "title": "Which size?", "replies": ["Small", "Large " * 20]},
+    {"type": "card", "text": "Parcel S", "images": [{"url": "https://pictures.test/a.png", "label": "Quote S"}]},
+    {"type": "hologram"},
+    {"type": "attachment", "kind": "file", "url": "javascript:alert(1)", "file_name": "trap"},
+]
+
+
+def message(number: int, content: dict[str, Any], author: str = "bot", **more: Any) -> tuple[str, dict[str, Any]]:
+    at = int(time.time() * 1000) - 3 * 86_400_000 if number == 0 else int(time.time() * 1000)
+    data = {"id": f"m{number}", "client_id": None, "author": author, "at": at, "content": content, "status": "read"}
+    return "message", data | {"error": ""} | more
+
+
+def stream_of(*events: tuple[str, dict[str, Any]]) -> str:
+    numbered = enumerate([*events, ("ready", {})], 1)
+    return "retry: 600000\n\n" + "".join(
+        f"id: {number}-0\nevent: {kind}\ndata: {json.dumps(data)}\n\n" for number, (kind, data) in numbered
+    )
+
+
+def show(page: Page, url: str, *events: tuple[str, dict[str, Any]]) -> Chat:
+    """The chat page with a stream of our making, and an outside world that has one picture."""
+
+    def outside(route: Route) -> None:
+        if route.request.url.endswith("a.png"):
+            route.fulfill(body=PIXEL, content_type="image/png")
+        else:
+            route.fulfill(status=404)
+
+    body = stream_of(*events)
+    page.route("**/events?*", lambda route: route.fulfill(body=body, content_type="text/event-stream"))
+    page.route("**/channels/shop", lambda route: route.fulfill(status=202, json={"accepted": []}))
+    page.route("**/*.test/**", outside)
+    page.goto(url)
+    chat = Chat(page)
+    chat.is_ready()
+    return chat
+
+
+@pytest.fixture
+def page(windows: Windows) -> Page:
+    return windows.new().open("about:blank")
+
+
+def test_every_content_is_shown(page: Page, windows: Windows, running: Gateway) -> None:
+    chat = show(page, running.chat, *(message(number, content) for number, content in enumerate(CONTENTS)))
+    expect(chat.messages).to_have_count(len(CONTENTS))
+
+    def shown(number: int) -> Locator:
+        return page.locator(f"[data-id=m{number}]")
+
+    expect(shown(0)).to_contain_text("<b>not bold</b>")
+    expect(shown(0).get_by_role("link").first).to_have_attribute("href", "https://example.com/a_(b)?x=1")
+    expect(shown(1).get_by_role("img", name="A red parcel")).to_be_visible()
+    expect(shown(2)).to_contain_text("missing.png (no preview)")
+    expect(shown(3).get_by_role("link", name="terms.pdf")).to_have_attribute("rel", "noopener noreferrer")
+    expect(shown(4)).to_contain_text("A voice note")
+    expect(shown(5).locator("video, a")).to_have_count(1)
+    expect(shown(6)).to_contain_text("52.52, 13.405")
+    expect(shown(6).get_by_role("link")).to_have_attribute("href", OPENSTREETMAP)
+    expect(shown(7).get_by_role("button")).to_have_count(2)
+    expect(shown(8).get_by_role("img", name="Quote S")).to_be_visible()
+    expect(shown(9)).to_contain_text("cannot be shown")
+    expect(shown(10).get_by_role("link")).to_have_count(0)
+    expect(page.locator(".day")).to_have_count(2)
+    windows.opened[0].errors.clear()  # what was not found outside
+
+
+@pytest.mark.parametrize("width", [320, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(windows: Windows, running: Gateway, width: int, scheme: str) -> None:
+    window = windows.new(viewport={"width": width, "height": 640}, color_scheme=scheme)
+    own = message(90, {"type": "text", "text": LONG}, "customer", client_id="c90", status="failed", error="Why " * 40)
+    chat = show(window.open("about:blank"), running.chat, *(message(n, c) for n, c in enumerate(CONTENTS)), own)
+    expect(chat.messages).to_have_count(len(CONTENTS) + 1)
+    for what in ("document.documentElement", "document.getElementById('log')"):
+        assert chat.page.evaluate(f"{what}.scrollWidth <= {what}.clientWidth"), what
+    expect(chat.page.get_by_test_id("composer")).to_be_in_viewport()
+    expect(chat.page.get_by_test_id("send")).to_be_in_viewport(ratio=1)
+    window.errors.clear()
+
+
+def test_statuses_never_go_down_in_the_page(page: Page, running: Gateway) -> None:
+    statuses: Sequence[str] = ("sent", "read", "delivered", "failed", "queued")
+    own = message(1, {"type": "text", "text": "Hello"}, "customer", client_id="c1", status="queued")
+    climbs = [("status", {"id": "m1", "status": status, "error": ""}) for status in statuses]
+    chat = show(page, running.chat, own, *climbs, own)
+    expect(chat.messages).to_have_count(1)
+    expect(chat.own("Hello")).to_have_attribute("data-status", "read")
+
+
+def test_typing_is_shown_until_it_is_over(page: Page, running: Gateway) -> None:
+    page.clock.install()
+    chat = show(page, running.chat, message(1, {"type": "text", "text": "Hello"}), ("typing", {"at": 0}))
+    expect(page.get_by_test_id("typing")).to_be_visible()
+    page.clock.run_for(9_000)
+    expect(page.get_by_test_id("typing")).to_be_visible()
+    page.clock.run_for(2_000)
+    expect(page.get_by_test_id("typing")).to_be_hidden()
+    expect(chat.messages).to_have_count(1)
+
+
+def test_the_next_message_ends_the_typing(page: Page, running: Gateway) -> None:
+    show(page, running.chat, ("typing", {"at": 0}), message(1, {"type": "text", "text": "Hello"}))
+    expect(page.get_by_test_id("typing")).to_be_hidden()
+
+
+def test_the_greeting_is_no_message(page: Page, running: Gateway) -> None:
+    chat = show(page, running.chat)
+    expect(page.get_by_test_id("greeting")).to_contain_text("Hello!")
+    expect(chat.messages).to_have_count(0)
+
+
+def test_it_says_when_the_connection_is_lost_and_comes_back_by_itself(windows: Windows, running: Gateway) -> None:
+    window = windows.new()
+    page = window.open("about:blank")
+    page.route("**/events?*", lambda route: route.fulfill(status=503), times=3)
+    page.goto(running.chat)
+    expect(page.get_by_role("status").filter(has_text="Connecting again")).to_be_visible()
+    expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "open")
+    expect(page.get_by_test_id("connection")).to_have_text("")
+    window.errors.clear()

@@ -1,0 +1,167 @@
+"""`patchbay up --sandbox` as a person uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+import requests
+
+from tests.support.processes import Process, free_port, wait_until
+
+
+def ports_in_a_row(count: int = 4) -> int:
+    """The first of some free ports that follow each other."""
+    while True:
+        first = free_port()
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            continue
+        return first
+
+
+class Up:
+    """One `patchbay up` with a data folder that outlives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = ports_in_a_row()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.page = folder / "page.txt"
+        command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(self.port), "--workers", "1"]
+        self._process = Process(command, self.page, {"PATCHBAY_DATA": str(folder / "data")})
+
+    def start(self) -> None:
+        self.page.unlink(missing_ok=True)
+        self._process.start()
+        wait_until("the page is printed", lambda: "Ctrl-C" in self.page.read_text(), 60)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        os.kill(self._process.pid, number)
+        wait_until("everything has ended", lambda: not self._process.running, 60)
+        return self._process.stop()
+
+    def parts(self) -> list[psutil.Process]:
+        return psutil.Process(self._process.pid).children(recursive=True)
+
+    @property
+    def token(self) -> str:
+        found = re.search(r"Bearer (\S+)'", self.page.read_text())
+        assert found is not None
+        return found[1]
+
+    def reads(self, token: str, wanted: str, seconds: float = 60.0) -> bool:
+        """Whether the visitor's chat shows a text in time."""
+        url = f"{self.url}/chat/shop/events?token={token}"
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            with requests.get(url, stream=True, timeout=15) as answer:
+                for line in answer.iter_lines(decode_unicode=True):
+                    if wanted in line:
+                        return True
+                    if time.monotonic() > until:
+                        break
+        return False
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    running = Up(tmp_path_factory.mktemp("up"))
+    running.start()
+    yield running
+    running.stop()
+    assert not psutil.pid_exists(running._process.pid)
+
+
+def test_the_page_fits_on_a_screen_and_its_curl_line_works(up: Up) -> None:
+    page = up.page.read_text()
+    assert len(page.splitlines()) <= 20
+    curl = next(line.strip() for line in page.splitlines() if line.strip().startswith("curl "))
+    done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True)
+    assert '"duplicate":false' in done.stdout
+    assert up.reads(up.token, '"author":"bot"')
+
+
+def test_what_was_said_survives_a_restart(up: Up) -> None:
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    body = {"type": "message.created", "data": {"id": "keep-1", "content": {"type": "text", "text": "remember me"}}}
+    headers = {"authorization": f"Bearer {token}"}
+    requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
+    parts = up.parts()
+    assert 0 == up.stop()
+    assert [] == [part for part in parts if part.is_running()]
+    up.start()
+    assert up.reads(token, "remember me")
+    again = requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).json()
+    assert again["accepted"][0]["duplicate"]
+
+
+def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
+    worker = next(part for part in up.parts() if "workers.fleet" in " ".join(part.cmdline()) and "worker" in part.cmdline())
+    os.kill(worker.pid, signal.SIGKILL)
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    body = {"type": "message.created", "data": {"id": "next-1", "content": {"type": "text", "text": "hello"}}}
+    headers = {"authorization": f"Bearer {token}"}
+    requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
+    assert up.reads(token, '"author":"bot"')
+
+
+def test_flower_asks_for_a_login_and_shows_the_fleet(up: Up) -> None:
+    flower = f"http://127.0.0.1:{up.port + 2}"
+    assert 401 == requests.get(flower, timeout=10).status_code
+    found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
+    assert found is not None
+    wait_until("Flower knows a worker", lambda: "worker-0" in _flower(flower, found[1]), 30)
+
+
+def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
+    """Commands a second on Redis for one worker, Flower and a receiver, with no traffic; inner calls of scripts count."""
+    with redis.Redis(port=up.port + 3) as client:
+        _quiet(client)
+        began = client.info("stats")["total_commands_processed"]
+        started = client.time()
+        wait_until("ten seconds are over", lambda: client.time()[0] - started[0] >= 10, 30, every=0.5)
+        ended = client.info("stats")["total_commands_processed"]
+    rate = (ended - began) / 10 - 2  # less our own TIME, twice a second
+    print(f"{rate:.1f} commands a second")
+    assert rate < 20
+
+
+def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
+    done = _run("up", "--sandbox", "--port", str(up.port))
+    assert 1 == done.returncode
+    assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes four in a row."] == (
+        done.stderr.splitlines()
+    )
+
+
+def test_a_missing_configuration_is_one_clear_line(tmp_path: Path) -> None:
+    done = _run("up", "--config", str(tmp_path / "none.toml"))
+    assert 2 == done.returncode
+    assert [f"{tmp_path / 'none.toml'} cannot be read: No such file or directory"] == done.stderr.splitlines()
+
+
+def _flower(url: str, password: str) -> str:
+    return requests.get(f"{url}/workers", auth=("patchbay", password), timeout=10).text
+
+
+def _quiet(client: redis.Redis) -> None:
+    lanes = [f"{{patchbay}}:lane:{lane.decode()}" for lane in client.hkeys("{patchbay}:lanes")]
+    wait_until("the lanes are quiet", lambda: not sum(int(client.hget(lane, "backlog") or 0) for lane in lanes), 30)
+
+
+def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, check=False)

@@ -1,0 +1,71 @@
+"""The way to Redis: which of its errors pass by themselves, whose clock counts, which slot the keys lie in."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import redis
+
+from app.core.errors import StoreUnavailable
+from app.store import Store
+from app.store.connection import Connection, connect
+from tests.store.steps import BOT, LANES, Drain, keys, write
+from tests.support.processes import RedisServer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.ConnectionError("refused"),
+        redis.TimeoutError("late"),
+        redis.BusyLoadingError("loading"),
+        redis.OutOfMemoryError("command not allowed"),
+        redis.ReadOnlyError("You can't write against a read only replica."),
+        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        redis.ResponseError("BUSY Redis is busy running a script."),
+        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -OOM command not"),
+        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -READONLY You"),
+    ],
+    ids=lambda error: f"{type(error).__name__} {error}"[:40],
+)
+def test_what_passes_by_itself_is_no_bug(error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(StoreUnavailable):
+        Connection.guard(fail)
+
+
+def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
+    client.set("text", "x")
+    with pytest.raises(redis.ResponseError):
+        Connection.guard(lambda: client.hgetall("text"))
+
+
+def test_a_server_that_forgot_the_scripts_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
+    write(real_store, 1)
+    redis_client.script_flush()
+    assert write(real_store, 2).state == "ok"
+
+
+def test_without_a_clock_of_its_own_redis_gives_the_time(redis_client: redis.Redis) -> None:
+    store = Store(redis_client)
+    store.lanes.declare(LANES)
+    write(store, 1)
+    seconds, micros = redis_client.time()
+    claim = Drain(store).claim()
+    assert 0 <= claim.now - (seconds * 1_000 + micros // 1_000) < 5_000
+    assert store.lanes.state(BOT, time.time()).leased == 1
+
+
+def test_all_keys_lie_in_one_slot(real_store: Store, redis_client: redis.Redis) -> None:
+    write(real_store, 1, live=True, show=True)
+    assert len(keys(redis_client)) == redis_client.dbsize()
+
+
+def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
+    impatient = connect(redis_server.url, timeout=0.1, name="tests")
+    with pytest.raises(StoreUnavailable):
+        Connection.guard(lambda: impatient.blpop(["nothing ever comes"], timeout=5))
+    impatient.close()

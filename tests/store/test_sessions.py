@@ -1,0 +1,46 @@
+"""Sessions and the names under which destinations speak of conversations."""
+
+from __future__ import annotations
+
+import redis
+
+from app.store import Store
+from app.store.mailbox import Take
+from tests.store.steps import ANN, BEN, Drain, key, write
+
+MONTH = 30 * 86_400
+
+
+def test_a_conversation_that_nobody_holds_has_none(store: Store) -> None:
+    assert store.sessions.read(ANN) is None
+
+
+def test_one_that_was_taken_is_with_people(store: Store) -> None:
+    taken = write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    session = store.sessions.read(ANN)
+    assert taken.state == "ok"
+    assert session is not None
+    assert (session.destination, session.mode, session.version, session.handles) == ("desk", "human", 1, {})
+
+
+def test_taking_one_leaves_the_others_alone(store: Store) -> None:
+    write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    assert store.sessions.read(BEN) is None
+
+
+def test_a_destination_is_known_by_its_own_names_only(store: Store) -> None:
+    write(store, 1)
+    store.mailboxes.remember(Drain(store).claim(), {}, ["bot:CH1", "bot:CH2"], 30)
+    assert [store.sessions.resolve("bot", alias) for alias in ("CH1", "CH2", "CH3")] == [ANN, ANN, None]
+    assert store.sessions.resolve("desk", "CH1") is None
+
+
+def test_a_name_in_use_is_kept_as_long_as_a_session(store: Store, client: redis.Redis) -> None:
+    write(store, 1)
+    store.mailboxes.remember(Drain(store).claim(), {}, ["bot:CH1"], 30)
+    alias = key("a", "bot", "CH1")
+    assert MONTH - 2 < client.ttl(alias) <= MONTH
+
+    client.expire(alias, 60)
+    store.sessions.resolve("bot", "CH1")
+    assert MONTH - 2 < client.ttl(alias) <= MONTH

@@ -1,0 +1,500 @@
+"""The chat's own addresses: the page, visitor tokens, the live stream, and other sites that use them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from flask.testing import FlaskClient
+
+from app.channels.webchat import WebchatChannel
+from app.config import ConfigError
+from app.core.errors import StoreUnavailable
+from app.core.events import Written
+from app.core.message import Text, conversation_key
+from app.gateway import Gateway
+from app.inbox import Inbox
+from app.store.messages import LiveEntry
+from app.web import create_app, webchat
+from tests.support.gateway import gateway, recorder, settings
+from workers.drain import Drainer
+
+SITE = "https://www.shop.example"
+MESSAGE_POSITION = re.compile(r"\d+-\d+")
+
+
+@pytest.fixture
+def built(redis_client: redis.Redis) -> Gateway:
+    return gateway(redis_client, channels__chat={"origins": [SITE], "greeting": "Hello <b>you</b>"})
+
+
+@pytest.fixture
+def client(built: Gateway) -> FlaskClient:
+    return create_app(built).test_client()
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: str
+    data: Any
+    position: str = ""
+
+
+def test_it_serves_a_page_without_inline_script_or_style(client: FlaskClient) -> None:
+    answer = client.get("/chat/chat")
+    assert answer.status_code == 200
+    assert "default-src 'self';" in answer.headers["Content-Security-Policy"]
+    assert f"frame-ancestors 'self' {SITE};" in answer.headers["Content-Security-Policy"]
+    assert "no-referrer" == answer.headers["Referrer-Policy"]
+    assert "Hello &lt;b&gt;you&lt;/b&gt;" in answer.text
+    assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", answer.text)
+
+
+def test_it_serves_what_the_page_needs(client: FlaskClient) -> None:
+    for address in re.findall(r'(?:src|href)="(/static/[^"]+)"', client.get("/chat/chat").text):
+        assert client.get(address).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("GET", "/chat/nobody"), ("POST", "/chat/nobody/visitor"), ("GET", "/chat/nobody/events"), ("GET", "/chat/shop")],
+)
+def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str) -> None:
+    answer = client.open(address, method=method)
+    assert answer.status_code == 404
+    assert "There is no chat" in answer.json["error"]["message"]
+
+
+def test_it_gives_every_visitor_a_token_of_his_own(client: FlaskClient, built: Gateway) -> None:
+    first, second = new_visitor(client), new_visitor(client)
+    assert address_of(built, first) != address_of(built, second)
+    assert write(client, first, "m1").status_code == 202
+
+
+def test_it_does_not_let_tokens_be_cached(client: FlaskClient) -> None:
+    assert client.post("/chat/chat/visitor").headers["Cache-Control"] == "no-store"
+
+
+def test_it_streams_the_conversation_and_says_when_all_is_told(client: FlaskClient, built: Gateway) -> None:
+    token = new_visitor(client)
+    mine = accepted(write(client, token, "m1", "Hello"))
+    theirs = answer_as_agent(built, token, "Good day")
+
+    message, reply, sent, ready = told(client, token)
+
+    assert "message" == message.kind
+    assert {
+        "id": mine,
+        "client_id": "m1",
+        "author": "customer",
+        "at": message.data["at"],
+        "content": {"type": "text", "text": "Hello"},
+        "status": "queued",
+        "error": "",
+    } == message.data
+    assert (theirs, None, "agent", "Good day") == (
+        reply.data["id"], reply.data["client_id"], reply.data["author"], reply.data["content"]["text"],
+    )  # fmt: skip
+    assert ("status", {"id": theirs, "status": "sent", "error": ""}) == (sent.kind, sent.data)
+    assert Event("ready", {}) == ready
+    assert all(MESSAGE_POSITION.fullmatch(event.position) for event in (message, reply, sent))
+
+
+def test_it_keeps_streams_out_of_caches_and_buffers(client: FlaskClient) -> None:
+    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    assert "text/event-stream" == answer.mimetype
+    assert ("no-store", "no") == (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"])
+    answer.close()
+
+
+def test_it_resumes_after_the_last_event(client: FlaskClient) -> None:
+    token = new_visitor(client)
+    write(client, token, "m1")
+    write(client, token, "m2")
+    first, second, _ = told(client, token)
+
+    assert [second, Event("ready", {})] == told(client, token, header=first.position)
+    assert [second, Event("ready", {})] == told(client, token, after=first.position)
+    assert [Event("ready", {})] == told(client, token, header=second.position, after=first.position)
+
+
+@pytest.mark.parametrize(
+    "position", ["abc", "$", "+", "-", "-1", "0-0-0", "1e3", "9" * 40, "9" * 19 + "9", "\u0661", "1-1 x", "x" * 5000]
+)
+def test_it_begins_anew_at_a_position_that_is_none(client: FlaskClient, position: str) -> None:
+    token = new_visitor(client)
+    write(client, token, "m1")
+    assert ["message", "ready"] == [event.kind for event in told(client, token, after=position)]
+    if position.isascii():
+        assert ["message", "ready"] == [event.kind for event in told(client, token, header=position)]
+
+
+def test_it_tells_more_than_one_read_can_hold(client: FlaskClient, built: Gateway, redis_client: redis.Redis) -> None:
+    token = new_visitor(client)
+    for number in range(450):
+        redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
+    assert [*map(str, range(450)), "ready"] == [event.data.get("id", event.kind) for event in told(client, token)]
+
+
+def test_it_tells_news_to_a_browser_that_waits(client: FlaskClient, built: Gateway) -> None:
+    token = new_visitor(client)
+    with listening(client, token) as news:
+        assert "ready" == next(news).kind
+        write(client, token, "m1")
+        assert "m1" == next(news).data["client_id"]
+
+
+def test_it_gives_signs_of_life(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webchat, "WAIT", 0.01)
+    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    chunks = list(itertools.islice(answer.iter_encoded(), 5))
+    assert [webchat.READY, webchat.STILL_HERE, webchat.STILL_HERE] == chunks[1:4]
+    answer.close()
+
+
+def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webchat, "WAIT", 0.01)
+    monkeypatch.setattr(webchat, "STREAM_FOR", 0.05)
+    with listening(client, new_visitor(client)) as news:
+        assert ["ready"] == [event.kind for event in news]
+
+
+def test_it_leaves_out_hints_that_are_no_longer_true(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token, now = new_visitor(client), int(time.time() * 1000)
+    key = stream_key(built, token)
+    redis_client.xadd(key, {"kind": "typing"}, id=f"{now - 11_000}-0")
+    redis_client.xadd(key, {"kind": "ended"}, id=f"{now - 10_500}-0")
+    redis_client.xadd(key, {"kind": "typing"}, id=f"{now}-0")
+    ended, typing, _ = told(client, token)
+    assert ("ended", {"at": now - 10_500}) == (ended.kind, ended.data)
+    assert ("typing", {"at": now}) == (typing.kind, typing.data)
+
+
+def test_it_leaves_out_messages_that_are_forgotten(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    redis_client.xadd(stream_key(built, token), {"kind": "message", "id": "0" * 32})
+    assert [Event("ready", {})] == told(client, token)
+
+
+@pytest.mark.parametrize(
+    ("error", "excuse"),
+    [
+        ("unexpected: KeyError at 10.0.0.7", "It could not be delivered."),
+        ("rejected: account AC1 says no", "It was refused."),
+        ("", "It could not be delivered."),
+    ],
+)
+def test_it_does_not_show_visitors_what_operators_read(
+    client: FlaskClient, built: Gateway, error: str, excuse: str
+) -> None:
+    token = new_visitor(client)
+    mine = accepted(write(client, token, "m1"))
+    built.store.messages.report(mine, "failed", scope="", direction="inbound", owner="", error=error)
+    message, status, _ = told(client, token)
+    assert [("failed", excuse)] * 2 == [(event.data["status"], event.data["error"]) for event in (message, status)]
+
+
+def test_it_tells_a_visitor_for_whom_there_is_no_place_what_is_new(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(webchat, "_streams", streams)
+    token = new_visitor(client)
+    write(client, token, "m1")
+    with listening(client, token) as place:
+        next(place)
+        with listening(client, token) as crowded:
+            assert ["message", "ready"] == [event.kind for event in crowded]  # and it has ended
+        assert not streams.acquire(blocking=False)
+    assert streams.acquire(blocking=False)
+
+
+def test_it_gives_the_place_back_when_the_store_is_away(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> list[LiveEntry]:
+        raise StoreUnavailable("away")
+
+    streams = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(webchat, "_streams", streams)
+    monkeypatch.setattr(built.live, "live", away)
+    with listening(client, new_visitor(client)) as news:
+        assert [] == list(news)
+    assert streams.acquire(blocking=False)
+
+
+def test_it_ends_streams_when_the_process_is_told_to_end(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping = webchat.Stopping()
+    monkeypatch.setattr(webchat, "_stopping", stopping)
+    monkeypatch.setattr(webchat, "WAIT", 0.01)
+    with listening(client, new_visitor(client)) as news:
+        next(news)
+        monkeypatch.setattr(stopping, "told", lambda: True)
+        assert [] == list(news)
+
+
+def test_it_hears_the_signal_to_end_whoever_handles_it() -> None:
+    before = signal.set_wakeup_fd(-1)
+    stopping = webchat.Stopping()
+    stopping.watch()
+    handler = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        assert not stopping.told()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stopping.told()
+        assert stopping.told()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+        signal.set_wakeup_fd(before)
+
+
+def test_it_leaves_somebody_else_s_wake_up_descriptor_alone() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer)
+    try:
+        webchat.Stopping().watch()
+        assert writer == signal.set_wakeup_fd(before)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_it_keeps_two_visitors_apart(client: FlaskClient, built: Gateway) -> None:
+    ann, bob = new_visitor(client), new_visitor(client)
+    mine = accepted(write(client, ann, "same-id", "from Ann"))
+    his = accepted(write(client, bob, "same-id", "from Bob"))
+    reply = answer_as_agent(built, ann, "for Ann")
+
+    assert mine != his
+    assert {mine, reply} == {event.data["id"] for event in told(client, ann) if event.kind == "message"}
+    assert {his} == {event.data["id"] for event in told(client, bob) if event.kind == "message"}
+
+
+def test_it_takes_reports_from_whom_the_message_is_for(client: FlaskClient, built: Gateway) -> None:
+    ann, bob = new_visitor(client), new_visitor(client)
+    write(client, bob, "b1")
+    mine = accepted(write(client, ann, "a1"))
+    reply = answer_as_agent(built, ann, "for Ann")
+
+    assert 404 == report(client, bob, reply, "read").status_code
+    assert "sent" == status_of(built, reply)
+    assert 404 == report(client, ann, mine, "read").status_code  # her own message: not hers to report
+    assert "queued" == status_of(built, mine)
+    assert 202 == report(client, ann, reply, "delivered").status_code
+    assert "delivered" == status_of(built, reply)
+    assert 400 == report(client, ann, reply, "sent").status_code
+
+
+def test_it_refuses_tokens_that_are_not_its_own(client: FlaskClient, built: Gateway) -> None:
+    token = new_visitor(client)
+    other = chat_with({"channels__chat": {"secrets": ["another-secret-1"]}}).new_token()
+    neighbour = chat_with({"channels__lounge": {
+        "type": "webchat", "secrets": ["chat-secret-0001"], "destination": "helper"}}, "lounge").new_token()  # fmt: skip
+    tampered = token[:5] + ("A" if token[5] != "A" else "B") + token[6:]
+    for bad in ("", "nonsense", "a.b.c", tampered, token[:-1], other, neighbour, "\u00fc.\u00fc.\u00fc", "." * 3000):
+        assert_refused(client, bad)
+    assert 202 == write(client, token, "m1").status_code
+
+
+def test_it_refuses_an_expired_token(client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    then = time.time() - 31 * 86_400
+    with monkeypatch.context() as past:
+        past.setattr("itsdangerous.timed.time.time", lambda: then)
+        token = chat_of(built).new_token()
+    assert "expired" in assert_refused(client, token)
+
+
+def test_it_takes_a_token_of_the_secret_before_until_that_is_removed(redis_client: redis.Redis) -> None:
+    def client_with(*secrets: str) -> FlaskClient:
+        return create_app(gateway(redis_client, channels__chat={"secrets": list(secrets)})).test_client()
+
+    old, new = "chat-secret-0001", "chat-secret-0002"
+    token = new_visitor(client_with(old))
+    write(client_with(old), token, "m1", "before")
+
+    both = client_with(new, old)
+    assert ["before"] == [event.data["content"]["text"] for event in told(both, token) if event.kind == "message"]
+    assert 202 == write(client_with(new), new_visitor(both), "m2").status_code  # the first secret signs
+    assert_refused(client_with(new), token)
+
+
+def test_it_never_logs_a_token(client: FlaskClient, built: Gateway, capfd: pytest.CaptureFixture[str]) -> None:
+    token = new_visitor(client)
+    write(client, token, "m1")
+    told(client, token)
+    assert_refused(client, token[:-1])
+    out, err = capfd.readouterr()
+    assert token[:-1] not in out + err
+
+
+@pytest.mark.parametrize(
+    ("method", "address"), [("POST", "/channels/chat"), ("POST", "/chat/chat/visitor"), ("GET", "/chat/chat/events")]
+)
+def test_it_lets_the_named_sites_in_and_no_others(client: FlaskClient, method: str, address: str) -> None:
+    preflight = client.options(
+        address,
+        headers={
+            "Origin": SITE,
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": "authorization, content-type",
+        },
+    )
+    assert 200 == preflight.status_code
+    assert SITE == preflight.headers["Access-Control-Allow-Origin"]
+    assert method in preflight.headers["Access-Control-Allow-Methods"]
+    assert {"authorization", "content-type"} <= set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
+
+    for origin in ("https://evil.example", f"{SITE}.evil.example", "null", ""):
+        answer = client.open(address, method=method, headers={"Origin": origin})
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Origin" in answer.headers["Vary"]
+        answer.close()
+
+
+def test_it_lets_the_named_sites_read_refusals(client: FlaskClient) -> None:
+    answer = client.post("/channels/chat", headers={"Origin": SITE})
+    assert (401, SITE) == (answer.status_code, answer.headers["Access-Control-Allow-Origin"])
+    assert "Retry-After" == answer.headers["Access-Control-Expose-Headers"]
+
+
+@pytest.mark.parametrize("address", ["/channels/shop", "/destinations/desk", "/healthz", "/chat/nobody"])
+def test_it_opens_no_other_address(client: FlaskClient, address: str) -> None:
+    assert "Access-Control-Allow-Origin" not in client.post(address, headers={"Origin": SITE}).headers
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "www.shop.example", f"{SITE}/", f"{SITE}/page", "https://Shop.example", "https://a; img-src *"],
+)
+def test_it_refuses_origins_that_no_browser_would_send(origin: str) -> None:
+    with pytest.raises(ConfigError, match="origins"):
+        settings(channels__chat={"origins": [origin]})
+
+
+def new_visitor(client: FlaskClient) -> str:
+    token: str = client.post("/chat/chat/visitor").json["token"]
+    return token
+
+
+def write(client: FlaskClient, token: str, message_id: str, text: str = "Hello") -> Any:
+    return post(client, token, "message.created", {"id": message_id, "content": {"type": "text", "text": text}})
+
+
+def report(client: FlaskClient, token: str, message_id: str, status: str) -> Any:
+    return post(client, token, "message.status", {"message_id": message_id, "status": status})
+
+
+def post(client: FlaskClient, token: str, kind: str, data: dict[str, Any]) -> Any:
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.post("/channels/chat", headers=headers, json={"type": kind, "data": data})
+
+
+def accepted(answer: Any) -> str:
+    assert 202 == answer.status_code
+    message_id: str = answer.json["accepted"][0]["message_id"]
+    return message_id
+
+
+def chat_of(built: Gateway) -> WebchatChannel:
+    channel = built.channels["chat"]
+    assert isinstance(channel, WebchatChannel)
+    return channel
+
+
+def chat_with(changes: dict[str, Any], name: str = "chat") -> WebchatChannel:
+    return WebchatChannel(name, settings(**changes).channels[name].values)
+
+
+def address_of(built: Gateway, token: str) -> str:
+    return conversation_key("chat", chat_of(built).visitor(token))
+
+
+def stream_key(built: Gateway, token: str) -> str:
+    return f"{{patchbay}}:e:{address_of(built, token)}"
+
+
+def status_of(built: Gateway, message_id: str) -> str:
+    record = built.store.messages.read(message_id)
+    assert record is not None
+    return record.status
+
+
+def answer_as_agent(built: Gateway, token: str, text: str) -> str:
+    """Somebody at the desk writes to that visitor; the id of his message."""
+    written = Written(Text(text), external_id=text, conversation=address_of(built, token), author="agent")
+    inbox = Inbox(built)
+    entered = inbox.accept("desk", written)
+    built.publisher.publish(inbox.wakes)
+    _drain(built, "outbound:chat")
+    assert entered.message_id is not None
+    return entered.message_id
+
+
+def _drain(built: Gateway, lane: str) -> None:
+    """Work that lane alone: the bot and the desk of these tests are not there."""
+    wakes = recorder(built).wakes
+    for wake in wakes:
+        if wake.lane == lane:
+            Drainer(built).drain(wake.lane, wake.token)
+    wakes.clear()
+
+
+def assert_refused(client: FlaskClient, token: str) -> str:
+    """Neither the stream nor the post knows the token; the reason."""
+    for answer in (client.get("/chat/chat/events", query_string={"token": token}), _post_raw(client, token)):
+        assert 401 == answer.status_code
+        assert answer.is_json
+    reason: str = answer.json["error"]["message"]
+    return reason
+
+
+def _post_raw(client: FlaskClient, token: str) -> Any:
+    return write(client, token.encode().decode("latin-1"), "m1")
+
+
+class listening:
+    """An open stream as a context: its events, one by one, until it ends."""
+
+    def __init__(self, client: FlaskClient, token: str, header: str = "", after: str = "") -> None:
+        headers = {"Last-Event-ID": header} if header else {}
+        self._answer = client.get("/chat/chat/events", query_string={"token": token, "after": after}, headers=headers)
+        assert 200 == self._answer.status_code
+
+    def __enter__(self) -> Iterator[Event]:
+        return (event for chunk in self._answer.iter_encoded() for event in _events(chunk))
+
+    def __exit__(self, *_: object) -> None:
+        self._answer.close()
+
+
+def told(client: FlaskClient, token: str, header: str = "", after: str = "") -> list[Event]:
+    """What a stream says up to the moment at which all is told."""
+    found = []
+    with listening(client, token, header, after) as events:
+        for event in events:
+            found.append(event)
+            if event.kind == "ready":
+                break
+    return found
+
+
+def _events(chunk: bytes) -> Iterator[Event]:
+    for block in chunk.decode().split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "event" in lines:
+            yield Event(lines["event"], orjson.loads(lines["data"]), lines.get("id", ""))
