@@ -376,15 +376,15 @@ RAISED: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException], F
 )
 
 
-def _causes(error: BaseException | None) -> Iterable[BaseException]:
+def _causes(error: BaseException) -> Iterable[BaseException]:
     """The exception, what it wraps (requests and urllib3 keep it in args and `reason`) and what it was raised from."""
     seen: set[int] = set()
     stack = [error]
     while stack:
         current = stack.pop()
-        if current is None or id(current) in seen:
+        if id(current) in seen:
             continue
         seen.add(id(current))
         yield current
-        stack += [arg for arg in current.args if isinstance(arg, BaseException)]
-        stack += [current.__cause__, current.__context__, getattr(current, "reason", None)]
+        linked = [*current.args, current.__cause__, current.__context__, getattr(current, "reason", None)]
+        stack += [other for other in linked if isinstance(other, BaseException)]

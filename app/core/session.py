@@ -44,12 +44,11 @@ def from_fields(fields: Mapping[str, str]) -> Session | None:
 
 
 def to_fields(session: Session) -> dict[str, str]:
-    """The store's form; `version` is left to the store, which counts it."""
+    """The store's form; `version` and `last_at` are left to the store, which counts and dates it."""
     return {
         "destination": session.destination,
         "mode": session.mode,
         "handles": orjson.dumps(dict(session.handles)).decode(),
         "context": orjson.dumps(dict(session.context)).decode(),
         "since": str(session.since),
-        "last_at": str(session.last_at),
     }

@@ -305,7 +305,7 @@ class Mailboxes:
         if s.session:
             request["session"] = {
                 "version": s.session.session.version,
-                "fields": sessions.to_fields(s.session.session),
+                "fields": _flat(sessions.to_fields(s.session.session)),
                 "changes_hands": s.session.changes_hands,
                 "keep": limits.session_keep,
             }
@@ -359,6 +359,10 @@ def _claim(raw: Sequence[Any]) -> Claim:
         status_at=int(at or 0),
         session=sessions.from_fields(_pairs(session)),
     )
+
+
+def _flat(fields: Mapping[str, str]) -> list[str]:
+    return [part for pair in fields.items() for part in pair]
 
 
 def _pairs(flat: Sequence[Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 
 from app.channels.base import Channel
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
@@ -53,7 +53,10 @@ def webhook_of(gateway: Gateway) -> Webhook:
     query = request.query_string.decode("latin-1")
     url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Webhook(request.method, url, request.path, headers, request.get_data())
+    body = request.get_data()
+    if request.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
+        abort(413)  # where no length was announced, werkzeug cuts the body there in silence
+    return Webhook(request.method, url, request.path, headers, body)
 
 
 def _receive(

@@ -1,5 +1,8 @@
-"""What every adapter promises, whatever it speaks. An adapter's tests inherit `Receiving` and `Calling` and fill in their
-tables; each entry of a table is one test, named by its label."""
+"""What every adapter promises, whatever it speaks.
+
+An adapter's tests inherit `Receiving` and `Calling` and fill in their tables; each entry of a table is one test, named
+by its label.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from tests.support.processes import RedisServer
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
 RATES = {SHOP: 2.0}
-LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, breaker_pause_most=2.0)
+LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, breaker_pause_most=2.0)
 LEASE = 10.0
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
@@ -45,7 +45,6 @@ Effect = Literal["ok", "sick", "pause", "none"]
 some = st.integers(min_value=0, max_value=1_000)
 well = st.sampled_from(["none", "ok", "sick"])
 ill = st.sampled_from(["sick", "sick", "sick", "pause", "none"])
-PAUSE = 1.0
 
 
 class Engine(RuleBasedStateMachine):
@@ -96,7 +95,9 @@ class Engine(RuleBasedStateMachine):
     @rule(which=some, again=st.booleans())
     def a_wake_up_is_lost_or_doubled(self, which: int, again: bool) -> None:
         wake = self.flying.pop(which % len(self.flying))
-        self.flying += [wake, wake] if again else []
+        for _ in range(2 if again else 0):
+            self.flying.insert(0, wake)
+            self._arrive(0)
 
     # what comes in
 
@@ -118,8 +119,10 @@ class Engine(RuleBasedStateMachine):
 
     @rule(who=some)
     def an_agent_writes_and_takes_over(self, who: int) -> None:
+        """Often while the bot has a message of that conversation in hand."""
         self.made += 1
-        conversation = CONVERSATIONS[who % 3]
+        at_bot = [claim.conversation for drain, claim in self.working if drain.lane == BOT] or CONVERSATIONS
+        conversation = at_bot[who % len(at_bot)]
         written = entry(self.made, conversation, "outbound", report_to="desk")
         scope = f"desk:written:{self.made}"
         known = Known(written.message.id, conversation, "outbound", "desk")
@@ -130,7 +133,9 @@ class Engine(RuleBasedStateMachine):
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), ours=st.booleans())
     def a_platform_reports(self, which: int, status: Status, ours: bool) -> None:
         """By our id or by its own, which may overtake the receipt; in any order, any number of times."""
-        known = list(self.model.messages.values())[which % len(self.model.messages)]
+        at_work = [claim.item.removeprefix("message ") for _, claim in self.working if claim.kind == "message"]
+        about = at_work if at_work and not ours else list(self.model.messages)
+        known = self.model.messages[about[which % len(about)]]
         scope = platform_id(known)
         expected = self.model.report(known.id if ours else None, scope, status)
         owner = "shop/" if known.direction == "outbound" else ""
@@ -147,7 +152,13 @@ class Engine(RuleBasedStateMachine):
         self._arrive(which)
 
     @precondition(lambda self: self.working)
-    @rule(which=some, status=st.sampled_from([None, *LADDER]), replies=some, named=st.booleans(), effect=well)
+    @rule(
+        which=some,
+        status=st.sampled_from([None, *LADDER]),
+        replies=some,
+        named=st.sampled_from([True, True, False]),
+        effect=well,
+    )
     def work_is_done(self, which: int, status: Status | None, replies: int, named: bool, effect: Effect) -> None:
         drain, claim = self._hand(which)
         known = self.model.messages.get(claim.item.removeprefix("message "))
@@ -158,9 +169,9 @@ class Engine(RuleBasedStateMachine):
             status=status,
             scope=platform_id(known) if known and named else "",
             append=tuple(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
-            session=self._session(claim, drain.lane.partition(":")[2]) if more else None,
+            session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
             lane_effect=effect,
-            pause=PAUSE,
+            pause=which % 3 + 0.5,
         )
         self._step(drain, settlement)
 
@@ -176,7 +187,7 @@ class Engine(RuleBasedStateMachine):
             counts=counts,
             uncertain=doubt,
             lane_effect=effect,
-            pause=PAUSE,
+            pause=which % 3 + 0.5,
             reason="unavailable",
         )
         self._step(drain, settlement)

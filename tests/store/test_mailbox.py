@@ -180,6 +180,7 @@ class TestOrder:
     def test_a_mailbox_that_was_worked_leaves_no_key_behind(self, store: Store, client: redis.Redis) -> None:
         (wake,) = write(store, 1).wakes
         Drain(store, token=wake.token).finish()
+        store.mailboxes.sweep()
         assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"lanes", f"lane:{BOT}"}
 
     def test_what_goes_in_front_is_worked_before_what_waits(self, store: Store, client: redis.Redis) -> None:
@@ -519,6 +520,7 @@ class TestRetention:
         store.messages.report("other", "sent", scope="bot:inbound:other", direction="inbound", owner="")
         for wake in drain.worked.wakes:
             Drain(store, wake.lane, wake.token).finish()
+        store.mailboxes.sweep()
 
         lasting = {name for name in keys(client) if client.ttl(key() + name) == -1}
         assert {name for name in lasting if not name.startswith("lane:")} == {"lanes"}

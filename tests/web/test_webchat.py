@@ -55,7 +55,7 @@ def test_it_serves_a_page_without_inline_script_or_style(client: FlaskClient) ->
     assert answer.status_code == 200
     assert "default-src 'self';" in answer.headers["Content-Security-Policy"]
     assert f"frame-ancestors 'self' {SITE};" in answer.headers["Content-Security-Policy"]
-    assert "no-referrer" == answer.headers["Referrer-Policy"]
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert "Hello &lt;b&gt;you&lt;/b&gt;" in answer.text
     assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=", answer.text)
 
@@ -72,7 +72,7 @@ def test_it_serves_what_the_page_needs(client: FlaskClient) -> None:
 def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str) -> None:
     answer = client.open(address, method=method)
     assert answer.status_code == 404
-    assert "There is no chat" in answer.json["error"]["message"]
+    assert "There is no chat" in answer.get_json()["error"]["message"]
 
 
 def test_it_gives_every_visitor_a_token_of_his_own(client: FlaskClient, built: Gateway) -> None:
@@ -92,7 +92,7 @@ def test_it_streams_the_conversation_and_says_when_all_is_told(client: FlaskClie
 
     message, reply, sent, ready = told(client, token)
 
-    assert "message" == message.kind
+    assert message.kind == "message"
     assert {
         "id": mine,
         "client_id": "m1",
@@ -112,8 +112,8 @@ def test_it_streams_the_conversation_and_says_when_all_is_told(client: FlaskClie
 
 def test_it_keeps_streams_out_of_caches_and_buffers(client: FlaskClient) -> None:
     answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
-    assert "text/event-stream" == answer.mimetype
-    assert ("no-store", "no") == (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"])
+    assert answer.mimetype == "text/event-stream"
+    assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store", "no")
     answer.close()
 
 
@@ -134,9 +134,9 @@ def test_it_resumes_after_the_last_event(client: FlaskClient) -> None:
 def test_it_begins_anew_at_a_position_that_is_none(client: FlaskClient, position: str) -> None:
     token = new_visitor(client)
     write(client, token, "m1")
-    assert ["message", "ready"] == [event.kind for event in told(client, token, after=position)]
+    assert [event.kind for event in told(client, token, after=position)] == ["message", "ready"]
     if position.isascii():
-        assert ["message", "ready"] == [event.kind for event in told(client, token, header=position)]
+        assert [event.kind for event in told(client, token, header=position)] == ["message", "ready"]
 
 
 def test_it_tells_more_than_one_read_can_hold(client: FlaskClient, built: Gateway, redis_client: redis.Redis) -> None:
@@ -149,16 +149,16 @@ def test_it_tells_more_than_one_read_can_hold(client: FlaskClient, built: Gatewa
 def test_it_tells_news_to_a_browser_that_waits(client: FlaskClient, built: Gateway) -> None:
     token = new_visitor(client)
     with listening(client, token) as news:
-        assert "ready" == next(news).kind
+        assert next(news).kind == "ready"
         write(client, token, "m1")
-        assert "m1" == next(news).data["client_id"]
+        assert next(news).data["client_id"] == "m1"
 
 
 def test_it_gives_signs_of_life(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webchat, "WAIT", 0.01)
     answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
     chunks = list(itertools.islice(answer.iter_encoded(), 5))
-    assert [webchat.READY, webchat.STILL_HERE, webchat.STILL_HERE] == chunks[1:4]
+    assert chunks[1:4] == [webchat.READY, webchat.STILL_HERE, webchat.STILL_HERE]
     answer.close()
 
 
@@ -166,7 +166,7 @@ def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest
     monkeypatch.setattr(webchat, "WAIT", 0.01)
     monkeypatch.setattr(webchat, "STREAM_FOR", 0.05)
     with listening(client, new_visitor(client)) as news:
-        assert ["ready"] == [event.kind for event in news]
+        assert [event.kind for event in news] == ["ready"]
 
 
 def test_it_leaves_out_hints_that_are_no_longer_true(
@@ -218,7 +218,7 @@ def test_it_tells_a_visitor_for_whom_there_is_no_place_what_is_new(
     with listening(client, token) as place:
         next(place)
         with listening(client, token) as crowded:
-            assert ["message", "ready"] == [event.kind for event in crowded]  # and it has ended
+            assert [event.kind for event in crowded] == ["message", "ready"]  # and it has ended
         assert not streams.acquire(blocking=False)
     assert streams.acquire(blocking=False)
 
@@ -233,7 +233,7 @@ def test_it_gives_the_place_back_when_the_store_is_away(
     monkeypatch.setattr(webchat, "_streams", streams)
     monkeypatch.setattr(built.live, "live", away)
     with listening(client, new_visitor(client)) as news:
-        assert [] == list(news)
+        assert list(news) == []
     assert streams.acquire(blocking=False)
 
 
@@ -244,7 +244,7 @@ def test_it_ends_streams_when_the_process_is_told_to_end(client: FlaskClient, mo
     with listening(client, new_visitor(client)) as news:
         next(news)
         monkeypatch.setattr(stopping, "told", lambda: True)
-        assert [] == list(news)
+        assert list(news) == []
 
 
 def test_it_hears_the_signal_to_end_whoever_handles_it() -> None:
@@ -291,24 +291,24 @@ def test_it_takes_reports_from_whom_the_message_is_for(client: FlaskClient, buil
     mine = accepted(write(client, ann, "a1"))
     reply = answer_as_agent(built, ann, "for Ann")
 
-    assert 404 == report(client, bob, reply, "read").status_code
-    assert "sent" == status_of(built, reply)
-    assert 404 == report(client, ann, mine, "read").status_code  # her own message: not hers to report
-    assert "queued" == status_of(built, mine)
-    assert 202 == report(client, ann, reply, "delivered").status_code
-    assert "delivered" == status_of(built, reply)
-    assert 400 == report(client, ann, reply, "sent").status_code
+    assert report(client, bob, reply, "read").status_code == 404
+    assert status_of(built, reply) == "sent"
+    assert report(client, ann, mine, "read").status_code == 404  # her own message: not hers to report
+    assert status_of(built, mine) == "queued"
+    assert report(client, ann, reply, "delivered").status_code == 202
+    assert status_of(built, reply) == "delivered"
+    assert report(client, ann, reply, "sent").status_code == 400
 
 
 def test_it_refuses_tokens_that_are_not_its_own(client: FlaskClient, built: Gateway) -> None:
     token = new_visitor(client)
     other = chat_with({"channels__chat": {"secrets": ["another-secret-1"]}}).new_token()
-    neighbour = chat_with({"channels__lounge": {
-        "type": "webchat", "secrets": ["chat-secret-0001"], "destination": "helper"}}, "lounge").new_token()  # fmt: skip
+    lounge = {"type": "webchat", "secrets": ["chat-secret-0001"], "destination": "helper"}
+    neighbour = chat_with({"channels__lounge": lounge}, "lounge").new_token()
     tampered = token[:5] + ("A" if token[5] != "A" else "B") + token[6:]
     for bad in ("", "nonsense", "a.b.c", tampered, token[:-1], other, neighbour, "\u00fc.\u00fc.\u00fc", "." * 3000):
         assert_refused(client, bad)
-    assert 202 == write(client, token, "m1").status_code
+    assert write(client, token, "m1").status_code == 202
 
 
 def test_it_refuses_an_expired_token(client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,8 +328,8 @@ def test_it_takes_a_token_of_the_secret_before_until_that_is_removed(redis_clien
     write(client_with(old), token, "m1", "before")
 
     both = client_with(new, old)
-    assert ["before"] == [event.data["content"]["text"] for event in told(both, token) if event.kind == "message"]
-    assert 202 == write(client_with(new), new_visitor(both), "m2").status_code  # the first secret signs
+    assert [event.data["content"]["text"] for event in told(both, token) if event.kind == "message"] == ["before"]
+    assert write(client_with(new), new_visitor(both), "m2").status_code == 202  # the first secret signs
     assert_refused(client_with(new), token)
 
 
@@ -354,8 +354,8 @@ def test_it_lets_the_named_sites_in_and_no_others(client: FlaskClient, method: s
             "Access-Control-Request-Headers": "authorization, content-type",
         },
     )
-    assert 200 == preflight.status_code
-    assert SITE == preflight.headers["Access-Control-Allow-Origin"]
+    assert preflight.status_code == 200
+    assert preflight.headers["Access-Control-Allow-Origin"] == SITE
     assert method in preflight.headers["Access-Control-Allow-Methods"]
     assert {"authorization", "content-type"} <= set(preflight.headers["Access-Control-Allow-Headers"].split(", "))
 
@@ -368,8 +368,8 @@ def test_it_lets_the_named_sites_in_and_no_others(client: FlaskClient, method: s
 
 def test_it_lets_the_named_sites_read_refusals(client: FlaskClient) -> None:
     answer = client.post("/channels/chat", headers={"Origin": SITE})
-    assert (401, SITE) == (answer.status_code, answer.headers["Access-Control-Allow-Origin"])
-    assert "Retry-After" == answer.headers["Access-Control-Expose-Headers"]
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (401, SITE)
+    assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
 
 
 @pytest.mark.parametrize("address", ["/channels/shop", "/destinations/desk", "/healthz", "/chat/nobody"])
@@ -387,7 +387,7 @@ def test_it_refuses_origins_that_no_browser_would_send(origin: str) -> None:
 
 
 def new_visitor(client: FlaskClient) -> str:
-    token: str = client.post("/chat/chat/visitor").json["token"]
+    token: str = client.post("/chat/chat/visitor").get_json()["token"]
     return token
 
 
@@ -405,7 +405,7 @@ def post(client: FlaskClient, token: str, kind: str, data: dict[str, Any]) -> An
 
 
 def accepted(answer: Any) -> str:
-    assert 202 == answer.status_code
+    assert answer.status_code == 202
     message_id: str = answer.json["accepted"][0]["message_id"]
     return message_id
 
@@ -457,9 +457,9 @@ def _drain(built: Gateway, lane: str) -> None:
 def assert_refused(client: FlaskClient, token: str) -> str:
     """Neither the stream nor the post knows the token; the reason."""
     for answer in (client.get("/chat/chat/events", query_string={"token": token}), _post_raw(client, token)):
-        assert 401 == answer.status_code
+        assert answer.status_code == 401
         assert answer.is_json
-    reason: str = answer.json["error"]["message"]
+    reason: str = answer.get_json()["error"]["message"]
     return reason
 
 
@@ -473,7 +473,7 @@ class listening:
     def __init__(self, client: FlaskClient, token: str, header: str = "", after: str = "") -> None:
         headers = {"Last-Event-ID": header} if header else {}
         self._answer = client.get("/chat/chat/events", query_string={"token": token, "after": after}, headers=headers)
-        assert 200 == self._answer.status_code
+        assert self._answer.status_code == 200
 
     def __enter__(self) -> Iterator[Event]:
         return (event for chunk in self._answer.iter_encoded() for event in _events(chunk))

@@ -17,6 +17,7 @@ local POISON_CLAIMS = 3 -- claims without a result
 local EARLY_S = 3600 -- how long a report may overtake its receipt
 local EARLY_MOST = 20
 local LIVE_MOST = 1000
+local TIMELINE_MOST = 200
 
 local function str(n) return string.format('%.0f', n) end
 
@@ -44,12 +45,18 @@ local function wake(lane)
   wakes[#wakes + 1] = t
 end
 
+-- A mailbox waits in its lane from `due` on. `busy` names the lanes that the sweep must look at.
+local function get_ready(mailbox, lane, due)
+  redis.call('ZADD', P .. 'ready:' .. lane, due, mailbox)
+  redis.call('SADD', P .. 'busy', lane)
+end
+
 -- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; a mailbox at work stays where it is.
 local function push(mailbox, lane, item)
   local box = P .. 'b:' .. mailbox
   if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 then
     redis.call('HSET', box, 'lane', lane)
-    redis.call('ZADD', P .. 'ready:' .. lane, now, mailbox)
+    get_ready(mailbox, lane, now)
   else
     lane = redis.call('HGET', box, 'lane')
   end
@@ -77,10 +84,10 @@ end
 -- customer's live stream.
 local function climb(id, status, err)
   local key = P .. 'm:' .. id
-  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv')
+  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er')
   if not rec[1] or not climbs(rec[1], status) then return false end
   redis.call('HSET', key, 'st', status, 'sa', str(now))
-  if err and err ~= '' then redis.call('HSET', key, 'er', err) else redis.call('HDEL', key, 'er') end
+  if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
   if rec[3] and rec[3] ~= '' then
     push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], 'status ' .. id .. ' ' .. status)
   end
@@ -91,9 +98,9 @@ local function climb(id, status, err)
 end
 
 -- Remember a platform's own id of a message, and apply the reports that came before it.
-local function bind(id, scope)
+local function bind(id, scope, retention)
   redis.call('HSET', P .. 'm:' .. id, 'xid', scope)
-  redis.call('SET', P .. 'x:' .. scope, id)
+  redis.call('SET', P .. 'x:' .. scope, id, 'EX', retention)
   local early = P .. 'early:' .. scope
   for _, report in ipairs(redis.call('LRANGE', early, 0, -1)) do
     local status, err = string.match(report, '^(%a+) ?(.*)$')
@@ -110,8 +117,7 @@ local function record(rec)
   if redis.call('EXISTS', key) == 1 then return false end
   redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
   local timeline = P .. 't:' .. rec.cv
-  redis.call('RPUSH', timeline, rec.id)
-  redis.call('LTRIM', timeline, -200, -1)
+  if redis.call('RPUSH', timeline, rec.id) > TIMELINE_MOST then redis.call('LPOP', timeline) end
   redis.call('EXPIRE', timeline, rec.retention)
   return true
 end
@@ -119,8 +125,6 @@ end
 -- From here on the record may be forgotten: its work is done.
 local function forget_later(id, retention)
   redis.call('EXPIRE', P .. 'm:' .. id, retention)
-  local scope = redis.call('HGET', P .. 'm:' .. id, 'xid')
-  if scope then redis.call('EXPIRE', P .. 'x:' .. scope, retention) end
 end
 
 -- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive.
@@ -145,7 +149,7 @@ end
 local function release(mailbox, lane, due)
   redis.call('ZREM', P .. 'leased:' .. lane, mailbox)
   if redis.call('LLEN', P .. 'q:' .. mailbox) > 0 then
-    redis.call('ZADD', P .. 'ready:' .. lane, due, mailbox)
+    get_ready(mailbox, lane, due)
   else
     redis.call('DEL', P .. 'b:' .. mailbox)
   end

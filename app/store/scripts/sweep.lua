@@ -1,12 +1,14 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken.  ->  {wakes...}
-for _, lane in ipairs(redis.call('HKEYS', P .. 'lanes')) do
-  local leased = P .. 'leased:' .. lane
+for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
+  local ready, leased = P .. 'ready:' .. lane, P .. 'leased:' .. lane
   for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, 100)) do
     redis.call('HDEL', P .. 'b:' .. mailbox, 'owner')
     release(mailbox, lane, now)
   end
-  if redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', now) > 0 then
+  if redis.call('ZCARD', ready) + redis.call('ZCARD', leased) == 0 then
+    redis.call('SREM', P .. 'busy', lane)
+  elseif redis.call('ZCOUNT', ready, '-inf', now) > 0 then
     for _ = 1, 4 do
       local before = #wakes
       wake(lane)

@@ -38,19 +38,18 @@ end
 local function write_session(cv, s)
   local key = P .. 's:' .. cv
   if tonumber(redis.call('HGET', key, 'version') or '0') ~= s.version then return end
-  for name, value in pairs(s.fields) do redis.call('HSET', key, name, value) end
-  redis.call('HSET', key, 'last_at', str(now))
+  redis.call('HSET', key, 'last_at', str(now), unpack(s.fields))
   if s.changes_hands then redis.call('HINCRBY', key, 'version', 1) end
   redis.call('EXPIRE', key, s.keep)
 end
 
 local function settle(s)
   local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
-  if redis.call('HGET', box, 'owner') ~= s.owner then return 'stale' end
+  local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
+  if owner ~= s.owner then return 'stale' end
   -- First a write that needs no memory: so Redis lets the whole settlement pass when its memory is full, and what waits
   -- can be worked off.
   redis.call('HDEL', box, 'owner')
-  local lane, claims = unpack(redis.call('HMGET', box, 'lane', 'claims'))
   local item = redis.call('LINDEX', queue, 0)
   local id = string.match(item, '^message (%S+)')
   breaker(lane, s)
@@ -61,7 +60,7 @@ local function settle(s)
         local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
         if lv and lv ~= '' then live(s.cv, tonumber(lv), 'kind', 'message', 'id', id) end
       end
-      if s.scope then bind(id, s.scope) end
+      if s.scope then bind(id, s.scope, s.retention) end
       if s.status then climb(id, s.status, s.error) end
       forget_later(id, s.retention)
     end
@@ -87,7 +86,7 @@ local function settle(s)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
     redis.call('HINCRBY', P .. 'lane:' .. s.to, 'backlog', count)
     redis.call('HSET', box, 'lane', s.to)
-    redis.call('ZADD', P .. 'ready:' .. s.to, now, s.mailbox)
+    get_ready(s.mailbox, s.to, now)
     wake(s.to)
     return 'ok'
   end
@@ -138,8 +137,8 @@ local function next_due()
     local box = P .. 'b:' .. mailbox
     local item = redis.call('LINDEX', P .. 'q:' .. mailbox, 0)
     redis.call('ZREM', ready, mailbox)
-    local claims = redis.call('HINCRBY', box, 'claims', 1)
-    if claims <= POISON_CLAIMS then return mailbox, item, claims end
+    local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
+    if tonumber(state[1] or '0') < POISON_CLAIMS then return mailbox, item, state end
     drop_head(mailbox, lane)
     bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
     release(mailbox, lane, now)
@@ -159,20 +158,19 @@ if rate > 0 and redis.call('ZCOUNT', ready, '-inf', now) > 0 then
   redis.call('HSET', lane_key, 'tokens', tostring(tokens - 1), 'tokens_at', str(now))
 end
 
-local mailbox, item, claims = next_due()
+local mailbox, item, known = next_due()
 if not mailbox then return leave() end
 local box = P .. 'b:' .. mailbox
 local owner = token()
 redis.call('ZADD', leased, now + lease, mailbox)
-redis.call('HSET', box, 'owner', owner)
+local claims, first = (known[1] or 0) + 1, known[5] or str(now)
+redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first)
 redis.call('ZADD', drains, now + lease, drain)
 if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease), 'prober', owner) end
-redis.call('HSETNX', box, 'first', str(now))
-local more = redis.call('HMGET', box, 'attempts', 'progress', 'uncertain', 'first')
 local cv = string.match(mailbox, '^(.*)|[^|]*$')
 local id = string.match(item, '^%a+ (%x+)')
 local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
 local session = {}
 if string.sub(lane, 1, 8) == 'inbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
-return { settled, 'claimed', { mailbox, owner, item, claims, more[1] or 0, more[2] or '', more[3] or '', cv, str(now),
-  rec[1] or '', rec[2] or '', rec[3] or '', more[4], rec[4] or '0', session }, unpack(wakes) }
+return { settled, 'claimed', { mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv,
+  str(now), rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', session }, unpack(wakes) }

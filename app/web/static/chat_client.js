@@ -155,6 +155,5 @@ async function answerOf(response) {
     const seconds = Number.parseFloat(response.headers.get("Retry-After") ?? "");
     throw new Later(Number.isFinite(seconds) ? seconds : null);
   }
-  const { message, field } = answer.error ?? {};
-  throw new Refused(message ? [field, message].filter(Boolean).join(": ") : `The server answered ${response.status}.`);
+  throw new Refused(answer.error?.message ?? `The server answered ${response.status}.`);
 }

@@ -120,8 +120,9 @@ function attachment({ kind, url, file_name: name, description, mime_type: mime }
   if (kind !== "video" && kind !== "audio") return [file];
   const player = element(kind, { src: url, controls: "", preload: "metadata", "aria-label": words || kind });
   if (mime && !player.canPlayType(mime)) return [file];
-  player.addEventListener("error", () => player.replaceWith(file));
-  return [player, ...(words ? [paragraph(words)] : [])];
+  const shown = element("div", { class: "media" }, player, ...(words ? [paragraph(words)] : []));
+  player.addEventListener("error", () => shown.replaceWith(file));
+  return [shown];
 }
 
 function location({ latitude, longitude, address }) {

@@ -96,7 +96,7 @@ def windows(browser: Browser) -> Iterator[Windows]:
     windows = Windows(browser, [])
     try:
         yield windows
-        assert [] == [error for window in windows.opened for error in window.errors]
+        assert [error for window in windows.opened for error in window.errors] == []
     finally:
         for window in windows.opened:
             window.context.close()

@@ -46,7 +46,7 @@ def test_the_bot_answers_and_the_ticks_climb(chat: Chat, words: str) -> None:
     expect(chat.own(words).get_by_role("img", name="Delivered")).to_be_visible()
     statuses = chat.seen("customer")
     assert statuses == sorted(statuses, key=LADDER.index)
-    assert "delivered" == statuses[-1]
+    assert statuses[-1] == "delivered"
     expect(chat.messages).to_have_count(2)
 
 
@@ -79,7 +79,7 @@ def test_a_reload_keeps_the_conversation(chat: Chat, words: str) -> None:
     chat.is_ready()
 
     assert before == chat.messages.evaluate_all("all => all.map(m => [m.dataset.id, m.dataset.author, m.innerText])")
-    assert [] == reports  # nothing is sent or reported a second time
+    assert reports == []  # nothing is sent or reported a second time
 
 
 def test_what_is_written_offline_is_sent_once_and_in_order(chat: Chat, visitor: Window, words: str) -> None:
@@ -122,7 +122,7 @@ def test_a_message_whose_answer_was_lost_arrives_once_even_after_a_reload(
     expect(chat.bot(f"You said: {words} more")).to_be_visible()
     expect(chat.messages).to_have_count(4)
     assert len(lost) >= 1
-    assert 1 == len(set(lost))
+    assert len(set(lost)) == 1
     visitor.errors.clear()  # a browser tells its console about requests that failed
 
 
@@ -131,7 +131,7 @@ def test_a_refused_message_says_why_and_can_be_tried_again(chat: Chat, visitor: 
     chat.page.route("**/channels/shop", lambda route: route.fulfill(status=400, json=refusal), times=1)
     chat.say(f"{words} refused")
     expect(chat.own(f"{words} refused")).to_have_attribute("data-status", "failed")
-    expect(chat.own(f"{words} refused")).to_contain_text("data.content.text: Longer than maximum length 7000.")
+    expect(chat.own(f"{words} refused")).to_contain_text("Not delivered. Longer than maximum length 7000.")
 
     chat.say(f"{words} next")  # it does not stand in the way
     expect(chat.bot(f"You said: {words} next")).to_be_visible()

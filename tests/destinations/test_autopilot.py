@@ -1,0 +1,411 @@
+"""Destination `autopilot`: the form as the protocol wants it, and whatever real bots answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import orjson
+import pytest
+from hypothesis import given
+from marshmallow import ValidationError
+
+from app.core import errors
+from app.core.errors import Failure, Unverified
+from app.core.events import Answer, Receipt, StatusReport
+from app.core.message import Card, Content, Image, Location, Message, Text
+from app.core.session import Session
+from app.destinations.autopilot import AutopilotDestination
+from app.destinations.base import Delivery, Handoff
+from app.http import Http
+from tests.channels.conformance import Calling, post
+from tests.support import fixtures
+from tests.support.sink import Call, Sink, Told
+from tests.support.values import THOROUGH, spoiled
+
+ACCOUNT, ASSISTANT, TOKEN = "AC" + "1" * 32, "UA" + "2" * 32, "bot-token-0001"
+DIALOGUE = "UK" + "3" * 32
+MESSAGE = Message(
+    "m1", "inbound", "shop", "webhook:customer-42", Text("I need a quote"), "customer", "shop", 1_767_225_600_000
+)
+
+
+def forget(progress: Mapping[str, Any], aliases: Sequence[str]) -> None:
+    raise AssertionError("this protocol has nothing to remember")
+
+
+def delivery(content: Content = MESSAGE.content, **changes: Any) -> Delivery:
+    return Delivery(
+        **{"message": MESSAGE, "content": content, "session": Session("desk"), "remember": forget} | changes
+    )
+
+
+class TestAutopilotDestination(Calling):
+    adapter_class = AutopilotDestination
+    platform = "autopilot"
+    url_key = "base_url"
+    values: ClassVar[dict[str, Any]] = {
+        "type": "autopilot",
+        "account_sid": ACCOUNT,
+        "auth_token": TOKEN,
+        "assistant_sid": ASSISTANT,
+        "handoff_tasks": ["talk_to_human"],
+    }
+
+    def calls(self) -> dict[str, Callable[[Any, Http], object]]:
+        return {"deliver": lambda bot, http: bot.deliver(delivery(), http)}
+
+
+def destination(**changes: Any) -> AutopilotDestination:
+    built: AutopilotDestination = TestAutopilotDestination().build(**changes)
+    return built
+
+
+def deliver(outside: Sink, *, told: Delivery | None = None, **changes: Any) -> Answer:
+    bot = destination(base_url=outside.url, **changes)
+    return bot.deliver(told or delivery(), Http([outside.url]))
+
+
+def ask(outside: Sink, **options: Any) -> Call:
+    """The one call that a delivery makes."""
+    deliver(outside, **options)
+    (call,) = outside.calls
+    return call
+
+
+def answer(outside: Sink, body: Any, **changes: Any) -> Answer:
+    """What a delivery makes of an answer."""
+    outside.answers(Told(200, body if isinstance(body, bytes) else orjson.dumps(body)))
+    return deliver(outside, **changes)
+
+
+# --- the question ---
+
+
+def test_the_question_of_version_2(outside: Sink) -> None:
+    call = ask(outside)
+    assert "POST" == call.method
+    assert f"/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat" == call.path
+    assert b"UserId=webhook%3Acustomer-42&Text=I+need+a+quote&Language=en-US" == call.body
+    assert "application/x-www-form-urlencoded" == call.headers["content-type"]
+    assert "application/json" == call.headers["accept"]
+
+
+def test_the_question_of_version_1_knows_no_language(outside: Sink) -> None:
+    call = ask(outside, version="v1")
+    assert f"/v1/{ACCOUNT}/{ASSISTANT}/custom/webchat" == call.path
+    assert b"user_id=webhook%3Acustomer-42&text=I+need+a+quote" == call.body
+
+
+TEXTS = {
+    "an ampersand": ("Tom & Ada", b"Tom+%26+Ada"),
+    "an equals sign": ("a=b", b"a%3Db"),
+    "a plus sign": ("1+1", b"1%2B1"),
+    "a percent sign": ("100%41", b"100%2541"),
+    "umlauts": ("Größe", b"Gr%C3%B6%C3%9Fe"),
+    "an emoji": ("👍", b"%F0%9F%91%8D"),
+    "a line break": ("a\nb", b"a%0Ab"),
+}
+
+
+@pytest.mark.parametrize(("text", "encoded"), TEXTS.values(), ids=TEXTS)
+def test_every_character_arrives(text: str, encoded: bytes, outside: Sink) -> None:
+    call = ask(outside, told=delivery(Text(text)))
+    assert b"&Text=" + encoded + b"&" in call.body
+    assert [text] == call.form["Text"]
+
+
+def test_a_location_is_said_in_words(outside: Sink) -> None:
+    assert ["Alexanderplatz (52.5, 13.4)"] == ask(outside, told=delivery(Location(52.5, 13.4, "Alexanderplatz"))).form[
+        "Text"
+    ]
+
+
+AUTH = {"the account": ({}, ACCOUNT), "an API key": ({"username": "SK" + "5" * 32}, "SK" + "5" * 32)}
+
+
+@pytest.mark.parametrize(("changes", "user"), AUTH.values(), ids=AUTH)
+def test_it_signs_in_with_basic_auth(changes: dict[str, str], user: str, outside: Sink) -> None:
+    expected = base64.b64encode(f"{user}:{TOKEN}".encode()).decode()
+    assert f"Basic {expected}" == ask(outside, **changes).headers["authorization"]
+
+
+TASKS = {"none": (None, ""), "plain": ("greeting", "?TargetTask=greeting"), "odd": ("a&b c", "?TargetTask=a%26b+c")}
+
+
+@pytest.mark.parametrize(("task", "query"), TASKS.values(), ids=TASKS)
+def test_a_target_task_stands_in_the_query(task: str | None, query: str, outside: Sink) -> None:
+    call = ask(outside, told=delivery(target_task=task))
+    assert f"/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat{query}" == call.path
+
+
+def test_names_and_languages_are_settings(outside: Sink) -> None:
+    call = ask(outside, channel_name="shop/chat ü", language="de-DE")
+    assert f"/v2/{ACCOUNT}/{ASSISTANT}/custom/shop%2Fchat%20%C3%BC" == call.path
+    assert ["de-DE"] == call.form["Language"]
+
+
+def test_a_base_url_may_have_a_path_and_a_slash(outside: Sink) -> None:
+    destination(base_url=f"{outside.url}/bots/").deliver(delivery(), Http([outside.url]))
+    assert f"/bots/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat" == outside.calls[0].path
+
+
+def test_the_longest_text_goes_and_one_more_character_does_not(outside: Sink) -> None:
+    deliver(outside, told=delivery(Text("x" * 2048)))
+    with pytest.raises(Failure) as raised:
+        deliver(outside, told=delivery(Text("x" * 2049)))
+    assert (errors.REJECTED, 1) == (raised.value.kind, len(outside.calls))
+
+
+# --- the answer ---
+
+PLATE = Card("For example", (Image("https://cdn.example.test/plate.png", "Plate"),))
+ANSWERS: dict[str, Answer] = {
+    "answer_v2": Answer(
+        Receipt(status="delivered"),
+        replies=(Text("Good day! Which plate?"), PLATE),
+        handles={"dialogue": DIALOGUE, "task": "quote"},
+        memory={"plate_asked": True, "twilio": {"custom.webchat": {}}},
+    ),
+    "answer_v1": Answer(
+        Receipt(status="delivered"),
+        replies=(Text("Good day! Which plate & colour?"),),
+        handles={"dialogue": DIALOGUE, "task": "quote"},
+        memory={"plate_asked": True, "twilio": {"custom.webchat": {}}},
+    ),
+    "answer_end": Answer(
+        Receipt(status="delivered"),
+        replies=(Text("Goodbye."),),
+        handles={"dialogue": DIALOGUE, "task": "goodbye"},
+        end=True,
+        memory={"plate_asked": True, "twilio": {"custom.webchat": {}}},
+    ),
+    "answer_handoff_task": Answer(
+        Receipt(status="delivered"),
+        replies=(Text("I fetch somebody."),),
+        handles={"dialogue": DIALOGUE, "task": "talk_to_human"},
+        handoff=True,
+        memory={"plate": "M-PB 1"},
+    ),
+    "answer_handoff_memory": Answer(
+        Receipt(status="delivered"),
+        replies=(Text("One moment."),),
+        handles={"dialogue": DIALOGUE, "task": "quote"},
+        handoff=True,
+        memory={"handoff": True, "plate": "M-PB 1"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), ANSWERS.items(), ids=ANSWERS)
+def test_it_reads(name: str, expected: Answer, outside: Sink) -> None:
+    assert expected == answer(outside, fixtures.raw("autopilot", name))
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("name", ["answer_v1", "answer_v2"])
+def test_either_form_is_read_whatever_the_version(name: str, version: str, outside: Sink) -> None:
+    assert ANSWERS[name] == answer(outside, fixtures.raw("autopilot", name), version=version)
+
+
+LISTENS: dict[str, tuple[dict[str, Any], bool]] = {
+    "an empty object": ({"listen": {}}, True),
+    "an object": ({"listen": {"tasks": ["quote"]}}, True),
+    "true": ({"listen": True}, True),
+    "false": ({"listen": False}, False),
+    "null": ({"listen": None}, False),
+    "missing": ({}, False),
+}
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["v2", "v1"])
+@pytest.mark.parametrize(("listen", "goes_on"), LISTENS.values(), ids=LISTENS)
+def test_a_bot_that_does_not_listen_has_ended(
+    listen: dict[str, Any], goes_on: bool, wrapped: bool, outside: Sink
+) -> None:
+    said = {"says": [{"text": "Hi"}], **listen}
+    assert goes_on != answer(outside, {"response": said} if wrapped else said).end
+
+
+SAYS: dict[str, tuple[Any, list[str]]] = {
+    "text before speech": ([{"text": "Hi", "speech": "<b>Hi</b>"}], ["Hi"]),
+    "only speech": ([{"speech": "Hi"}], ["Hi"]),
+    "an empty text": ([{"text": "", "speech": "Hi"}], ["Hi"]),
+    "a text of the wrong type": ([{"text": 5, "speech": "Hi"}], ["Hi"]),
+    "speech with tags": ([{"speech": '<speak>Hi <break time="1s"/>you &amp; me</speak>'}], ["Hi you & me"]),
+    "speech that is no SSML": ([{"speech": "1 < 2 & 3 > 2"}], ["1 < 2 & 3 > 2"]),
+    "a text keeps its tags": ([{"text": "Use <b>"}], ["Use <b>"]),
+    "blank": ([{"text": " \n"}, {"text": "Hi"}], ["Hi"]),
+    "several": ([{"text": "One"}, {"text": "Two"}], ["One", "Two"]),
+    "no objects": (["Hi", 5, None, {"text": "Yes"}], ["Yes"]),
+    "no list": ({"text": "Hi"}, []),
+    "null": (None, []),
+}
+
+
+@pytest.mark.parametrize(("says", "texts"), SAYS.values(), ids=SAYS)
+def test_what_a_bot_says(says: Any, texts: list[str], outside: Sink) -> None:
+    replies = answer(outside, {"response": {"says": says, "listen": True}}).replies
+    assert [Text(text) for text in texts] == list(replies)
+
+
+IMAGE = "https://cdn.example.test/a.png"
+SHOWS: dict[str, tuple[Any, list[Card]]] = {
+    "a text": ([{"display_text": "Look"}], [Card("Look")]),
+    "a text and no images": ([{"display_text": "Look", "images": []}], [Card("Look")]),
+    "only images": ([{"images": [{"url": IMAGE}]}], [Card("", (Image(IMAGE),))]),
+    "a label": ([{"images": [{"url": IMAGE, "label": "A"}]}], [Card("", (Image(IMAGE, "A"),))]),
+    "a label of the wrong type": ([{"images": [{"url": IMAGE, "label": 5}]}], [Card("", (Image(IMAGE),))]),
+    "a label too long": ([{"images": [{"url": IMAGE, "label": "x" * 300}]}], [Card("", (Image(IMAGE, "x" * 256),))]),
+    "an image without a url": ([{"display_text": "Look", "images": [{"label": "A"}]}], [Card("Look")]),
+    "an image that is no web address": ([{"images": [{"url": "file:///etc/passwd"}]}], []),
+    "an image with too long a url": ([{"images": [{"url": IMAGE + "x" * 2000}]}], []),
+    "images that are no list": ([{"display_text": "Look", "images": IMAGE}], [Card("Look")]),
+    "a text of the wrong type": ([{"display_text": {"a": 1}}], []),
+    "a blank text": ([{"display_text": "  "}], []),
+    "nothing": ([{}], []),
+    "no objects": (["Look", None], []),
+    "no list": ("Look", []),
+}
+
+
+@pytest.mark.parametrize(("shows", "cards"), SHOWS.values(), ids=SHOWS)
+def test_what_a_bot_shows(shows: Any, cards: list[Card], outside: Sink) -> None:
+    replies = answer(outside, {"response": {"shows": shows, "listen": True}}).replies
+    assert cards == list(replies)
+
+
+HANDOFFS: dict[str, tuple[dict[str, Any], bool]] = {
+    "the task": ({"current_task": "talk_to_human"}, True),
+    "another task": ({"current_task": "quote"}, False),
+    "a task that is a list": ({"current_task": ["talk_to_human"]}, False),
+    "the flag": ({"memory": {"handoff": True}}, True),
+    "the flag beside more than is kept": ({"memory": {"handoff": True, "a": "x" * 20_000}}, True),
+    "the flag turned down": ({"memory": {"handoff": False}}, False),
+    "the flag in other words": ({"memory": {"handoff": "no"}}, False),
+    "no memory": ({"memory": None}, False),
+}
+
+
+@pytest.mark.parametrize(("dialogue", "handoff"), HANDOFFS.values(), ids=HANDOFFS)
+def test_a_bot_hands_over_by_task_or_flag(dialogue: dict[str, Any], handoff: bool, outside: Sink) -> None:
+    read = answer(outside, {"response": {"says": []}, "dialogue": dialogue})
+    assert (handoff, not handoff) == (read.handoff, read.end)
+
+
+def test_a_handoff_takes_the_memory_along_unless_it_is_more_than_can_be_kept(outside: Sink) -> None:
+    def memory(value: Any) -> Any:
+        body = {"dialogue": {"current_task": "talk_to_human", "memory": value}}
+        return dict(answer(outside, json.dumps(body).encode()).memory)
+
+    deep: Any = {}
+    for _ in range(400):
+        deep = {"a": deep}
+    assert {"plate": "M-PB 1"} == memory({"plate": "M-PB 1"})
+    assert {} == memory({"a": "x" * 20_000})
+    assert {} == memory(deep)
+
+
+UNREADABLE = {"no JSON": b"<html>", "a list": b"[]", "a word": b'"hi"', "null": b"null", "empty": b""}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_answer_that_cannot_be_read_may_have_advanced_the_dialogue(body: bytes, outside: Sink) -> None:
+    with pytest.raises(Failure) as raised:
+        answer(outside, body)
+    assert (errors.UNPARSEABLE, True) == (raised.value.kind, raised.value.maybe_done)
+
+
+@THOROUGH
+@given(spoiled([fixtures.value("autopilot", name) for name in ANSWERS]))
+def test_whatever_a_bot_answers_is_read_or_unparseable(body: Any) -> None:
+    bot = destination()
+    if not isinstance(body, dict):
+        with pytest.raises(Failure):
+            bot._answer(body)
+    else:
+        assert isinstance(bot._answer(body), Answer)
+
+
+ERRORS = {
+    "Twilio's own": (fixtures.raw("autopilot", "error_401"), "HTTP 401: 20003 Authenticate"),
+    "only a message": (b'{"message":"No."}', "HTTP 401: No."),
+    "other JSON": (b'{"detail":"No."}', 'HTTP 401: {"detail":"No."}'),
+    "a list": (b"[1]", "HTTP 401: [1]"),
+    "words": (b"Nope", "HTTP 401: Nope"),
+    "nothing": (b"", "HTTP 401"),
+}
+
+
+@pytest.mark.parametrize(("body", "detail"), ERRORS.values(), ids=ERRORS)
+def test_the_operator_reads_what_the_bot_said(body: bytes, detail: str, outside: Sink) -> None:
+    outside.answers(Told(401, body))
+    with pytest.raises(Failure) as raised:
+        deliver(outside)
+    assert detail == raised.value.detail
+
+
+# --- the rest ---
+
+
+def test_a_question_is_asked_twice_only_if_the_operator_accepts_that() -> None:
+    assert not destination().capabilities.resend_safe
+    assert destination(resend_after_timeout=True).capabilities.resend_safe
+
+
+def test_a_bot_takes_over_without_a_call_and_knows_no_statuses() -> None:
+    bot, http = destination(base_url="http://127.0.0.1:9"), Http()
+    assert Answer() == bot.open(Handoff("shop/webhook:42", Session("desk"), [MESSAGE], forget), http)
+    bot.report(StatusReport(MESSAGE, "read"), http)
+
+
+def test_it_takes_no_webhooks() -> None:
+    bot, webhook = destination(), post("/destinations/desk", b"{}", {})
+    with pytest.raises(Unverified):
+        bot.verify(webhook)
+    assert [] == bot.parse(webhook)
+    assert 204 == bot.acknowledge(webhook, []).status
+    assert (401, {"error": {"message": "No."}}) == (
+        bot.refuse(webhook, 401, "No.").status,
+        bot.refuse(webhook, 401, "No.").body,
+    )
+
+
+def test_without_a_base_url_it_is_the_historic_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def post_(self: Http, url: str, **options: Any) -> Any:
+        called.append(url)
+        raise Failure(errors.UNAVAILABLE, "not here")
+
+    monkeypatch.setattr(Http, "post", post_)
+    with pytest.raises(Failure):
+        destination().deliver(delivery(), Http())
+    assert [f"https://channels.autopilot.twilio.com/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat"] == called
+
+
+BAD_SETTINGS: dict[str, tuple[str, Any]] = {
+    "an account's sid too short": ("account_sid", "AC" + "1" * 31),
+    "an account's sid with a line break": ("account_sid", ACCOUNT + "\n"),
+    "another kind of sid": ("assistant_sid", ACCOUNT),
+    "an unknown version": ("version", "v3"),
+    "a base url without a scheme": ("base_url", "bots.example.test"),
+    "an empty token": ("auth_token", ""),
+    "late": ("late", "later"),
+    "no channel name": ("channel_name", ""),
+}
+
+
+@pytest.mark.parametrize(("key", "value"), BAD_SETTINGS.values(), ids=BAD_SETTINGS)
+def test_settings_are_checked(key: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as raised:
+        destination(**{key: value})
+    assert [key] == list(raised.value.messages_dict)
+
+
+def test_parts_of_a_message_are_asked_by_the_same_customer(outside: Sink) -> None:
+    deliver(outside, told=replace(delivery(), part=1))
+    assert ["webhook:customer-42"] == outside.calls[0].form["UserId"]

@@ -1,0 +1,403 @@
+"""The configuration: every problem at once with its key, values from elsewhere, and no secret ever shown."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from copy import deepcopy
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import ConfigError, Settings, build_channel, build_destination, check, load
+from app.core.routing import Route
+from tests.support.gateway import ACCOUNT, SECRET, tables
+from tests.support.values import THOROUGH, json_values, places, replaced
+
+ENVIRON = {"BOT_TOKEN": "token-from-outside"}
+
+
+def with_(raw: Mapping[str, Any], at: str, value: Any) -> dict[str, Any]:
+    """The configuration with another value at a dotted path."""
+    changed = deepcopy(dict(raw))
+    *path, last = at.split(".")
+    table = changed
+    for part in path:
+        table = table.setdefault(part, {})
+    table[last] = value
+    return changed
+
+
+def without(raw: Mapping[str, Any], at: str) -> dict[str, Any]:
+    changed = deepcopy(dict(raw))
+    *path, last = at.split(".")
+    table = changed
+    for part in path:
+        table = table[part]
+    del table[last]
+    return changed
+
+
+def problems(raw: Any, environ: Mapping[str, str] = ENVIRON) -> list[str]:
+    """The keys of everything that is wrong."""
+    try:
+        check(raw, environ)
+    except ConfigError as error:
+        return [key for key, rule in error.problems if rule]
+    return []
+
+
+def test_the_tables_of_the_tests_are_good() -> None:
+    assert [] == problems(tables())
+
+
+# What is changed in a good configuration (dotted path, value), and the keys that must be named.
+SET: dict[str, tuple[str, Any, list[str]]] = {
+    "an unknown table": ("lanes", {}, ["lanes"]),
+    "gateway is a word": ("gateway", "x", ["gateway"]),
+    "gateway is a list": ("gateway", [{}], ["gateway"]),
+    "an unknown key of the gateway": ("gateway.port", 8000, ["gateway.port"]),
+    "a public url without a scheme": ("gateway.public_url", "gate.example.test", ["gateway.public_url"]),
+    "a public url with credentials": ("gateway.public_url", "https://a:b@gate.example.test", ["gateway.public_url"]),
+    "a public url with a query": ("gateway.public_url", "https://gate.example.test/?a=b", ["gateway.public_url"]),
+    "a public url that is a number": ("gateway.public_url", 8000, ["gateway.public_url"]),
+    "Redis by http": ("gateway.redis_url", "http://127.0.0.1", ["gateway.redis_url"]),
+    "Redis without a url": ("gateway.redis_url", "", ["gateway.redis_url"]),
+    "Redis on a port of words": ("gateway.redis_url", "redis://127.0.0.1:redis/0", ["gateway.redis_url"]),
+    "Redis on a broken host": ("gateway.redis_url", "redis://[::1", ["gateway.redis_url"]),
+    "a broker by http": ("gateway.broker_url", "http://127.0.0.1", ["gateway.broker_url"]),
+    "a broker in memory": ("gateway.broker_url", "memory://", ["gateway.broker_url"]),
+    "one of several brokers by http": (
+        "gateway.broker_url",
+        "sentinel://a:26379;http://b:26379",
+        ["gateway.broker_url"],
+    ),
+    "a Unix socket that Celery cannot use": ("gateway.redis_url", "unix:///run/redis.sock", ["gateway.broker_url"]),
+    "no retention": ("gateway.retention", 0, ["gateway.retention"]),
+    "retention without end": ("gateway.retention", 10**30, ["gateway.retention"]),
+    "retention for ever": ("gateway.retention", float("inf"), ["gateway.retention"]),
+    "a body too small": ("gateway.max_body", 10, ["gateway.max_body"]),
+    "a mailbox of none": ("gateway.mailbox_limit", 0, ["gateway.mailbox_limit"]),
+    "channels is a list": ("channels", [], ["channels"]),
+    "no channels": ("channels", {}, ["channels"]),
+    "a channel is a word": ("channels.shop", "webhook", ["channels.shop"]),
+    "an unknown type": ("channels.shop.type", "fax", ["channels.shop.type"]),
+    "a type that is a list": ("channels.shop.type", ["webhook"], ["channels.shop.type"]),
+    "a destination's type on a channel": ("channels.shop.type", "autopilot", ["channels.shop.type"]),
+    "an unknown key of a channel": ("channels.shop.colour", "red", ["channels.shop.colour"]),
+    "an unknown destination": ("channels.shop.destination", "nobody", ["channels.shop.destination"]),
+    "an unknown handoff": ("channels.shop.handoff", "nobody", ["channels.shop.handoff"]),
+    "a handoff to the same one": ("channels.shop.handoff", "helper", ["channels.shop.handoff"]),
+    "a secret that is none": ("channels.shop.secrets", ["whsec_x!"], ["channels.shop.secrets.0"]),
+    "a secret that is a number": ("channels.shop.secrets", [5], ["channels.shop.secrets.0"]),
+    "secrets that are a word": ("channels.shop.secrets", SECRET, ["channels.shop.secrets"]),
+    "a send url that is none": ("channels.shop.send_url", "shop", ["channels.shop.send_url"]),
+    "a port that there is not": ("channels.shop.send_url", "http://shop:99999/", ["channels.shop.send_url"]),
+    "too many at once": ("channels.shop.concurrency", 65, ["channels.shop.concurrency"]),
+    "a name in capitals": ("channels.Shop", tables()["channels"]["shop"], ["channels.Shop"]),
+    "a name with a slash": ("channels.shop/2", tables()["channels"]["shop"], ["channels.shop/2"]),
+    "a name with a line break": ("channels.shop\n", tables()["channels"]["shop"], ["channels.shop\n"]),
+    "a name too long": (f"channels.{'x' * 33}", tables()["channels"]["shop"], [f"channels.{'x' * 33}"]),
+    "an empty name": ("channels.", tables()["channels"]["shop"], ["channels."]),
+    "destinations is a word": (
+        "destinations",
+        "helper desk",
+        ["destinations", *(f"channels.{c}.{k}" for c in ("shop", "chat") for k in ("destination", "handoff"))],
+    ),
+    "destinations is a number": (
+        "destinations",
+        5,
+        ["destinations", *(f"channels.{c}.{k}" for c in ("shop", "chat") for k in ("destination", "handoff"))],
+    ),
+    "a sid that is none": ("destinations.helper.account_sid", "AC1", ["destinations.helper.account_sid"]),
+    "a token too short": ("destinations.desk.api_token", "short", ["destinations.desk.api_token"]),
+    "a channel's name": ("destinations.shop", tables()["destinations"]["desk"], ["destinations.shop"]),
+    "an unset variable": ("destinations.helper.auth_token", "env:NOT_SET", ["destinations.helper.auth_token"]),
+    "an unset variable in a list": ("channels.shop.secrets", [SECRET, "env:NOT_SET"], ["channels.shop.secrets.1"]),
+    "an unset variable for a type": ("channels.shop.type", "env:NOT_SET", ["channels.shop.type"]),
+    "an unset variable for a destination": (
+        "channels.shop.destination",
+        "env:NOT_SET",
+        ["channels.shop.destination"],
+    ),
+    "an unset variable for the public url": ("gateway.public_url", "env:NOT_SET", ["gateway.public_url"]),
+    "a file that is not there": ("destinations.desk.api_token", "file:/not/there", ["destinations.desk.api_token"]),
+    "a file that can be none": ("destinations.desk.api_token", "file:/a\0b", ["destinations.desk.api_token"]),
+    "a folder for a file": ("destinations.desk.api_token", "file:/", ["destinations.desk.api_token"]),
+    "a date for a word": ("channels.shop.destination", date(2026, 1, 1), [
+        "channels.shop.destination"
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("at", "value", "keys"), SET.values(), ids=SET)
+def test_what_is_wrong_is_named_by_its_key(at: str, value: Any, keys: list[str]) -> None:
+    assert keys == problems(with_(tables(), at, value))
+
+
+LEFT_OUT = {
+    "no gateway": ("gateway", ["gateway.public_url"]),
+    "no public url": ("gateway.public_url", ["gateway.public_url"]),
+    "no channels": ("channels", ["channels"]),
+    "no type": ("channels.shop.type", ["channels.shop.type"]),
+    "no destination": ("channels.shop.destination", ["channels.shop.destination"]),
+    "no secrets": ("channels.shop.secrets", ["channels.shop.secrets"]),
+    "no chat secrets": ("channels.chat.secrets", ["channels.chat.secrets"]),
+    "no send url": ("channels.shop.send_url", ["channels.shop.send_url"]),
+    "no token": ("destinations.helper.auth_token", ["destinations.helper.auth_token"]),
+    "no assistant": ("destinations.helper.assistant_sid", ["destinations.helper.assistant_sid"]),
+    "no webhook url": ("destinations.desk.webhook_url", ["destinations.desk.webhook_url"]),
+    "no channel id": ("destinations.desk.channel_id", ["destinations.desk.channel_id"]),
+}
+
+
+@pytest.mark.parametrize(("at", "keys"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_what_is_missing_is_named_by_its_key(at: str, keys: list[str]) -> None:
+    assert keys == problems(without(tables(), at))
+
+
+def test_every_problem_is_named_at_once() -> None:
+    raw = tables()
+    raw["gateway"] = {"public_url": "nowhere", "retention": "long"}
+    raw["channels"]["shop"] |= {"destination": "nobody", "handoff": "nobody"}
+    raw["channels"]["Bad Name"] = {"type": "fax"}
+    raw["destinations"]["helper"] |= {"auth_token": "env:NOT_SET", "version": "v9"}
+    raw["destinations"]["desk"]["api_token"] = ""
+    raw["unknown"] = 1
+    assert {
+        "gateway.public_url",
+        "gateway.retention",
+        "channels.shop.destination",
+        "channels.shop.handoff",
+        "channels.Bad Name",
+        "channels.Bad Name.type",
+        "destinations.helper.auth_token",
+        "destinations.helper.version",
+        "destinations.desk.api_token",
+        "unknown",
+    } == set(problems(raw))
+
+
+NO_VERIFICATION = {
+    "on loopback": ("http://127.0.0.1:8000", []),
+    "on localhost": ("http://localhost:8000", []),
+    "on IPv6 loopback": ("http://[::1]:8000", []),
+    "on a public host": ("https://gate.example.test", ["channels.shop.verification"]),
+    "on a host that only sounds like it": ("http://localhost.example.test", ["channels.shop.verification"]),
+    "on a private network": ("http://10.0.0.1", ["channels.shop.verification"]),
+    "where nobody knows": ("nowhere", ["gateway.public_url"]),
+}
+
+
+@pytest.mark.parametrize(("public_url", "keys"), NO_VERIFICATION.values(), ids=NO_VERIFICATION)
+def test_a_channel_without_verification_stays_on_loopback(public_url: str, keys: list[str]) -> None:
+    raw = with_(with_(tables(), "channels.shop.verification", "none"), "channels.shop.secrets", [])
+    assert keys == problems(with_(raw, "gateway.public_url", public_url))
+
+
+PHONES: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "several channels and none named": ({}, ["destinations.desk.channel"]),
+    "several channels and one named": ({"channel": "shop"}, []),
+    "several channels and an unknown one named": ({"channel": "fax"}, ["destinations.desk.channel"]),
+    "contact ids of our own": ({"id_type": "custom"}, []),
+}
+
+
+@pytest.mark.parametrize(("changes", "keys"), PHONES.values(), ids=PHONES)
+def test_with_phone_numbers_it_must_be_clear_which_channel_an_agent_writes_on(
+    changes: dict[str, Any], keys: list[str]
+) -> None:
+    assert keys == problems(tables(destinations__desk={"id_type": "phone", **changes}))
+
+
+def test_with_phone_numbers_and_one_channel_it_is_clear() -> None:
+    assert [] == problems(without(tables(destinations__desk={"id_type": "phone"}), "channels.chat"))
+
+
+# --- values from elsewhere ---
+
+
+def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("token-from-a-file\r\n")
+    raw = tables(
+        destinations__helper={"auth_token": "env:BOT_TOKEN"}, destinations__desk={"api_token": f"file:{token}"}
+    )
+    values = check(raw, ENVIRON).destinations
+    assert "token-from-outside" == values["helper"].values["auth_token"]
+    assert "token-from-a-file" == values["desk"].values["api_token"]
+
+
+def test_a_file_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe")
+    assert ["destinations.desk.api_token"] == problems(tables(destinations__desk={"api_token": f"file:{token}"}))
+
+
+def test_the_environment_overrides_the_gateways_urls() -> None:
+    environ = {
+        "PATCHBAY_PUBLIC_URL": "https://other.example.test/",
+        "PATCHBAY_REDIS_URL": "rediss://other:6380/1",
+        "PATCHBAY_BROKER_URL": "amqps://broker//",
+    }
+    gateway = check(tables(), environ).gateway
+    assert ("https://other.example.test", "rediss://other:6380/1", "amqps://broker//") == (
+        gateway["public_url"],
+        gateway["redis_url"],
+        gateway["broker_url"],
+    )
+
+
+BROKERS = {
+    "the store's by default": ({"redis_url": "redis://r:1/2"}, "redis://r:1/2"),
+    "another Redis": ({"broker_url": "rediss://b:1/2"}, "rediss://b:1/2"),
+    "RabbitMQ": ({"broker_url": "amqp://b/v"}, "amqp://b/v"),
+    "Sentinels": ({"broker_url": "sentinel://a:1;sentinel://b:1"}, "sentinel://a:1;sentinel://b:1"),
+    "a Unix socket": (
+        {"redis_url": "unix:///r.sock", "broker_url": "redis+socket:///r.sock"},
+        "redis+socket:///r.sock",
+    ),
+}
+
+
+@pytest.mark.parametrize(("gateway", "broker_url"), BROKERS.values(), ids=BROKERS)
+def test_the_broker(gateway: dict[str, str], broker_url: str) -> None:
+    assert broker_url == check(tables(gateway=gateway), {}).gateway["broker_url"]
+
+
+# --- files ---
+
+
+def write(tmp_path: Path, text: bytes) -> Path:
+    path = tmp_path / "patchbay.toml"
+    path.write_bytes(text)
+    return path
+
+
+FILE = f"""
+[gateway]
+public_url = "http://127.0.0.1:8000/"
+
+[channels.shop]
+type = "webhook"
+secrets = ["{SECRET}"]
+send_url = "https://shop.example.test/größe"
+destination = "helper"
+
+[destinations.helper]
+type = "autopilot"
+account_sid = "{ACCOUNT}"
+auth_token = "env:BOT_TOKEN"
+assistant_sid = "UA{"2" * 32}"
+"""
+
+
+def test_a_file_becomes_settings_and_adapters(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, FILE.encode()), ENVIRON)
+    assert "http://127.0.0.1:8000" == settings.gateway["public_url"]
+    assert Route("helper", None) == settings.route("shop")
+    assert frozenset({"https://shop.example.test/größe"}) == settings.hosts
+    assert "shop" == build_channel(settings.channels["shop"]).name
+    assert "helper" == build_destination(settings.destinations["helper"]).name
+
+
+BROKEN = {
+    "no TOML": b"[gateway\npublic_url = ",
+    "twice the same key": b"[gateway]\na = 1\na = 2",
+    "not UTF-8": b'[gateway]\npublic_url = "\xff"',
+    "nested without end": b"a = " + b"[" * 10_000,
+}
+
+
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_file_that_cannot_be_read_is_one_problem(text: bytes, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"patchbay\.toml is not TOML"):
+        load(write(tmp_path, text), {})
+
+
+def test_a_file_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "nowhere.toml", {})
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path, {})
+
+
+# --- secrets ---
+
+OTHER = "whsec_" + base64.b64encode(b"another-secret-of-32-bytes-long!").decode()
+
+
+def everything_secret() -> Settings:
+    raw = tables(
+        channels__shop={"secrets": [SECRET, OTHER]},
+        channels__chat={"secrets": ["chat-secret-0001", "chat-secret-0002"]},
+        gateway={
+            "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
+            "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
+        },
+    )
+    return check(raw, {})
+
+
+def test_the_set_of_secrets_is_complete() -> None:
+    assert {
+        SECRET,
+        OTHER,
+        "chat-secret-0001",
+        "chat-secret-0002",
+        "bot-token-0001",
+        "desk-token-0001",
+        "redis%2Fpassword",
+        "redis/password",
+        "first-sentinel",
+        "second-sentinel",
+        "in-the-query",
+    } == everything_secret().secrets
+
+
+def test_settings_and_adapters_do_not_show_their_secrets() -> None:
+    settings = everything_secret()
+    adapters = [build_channel(p) for p in settings.channels.values()]
+    shown = repr([settings, *settings.channels.values(), *settings.destinations.values(), *adapters])
+    assert [] == [secret for secret in settings.secrets if secret in shown]
+
+
+def test_no_problem_shows_the_value_of_a_secret() -> None:
+    """Each secret spoiled, and everything else that can go wrong beside it."""
+    secrets = {"channels.shop.secrets": ["secret-1\n"], "channels.chat.secrets": ["secret-2\u00e9"]} | {
+        "destinations.helper.auth_token": "secret-3\t",
+        "destinations.desk.api_token": "secret-4 ",
+        "gateway.redis_url": "http://:secret-5@host",
+        "gateway.broker_url": "http://:secret-6@host",
+    }
+    raw = tables()
+    for at, value in secrets.items():
+        raw = with_(raw, at, value)
+    with pytest.raises(ConfigError) as raised:
+        check(raw, {})
+    assert len(secrets) == len(raised.value.problems)
+    assert "secret-" not in str(raised.value)
+    assert "secret-" not in repr(raised.value.problems)
+
+
+# --- anything ---
+
+wrong = json_values | st.sampled_from(["env:NOT_SET", "file:/not/there", "file:\0", "redis://[", 10**30, "helper"])
+
+
+@THOROUGH
+@given(st.sampled_from(places(tables())), wrong)
+def test_wrong_types_anywhere_are_problems_and_never_a_crash(at: tuple[Any, ...], value: Any) -> None:
+    raw = replaced(tables(), at, value)
+    if isinstance(raw, dict):
+        assert isinstance(problems(raw), list)
+
+
+@THOROUGH
+@given(st.dictionaries(st.sampled_from(["gateway", "channels", "destinations", "x"]), json_values))
+def test_any_tables_are_problems_and_never_a_crash(raw: dict[str, Any]) -> None:
+    assert problems(raw)

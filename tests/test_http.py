@@ -1,0 +1,497 @@
+"""The one caller of requests: the SSRF guard, limits of size and time, and what is kept between calls."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import http as module
+from app.core import errors
+from app.core.errors import Failure, Kind
+from app.http import MOST_BYTES, MOST_WAIT, REUSE_WITHIN, Http, Response, kind_of
+from tests.channels.conformance import outside, sinkhole
+from tests.support.processes import free_port
+from tests.support.sink import Sink, Told
+from tests.support.values import QUICK
+
+__all__ = ["outside", "sinkhole"]
+
+
+def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
+    with pytest.raises(Failure) as raised:
+        (http or Http()).post(url, **options)
+    return raised.value
+
+
+# --- the SSRF guard ---
+
+INSIDE = {
+    "loopback": "127.0.0.1",
+    "another loopback": "127.8.8.8",
+    "a private network": "10.0.0.1",
+    "a home network": "192.168.1.1",
+    "the cloud's metadata": "169.254.169.254",
+    "a carrier's network": "100.64.0.1",
+    "this host": "0.0.0.0",
+    "everybody": "255.255.255.255",
+    "a group": "224.0.0.1",
+    "IPv6 loopback": "::1",
+    "IPv6 link": "fe80::1",
+    "IPv6 private": "fd00::1",
+    "IPv6 group": "ff02::1",
+    "IPv4 within IPv6": "::ffff:127.0.0.1",
+    "IPv4 behind a translator": "64:ff9b::7f00:1",
+    "IPv4 in a tunnel": "2002:7f00:1::",
+    "a forgotten private network": "fec0::1",
+}
+
+
+def url_of(address: str) -> str:
+    return f"http://[{address}]:8080/" if ":" in address else f"http://{address}:8080/"
+
+
+@pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
+def test_an_inside_address_is_refused(address: str) -> None:
+    refused = failure(url_of(address))
+    assert (errors.REJECTED, False) == (refused.kind, refused.maybe_done)
+
+
+@pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
+def test_a_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve(monkeypatch, "93.184.215.14", address)
+    refused = failure("http://looks-public.example.test/")
+    assert (errors.REJECTED, "looks-public.example.test is not a public address") == (refused.kind, refused.detail)
+
+
+NAMES = [
+    "http://localhost:8080/",
+    "http://LOCALHOST/",
+    "http://127.1:8080/",
+    "http://2130706433/",
+    "http://0x7f000001/",
+]
+
+
+@pytest.mark.parametrize("url", NAMES)
+def test_other_words_for_loopback_are_refused(url: str) -> None:
+    assert failure(url).kind == errors.REJECTED
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
+    """Every name leads to these addresses; the list of names that were asked for."""
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        asked.append(host)
+        return [
+            (socket.AF_INET6 if ":" in a else socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return asked
+
+
+def test_a_configured_host_and_port_may_be_inside(outside: Sink) -> None:
+    assert 200 == Http([f"{outside.url}/somewhere/else"]).post(f"{outside.url}/here").status
+
+
+def test_another_port_of_a_configured_host_is_refused(outside: Sink) -> None:
+    assert errors.REJECTED == failure(outside.url, Http([f"http://127.0.0.1:{free_port()}"])).kind
+    assert [] == outside.calls
+
+
+def test_a_public_name_is_called_by_the_address_that_was_checked(
+    outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second look-up might lead inside: there is none, and the Host header still names the host."""
+    port = int(outside.url.rpartition(":")[2])
+    asked = resolve(monkeypatch, "127.0.0.1")
+    monkeypatch.setattr(module, "_is_public", lambda address: True)
+    http = Http()
+    http.post(f"http://shop.example.test:{port}/")
+    http.post(f"http://shop.example.test:{port}/again")
+    assert [f"shop.example.test:{port}"] * 2 == [call.headers["host"] for call in outside.calls]
+    assert ["shop.example.test", "127.0.0.1"] == asked
+
+
+def test_a_name_that_does_not_resolve_proves_that_nothing_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    for http in (Http(), Http(["http://nowhere.example.test"])):
+        failed = failure("http://nowhere.example.test/", http)
+        assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+
+
+def test_a_redirect_is_not_followed(outside: Sink) -> None:
+    outside.answers(Told(307, headers={"Location": f"{outside.url}/elsewhere"}))
+    answer = Http([outside.url]).post(outside.url)
+    assert (307, 1) == (answer.status, len(outside.calls))
+    with pytest.raises(Failure):
+        answer.check()
+
+
+BAD_URLS = {
+    "no scheme": "shop.example.test/",
+    "another scheme": "ftp://shop.example.test/",
+    "no host": "http:///path",
+    "a port out of range": "http://shop.example.test:99999/",
+    "a label too long": f"http://{'x' * 64}.example.test/",
+    "an empty label": "http://.example.test/",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS)
+def test_a_url_that_can_be_none_is_our_own_fault(url: str) -> None:
+    failed = failure(url)
+    assert (errors.MISCONFIGURED, False) == (failed.kind, failed.maybe_done)
+
+
+HEADERS = {"a line break": "token\r\nx: y", "no Latin": "\N{GREEK SMALL LETTER ALPHA}" * 8}
+
+
+@pytest.mark.parametrize("value", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_can_be_none_is_our_own_fault(value: str, outside: Sink) -> None:
+    http = Http([outside.url])
+    for options in ({"headers": {"x-token": value}}, {"auth": ("user", value)} if "\r" not in value else {}):
+        if options:
+            failed = failure(outside.url, http, **options)
+            assert errors.MISCONFIGURED == failed.kind
+            assert value not in str(failed)
+
+
+# --- what is sent ---
+
+
+def test_json_forms_and_bodies(outside: Sink) -> None:
+    http = Http([outside.url])
+    http.post(outside.url, json={"a": "ü"})
+    http.post(outside.url, form={"a": "b & c"})
+    http.post(outside.url, body=b"raw", headers={"content-type": "text/x-raw"})
+    http.post(outside.url, json={}, headers={"content-type": "application/x-own"})
+    assert [
+        ("application/json", '{"a":"ü"}'.encode()),
+        ("application/x-www-form-urlencoded", b"a=b+%26+c"),
+        ("text/x-raw", b"raw"),
+        ("application/x-own", b"{}"),
+    ] == [(call.headers["content-type"], call.body) for call in outside.calls]
+
+
+def test_the_environment_has_no_say(outside: Sink, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password something\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    Http([outside.url]).post(outside.url)
+    assert "authorization" not in outside.calls[0].headers
+
+
+def test_cookies_are_not_kept(outside: Sink) -> None:
+    outside.answers(Told(headers={"Set-Cookie": "session=1; Path=/"}))
+    http = Http([outside.url])
+    http.post(outside.url)
+    http.post(outside.url)
+    assert ["cookie" in call.headers for call in outside.calls] == [False, False]
+
+
+# --- what comes back ---
+
+
+def test_an_answer_has_lower_case_headers_and_its_body(outside: Sink) -> None:
+    outside.answers(Told(418, b'{"a":1}', {"X-Kettle": "Tea"}))
+    answer = Http([outside.url]).post(outside.url)
+    assert (418, "Tea", {"a": 1}, False) == (answer.status, answer.headers["x-kettle"], answer.json(), answer.ok)
+
+
+def test_a_packed_answer_is_unpacked(outside: Sink) -> None:
+    outside.answers(Told(200, gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip"}))
+    assert {"a": 1} == Http([outside.url]).post(outside.url).json()
+
+
+def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> None:
+    http = Http([outside.url])
+    outside.answers(Told(200, b"x" * MOST_BYTES))
+    assert MOST_BYTES == len(http.post(outside.url).body)
+    outside.answers(Told(200, b"x" * (MOST_BYTES + 1)))
+    assert_too_large(failure(outside.url, http))
+
+
+def test_an_answer_that_unpacks_without_end_is_not_read(outside: Sink) -> None:
+    outside.answers(Told(200, gzip.compress(b"\0" * (100 * MOST_BYTES)), {"Content-Encoding": "gzip"}))
+    assert_too_large(failure(outside.url, Http([outside.url])))
+
+
+def assert_too_large(failed: Failure) -> None:
+    assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
+    assert "larger than" in failed.detail
+
+
+def test_an_answer_that_cannot_be_unpacked_is_unparseable(outside: Sink) -> None:
+    outside.answers(Told(200, b"this is not packed", {"Content-Encoding": "gzip"}))
+    failed = failure(outside.url, Http([outside.url]))
+    assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
+
+
+def test_an_answer_that_is_no_json_may_have_been_carried_out() -> None:
+    with pytest.raises(Failure) as raised:
+        Response(200, {}, b"<html>").json()
+    assert (errors.UNPARSEABLE, True) == (raised.value.kind, raised.value.maybe_done)
+
+
+CREDENTIALS: dict[str, dict[str, Any]] = {
+    "a bearer": {"headers": {"Authorization": "Bearer desk-token-0001"}},
+    "a password": {"auth": ("AC1", "desk-token-0001")},
+}
+
+
+@pytest.mark.parametrize("options", CREDENTIALS.values(), ids=CREDENTIALS)
+def test_credentials_that_come_back_are_not_quoted(options: dict[str, Any], outside: Sink) -> None:
+    outside.answer = lambda call: Told(401, f"{call.headers['authorization']} desk-token-0001 is bad".encode())
+    answer = Http([outside.url]).post(outside.url, **options)
+    with pytest.raises(Failure, match=r"\[redacted\] \[redacted\] is bad") as raised:
+        answer.check()
+    assert "desk-token-0001" not in str(raised.value)
+
+
+def test_only_the_beginning_of_a_long_answer_is_quoted() -> None:
+    with pytest.raises(Failure) as raised:
+        Response(400, {}, b"\xff" + b"x" * 1000).check()
+    assert 200 + len("HTTP 400: ") == len(raised.value.detail)
+
+
+STATUSES: dict[int, Kind] = {
+    301: errors.REJECTED,
+    400: errors.REJECTED,
+    401: errors.UNAUTHORISED,
+    402: errors.REJECTED,
+    403: errors.REJECTED,
+    404: errors.MISCONFIGURED,
+    408: errors.TIMED_OUT,
+    409: errors.REJECTED,
+    410: errors.GONE,
+    413: errors.REJECTED,
+    422: errors.REJECTED,
+    429: errors.THROTTLED,
+    500: errors.UNAVAILABLE,
+    501: errors.UNAVAILABLE,
+    503: errors.UNAVAILABLE,
+    599: errors.UNAVAILABLE,
+}
+
+
+@pytest.mark.parametrize(("status", "kind"), STATUSES.items())
+def test_every_status_has_its_kind(status: int, kind: Kind) -> None:
+    assert kind == kind_of(status)
+
+
+NOW = 1_767_225_600.0
+WAITS: dict[str, tuple[str, float | None]] = {
+    "seconds": ("120", 120.0),
+    "none": ("0", 0.0),
+    "a fraction": ("1.5", 1.5),
+    "spaces": (" 7 ", 7.0),
+    "negative": ("-5", 0.0),
+    "years": ("999999999", MOST_WAIT),
+    "without end": ("inf", None),
+    "no number": ("nan", None),
+    "a date": (format_datetime(datetime.fromtimestamp(NOW + 90, UTC), usegmt=True), 90.0),
+    "a date without a zone": ("Thu, 01 Jan 2026 00:01:30", 90.0),
+    "a date in another zone": ("Thu, 01 Jan 2026 01:01:30 +0100", 90.0),
+    "a date that has passed": ("Wed, 31 Dec 2025 23:00:00 GMT", 0.0),
+    "a date far away": ("Fri, 01 Jan 2100 00:00:00 GMT", MOST_WAIT),
+    "a date that is none": ("Thu, 99 Foo 2026 00:00:00 GMT", None),
+    "a word": ("soon", None),
+    "empty": ("", None),
+}
+
+
+@pytest.mark.parametrize(("value", "seconds"), WAITS.values(), ids=WAITS)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert seconds == Response(503, {"retry-after": value}, b"").retry_after(now=NOW)
+
+
+def test_without_a_retry_after_there_is_none() -> None:
+    assert Response(503, {}, b"").retry_after() is None
+
+
+@QUICK
+@given(st.text(st.characters(codec="latin-1")))
+def test_any_retry_after_is_a_bounded_wait_or_none(value: str) -> None:
+    seconds = Response(503, {"retry-after": value}, b"").retry_after()
+    assert seconds is None or 0 <= seconds <= MOST_WAIT
+
+
+# --- sockets ---
+
+Talk = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def talker(talk: Talk) -> Iterator[str]:
+    """A server that takes one request on each connection and then says whatever `talk` says; its URL."""
+    over, taken = threading.Event(), list[socket.socket]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while not over.is_set():
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                taken.append(connection)
+                with connection, suppress(OSError):
+                    connection.recv(65_536)
+                    talk(connection, over)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            over.set()
+            for end in (server, *taken):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def dribble(before: bytes) -> Talk:
+    """Says `before` at once, then an x every 20 ms for ever."""
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(before)
+        while not over.wait(0.02):
+            connection.sendall(b"x")
+
+    return talk
+
+
+DRIBBLES = {
+    "the status line": b"",
+    "a header": b"HTTP/1.1 200 OK\r\nX-Long: ",
+    "a body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "a body without an end": b"HTTP/1.1 200 OK\r\n\r\n",
+    "a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+    "after a hint": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: ",
+}
+
+
+@pytest.mark.parametrize("before", DRIBBLES.values(), ids=DRIBBLES)
+def test_an_answer_that_dribbles_does_not_outlast_the_timeout(before: bytes) -> None:
+    with talker(dribble(before)) as url:
+        started = time.monotonic()
+        failed = failure(url, Http([url]), timeout=0.3)
+        took = time.monotonic() - started
+    assert (errors.TIMED_OUT, True) == (failed.kind, failed.maybe_done)
+    assert 0.25 < took < 2.0
+
+
+def saying(words: bytes) -> Talk:
+    return lambda connection, over: connection.sendall(words)
+
+
+LOST = {
+    "without an answer": b"",
+    "within the status line": b"HTTP/1.1 2",
+    "within the body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+    "within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf",
+    "with nonsense": b"SSH-2.0-OpenSSH_9.9\r\n",
+    "with a chunk that has no length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("words", LOST.values(), ids=LOST)
+def test_a_lost_answer_may_have_been_carried_out(words: bytes) -> None:
+    with talker(saying(words)) as url:
+        failed = failure(url, Http([url]))
+    assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
+
+
+def test_a_platform_that_speaks_no_tls_was_sent_nothing() -> None:
+    with talker(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+        secure = url.replace("http:", "https:")
+        failed = failure(secure, Http([secure]))
+    assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+
+
+def silence(connection: socket.socket, over: threading.Event) -> None:
+    over.wait(5)
+
+
+def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
+    with talker(silence) as url:
+        secure = url.replace("http:", "https:")
+        failed = failure(secure, Http([secure]))
+    assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+
+
+def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[int] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connections.append(0)
+        while not over.is_set():
+            connections[-1] += 1
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            if not connection.recv(65_536):
+                return
+
+    clock = StoppedClock()
+    monkeypatch.setattr(module, "time", clock)
+    with talker(talk) as url:
+        http = Http([url])
+        http.post(url)
+        clock.now += REUSE_WITHIN - 0.1
+        http.post(url)
+        assert [2] == connections
+        clock.now += REUSE_WITHIN + 0.1
+        http.post(url)
+        assert [2, 1] == connections
+
+
+class StoppedClock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return NOW
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
+    with talker(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as url:
+        http = Http([url])
+        assert [200, 200, 200] == [http.post(url).status for _ in range(3)]
+
+
+def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() -> None:
+    size = 8 * 1024 * 1024  # more than the sockets hold, so sending waits for the reader
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(0.3)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        over.wait(0.4)
+        read = 0
+        while read < size:
+            read += len(connection.recv(1024 * 1024))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast")
+
+    with talker(talk) as url:
+        http = Http([url])
+        http.post(url, timeout=0.5)
+        assert b"last" == http.post(url, body=b"x" * size, timeout=5).body

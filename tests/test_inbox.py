@@ -1,0 +1,194 @@
+"""What events become: messages in mailboxes, applied reports, hints; and webhooks that are kept for later."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import redis
+
+from app.core.events import Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.message import Location, Profile, Text
+from app.gateway import Gateway
+from app.inbox import Inbox, NotTaken, park, unpark
+from tests.support.gateway import Clock, gateway
+
+CUSTOMER = "webhook:customer-42"
+CONVERSATION = f"shop/{CUSTOMER}"
+HELLO = Written(Text("Hi"), external_id="shop-1", customer=CUSTOMER)
+ANSWER = Written(Text("Good day!"), conversation=CONVERSATION, author="agent", window=3.0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def built(redis_client: redis.Redis, clock: Clock) -> Gateway:
+    return gateway(redis_client, clock)
+
+
+def accept(built: Gateway, name: str, event: Event) -> str:
+    """Our id of an accepted message."""
+    accepted = Inbox(built).accept(name, event)
+    assert accepted.message_id is not None
+    return accepted.message_id
+
+
+def waiting(built: Gateway, lane: str) -> int:
+    return built.store.lanes.state(lane, 0).waiting
+
+
+def test_a_customers_message_keeps_all_that_was_said_about_it(built: Gateway) -> None:
+    event = replace(HELLO, profile=Profile(name="Ada"), metadata={"order": 7})
+    record = built.store.messages.read(accept(built, "shop", event))
+    assert record is not None
+    message = record.message
+    assert ("inbound", "shop", CUSTOMER, "customer", "shop-1") == (
+        message.direction,
+        message.channel,
+        message.customer,
+        message.author,
+        message.external_id,
+    )
+    assert (Text("Hi"), Profile(name="Ada"), {"order": 7}) == (message.content, message.profile, message.metadata)
+
+
+def test_the_wake_ups_that_acceptances_owe_are_collected(built: Gateway) -> None:
+    inbox = Inbox(built)
+    inbox.accept("shop", HELLO)
+    inbox.accept("desk", ANSWER)
+    assert ["inbound:helper", "outbound:shop"] == [wake.lane for wake in inbox.wakes]
+
+
+def test_the_same_external_id_is_one_message(built: Gateway) -> None:
+    first = Inbox(built).accept("shop", HELLO)
+    again = Inbox(built).accept("shop", replace(HELLO, content=Text("Something else")))
+    assert (first.message_id, False, True) == (again.message_id, first.duplicate, again.duplicate)
+
+
+def test_the_same_external_id_elsewhere_is_another_message(built: Gateway) -> None:
+    visitor, other = (replace(HELLO, customer=f"webchat:{name}") for name in ("a", "b"))
+    ids = [accept(built, "shop", HELLO), accept(built, "chat", visitor), accept(built, "chat", other)]
+    assert 3 == len(set(ids))
+    assert ids[1] == accept(built, "chat", visitor)
+
+
+WITHOUT_IDS: dict[str, tuple[dict[str, Any], bool]] = {
+    "the same": ({}, True),
+    "another text": ({"content": Text("Good night!")}, False),
+    "another type": ({"content": Location(1, 2)}, False),
+    "another conversation": ({"conversation": "shop/webhook:somebody"}, False),
+}
+
+
+@pytest.mark.parametrize(("changes", "same"), WITHOUT_IDS.values(), ids=WITHOUT_IDS)
+def test_without_an_id_equal_contents_on_a_conversation_count_as_one(
+    changes: dict[str, Any], same: bool, built: Gateway
+) -> None:
+    first = accept(built, "desk", ANSWER)
+    assert same == (first == accept(built, "desk", replace(ANSWER, **changes)))
+
+
+def test_a_window_of_nothing_counts_every_message(built: Gateway) -> None:
+    event = replace(ANSWER, window=0.0)
+    assert accept(built, "desk", event) != accept(built, "desk", event)
+
+
+def test_an_agents_message_names_the_metadata_for_its_reports(built: Gateway) -> None:
+    event = replace(ANSWER, metadata={"contact": "+15550000001"})
+    record = built.store.messages.read(accept(built, "desk", event))
+    assert record is not None
+    assert {"contact": "+15550000001"} == record.message.metadata
+
+
+STRANGERS: dict[str, Written] = {
+    "a channel that does not name it": replace(ANSWER, conversation="elsewhere/webhook:x"),
+    "an alias that nobody remembers": Written(Text("Hi"), alias="@@1234"),
+    "nobody at all": Written(Text("Hi")),
+    "a customer on no channel in particular": Written(Text("Hi"), customer="+15550000001"),
+}
+
+
+@pytest.mark.parametrize("event", STRANGERS.values(), ids=STRANGERS)
+def test_a_destination_writes_only_where_it_is_known(event: Written, built: Gateway) -> None:
+    with pytest.raises(NotTaken) as raised:
+        Inbox(built).accept("desk", event)
+    assert (404, None) == (raised.value.status, raised.value.retry_after)
+
+
+def test_an_end_said_by_a_customer_waits_behind_his_messages(built: Gateway) -> None:
+    Inbox(built).accept("shop", HELLO)
+    Inbox(built).accept("shop", Ended(customer=CUSTOMER))
+    assert 2 == waiting(built, "inbound:helper")
+
+
+def test_a_customers_typing_is_a_hint_that_nobody_waits_for(built: Gateway) -> None:
+    Inbox(built).accept("shop", Typing(customer=CUSTOMER))
+    assert 0 == waiting(built, "inbound:helper")
+
+
+@pytest.mark.parametrize("event", [Typing(conversation=CONVERSATION), Ended(conversation=CONVERSATION)])
+def test_a_destinations_hints_go_to_the_customer(event: Event, built: Gateway) -> None:
+    inbox = Inbox(built)
+    inbox.accept("desk", event)
+    assert ["outbound:shop"] == [wake.lane for wake in inbox.wakes]
+
+
+def test_what_is_ignored_is_counted_by_its_kind_of_bounded_length(built: Gateway) -> None:
+    Inbox(built).accept("shop", Ignored("poll"))
+    Inbox(built).accept("shop", Ignored("x" * 500))
+    assert {"ignored:shop:poll": 1, f"ignored:shop:{'x' * 64}": 1} == built.store.lanes.counts()
+
+
+def test_a_report_climbs_by_our_id(built: Gateway) -> None:
+    message_id = accept(built, "desk", ANSWER)
+    Inbox(built).accept("shop", Reported(message_id, "delivered"))
+    record = built.store.messages.read(message_id)
+    assert record is not None
+    assert "delivered" == record.status
+
+
+def test_a_report_about_somebody_elses_message_is_refused(built: Gateway) -> None:
+    message_id = accept(built, "desk", ANSWER)
+    for name, event in {
+        "chat": Reported(message_id, "read"),
+        "shop": Reported(message_id, "read", customer="webhook:somebody-else"),
+        "desk": Reported(message_id, "read"),
+    }.items():
+        with pytest.raises(NotTaken, match="no such message"):
+            Inbox(built).accept(name, event)
+
+
+def test_a_report_that_overtakes_its_receipt_is_taken(built: Gateway) -> None:
+    inbox = Inbox(built)
+    assert inbox.accept("shop", Reported("crm-7", "delivered")).message_id is None
+
+
+WEBHOOK = Webhook(
+    "POST",
+    "http://127.0.0.1:8000/destinations/desk/message?key=desk-token-0001",
+    "/destinations/desk/message",
+    {"authorization": "Bearer desk-token-0001", "x-other": "ü"},
+    b'{"a":"desk-token-0001"}\xff\x00',
+)
+
+
+def test_a_parked_webhook_comes_back_as_it_was_but_for_the_secrets(built: Gateway) -> None:
+    letter_id = park(built, "desk", WEBHOOK, RuntimeError("desk-token-0001"))
+    letter = built.store.dead_letters.show(letter_id)
+    assert letter is not None
+    assert ("desk", "RuntimeError: [redacted]") == (letter.where, letter.error)
+    assert b"desk-token-0001" not in letter.webhook
+    assert (
+        Webhook(
+            "POST",
+            "http://127.0.0.1:8000/destinations/desk/message?key=[redacted]",
+            "/destinations/desk/message",
+            {"authorization": "Bearer [redacted]", "x-other": "ü"},
+            b'{"a":"[redacted]"}\xff\x00',
+        )
+        == unpark(letter.webhook)
+    )  # fmt: skip

@@ -1,0 +1,98 @@
+"""Logs: one JSON object a line, and no secret in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app import log
+from app.log import REDACTED, redactor
+from tests.support.values import QUICK
+
+SECRETS = ["desk-token-0001", "desk-token-0001-longer", 'with"quote\\and backslash']
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def written(capsys: pytest.CaptureFixture[str], event: str, **values: Any) -> dict[str, Any]:
+    log.configure(SECRETS)
+    log.logger("test").info(event, **values)
+    (line,) = capsys.readouterr().out.splitlines()
+    read: dict[str, Any] = orjson.loads(line)
+    return read
+
+
+def test_a_line_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "attempt", lane="inbound:desk", ms=1.5)
+    assert ("attempt", "inbound:desk", 1.5, "info", "test") == (
+        line["event"],
+        line["lane"],
+        line["ms"],
+        line["level"],
+        line["part"],
+    )
+    assert line["timestamp"].endswith("Z")
+
+
+class Shown:
+    def __repr__(self) -> str:
+        return f"<Shown {SECRETS[0]}>"
+
+
+PLACES: dict[str, Any] = {
+    "a text": "token desk-token-0001 refused",
+    "a list": [["desk-token-0001"]],
+    "an object": {"a": {"b": "desk-token-0001"}},
+    "a name within an object": {"desk-token-0001": 1},
+    "anything with a repr": Shown(),
+    "an exception": ValueError("desk-token-0001"),
+    "a text that JSON escapes": SECRETS[2],
+}
+
+
+@pytest.mark.parametrize("value", PLACES.values(), ids=PLACES)
+def test_a_secret_is_blotted_out_wherever_it_stands(value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "refused", value=value)
+    assert "desk-token-0001" not in str(line)
+    assert "and backslash" not in str(line)
+    assert REDACTED in str(line["value"])
+
+
+def test_a_traceback_shows_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("desk-token-0001")
+    except ValueError as error:
+        line = written(capsys, "unexpected", exc_info=error)
+    assert "ValueError: [redacted]" in line["exception"]
+
+
+BLOTTED = {
+    "none": ([], "a token", "a token"),
+    "one": (["desk-token"], "my desk-token!", f"my {REDACTED}!"),
+    "twice": (["desk-token"], "desk-token,desk-token", f"{REDACTED},{REDACTED}"),
+    "the longer one first": (["desk", "desk-token"], "desk-token desk", f"{REDACTED} {REDACTED}"),
+    "no pattern": (["a.*b"], "axxb a.*b", f"axxb {REDACTED}"),
+    "too short to be told from words": (["abc", ""], "abc", "abc"),
+}
+
+
+@pytest.mark.parametrize(("secrets", "text", "expected"), BLOTTED.values(), ids=BLOTTED)
+def test_blotting_out(secrets: list[str], text: str, expected: str) -> None:
+    assert expected == redactor(secrets)(text)
+
+
+@QUICK
+@given(st.lists(st.from_regex(r"[!-~]{8,20}", fullmatch=True), min_size=1, max_size=5), st.text(max_size=20))
+def test_no_secret_survives(secrets: list[str], between: str) -> None:
+    text = between.join(["", *secrets, ""])
+    assert not any(secret in redactor(secrets)(text).replace(REDACTED, "\0") for secret in secrets)

@@ -1,0 +1,474 @@
+"""The receiver: every answer that a platform may get, and that nothing is acknowledged before it is recorded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import pytest
+import redis
+import structlog
+from flask.testing import FlaskClient
+from standardwebhooks.webhooks import Webhook as Signer
+from werkzeug.test import TestResponse
+
+from app.core.errors import StoreUnavailable
+from app.core.message import Message, Text
+from app.destinations.respondio import contact_id
+from app.gateway import Gateway, limits_of
+from app.inbox import unpark
+from app.log import redactor
+from app.store import Store
+from app.store.connection import connect
+from app.web import create_app, receive
+from tests.support import fixtures
+from tests.support.gateway import SECRET, Recorder, gateway, recorder, settings
+from tests.support.processes import free_port
+
+TOKEN = "desk-token-0001"
+CONVERSATION = "shop/webhook:customer-42"
+
+
+@pytest.fixture
+def built(redis_client: redis.Redis) -> Gateway:
+    return gateway(redis_client)
+
+
+@pytest.fixture
+def client(built: Gateway) -> FlaskClient:
+    return create_app(built).test_client()
+
+
+def signed(body: bytes, secret: str = SECRET) -> dict[str, str]:
+    now = datetime.now(UTC)
+    return {
+        "webhook-id": "msg_1",
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Signer(secret).sign("msg_1", now, body.decode("utf-8", "replace")),
+    }
+
+
+def post(client: FlaskClient, body: bytes, path: str = "/channels/shop", **options: Any) -> TestResponse:
+    return client.post(path, data=body, **{"headers": signed(body)} | options)
+
+
+def message(**changes: Any) -> bytes:
+    data = {"id": "shop-1", "from": {"id": "customer-42"}, "content": {"type": "text", "text": "Hi"}, **changes}
+    return orjson.dumps({"type": "message.created", "data": data})
+
+
+def agent(client: FlaskClient, body: dict[str, Any] | bytes, token: str = TOKEN, path: str = "message") -> TestResponse:
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    return client.post(f"/destinations/desk/{path}", data=raw, headers={"Authorization": f"Bearer {token}"})
+
+
+def to_customer(text: str = "It left today.", **changes: Any) -> dict[str, Any]:
+    return {"contactId": contact_id(CONVERSATION), "message": {"type": "text", "text": text}, **changes}
+
+
+def refused(response: TestResponse) -> tuple[int, dict[str, str]]:
+    """Status and error of an answer that must be JSON and hold no trace."""
+    assert "application/json" == response.mimetype
+    assert "Traceback" not in response.text
+    assert list(response.get_json()) == ["error"]
+    error: dict[str, str] = response.get_json()["error"]
+    return response.status_code, error
+
+
+# --- taken ---
+
+
+def test_a_message_is_recorded_and_acknowledged_with_our_id(built: Gateway, client: FlaskClient) -> None:
+    response = post(client, message())
+    assert 202 == response.status_code
+    (line,) = response.get_json()["accepted"]
+    assert ("shop-1", False) == (line["id"], line["duplicate"])
+    record = built.store.messages.read(line["message_id"])
+    assert record is not None
+    assert (Text("Hi"), "queued", CONVERSATION) == (
+        record.message.content,
+        record.status,
+        record.message.conversation,
+    )
+    assert ["inbound:helper"] == [wake.lane for wake in recorder(built).wakes]
+
+
+def test_a_repeated_message_gets_the_same_answer_and_is_recorded_once(built: Gateway, client: FlaskClient) -> None:
+    first, second = (post(client, message()).get_json()["accepted"][0] for _ in range(2))
+    assert (first["message_id"], False, True) == (second["message_id"], first["duplicate"], second["duplicate"])
+    assert 1 == built.store.lanes.state("inbound:helper", 0).waiting
+
+
+@pytest.mark.parametrize("name", fixtures.names("webhook", "unsupported_"))
+def test_an_event_that_we_do_not_know_is_acknowledged_and_counted(
+    name: str, built: Gateway, client: FlaskClient
+) -> None:
+    kind = fixtures.value("webhook", name)["type"]
+    response = post(client, fixtures.raw("webhook", name))
+    assert (202, {"accepted": [{"ignored": kind}]}) == (response.status_code, response.get_json())
+    assert {f"ignored:shop:{kind}": 1} == built.store.lanes.counts()
+
+
+def test_an_agents_message_is_recorded_and_takes_the_conversation(built: Gateway, client: FlaskClient) -> None:
+    post(client, message())
+    response = agent(client, to_customer())
+    assert 200 == response.status_code
+    assert ["mId"] == list(response.get_json())
+    record = built.store.messages.read(response.get_json()["mId"])
+    assert record is not None
+    assert ("outbound", "agent", "desk") == (record.message.direction, record.message.author, record.message.source)
+    session = built.store.sessions.read(CONVERSATION)
+    assert session is not None
+    assert ("desk", "human") == (session.destination, session.mode)
+
+
+def test_an_agents_message_that_comes_twice_at_once_is_one(client: FlaskClient) -> None:
+    first, again, other = (agent(client, to_customer(text)).get_json()["mId"] for text in ("A", "A", "B"))
+    assert first == again
+    assert first != other
+
+
+def test_with_phone_numbers_an_agent_writes_first(redis_client: redis.Redis) -> None:
+    built = gateway(redis_client, destinations__desk={"id_type": "phone", "channel": "shop"})
+    response = agent(create_app(built).test_client(), to_customer(contactId="+15550000001"))
+    record = built.store.messages.read(response.get_json()["mId"])
+    assert record is not None
+    assert ("shop", "webhook:+15550000001") == (record.message.channel, record.message.customer)
+
+
+def test_a_body_that_comes_in_chunks_is_read(client: FlaskClient) -> None:
+    body = message()
+    response = client.post(
+        "/channels/shop",
+        input_stream=io.BytesIO(body),
+        headers=signed(body),
+        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+    )
+    assert 202 == response.status_code
+
+
+# --- refused ---
+
+
+def test_a_webhook_that_does_not_verify_is_401(built: Gateway, client: FlaskClient) -> None:
+    status, error = refused(client.post("/channels/shop", data=message()))
+    assert (401, {"message": "Not verified: the header webhook-id is missing."}) == (status, error)
+    assert 401 == refused(agent(client, to_customer(), token="desk-token-0002"))[0]
+    assert 401 == refused(client.post("/channels/chat", json={}))[0]
+    assert 401 == refused(client.post("/destinations/helper", json={}))[0]
+    assert 0 == built.store.lanes.state("inbound:helper", 0).waiting
+
+
+BAD: dict[str, tuple[bytes, str, str]] = {
+    "empty": (b"", "", "The body is empty."),
+    "not JSON": (b"{", "", "The body is not JSON"),
+    "a list": (b"[]", "", "The body must be a JSON object."),
+    "no data": (b'{"type":"message.created"}', "data", "Missing data for required field."),
+    "an empty text": (
+        message(content={"type": "text", "text": ""}),
+        "data.content.text",
+        "Length must be between 1 and 7000.",
+    ),
+    "metadata that could not be stored": (
+        b'{"type":"message.created","data":{"id":"1","from":{"id":"c"},"content":{"type":"text","text":"Hi"},'
+        b'"metadata":{"a":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}}}",
+        "data.metadata",
+        "Must not be nested so deeply.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("body", "field", "words"), BAD.values(), ids=BAD)
+def test_a_malformed_body_is_400_and_names_the_field(body: bytes, field: str, words: str, client: FlaskClient) -> None:
+    status, error = refused(post(client, body))
+    assert (400, field) == (status, error.get("field", ""))
+    assert error["message"].startswith(words)
+
+
+def test_an_agent_reads_the_field_and_the_rule_in_one_sentence(client: FlaskClient) -> None:
+    status, error = refused(agent(client, to_customer(message={"type": "text", "text": ""})))
+    assert (400, {"message": "message.text: Length must be between 1 and 7000."}) == (status, error)
+
+
+STRANGERS = {
+    "another channel's conversation": "other/webhook:customer-42",
+    "an alias that nobody remembers": "shop/webhook:" + "x" * 100,
+}
+
+
+@pytest.mark.parametrize("conversation", STRANGERS.values(), ids=STRANGERS)
+def test_a_contact_that_is_not_known_here_is_404(conversation: str, client: FlaskClient) -> None:
+    status, error = refused(agent(client, to_customer(contactId=contact_id(conversation))))
+    assert (404, {"message": "This contact is not known here."}) == (status, error)
+
+
+def test_a_destination_may_not_write_where_no_channel_names_it(redis_client: redis.Redis) -> None:
+    second = {
+        "type": "respondio",
+        "webhook_url": "http://127.0.0.1:9/",
+        "channel_id": "ch_2",
+        "api_token": "second-token-01",
+    }
+    built = gateway(redis_client, channels__shop={"handoff": "second"}, destinations__second=second)
+    assert 404 == refused(agent(create_app(built).test_client(), to_customer()))[0]
+
+
+UNKNOWN = ["/channels/nobody", "/channels/desk", "/destinations/nobody", "/destinations/shop", "/elsewhere", "/"]
+
+
+@pytest.mark.parametrize("path", UNKNOWN)
+def test_an_address_that_there_is_not_is_404(path: str, client: FlaskClient) -> None:
+    assert 404 == refused(post(client, message(), path))[0]
+
+
+@pytest.mark.parametrize("path", ["/channels/shop", "/destinations/desk/message"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
+def test_another_method_is_405_and_says_which_one_is_good(method: str, path: str, client: FlaskClient) -> None:
+    response = client.open(path, method=method)
+    assert 405 == refused(response)[0]
+    assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["announced", "in chunks"])
+def test_a_body_too_large_is_413(chunked: bool, redis_client: redis.Redis) -> None:
+    client = create_app(gateway(redis_client, gateway={"max_body": 1024})).test_client()
+    fits, too_large = b"x" * (1023 if chunked else 1024), b"x" * 1025
+    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""} if chunked else {}
+    assert 400 == refused(post(client, fits, environ_overrides=environ))[0]
+    assert 413 == refused(post(client, too_large, environ_overrides=environ))[0]
+
+
+def test_a_full_mailbox_is_429_with_a_time(redis_client: redis.Redis) -> None:
+    client = create_app(gateway(redis_client, gateway={"mailbox_limit": 1})).test_client()
+    assert 202 == post(client, message(id="1")).status_code
+    response = post(client, message(id="2"))
+    assert 429 == refused(response)[0]
+    assert "5" == response.headers["Retry-After"]
+    assert 202 == post(client, message(id="3", **{"from": {"id": "somebody-else"}})).status_code
+    assert 202 == post(client, message(id="1")).status_code, "a repeat is no new message"
+
+
+def test_a_full_lane_is_503_with_a_time(redis_client: redis.Redis) -> None:
+    client = create_app(gateway(redis_client, gateway={"lane_limit": 1})).test_client()
+    assert 202 == post(client, message(id="1")).status_code
+    response = post(client, message(id="2", **{"from": {"id": "somebody-else"}}))
+    assert 503 == refused(response)[0]
+    assert "10" == response.headers["Retry-After"]
+    assert 200 == agent(client, to_customer()).status_code, "another lane is not full"
+
+
+def test_an_agent_is_told_when_a_mailbox_is_full(redis_client: redis.Redis) -> None:
+    client = create_app(gateway(redis_client, gateway={"mailbox_limit": 1})).test_client()
+    assert 200 == agent(client, to_customer("1")).status_code
+    response = agent(client, to_customer("2"))
+    assert (429, "5") == (refused(response)[0], response.headers["Retry-After"])
+
+
+# --- the store ---
+
+
+@pytest.fixture
+def away() -> FlaskClient:
+    """A receiver whose Redis is not there."""
+    chosen = settings()
+    nowhere = connect(f"redis://127.0.0.1:{free_port()}", timeout=0.5, name="tests")
+    return create_app(Gateway(chosen, Store(nowhere, limits_of(chosen)), Recorder())).test_client()
+
+
+WEBHOOKS: dict[str, Callable[[FlaskClient], TestResponse]] = {
+    "a message": lambda client: post(client, message()),
+    "a report": lambda client: post(client, fixtures.raw("webhook", "status_delivered")),
+    "an end": lambda client: post(client, fixtures.raw("webhook", "ended")),
+    "something unknown": lambda client: post(client, fixtures.raw("webhook", "unsupported_poll")),
+    "an agent's message": lambda client: agent(client, to_customer()),
+}
+
+
+@pytest.mark.parametrize("webhook", WEBHOOKS.values(), ids=WEBHOOKS)
+def test_while_redis_is_away_everything_is_503_with_a_time(
+    webhook: Callable[[FlaskClient], TestResponse], away: FlaskClient
+) -> None:
+    response = webhook(away)
+    assert (503, "5") == (refused(response)[0], response.headers["Retry-After"])
+
+
+def test_a_webhook_that_cannot_even_be_parked_is_503(away: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil_parse(away, monkeypatch)
+    assert 503 == refused(post(away, message()))[0]
+
+
+def test_nothing_is_acknowledged_before_it_is_recorded(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    accept, acknowledge = built.store.mailboxes.accept, built.channels["shop"].acknowledge
+    monkeypatch.setattr(built.store.mailboxes, "accept", lambda *a, **k: (accept(*a, **k), steps.append("recorded"))[0])
+    monkeypatch.setattr(
+        built.channels["shop"], "acknowledge", lambda *a: (steps.append("acknowledged"), acknowledge(*a))[1]
+    )
+    assert 202 == post(client, message()).status_code
+    assert ["recorded", "acknowledged"] == steps
+
+
+def test_a_store_that_fails_while_recording_is_no_acknowledgement(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise StoreUnavailable("OOM command not allowed")
+
+    monkeypatch.setattr(built.store.mailboxes, "accept", fail)
+    status, error = refused(post(client, message()))
+    assert 503 == status
+    assert "OOM" not in error["message"]
+    assert 0 == built.store.dead_letters.count()
+
+
+# --- bugs ---
+
+
+def spoil_parse(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(webhook: Any) -> Any:
+        raise RuntimeError(f"a bug that holds {TOKEN}")
+
+    for adapters in (built_of(client).channels, built_of(client).destinations):
+        for adapter in adapters.values():
+            monkeypatch.setattr(adapter, "parse", fail)
+
+
+def built_of(client: FlaskClient) -> Gateway:
+    found: Gateway = client.application.extensions["patchbay"]
+    return found
+
+
+def test_a_bug_while_parsing_parks_the_webhook_and_acknowledges(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil_parse(client, monkeypatch)
+    body = message(content={"type": "text", "text": "Grüße \0"})
+    response = post(client, body, "/channels/shop?a=b")
+    assert 202 == response.status_code
+    (letter,) = built.store.dead_letters.newest()
+    assert {"parked": letter.id} == response.get_json()
+    assert ("shop", "unexpected", "RuntimeError: a bug that holds [redacted]") == (
+        letter.where,
+        letter.reason,
+        letter.error,
+    )
+    webhook = unpark(letter.webhook)
+    assert ("POST", "http://127.0.0.1:8000/channels/shop?a=b", "/channels/shop", body) == (
+        webhook.method,
+        webhook.url,
+        webhook.path,
+        webhook.body,
+    )
+
+
+def test_a_parked_webhook_can_be_read_after_the_fix_and_holds_no_secret(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as spoiled:
+        spoil_parse(client, spoiled)
+        agent(client, to_customer())
+    (letter,) = built.store.dead_letters.newest()
+    assert TOKEN.encode() not in letter.webhook
+    (event,) = built.destinations["desk"].parse(unpark(letter.webhook))
+    assert Text("It left today.") == getattr(event, "content", None)
+
+
+def test_a_bug_while_recording_parks_the_webhook_too(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(built.store.mailboxes, "accept", fail)
+    assert 202 == post(client, message()).status_code
+    assert 1 == built.store.dead_letters.count()
+
+
+def test_no_answer_ever_holds_a_trace(built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(f"a bug that holds {TOKEN}")
+
+    monkeypatch.setattr(built.channels["shop"], "verify", fail)
+    monkeypatch.setattr(built.destinations["desk"], "acknowledge", fail)
+    for response in (post(client, message()), agent(client, to_customer())):
+        assert (500, {"message": "An unexpected error; it has been logged."}) == refused(response)
+
+
+# --- the rest ---
+
+NEIGHBOURS = {"loopback": ("127.0.0.1", 202), "IPv6 loopback": ("::1", 202)} | {
+    "the network": ("10.0.0.5", 403),
+    "nobody knows": ("", 403),
+    "a socket": ("unix:", 403),
+}
+
+
+@pytest.mark.parametrize(("address", "status"), NEIGHBOURS.values(), ids=NEIGHBOURS)
+def test_a_channel_without_verification_listens_to_loopback_only(
+    address: str, status: int, redis_client: redis.Redis
+) -> None:
+    built = gateway(redis_client, channels__shop={"verification": "none", "secrets": []})
+    client = create_app(built).test_client()
+    response = client.post("/channels/shop", data=message(), environ_overrides={"REMOTE_ADDR": address})
+    assert status == response.status_code
+
+
+def test_adapters_see_the_public_url_whatever_the_host_header_says(
+    built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(built.channels["shop"], "verify", seen.append)
+    client.post("/channels/shop/sub/path?a=b%26c", data=message(), headers={"Host": "evil.example.test"})
+    assert ("http://127.0.0.1:8000/channels/shop/sub/path?a=b%26c", {"a": "b&c"}) == (seen[0].url, seen[0].query)
+
+
+def test_a_lost_wake_up_is_no_refusal(built: Gateway, client: FlaskClient) -> None:
+    recorder(built).lost = True
+    assert 202 == post(client, message()).status_code
+
+
+def test_the_log_says_why_and_holds_no_secret(
+    client: FlaskClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receive, "log", structlog.wrap_logger(Lines(built_of(client)), processors=[as_text]))
+    agent(client, to_customer(), token="not-the-right-one")
+    spoil_parse(client, monkeypatch)
+    agent(client, to_customer())
+    lines = "\n".join(Lines.written)
+    assert "the bearer token does not match" in lines
+    assert "webhook parked" in lines
+    assert "not-the-right-one" not in lines
+    assert TOKEN not in lines
+
+
+class Lines:
+    written: list[str] = []
+
+    def __init__(self, built: Gateway) -> None:
+        self._blot = redactor(built.settings.secrets)
+        self.written.clear()
+
+    def msg(self, line: str) -> None:
+        self.written.append(self._blot(line))
+
+    warning = error = msg
+
+
+def as_text(_: Any, __: str, event: dict[str, Any]) -> str:
+    return str(event)
+
+
+def test_whose_message_it_is_does_not_depend_on_the_body_in_a_chat(built: Gateway, client: FlaskClient) -> None:
+    token = client.post("/chat/chat/visitor").get_json()["token"]
+    response = client.post(
+        "/channels/chat", data=fixtures.raw("webchat", "message_impostor"), headers={"Authorization": f"Bearer {token}"}
+    )
+    record = built.store.messages.read(response.get_json()["accepted"][0]["message_id"])
+    assert record is not None
+    assert isinstance(record.message, Message)
+    assert built.channels["chat"].visitor(token) == record.message.customer  # type: ignore[attr-defined]
