@@ -26,6 +26,7 @@ from app.store.mailbox import Append, Take, Wake
 
 log = logger("inbox")
 
+MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
 
@@ -123,7 +124,7 @@ class Inbox:
         window = None if event.external_id else (event.window or REPEAT_WINDOW)
         entered = self._gateway.store.mailboxes.accept(entry, scope=scope, window=window, **options)
         if entered.state == "mailbox_full":
-            raise NotTaken(429, "Too many messages of this conversation are waiting.", 5)
+            raise NotTaken(429, MAILBOX_FULL, 5)
         if entered.state == "lane_full":
             raise NotTaken(503, "Too many messages are waiting; nothing was recorded.", 10)
         self.wakes += entered.wakes
@@ -159,17 +160,25 @@ class Inbox:
         return Accepted(event)
 
     def _hint(self, name: str, event: Ended | Typing, channel: bool) -> None:
-        gateway = self._gateway
-        if channel:
-            if isinstance(event, Ended):
-                conversation = conversation_key(name, event.customer or "")
-                lane = f"inbound:{gateway.routes[name].first}"
-                self.wakes += gateway.store.mailboxes.append(conversation, "inbound", lane, "ended", follow=True)
-            return
-        conversation = self._conversation(name, event)
-        item = "ended" if isinstance(event, Ended) else f"typing @{_now()}"
-        lane = f"outbound:{split_conversation(conversation)[0]}"
-        self.wakes += gateway.store.mailboxes.append(conversation, "outbound", lane, item)
+        if isinstance(event, Typing):
+            if not channel:  # no destination can show that a customer types
+                self._append(self._conversation(name, event), "outbound", f"typing @{_now()}")
+        elif channel:
+            self._append(conversation_key(name, event.customer or ""), "inbound", "ended")
+        else:
+            conversation = self._conversation(name, event)
+            self._append(conversation, "inbound", "ended")
+            self._append(conversation, "outbound", "ended")
+
+    def _append(self, conversation: str, direction: str, item: str) -> None:
+        """Put an event into a mailbox; a full one does without a hint, but the end of a session must not get lost."""
+        channel = split_conversation(conversation)[0]
+        lane = f"outbound:{channel}" if direction == "outbound" else f"inbound:{self._gateway.routes[channel].first}"
+        mailboxes = self._gateway.store.mailboxes
+        wakes = mailboxes.append(conversation, direction, lane, item, follow=direction == "inbound")
+        if wakes is None and item == "ended":
+            raise NotTaken(429, MAILBOX_FULL, 5)
+        self.wakes += wakes or ()
 
 
 def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import orjson
 import structlog
 
 REDACTED = "[redacted]"
@@ -35,13 +36,17 @@ def configure(secrets: Iterable[str] = ()) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_json),
             lambda _, __, line: blot(str(line)),  # the whole line, so nothing inside a list or an object slips through
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
     )
+
+
+def _json(event: Any, **options: Any) -> str:
+    return orjson.dumps(event, **options).decode()
 
 
 def logger(name: str) -> Any:

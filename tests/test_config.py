@@ -52,7 +52,7 @@ def problems(raw: Any, environ: Mapping[str, str] = ENVIRON) -> list[str]:
 
 
 def test_the_tables_of_the_tests_are_good() -> None:
-    assert [] == problems(tables())
+    assert problems(tables()) == []
 
 
 # What is changed in a good configuration (dotted path, value), and the keys that must be named.
@@ -215,7 +215,7 @@ def test_with_phone_numbers_it_must_be_clear_which_channel_an_agent_writes_on(
 
 
 def test_with_phone_numbers_and_one_channel_it_is_clear() -> None:
-    assert [] == problems(without(tables(destinations__desk={"id_type": "phone"}), "channels.chat"))
+    assert problems(without(tables(destinations__desk={"id_type": "phone"}), "channels.chat")) == []
 
 
 # --- values from elsewhere ---
@@ -228,14 +228,14 @@ def test_values_come_from_the_environment_and_from_files(tmp_path: Path) -> None
         destinations__helper={"auth_token": "env:BOT_TOKEN"}, destinations__desk={"api_token": f"file:{token}"}
     )
     values = check(raw, ENVIRON).destinations
-    assert "token-from-outside" == values["helper"].values["auth_token"]
-    assert "token-from-a-file" == values["desk"].values["api_token"]
+    assert values["helper"].values["auth_token"] == "token-from-outside"
+    assert values["desk"].values["api_token"] == "token-from-a-file"
 
 
 def test_a_file_that_is_no_text_is_a_problem(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_bytes(b"\xff\xfe")
-    assert ["destinations.desk.api_token"] == problems(tables(destinations__desk={"api_token": f"file:{token}"}))
+    assert problems(tables(destinations__desk={"api_token": f"file:{token}"})) == ["destinations.desk.api_token"]
 
 
 def test_the_environment_overrides_the_gateways_urls() -> None:
@@ -245,11 +245,11 @@ def test_the_environment_overrides_the_gateways_urls() -> None:
         "PATCHBAY_BROKER_URL": "amqps://broker//",
     }
     gateway = check(tables(), environ).gateway
-    assert ("https://other.example.test", "rediss://other:6380/1", "amqps://broker//") == (
+    assert (
         gateway["public_url"],
         gateway["redis_url"],
         gateway["broker_url"],
-    )
+    ) == ("https://other.example.test", "rediss://other:6380/1", "amqps://broker//")
 
 
 BROKERS = {
@@ -298,11 +298,11 @@ assistant_sid = "UA{"2" * 32}"
 
 def test_a_file_becomes_settings_and_adapters(tmp_path: Path) -> None:
     settings = load(write(tmp_path, FILE.encode()), ENVIRON)
-    assert "http://127.0.0.1:8000" == settings.gateway["public_url"]
+    assert settings.gateway["public_url"] == "http://127.0.0.1:8000"
     assert Route("helper", None) == settings.route("shop")
     assert frozenset({"https://shop.example.test/größe"}) == settings.hosts
-    assert "shop" == build_channel(settings.channels["shop"]).name
-    assert "helper" == build_destination(settings.destinations["helper"]).name
+    assert build_channel(settings.channels["shop"]).name == "shop"
+    assert build_destination(settings.destinations["helper"]).name == "helper"
 
 
 BROKEN = {
@@ -363,7 +363,7 @@ def test_settings_and_adapters_do_not_show_their_secrets() -> None:
     settings = everything_secret()
     adapters = [build_channel(p) for p in settings.channels.values()]
     shown = repr([settings, *settings.channels.values(), *settings.destinations.values(), *adapters])
-    assert [] == [secret for secret in settings.secrets if secret in shown]
+    assert [secret for secret in settings.secrets if secret in shown] == []
 
 
 def test_no_problem_shows_the_value_of_a_secret() -> None:

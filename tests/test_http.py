@@ -64,14 +64,14 @@ def url_of(address: str) -> str:
 @pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
 def test_an_inside_address_is_refused(address: str) -> None:
     refused = failure(url_of(address))
-    assert (errors.REJECTED, False) == (refused.kind, refused.maybe_done)
+    assert (refused.kind, refused.maybe_done) == (errors.REJECTED, False)
 
 
 @pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
 def test_a_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(monkeypatch, "93.184.215.14", address)
     refused = failure("http://looks-public.example.test/")
-    assert (errors.REJECTED, "looks-public.example.test is not a public address") == (refused.kind, refused.detail)
+    assert (refused.kind, refused.detail) == (errors.REJECTED, "looks-public.example.test is not a public address")
 
 
 NAMES = [
@@ -103,12 +103,12 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 def test_a_configured_host_and_port_may_be_inside(outside: Sink) -> None:
-    assert 200 == Http([f"{outside.url}/somewhere/else"]).post(f"{outside.url}/here").status
+    assert Http([f"{outside.url}/somewhere/else"]).post(f"{outside.url}/here").status == 200
 
 
 def test_another_port_of_a_configured_host_is_refused(outside: Sink) -> None:
-    assert errors.REJECTED == failure(outside.url, Http([f"http://127.0.0.1:{free_port()}"])).kind
-    assert [] == outside.calls
+    assert failure(outside.url, Http([f"http://127.0.0.1:{free_port()}"])).kind == errors.REJECTED
+    assert outside.calls == []
 
 
 def test_a_public_name_is_called_by_the_address_that_was_checked(
@@ -122,7 +122,7 @@ def test_a_public_name_is_called_by_the_address_that_was_checked(
     http.post(f"http://shop.example.test:{port}/")
     http.post(f"http://shop.example.test:{port}/again")
     assert [f"shop.example.test:{port}"] * 2 == [call.headers["host"] for call in outside.calls]
-    assert ["shop.example.test", "127.0.0.1"] == asked
+    assert asked == ["shop.example.test", "127.0.0.1"]
 
 
 def test_a_name_that_does_not_resolve_proves_that_nothing_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,13 +132,13 @@ def test_a_name_that_does_not_resolve_proves_that_nothing_was_done(monkeypatch: 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
     for http in (Http(), Http(["http://nowhere.example.test"])):
         failed = failure("http://nowhere.example.test/", http)
-        assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+        assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
 
 
 def test_a_redirect_is_not_followed(outside: Sink) -> None:
     outside.answers(Told(307, headers={"Location": f"{outside.url}/elsewhere"}))
     answer = Http([outside.url]).post(outside.url)
-    assert (307, 1) == (answer.status, len(outside.calls))
+    assert (answer.status, len(outside.calls)) == (307, 1)
     with pytest.raises(Failure):
         answer.check()
 
@@ -157,7 +157,7 @@ BAD_URLS = {
 @pytest.mark.parametrize("url", BAD_URLS.values(), ids=BAD_URLS)
 def test_a_url_that_can_be_none_is_our_own_fault(url: str) -> None:
     failed = failure(url)
-    assert (errors.MISCONFIGURED, False) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.MISCONFIGURED, False)
 
 
 HEADERS = {"a line break": "token\r\nx: y", "no Latin": "\N{GREEK SMALL LETTER ALPHA}" * 8}
@@ -169,7 +169,7 @@ def test_a_header_that_can_be_none_is_our_own_fault(value: str, outside: Sink) -
     for options in ({"headers": {"x-token": value}}, {"auth": ("user", value)} if "\r" not in value else {}):
         if options:
             failed = failure(outside.url, http, **options)
-            assert errors.MISCONFIGURED == failed.kind
+            assert failed.kind == errors.MISCONFIGURED
             assert value not in str(failed)
 
 
@@ -213,18 +213,18 @@ def test_cookies_are_not_kept(outside: Sink) -> None:
 def test_an_answer_has_lower_case_headers_and_its_body(outside: Sink) -> None:
     outside.answers(Told(418, b'{"a":1}', {"X-Kettle": "Tea"}))
     answer = Http([outside.url]).post(outside.url)
-    assert (418, "Tea", {"a": 1}, False) == (answer.status, answer.headers["x-kettle"], answer.json(), answer.ok)
+    assert (answer.status, answer.headers["x-kettle"], answer.json(), answer.ok) == (418, "Tea", {"a": 1}, False)
 
 
 def test_a_packed_answer_is_unpacked(outside: Sink) -> None:
     outside.answers(Told(200, gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip"}))
-    assert {"a": 1} == Http([outside.url]).post(outside.url).json()
+    assert Http([outside.url]).post(outside.url).json() == {"a": 1}
 
 
 def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> None:
     http = Http([outside.url])
     outside.answers(Told(200, b"x" * MOST_BYTES))
-    assert MOST_BYTES == len(http.post(outside.url).body)
+    assert len(http.post(outside.url).body) == MOST_BYTES
     outside.answers(Told(200, b"x" * (MOST_BYTES + 1)))
     assert_too_large(failure(outside.url, http))
 
@@ -235,20 +235,20 @@ def test_an_answer_that_unpacks_without_end_is_not_read(outside: Sink) -> None:
 
 
 def assert_too_large(failed: Failure) -> None:
-    assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.UNPARSEABLE, True)
     assert "larger than" in failed.detail
 
 
 def test_an_answer_that_cannot_be_unpacked_is_unparseable(outside: Sink) -> None:
     outside.answers(Told(200, b"this is not packed", {"Content-Encoding": "gzip"}))
     failed = failure(outside.url, Http([outside.url]))
-    assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.UNPARSEABLE, True)
 
 
 def test_an_answer_that_is_no_json_may_have_been_carried_out() -> None:
     with pytest.raises(Failure) as raised:
         Response(200, {}, b"<html>").json()
-    assert (errors.UNPARSEABLE, True) == (raised.value.kind, raised.value.maybe_done)
+    assert (raised.value.kind, raised.value.maybe_done) == (errors.UNPARSEABLE, True)
 
 
 CREDENTIALS: dict[str, dict[str, Any]] = {
@@ -395,7 +395,7 @@ def test_an_answer_that_dribbles_does_not_outlast_the_timeout(before: bytes) -> 
         started = time.monotonic()
         failed = failure(url, Http([url]), timeout=0.3)
         took = time.monotonic() - started
-    assert (errors.TIMED_OUT, True) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
     assert 0.25 < took < 2.0
 
 
@@ -417,14 +417,14 @@ LOST = {
 def test_a_lost_answer_may_have_been_carried_out(words: bytes) -> None:
     with talker(saying(words)) as url:
         failed = failure(url, Http([url]))
-    assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, True)
 
 
 def test_a_platform_that_speaks_no_tls_was_sent_nothing() -> None:
     with talker(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
         secure = url.replace("http:", "https:")
         failed = failure(secure, Http([secure]))
-    assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
 
 
 def silence(connection: socket.socket, over: threading.Event) -> None:
@@ -436,7 +436,7 @@ def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch
     with talker(silence) as url:
         secure = url.replace("http:", "https:")
         failed = failure(secure, Http([secure]))
-    assert (errors.UNAVAILABLE, False) == (failed.kind, failed.maybe_done)
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
 
 
 def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,10 +457,10 @@ def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pyt
         http.post(url)
         clock.now += REUSE_WITHIN - 0.1
         http.post(url)
-        assert [2] == connections
+        assert connections == [2]
         clock.now += REUSE_WITHIN + 0.1
         http.post(url)
-        assert [2, 1] == connections
+        assert connections == [2, 1]
 
 
 class StoppedClock:
@@ -476,7 +476,7 @@ class StoppedClock:
 def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
     with talker(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as url:
         http = Http([url])
-        assert [200, 200, 200] == [http.post(url).status for _ in range(3)]
+        assert [http.post(url).status for _ in range(3)] == [200, 200, 200]
 
 
 def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() -> None:
@@ -494,4 +494,4 @@ def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() 
     with talker(talk) as url:
         http = Http([url])
         http.post(url, timeout=0.5)
-        assert b"last" == http.post(url, body=b"x" * size, timeout=5).body
+        assert http.post(url, body=b"x" * size, timeout=5).body == b"last"

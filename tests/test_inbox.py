@@ -46,13 +46,13 @@ def test_a_customers_message_keeps_all_that_was_said_about_it(built: Gateway) ->
     record = built.store.messages.read(accept(built, "shop", event))
     assert record is not None
     message = record.message
-    assert ("inbound", "shop", CUSTOMER, "customer", "shop-1") == (
+    assert (
         message.direction,
         message.channel,
         message.customer,
         message.author,
         message.external_id,
-    )
+    ) == ("inbound", "shop", CUSTOMER, "customer", "shop-1")
     assert (Text("Hi"), Profile(name="Ada"), {"order": 7}) == (message.content, message.profile, message.metadata)
 
 
@@ -60,7 +60,7 @@ def test_the_wake_ups_that_acceptances_owe_are_collected(built: Gateway) -> None
     inbox = Inbox(built)
     inbox.accept("shop", HELLO)
     inbox.accept("desk", ANSWER)
-    assert ["inbound:helper", "outbound:shop"] == [wake.lane for wake in inbox.wakes]
+    assert [wake.lane for wake in inbox.wakes] == ["inbound:helper", "outbound:shop"]
 
 
 def test_the_same_external_id_is_one_message(built: Gateway) -> None:
@@ -72,7 +72,7 @@ def test_the_same_external_id_is_one_message(built: Gateway) -> None:
 def test_the_same_external_id_elsewhere_is_another_message(built: Gateway) -> None:
     visitor, other = (replace(HELLO, customer=f"webchat:{name}") for name in ("a", "b"))
     ids = [accept(built, "shop", HELLO), accept(built, "chat", visitor), accept(built, "chat", other)]
-    assert 3 == len(set(ids))
+    assert len(set(ids)) == 3
     assert ids[1] == accept(built, "chat", visitor)
 
 
@@ -101,7 +101,7 @@ def test_an_agents_message_names_the_metadata_for_its_reports(built: Gateway) ->
     event = replace(ANSWER, metadata={"contact": "+15550000001"})
     record = built.store.messages.read(accept(built, "desk", event))
     assert record is not None
-    assert {"contact": "+15550000001"} == record.message.metadata
+    assert record.message.metadata == {"contact": "+15550000001"}
 
 
 STRANGERS: dict[str, Written] = {
@@ -116,25 +116,38 @@ STRANGERS: dict[str, Written] = {
 def test_a_destination_writes_only_where_it_is_known(event: Written, built: Gateway) -> None:
     with pytest.raises(NotTaken) as raised:
         Inbox(built).accept("desk", event)
-    assert (404, None) == (raised.value.status, raised.value.retry_after)
+    assert (raised.value.status, raised.value.retry_after) == (404, None)
 
 
 def test_an_end_said_by_a_customer_waits_behind_his_messages(built: Gateway) -> None:
     Inbox(built).accept("shop", HELLO)
     Inbox(built).accept("shop", Ended(customer=CUSTOMER))
-    assert 2 == waiting(built, "inbound:helper")
+    assert waiting(built, "inbound:helper") == 2
 
 
 def test_a_customers_typing_is_a_hint_that_nobody_waits_for(built: Gateway) -> None:
     Inbox(built).accept("shop", Typing(customer=CUSTOMER))
-    assert 0 == waiting(built, "inbound:helper")
+    assert waiting(built, "inbound:helper") == 0
 
 
-@pytest.mark.parametrize("event", [Typing(conversation=CONVERSATION), Ended(conversation=CONVERSATION)])
-def test_a_destinations_hints_go_to_the_customer(event: Event, built: Gateway) -> None:
+def test_a_destinations_typing_goes_to_the_customer(built: Gateway) -> None:
     inbox = Inbox(built)
-    inbox.accept("desk", event)
-    assert ["outbound:shop"] == [wake.lane for wake in inbox.wakes]
+    inbox.accept("desk", Typing(conversation=CONVERSATION))
+    assert [wake.lane for wake in inbox.wakes] == ["outbound:shop"]
+
+
+def test_an_end_said_by_a_destination_closes_the_session_and_is_told_to_the_customer(built: Gateway) -> None:
+    inbox = Inbox(built)
+    inbox.accept("desk", Ended(conversation=CONVERSATION))
+    assert [wake.lane for wake in inbox.wakes] == ["inbound:helper", "outbound:shop"]
+
+
+def test_an_end_that_finds_no_room_is_not_taken(built: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(built.store.mailboxes, "append", lambda *args, **options: None)
+    with pytest.raises(NotTaken) as refused:
+        Inbox(built).accept("shop", Ended(customer=CUSTOMER))
+    assert refused.value.status == 429
+    Inbox(built).accept("desk", Typing(conversation=CONVERSATION))  # a hint may get lost
 
 
 def test_what_is_ignored_is_counted_by_its_kind_of_bounded_length(built: Gateway) -> None:
@@ -148,7 +161,7 @@ def test_a_report_climbs_by_our_id(built: Gateway) -> None:
     Inbox(built).accept("shop", Reported(message_id, "delivered"))
     record = built.store.messages.read(message_id)
     assert record is not None
-    assert "delivered" == record.status
+    assert record.status == "delivered"
 
 
 def test_a_report_about_somebody_elses_message_is_refused(built: Gateway) -> None:
@@ -180,7 +193,7 @@ def test_a_parked_webhook_comes_back_as_it_was_but_for_the_secrets(built: Gatewa
     letter_id = park(built, "desk", WEBHOOK, RuntimeError("desk-token-0001"))
     letter = built.store.dead_letters.show(letter_id)
     assert letter is not None
-    assert ("desk", "RuntimeError: [redacted]") == (letter.where, letter.error)
+    assert (letter.where, letter.error) == ("desk", "RuntimeError: [redacted]")
     assert b"desk-token-0001" not in letter.webhook
     assert (
         Webhook(

@@ -34,13 +34,13 @@ def written(capsys: pytest.CaptureFixture[str], event: str, **values: Any) -> di
 
 def test_a_line_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     line = written(capsys, "attempt", lane="inbound:desk", ms=1.5)
-    assert ("attempt", "inbound:desk", 1.5, "info", "test") == (
+    assert (
         line["event"],
         line["lane"],
         line["ms"],
         line["level"],
         line["part"],
-    )
+    ) == ("attempt", "inbound:desk", 1.5, "info", "test")
     assert line["timestamp"].endswith("Z")
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from app.core import errors
-from app.core.errors import Failure
+from app.core.errors import Failure, StoreUnavailable
 from app.core.events import Answer
 from app.core.message import Content, Message, derived_id, split_conversation
 from app.core.render import render
@@ -94,8 +94,9 @@ class _Job:
             progress=self._claim.progress.get("adapter", {}),
         )
         answer = self._destination.open(handoff, self._gateway.http)
+        parent = f"{self._claim.conversation}/{self._session.version}"  # each handoff has a version of its own
         return Settlement(
-            self._claim, "done", session=self._session_after(answer), append=self._replies("handoff", answer.replies)
+            self._claim, "done", session=self._session_after(answer), append=self._replies(parent, answer.replies)
         )
 
     def end(self) -> Settlement:
@@ -222,8 +223,9 @@ class _Job:
             while not over.wait(wait):
                 item = f"typing @{self._claim.now}"
                 mailboxes = self._gateway.store.mailboxes
-                wakes = mailboxes.append(message.conversation, "outbound", f"outbound:{channel.name}", item)
-                self._gateway.publisher.publish(wakes)
+                with suppress(StoreUnavailable):  # only a hint
+                    wakes = mailboxes.append(message.conversation, "outbound", f"outbound:{channel.name}", item)
+                    self._gateway.publisher.publish(wakes or ())
                 wait = TYPING_AGAIN
 
         threading.Thread(target=show, daemon=True).start()

@@ -15,7 +15,7 @@ Check: TypeAlias = Callable[[object, str], None]
 Json: TypeAlias = dict[str, object]
 
 
-class Refused(ValueError):  # noqa: N818  # reads as what happened to the value
+class Refused(ValueError):  # reads as what happened to the value
     """A value that does not fit: which field, and what is wrong with it."""
 
     def __init__(self, field: str, reason: str) -> None:

@@ -16,7 +16,7 @@ WEBHOOK = "/custom/channel/webhook/"
 
 
 @dataclass(eq=False)
-class Problem(Exception):  # noqa: N818  # it is an answer, not an error of ours
+class Problem(Exception):  # it is an answer, not an error of ours
     """An answer that refuses the call: HTTP status, field, and a sentence."""
 
     status: int

@@ -187,9 +187,7 @@ class Workspace:
             messages: dict[str, list[Json]] = {contact_id: [] for contact_id in self._contacts}
             for message in self._messages.values():
                 messages[message.contact_id].append(message.as_json())
-            contacts = [
-                contact.as_json() | {"messages": messages[contact.contact_id]} for contact in self.contacts()
-            ]
+            contacts = [contact.as_json() | {"messages": messages[contact.contact_id]} for contact in self.contacts()]
             return {"contacts": contacts, **{name: list(entries) for name, entries in self._records.items()}}
 
     def _show(self, contact_id: str, author: str, m_id: str, content: Json, timestamp: int) -> None:

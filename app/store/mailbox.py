@@ -191,8 +191,8 @@ class Mailboxes:
 
     def append(
         self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False
-    ) -> tuple[Wake, ...]:
-        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox; a full one does without it."""
+    ) -> tuple[Wake, ...] | None:
+        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox; None if that is full."""
         request = {
             "mailbox": mailbox_of(conversation, direction),
             "lane": lane,
@@ -201,7 +201,8 @@ class Mailboxes:
             "follow": follow,
             "most": self._limits.mailbox,
         }
-        return _wakes(self._connection.run("append", request))
+        state, *wakes = self._connection.run("append", request)
+        return _wakes(wakes) if text(state) == "ok" else None
 
     def work(
         self,

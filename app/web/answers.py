@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Response, jsonify, make_response
+import orjson
+from flask import Response
 
 from app.core.events import Reply
 
@@ -14,7 +15,7 @@ KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
 
 def problem(status: int, message: str, field: str = "", headers: Mapping[str, str] | None = None) -> Response:
     error = {"field": field, "message": message} if field else {"message": message}
-    response = make_response(jsonify(error=error), status)
+    response = _json({"error": error}, status)
     for name, value in (headers or {}).items():
         if name in KEPT_HEADERS:
             response.headers[name] = value
@@ -27,13 +28,15 @@ def try_again(status: int, message: str, seconds: int) -> Response:
 
 def reply(answer: Reply) -> Response:
     """An adapter's answer as Flask's."""
-    body: Any = answer.body
-    if body is None:
-        response = make_response("", answer.status)
-    elif isinstance(body, str):
-        response = make_response(body, answer.status)
-        response.mimetype = "text/plain"
+    if answer.body is None:
+        response = Response(status=answer.status)
+    elif isinstance(answer.body, str):
+        response = Response(answer.body, answer.status, mimetype="text/plain")
     else:
-        response = make_response(jsonify(body), answer.status)
+        response = _json(answer.body, answer.status)
     response.headers.update(answer.headers)
     return response
+
+
+def _json(body: Any, status: int) -> Response:
+    return Response(orjson.dumps(body), status, mimetype="application/json")

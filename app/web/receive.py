@@ -19,6 +19,8 @@ from app.web.answers import problem, reply, try_again
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")
 
+HEADER_KEYS = ("HTTP_", "CONTE")  # the second for CONTENT_TYPE and CONTENT_LENGTH
+
 
 @blueprint.post("/channels/<name>")
 @blueprint.post("/channels/<name>/<path:rest>")
@@ -52,11 +54,16 @@ def webhook_of(gateway: Gateway) -> Webhook:
     """The request as adapters see it: the URL is the public one, never one made from a Host header."""
     query = request.query_string.decode("latin-1")
     url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
-    headers = {name.lower(): value for name, value in request.headers.items()}
+    headers = {_header_name(name): value for name, value in request.environ.items() if name[:5] in HEADER_KEYS}
     body = request.get_data()
     if request.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
         abort(413)  # where no length was announced, werkzeug cuts the body there in silence
     return Webhook(request.method, url, request.path, headers, body)
+
+
+def _header_name(key: str) -> str:
+    """The header that a WSGI variable stands for."""
+    return (key[5:] if key.startswith("HTTP_") else key).lower().replace("_", "-")
 
 
 def _receive(

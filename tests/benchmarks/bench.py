@@ -262,7 +262,9 @@ def main() -> None:
         finally:
             bench.close()
     figures["seconds"] = time.monotonic() - started
-    Path("bench.json").write_text(json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2) + "\n")
+    Path("bench.json").write_text(
+        json.dumps({name: round(value, 3) for name, value in figures.items()}, indent=2) + "\n"
+    )
     for name, value in figures.items():
         sign, goal = GOALS.get(name, ("", 0.0))
         met = "" if not sign else ("met" if (value >= goal if sign == ">=" else value < goal) else "MISSED")

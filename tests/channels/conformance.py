@@ -87,7 +87,7 @@ class Conforming:
     def assert_silent(self, *shown: object) -> None:
         """None of the things shown holds a secret."""
         text = " ".join(f"{thing} {thing!r}" for thing in shown)
-        assert [] == [secret for secret in self.secrets if secret in text]
+        assert [secret for secret in self.secrets if secret in text] == []
 
 
 # A body that breaks a rule, and the field that the refusal must name.
@@ -248,16 +248,16 @@ class Calling(Conforming):
         assert (wait is None) == (failure.retry_after is None)
         if wait and failure.retry_after is not None:
             assert wait[0] <= failure.retry_after <= wait[1]
-        assert 1 == len(outside.calls)
+        assert len(outside.calls) == 1
 
     def test_a_call_that_hangs_is_timed_out(self, call: Callable[[Any, Http], object], outside: Sink) -> None:
         outside.answers(Told(hang=True))
         failure = self.failure(call, outside.url, timeout=0.2)
-        assert (errors.TIMED_OUT, True) == (failure.kind, failure.maybe_done)
+        assert (failure.kind, failure.maybe_done) == (errors.TIMED_OUT, True)
 
     def test_a_refused_connection_proves_that_nothing_was_done(self, call: Callable[[Any, Http], object]) -> None:
         failure = self.failure(call, f"http://127.0.0.1:{free_port()}")
-        assert (errors.UNAVAILABLE, False) == (failure.kind, failure.maybe_done)
+        assert (failure.kind, failure.maybe_done) == (errors.UNAVAILABLE, False)
 
     def test_a_platform_that_repeats_our_credentials_is_not_quoted(
         self, call: Callable[[Any, Http], object], outside: Sink

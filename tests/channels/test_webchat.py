@@ -123,10 +123,10 @@ def test_an_old_token_expires(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_acknowledges_with_a_line_for_each_event() -> None:
     reply = channel().acknowledge(sign("typing"), [Accepted(READ["message_bare"], "m1", duplicate=True)])
-    assert (202, {"accepted": [{"id": "b5a0c9f3", "message_id": "m1", "duplicate": True}]}) == (
+    assert (
         reply.status,
         reply.body,
-    )
+    ) == (202, {"accepted": [{"id": "b5a0c9f3", "message_id": "m1", "duplicate": True}]})
 
 
 def test_sending_needs_no_call() -> None:

@@ -267,7 +267,7 @@ BAD_SECRETS = {
 def test_a_secret_must_be_one(secret: str) -> None:
     with pytest.raises(ValidationError) as raised:
         channel(secrets=[OLD, secret])
-    assert {"secrets": {"1": ["Must be whsec_ and 24 to 64 bytes in base64."]}} == raised.value.messages
+    assert raised.value.messages == {"secrets": {"1": ["Must be whsec_ and 24 to 64 bytes in base64."]}}
     assert secret not in str(raised.value)
 
 
@@ -285,7 +285,7 @@ def test_a_secret_may_have_its_padding_or_not(size: int, padded: bool) -> None:
 def test_verification_needs_a_secret() -> None:
     with pytest.raises(ValidationError) as raised:
         channel(secrets=[])
-    assert ["secrets"] == list(raised.value.messages_dict)
+    assert list(raised.value.messages_dict) == ["secrets"]
 
 
 # --- in ---
@@ -349,8 +349,8 @@ def test_a_provider_is_a_plain_word(provider: str) -> None:
 def test_it_acknowledges_with_a_line_for_each_event() -> None:
     event = READ["message_bare"]
     reply = channel().acknowledge(signed(b"{}"), [Accepted(event, "m1")])
-    assert 202 == reply.status
-    assert {"accepted": [{"id": "shop-6", "message_id": "m1", "duplicate": False}]} == reply.body
+    assert reply.status == 202
+    assert reply.body == {"accepted": [{"id": "shop-6", "message_id": "m1", "duplicate": False}]}
 
 
 # --- out ---
@@ -365,7 +365,7 @@ def send(outside: Sink, call: str, **changes: Any) -> Any:
 def test_a_stranger_with_the_library_can_verify_what_we_send(call: str, outside: Sink) -> None:
     send(outside, call, secrets=[NEW, OLD])
     (sent,) = outside.calls
-    assert "application/json" == sent.headers["content-type"]
+    assert sent.headers["content-type"] == "application/json"
     assert "." not in sent.headers["webhook-id"]
     library.Webhook(NEW).verify(sent.body, sent.headers)
     with pytest.raises(library.WebhookVerificationError):

@@ -67,7 +67,9 @@ def _check(delivered: list[str]) -> None:
         in_order[conversation].append(int(number))
     assert all(numbers == sorted(numbers) for numbers in in_order.values())
     repeated = sum(count - 1 for count in repeats.values())
-    print(f"{repeated} of {MESSAGES} messages were repeated after {KILLS} kills of workers and one each of the receiver and of Redis")
+    print(
+        f"{repeated} of {MESSAGES} messages were repeated after {KILLS} kills of workers and one each of the receiver and of Redis"
+    )
     assert repeated <= KILLS * CONCURRENCY  # each kill leaves at most what its worker had in hand
 
 

@@ -15,9 +15,9 @@ def test_every_kind_speaks_to_the_operator(kind: Kind) -> None:
 
 
 def test_a_failure_names_its_kind_and_detail() -> None:
-    assert "throttled: HTTP 429" == str(Failure(errors.THROTTLED, "HTTP 429"))
+    assert str(Failure(errors.THROTTLED, "HTTP 429")) == "throttled: HTTP 429"
 
 
 def test_a_bad_webhook_names_field_and_rule() -> None:
-    assert "data.id: Missing." == str(BadWebhook("data.id", "Missing."))
-    assert "The body is empty." == str(BadWebhook("", "The body is empty."))
+    assert str(BadWebhook("data.id", "Missing.")) == "data.id: Missing."
+    assert str(BadWebhook("", "The body is empty.")) == "The body is empty."

@@ -28,7 +28,7 @@ def test_an_acknowledgement_has_a_line_for_each_event(event: Event, line: dict[s
 
 def test_a_webhook_knows_its_query() -> None:
     webhook = Webhook("POST", "https://gate.example.test/channels/shop?a=1&b=&c=x%26y", "/channels/shop", {}, b"")
-    assert {"a": "1", "b": "", "c": "x&y"} == webhook.query
+    assert webhook.query == {"a": "1", "b": "", "c": "x&y"}
 
 
 def test_a_webhook_does_not_show_its_headers() -> None:

@@ -51,8 +51,8 @@ def test_what_is_permanent_is_not_tried_again(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in PALETTE.values() if kind.retry], ids=lambda kind: kind.code)
 def test_the_platforms_own_wish_comes_first(kind: Kind) -> None:
-    assert 17.0 == next_try(POLICY, Failure(kind, "later", retry_after=17.0), 1, 0.0)
-    assert 0.0 == next_try(POLICY, Failure(kind, "at once", retry_after=0.0), 1, 0.0)
+    assert next_try(POLICY, Failure(kind, "later", retry_after=17.0), 1, 0.0) == 17.0
+    assert next_try(POLICY, Failure(kind, "at once", retry_after=0.0), 1, 0.0) == 0.0
 
 
 PAUSED = {"throttled": (errors.THROTTLED, 1.0), "unauthorised": (errors.UNAUTHORISED, 60.0)}
@@ -83,4 +83,4 @@ def test_a_message_is_given_up_after_its_attempts_or_its_time(
 
 
 def test_backing_off_is_jittered() -> None:
-    assert 8.0 == next_try(POLICY, Failure(errors.UNAVAILABLE, "no"), 3, 0.0, Highest())
+    assert next_try(POLICY, Failure(errors.UNAVAILABLE, "no"), 3, 0.0, Highest()) == 8.0

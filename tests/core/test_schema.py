@@ -152,7 +152,7 @@ def test_an_optional_field_may_be_null() -> None:
     assert {"content": Card("Plates", (Image(f"{HOST}a.png"),))} == load(
         ENVELOPE, {"content": card(images=[{"url": f"{HOST}a.png", "label": None}])}
     )
-    assert {"name": None, "picture": None} == load(ProfileSchema(), {"name": None, "picture": None})
+    assert load(ProfileSchema(), {"name": None, "picture": None}) == {"name": None, "picture": None}
 
 
 @QUICK
@@ -225,7 +225,7 @@ BODIES = {
 def test_a_body_must_be_a_json_object(body: bytes, rule: str) -> None:
     with pytest.raises(BadWebhook) as raised:
         parse_json(body)
-    assert "" == raised.value.field
+    assert raised.value.field == ""
     assert raised.value.rule.startswith(rule)
 
 

@@ -87,17 +87,17 @@ def answer(outside: Sink, body: Any, **changes: Any) -> Answer:
 
 def test_the_question_of_version_2(outside: Sink) -> None:
     call = ask(outside)
-    assert "POST" == call.method
+    assert call.method == "POST"
     assert f"/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat" == call.path
-    assert b"UserId=webhook%3Acustomer-42&Text=I+need+a+quote&Language=en-US" == call.body
-    assert "application/x-www-form-urlencoded" == call.headers["content-type"]
-    assert "application/json" == call.headers["accept"]
+    assert call.body == b"UserId=webhook%3Acustomer-42&Text=I+need+a+quote&Language=en-US"
+    assert call.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert call.headers["accept"] == "application/json"
 
 
 def test_the_question_of_version_1_knows_no_language(outside: Sink) -> None:
     call = ask(outside, version="v1")
     assert f"/v1/{ACCOUNT}/{ASSISTANT}/custom/webchat" == call.path
-    assert b"user_id=webhook%3Acustomer-42&text=I+need+a+quote" == call.body
+    assert call.body == b"user_id=webhook%3Acustomer-42&text=I+need+a+quote"
 
 
 TEXTS = {
@@ -119,8 +119,8 @@ def test_every_character_arrives(text: str, encoded: bytes, outside: Sink) -> No
 
 
 def test_a_location_is_said_in_words(outside: Sink) -> None:
-    assert ["Alexanderplatz (52.5, 13.4)"] == ask(outside, told=delivery(Location(52.5, 13.4, "Alexanderplatz"))).form[
-        "Text"
+    assert ask(outside, told=delivery(Location(52.5, 13.4, "Alexanderplatz"))).form["Text"] == [
+        "Alexanderplatz (52.5, 13.4)"
     ]
 
 
@@ -145,7 +145,7 @@ def test_a_target_task_stands_in_the_query(task: str | None, query: str, outside
 def test_names_and_languages_are_settings(outside: Sink) -> None:
     call = ask(outside, channel_name="shop/chat ü", language="de-DE")
     assert f"/v2/{ACCOUNT}/{ASSISTANT}/custom/shop%2Fchat%20%C3%BC" == call.path
-    assert ["de-DE"] == call.form["Language"]
+    assert call.form["Language"] == ["de-DE"]
 
 
 def test_a_base_url_may_have_a_path_and_a_slash(outside: Sink) -> None:
@@ -157,7 +157,7 @@ def test_the_longest_text_goes_and_one_more_character_does_not(outside: Sink) ->
     deliver(outside, told=delivery(Text("x" * 2048)))
     with pytest.raises(Failure) as raised:
         deliver(outside, told=delivery(Text("x" * 2049)))
-    assert (errors.REJECTED, 1) == (raised.value.kind, len(outside.calls))
+    assert (raised.value.kind, len(outside.calls)) == (errors.REJECTED, 1)
 
 
 # --- the answer ---
@@ -304,9 +304,9 @@ def test_a_handoff_takes_the_memory_along_unless_it_is_more_than_can_be_kept(out
     deep: Any = {}
     for _ in range(400):
         deep = {"a": deep}
-    assert {"plate": "M-PB 1"} == memory({"plate": "M-PB 1"})
-    assert {} == memory({"a": "x" * 20_000})
-    assert {} == memory(deep)
+    assert memory({"plate": "M-PB 1"}) == {"plate": "M-PB 1"}
+    assert memory({"a": "x" * 20_000}) == {}
+    assert memory(deep) == {}
 
 
 UNREADABLE = {"no JSON": b"<html>", "a list": b"[]", "a word": b'"hi"', "null": b"null", "empty": b""}
@@ -316,7 +316,7 @@ UNREADABLE = {"no JSON": b"<html>", "a list": b"[]", "a word": b'"hi"', "null": 
 def test_an_answer_that_cannot_be_read_may_have_advanced_the_dialogue(body: bytes, outside: Sink) -> None:
     with pytest.raises(Failure) as raised:
         answer(outside, body)
-    assert (errors.UNPARSEABLE, True) == (raised.value.kind, raised.value.maybe_done)
+    assert (raised.value.kind, raised.value.maybe_done) == (errors.UNPARSEABLE, True)
 
 
 @THOROUGH
@@ -366,12 +366,12 @@ def test_it_takes_no_webhooks() -> None:
     bot, webhook = destination(), post("/destinations/desk", b"{}", {})
     with pytest.raises(Unverified):
         bot.verify(webhook)
-    assert [] == bot.parse(webhook)
-    assert 204 == bot.acknowledge(webhook, []).status
-    assert (401, {"error": {"message": "No."}}) == (
+    assert bot.parse(webhook) == []
+    assert bot.acknowledge(webhook, []).status == 204
+    assert (
         bot.refuse(webhook, 401, "No.").status,
         bot.refuse(webhook, 401, "No.").body,
-    )
+    ) == (401, {"error": {"message": "No."}})
 
 
 def test_without_a_base_url_it_is_the_historic_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,4 +408,4 @@ def test_settings_are_checked(key: str, value: Any) -> None:
 
 def test_parts_of_a_message_are_asked_by_the_same_customer(outside: Sink) -> None:
     deliver(outside, told=replace(delivery(), part=1))
-    assert ["webhook:customer-42"] == outside.calls[0].form["UserId"]
+    assert outside.calls[0].form["UserId"] == ["webhook:customer-42"]

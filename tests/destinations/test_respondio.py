@@ -221,14 +221,14 @@ def test_every_conversation_has_a_contact_id_that_can_be_read_back(channel: str,
     contact = contact_id(conversation)
     assert ALPHABET.fullmatch(contact)
     if contact.startswith(ALIAS):
-        assert (42, None) == (len(contact), conversation_of(contact))
+        assert (len(contact), conversation_of(contact)) == (42, None)
     else:
         assert conversation == conversation_of(contact)
 
 
 def test_ids_of_exactly_fifty_characters_are_written_out_and_longer_ones_hashed() -> None:
     fits, too_long = "shop/webhook:" + "x" * 35, "shop/webhook:" + "x" * 36
-    assert 50 == len(contact_id(fits))
+    assert len(contact_id(fits)) == 50
     assert fits == conversation_of(contact_id(fits))
     assert contact_id(too_long).startswith(ALIAS)
     assert contact_id(too_long) != contact_id(too_long + "x")
@@ -270,7 +270,7 @@ def test_a_contact_too_long_to_be_read_is_left_to_the_store() -> None:
 
 def test_with_phone_numbers_an_agent_may_write_first() -> None:
     event = parse("message_phone", id_type="phone", channel="shop")
-    assert (None, PHONE, PHONE) == (event.conversation, event.alias, event.customer)
+    assert (event.conversation, event.alias, event.customer) == (None, PHONE, PHONE)
 
 
 PHONES = {
@@ -290,11 +290,11 @@ def test_with_phone_numbers_a_contact_must_be_one(phone: str) -> None:
     body = {"contactId": phone, "message": {"type": "text", "text": "Hi"}}
     with pytest.raises(BadWebhook) as raised:
         destination(id_type="phone").parse(TestRespondioDestination().sign(orjson.dumps(body)))
-    assert "contactId" == raised.value.field
+    assert raised.value.field == "contactId"
 
 
 def test_the_window_for_repeats_is_a_setting() -> None:
-    assert 0.0 == parse("message_text", repeat_window=0).window
+    assert parse("message_text", repeat_window=0).window == 0.0
 
 
 PATHS = {"message": ("/destinations/desk/message", True), "a slash": ("/destinations/desk/message/", True)} | {
@@ -307,7 +307,7 @@ PATHS = {"message": ("/destinations/desk/message", True), "a slash": ("/destinat
 def test_the_platform_appends_message_to_the_base_url(path: str, good: bool) -> None:
     webhook = replace(TestRespondioDestination().a_good_one, path=path)
     if good:
-        assert 1 == len(destination().parse(webhook))
+        assert len(destination().parse(webhook)) == 1
     else:
         with pytest.raises(BadWebhook, match="/message"):
             destination().parse(webhook)
@@ -317,8 +317,8 @@ def test_it_acknowledges_with_our_id_and_refuses_with_a_sentence() -> None:
     webhook = TestRespondioDestination().a_good_one
     taken = destination().acknowledge(webhook, [Accepted(parse("message_text"), "m1")])
     refused = destination().refuse(webhook, 400, "message.type: No.")
-    assert (200, {"mId": "m1"}) == (taken.status, taken.body)
-    assert (400, {"error": {"message": "message.type: No."}}) == (refused.status, refused.body)
+    assert (taken.status, taken.body) == (200, {"mId": "m1"})
+    assert (refused.status, refused.body) == (400, {"error": {"message": "message.type: No."}})
 
 
 @pytest.mark.parametrize("name", unsupported())
@@ -354,7 +354,7 @@ def test_a_customers_message_goes_out_with_his_profile(outside: Sink) -> None:
         },
     } == call.json
     assert f"Bearer {TOKEN}" == call.headers["authorization"]
-    assert "application/json" == call.headers["content-type"]
+    assert call.headers["content-type"] == "application/json"
 
 
 def test_each_part_and_each_try_has_its_id(outside: Sink) -> None:
@@ -408,7 +408,7 @@ def test_a_content_in_respondios_form(content: Content, expected: dict[str, Any]
 def test_a_card_has_no_form_and_is_rendered_before() -> None:
     with pytest.raises(Failure) as raised:
         content_to(Card("Plates"))
-    assert errors.UNSUPPORTED == raised.value.kind
+    assert raised.value.kind == errors.UNSUPPORTED
 
 
 def test_a_videos_description_follows_as_a_text() -> None:
@@ -488,7 +488,7 @@ def test_a_short_conversation_key_needs_no_memory(outside: Sink) -> None:
     desk, http = on(outside)
     memory = Memory()
     desk.deliver(delivery(MESSAGE, memory), http)
-    assert [] == memory.kept
+    assert memory.kept == []
 
 
 # --- phone numbers ---
@@ -499,34 +499,34 @@ def test_the_phone_is_the_address_or_stands_in_the_profile(outside: Sink) -> Non
     memory = Memory()
     desk.deliver(delivery(replace(MESSAGE, customer=f"webhook:{PHONE}"), memory), http)
     desk.deliver(delivery(replace(MESSAGE, profile=Profile(phone=PHONE)), memory), http)
-    assert [PHONE, PHONE] == [call.json["contactId"] for call in outside.calls]
-    assert [({}, [PHONE]), ({}, [PHONE])] == memory.kept
+    assert [call.json["contactId"] for call in outside.calls] == [PHONE, PHONE]
+    assert memory.kept == [({}, [PHONE]), ({}, [PHONE])]
 
 
 def test_a_customer_without_a_phone_cannot_be_shown(outside: Sink) -> None:
     desk, http = on(outside, id_type="phone")
     with pytest.raises(Failure) as raised:
         desk.deliver(delivery(), http)
-    assert (errors.REJECTED, []) == (raised.value.kind, outside.calls)
+    assert (raised.value.kind, outside.calls) == (errors.REJECTED, [])
 
 
 def test_a_report_names_the_phone_that_the_agent_wrote_to(outside: Sink) -> None:
     desk, http = on(outside, id_type="phone")
     metadata = parse("message_phone", id_type="phone").metadata
     desk.report(StatusReport(replace(REPLY, metadata=metadata), "delivered", None, AT), http)
-    assert PHONE == outside.calls[0].json["contactId"]
+    assert outside.calls[0].json["contactId"] == PHONE
 
 
 def test_a_handoff_finds_the_phone_wherever_the_transcript_has_it(outside: Sink) -> None:
     desk, http = on(outside, id_type="phone")
     desk.open(handoff(REPLY, replace(MESSAGE, profile=Profile(phone=PHONE))), http)
-    assert [PHONE, PHONE] == [call.json["contactId"] for call in outside.calls]
+    assert [call.json["contactId"] for call in outside.calls] == [PHONE, PHONE]
 
 
 def test_only_phone_numbers_let_agents_write_first() -> None:
     with pytest.raises(ValidationError) as raised:
         destination(channel="shop")
-    assert ["channel"] == list(raised.value.messages_dict)
+    assert list(raised.value.messages_dict) == ["channel"]
 
 
 # --- statuses ---
@@ -574,7 +574,7 @@ def test_a_handoff_tells_what_was_said_the_bots_part_as_echoes(outside: Sink) ->
     memory = Memory()
     assert Answer(handles={"contact": CONTACT}) == desk.open(handoff(MESSAGE, REPLY, memory=memory), http)
     assert [("message", MESSAGE.id), ("message_echo", REPLY.id)] == told(outside)
-    assert [({"told": 1}, []), ({"told": 2}, [])] == memory.kept
+    assert memory.kept == [({"told": 1}, []), ({"told": 2}, [])]
 
 
 def test_a_handoff_goes_on_where_an_earlier_try_stopped(outside: Sink) -> None:
@@ -583,7 +583,7 @@ def test_a_handoff_goes_on_where_an_earlier_try_stopped(outside: Sink) -> None:
     outside.answers(Told(), Told(503))
     with pytest.raises(Failure):
         desk.open(handoff(MESSAGE, REPLY, memory=memory), http)
-    assert [({"told": 1}, [])] == memory.kept
+    assert memory.kept == [({"told": 1}, [])]
     outside.answers(Told())
     desk.open(handoff(MESSAGE, REPLY, told=1), http)
     assert [("message", MESSAGE.id), ("message_echo", REPLY.id), ("message_echo", REPLY.id)] == told(outside)
@@ -592,7 +592,7 @@ def test_a_handoff_goes_on_where_an_earlier_try_stopped(outside: Sink) -> None:
 def test_a_handoff_with_nothing_said_makes_no_call(outside: Sink) -> None:
     desk, http = on(outside)
     assert Answer(handles=None) == desk.open(handoff(), http)
-    assert [] == outside.calls
+    assert outside.calls == []
 
 
 def test_a_handoff_tells_a_card_in_parts(outside: Sink) -> None:

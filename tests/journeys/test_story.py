@@ -15,15 +15,15 @@ from tests.support.sink import Told
 
 def test_a_customer_talks_to_the_bot(world: World) -> None:
     answer = world.shop.write("talk-1", "ada", "hello")
-    assert 202 == answer.status_code
+    assert answer.status_code == 202
     ours = answer.json()["accepted"][0]["message_id"]
     wait_until("the bot has answered", lambda: world.said("ada"))
     wait_until("the shop knows of the delivery", lambda: world.statuses(ours) == ["delivered"])
     call = world.sandbox.inspect()["autopilot"]["calls"][0]
-    assert ("webhook:ada", "hello") == (call["user_id"], call["text"])
+    assert (call["user_id"], call["text"]) == ("webhook:ada", "hello")
     created = world.told("message.created")[0]
-    assert {"id": "ada"} == created["to"]
-    assert "bot" == created["author"]
+    assert created["to"] == {"id": "ada"}
+    assert created["author"] == "bot"
 
 
 def test_many_messages_of_one_customer_reach_the_bot_one_after_the_other(world: World) -> None:
@@ -32,7 +32,7 @@ def test_many_messages_of_one_customer_reach_the_bot_one_after_the_other(world: 
     wait_until("the bot has answered all", lambda: len(world.sandbox.inspect()["autopilot"]["calls"]) == 10)
     seen = world.sandbox.inspect()["autopilot"]
     assert [f"word {number}" for number in range(10)] == [call["text"] for call in seen["calls"]]
-    assert [] == seen["violations"]
+    assert seen["violations"] == []
 
 
 def test_a_handoff_takes_the_transcript_along_and_the_agent_answers(world: World) -> None:
@@ -43,8 +43,8 @@ def test_a_handoff_takes_the_transcript_along_and_the_agent_answers(world: World
     wait_until("the agent sees it all", lambda: len(world.sandbox.texts("alan")) >= 5)
     authors = [author for author, _ in world.sandbox.texts("alan")]
     texts = [text for _, text in world.sandbox.texts("alan")]
-    assert ["customer", "bot", "customer", "bot", "customer"] == authors
-    assert ["hello", "I want a human", "typed while waiting"] == texts[0::2]
+    assert authors == ["customer", "bot", "customer", "bot", "customer"]
+    assert texts[0::2] == ["hello", "I want a human", "typed while waiting"]
 
     written = world.sandbox.agent_writes("alan", "Agent here")
     wait_until("the customer reads it", lambda: "Agent here" in world.said("alan"))
@@ -54,7 +54,7 @@ def test_a_handoff_takes_the_transcript_along_and_the_agent_answers(world: World
     world.shop.post("st-3", status(written["mId"], "delivered"))
     expected = ["sent", "delivered", "read"]
     wait_until("the agent knows that it was read", lambda: _values(world, written["mId"]) == expected)
-    assert [] == world.sandbox.inspect()["respondio"]["violations"]
+    assert world.sandbox.inspect()["respondio"]["violations"] == []
 
 
 def test_a_report_that_overtakes_its_receipt_is_applied(world: World) -> None:
@@ -79,18 +79,18 @@ def test_a_failure_at_the_shop_is_shown_to_the_agent(world: World) -> None:
 
 def test_a_repeated_webhook_gets_the_same_answer_and_is_delivered_once(world: World) -> None:
     answers = [world.shop.write("same-1", "niklaus", "only once").json()["accepted"][0] for _ in range(5)]
-    assert 1 == len({answer["message_id"] for answer in answers})
-    assert [False, True, True, True, True] == [answer["duplicate"] for answer in answers]
+    assert len({answer["message_id"] for answer in answers}) == 1
+    assert [answer["duplicate"] for answer in answers] == [False, True, True, True, True]
     wait_until("the bot has answered", lambda: world.said("niklaus"))
-    assert ["only once"] == [call["text"] for call in world.sandbox.inspect()["autopilot"]["calls"]]
+    assert [call["text"] for call in world.sandbox.inspect()["autopilot"]["calls"]] == ["only once"]
 
 
 def test_a_bot_that_fails_and_recovers_gets_the_message_once(world: World) -> None:
     world.sandbox.fault(target="autopilot", kind="fail", times=3, status=503)
     world.shop.write("recover-1", "barbara", "hello")
     wait_until("the bot has answered", lambda: world.said("barbara"))
-    assert ["hello"] == [call["text"] for call in world.sandbox.inspect()["autopilot"]["calls"]]
-    assert 3 == len(world.sandbox.inspect()["faults"]["met"])
+    assert [call["text"] for call in world.sandbox.inspect()["autopilot"]["calls"]] == ["hello"]
+    assert len(world.sandbox.inspect()["faults"]["met"]) == 3
 
 
 def test_a_bot_call_whose_outcome_is_unknown_is_not_repeated(world: World) -> None:
@@ -98,7 +98,7 @@ def test_a_bot_call_whose_outcome_is_unknown_is_not_repeated(world: World) -> No
     answer = world.shop.write("unknown-1", "edsger", "hello")
     ours = answer.json()["accepted"][0]["message_id"]
     wait_until("the shop knows", lambda: world.statuses(ours) == ["failed"])
-    assert 1 == len(world.sandbox.inspect()["autopilot"]["calls"])
+    assert len(world.sandbox.inspect()["autopilot"]["calls"]) == 1
     assert any("unknown" in letter for letter in _dead_letters(world))
     world.shop.write("unknown-2", "edsger", "and now?")
     wait_until("the conversation goes on", lambda: world.said("edsger"))
@@ -111,7 +111,7 @@ def test_a_desk_that_throttles_gets_every_message_in_order(world: World) -> None
         world.shop.write(f"throttle-{number}", "tony", f"line {number}")
     expected = [f"line {number}" for number in range(5)]
     wait_until("all arrived", lambda: [t for _, t in world.sandbox.texts("tony")][-5:] == expected)
-    assert [] == world.sandbox.inspect()["respondio"]["repeats"]
+    assert world.sandbox.inspect()["respondio"]["repeats"] == []
 
 
 BAD_BODIES = [
@@ -127,10 +127,12 @@ BAD_BODIES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("body", "field", "rule"), [case[1:] for case in BAD_BODIES], ids=[case[0] for case in BAD_BODIES])
+@pytest.mark.parametrize(
+    ("body", "field", "rule"), [case[1:] for case in BAD_BODIES], ids=[case[0] for case in BAD_BODIES]
+)
 def test_a_malformed_body_is_refused_with_field_and_rule(world: World, body: str, field: str, rule: str) -> None:
     answer = world.shop.post("bad", body)
-    assert 400 == answer.status_code
+    assert answer.status_code == 400
     error = answer.json()["error"]
     assert field == error.get("field", "")
     assert rule in error["message"]
@@ -139,9 +141,9 @@ def test_a_malformed_body_is_refused_with_field_and_rule(world: World, body: str
 def test_a_bad_signature_is_refused_and_nothing_is_recorded(world: World) -> None:
     body = message("forged-1", "mallory", "let me in")
     forged = signed("forged-1", body, "whsec_" + "QUJD" * 8)
-    assert 401 == world.shop.post("forged-1", body, forged).status_code
+    assert world.shop.post("forged-1", body, forged).status_code == 401
     tampered = signed("forged-2", body)
-    assert 401 == world.shop.post("forged-2", body.replace("let me in", "let us in"), tampered).status_code
+    assert world.shop.post("forged-2", body.replace("let me in", "let us in"), tampered).status_code == 401
     assert not world.shop.write("forged-1", "mallory", "honest").json()["accepted"][0]["duplicate"]
 
 

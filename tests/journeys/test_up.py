@@ -101,8 +101,8 @@ def test_what_was_said_survives_a_restart(up: Up) -> None:
     headers = {"authorization": f"Bearer {token}"}
     requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
     parts = up.parts()
-    assert 0 == up.stop()
-    assert [] == [part for part in parts if part.is_running()]
+    assert up.stop() == 0
+    assert [part for part in parts if part.is_running()] == []
     up.start()
     assert up.reads(token, "remember me")
     again = requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).json()
@@ -110,7 +110,9 @@ def test_what_was_said_survives_a_restart(up: Up) -> None:
 
 
 def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
-    worker = next(part for part in up.parts() if "workers.fleet" in " ".join(part.cmdline()) and "worker" in part.cmdline())
+    worker = next(
+        part for part in up.parts() if "workers.fleet" in " ".join(part.cmdline()) and "worker" in part.cmdline()
+    )
     os.kill(worker.pid, signal.SIGKILL)
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     body = {"type": "message.created", "data": {"id": "next-1", "content": {"type": "text", "text": "hello"}}}
@@ -121,7 +123,7 @@ def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
 
 def test_flower_asks_for_a_login_and_shows_the_fleet(up: Up) -> None:
     flower = f"http://127.0.0.1:{up.port + 2}"
-    assert 401 == requests.get(flower, timeout=10).status_code
+    assert requests.get(flower, timeout=10).status_code == 401
     found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
     assert found is not None
     wait_until("Flower knows a worker", lambda: "worker-0" in _flower(flower, found[1]), 30)
@@ -142,7 +144,7 @@ def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
 
 def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
     done = _run("up", "--sandbox", "--port", str(up.port))
-    assert 1 == done.returncode
+    assert done.returncode == 1
     assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes four in a row."] == (
         done.stderr.splitlines()
     )
@@ -150,7 +152,7 @@ def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
 
 def test_a_missing_configuration_is_one_clear_line(tmp_path: Path) -> None:
     done = _run("up", "--config", str(tmp_path / "none.toml"))
-    assert 2 == done.returncode
+    assert done.returncode == 2
     assert [f"{tmp_path / 'none.toml'} cannot be read: No such file or directory"] == done.stderr.splitlines()
 
 
@@ -163,5 +165,5 @@ def _quiet(client: redis.Redis) -> None:
     wait_until("the lanes are quiet", lambda: not sum(int(client.hget(lane, "backlog") or 0) for lane in lanes), 30)
 
 
-def _run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, check=False)

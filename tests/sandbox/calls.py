@@ -46,9 +46,7 @@ def webhook_body(*events: dict[str, Any], contact_id: str = CONTACT_ID, **more: 
     return {"channelId": SETTINGS.respondio_channel_id, "contactId": contact_id, "events": [*events], **more}
 
 
-def deliver(
-    client: FlaskClient, *events: dict[str, Any], contact_id: str = CONTACT_ID, **more: Any
-) -> TestResponse:
+def deliver(client: FlaskClient, *events: dict[str, Any], contact_id: str = CONTACT_ID, **more: Any) -> TestResponse:
     return client.post(WEBHOOK, json=webhook_body(*events, contact_id=contact_id, **more), headers=BEARER)
 
 

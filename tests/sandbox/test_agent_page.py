@@ -46,7 +46,7 @@ def test_a_conversation_by_keyboard(served, page, gateway):
     expect(sent).to_contain_text("Delivered")
     deliver(served, message_event("e1", "message_echo", "From the bot"))
     expect(page.get_by_test_id("message").last).to_contain_text("Bot")
-    assert 3 == page.get_by_test_id("message").count()
+    assert page.get_by_test_id("message").count() == 3
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

@@ -50,11 +50,11 @@ def post(client):
 def test_it_refuses_a_form_and_names_the_field(client, post, form, query, message):
     response = post(form, query_string=query)
     body = response.get_json()
-    assert (400, 400, 20001) == (response.status_code, body["status"], body["code"])
+    assert (response.status_code, body["status"], body["code"]) == (400, 400, 20001)
     assert body["message"].startswith(message)
     assert body["more_info"].endswith("/20001")
     assert message.startswith(inspect(client, "autopilot")["refused"][0]["field"] + ":")
-    assert [] == inspect(client, "autopilot")["calls"]
+    assert inspect(client, "autopilot")["calls"] == []
 
 
 RAW = {
@@ -72,17 +72,17 @@ def test_it_refuses_a_body_that_was_not_percent_encoded(post, raw):
 
 
 def test_it_refuses_an_empty_body(post):
-    assert "UserId: is missing" == post(b"").get_json()["message"]
+    assert post(b"").get_json()["message"] == "UserId: is missing"
 
 
 def test_it_refuses_json(post):
     response = post(b"{}", content_type="application/json")
-    assert "Content-Type: must be application/x-www-form-urlencoded" == response.get_json()["message"]
+    assert response.get_json()["message"] == "Content-Type: must be application/x-www-form-urlencoded"
 
 
 def test_memory_that_is_too_large_has_its_own_code(post):
     response = post(question("hi"), query_string={"Memory": '{"a": "' + "x" * 16_000 + '"}'})
-    assert (400, 90100) == (response.status_code, response.get_json()["code"])
+    assert (response.status_code, response.get_json()["code"]) == (400, 90100)
 
 
 ENCODED = b64encode(":".join(PASSWORD).encode()).decode()
@@ -92,13 +92,13 @@ PASSWORDS = {"none": None, "wrong token": (ACCOUNT, "x"), "wrong account": ("AC"
 @pytest.mark.parametrize("auth", PASSWORDS.values(), ids=PASSWORDS)
 def test_it_refuses_a_wrong_password(post, auth):
     response = post(question("hi"), auth=auth)
-    assert (401, 20003) == (response.status_code, response.get_json()["code"])
+    assert (response.status_code, response.get_json()["code"]) == (401, 20003)
     assert response.headers["WWW-Authenticate"].startswith("Basic")
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic %%%", f"Bearer {ENCODED}", "Basic w6Q="])
 def test_it_refuses_an_odd_authorization(post, header):
-    assert 401 == post(question("hi"), auth=None, headers={"Authorization": header}).status_code
+    assert post(question("hi"), auth=None, headers={"Authorization": header}).status_code == 401
 
 
 PATHS = {
@@ -110,12 +110,12 @@ PATHS = {
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS)
 def test_it_does_not_know_other_sids(post, path):
     response = post(question("hi"), path=path)
-    assert (404, 20404) == (response.status_code, response.get_json()["code"])
+    assert (response.status_code, response.get_json()["code"]) == (404, 20404)
 
 
 def test_the_longest_text_and_a_small_language_pass(post):
     response = post(changed(Text="ö" * 2048, Language="en-us"))
-    assert "You said: " + "ö" * 2048 == response.get_json()["response"]["says"][0]["text"]
+    assert response.get_json()["response"]["says"][0]["text"] == "You said: " + "ö" * 2048
 
 
 def test_an_answer_of_version_2(client):
@@ -126,15 +126,15 @@ def test_an_answer_of_version_2(client):
     assert {"says": says, "shows": [card], "listen": {}} == body["response"]
     sid = body["dialogue"].pop("sid")
     assert re.fullmatch("UK[0-9a-f]{32}", sid)
-    assert {
+    assert body["dialogue"] == {
         "current_task": "quote",
         "user_identifier": "visitor-81",
         "memory": {"twilio": {"custom.webchat": {}}},
-    } == body["dialogue"]
+    }
 
 
 def test_the_image_of_a_card_is_there(client):
-    assert "image/png" == client.get("/static/quote.png").mimetype
+    assert client.get("/static/quote.png").mimetype == "image/png"
 
 
 def test_speech_keeps_the_markup_that_text_has_lost(client):
@@ -149,19 +149,19 @@ def test_an_end_does_not_listen(client):
 
 def test_an_answer_of_version_1(post):
     response = post({"user_id": "1", "text": "quote"}, path=ASK_V1).get_json()
-    assert [{"speech": "Here is your quote."}] == response["says"]
+    assert response["says"] == [{"speech": "Here is your quote."}]
     assert {"says", "shows", "listen"} == set(response)
     assert response["listen"] is True
     assert post({"user_id": "1", "text": "bye"}, path=ASK_V1).get_json()["listen"] is False
 
 
 def test_version_1_does_not_take_the_fields_of_version_2(post):
-    assert "UserId: is not a known field" == post(question("hi"), path=ASK_V1).get_json()["message"]
+    assert post(question("hi"), path=ASK_V1).get_json()["message"] == "UserId: is not a known field"
 
 
 def test_the_handoff_task_ends_the_dialogue(client):
     body = ask(client, "human")
-    assert "talk_to_human" == body["dialogue"]["current_task"]
+    assert body["dialogue"]["current_task"] == "talk_to_human"
     assert "listen" not in body["response"]
 
 
@@ -175,12 +175,12 @@ def test_target_task_and_memory_are_entered(client):
     body = ask(client, "x", TargetTask="greeting", Memory='{"name": "Ada"}')
     assert body["response"]["says"][0]["text"].startswith("Hello again, Ada!")
     call = inspect(client, "autopilot")["calls"][0]
-    assert ("x", "greeting", {"name": "Ada"}) == (call["text"], call["target_task"], call["memory"])
+    assert (call["text"], call["target_task"], call["memory"]) == ("x", "greeting", {"name": "Ada"})
 
 
 def test_a_name_is_collected_over_two_calls(client):
     ask(client, "my name")
-    assert "Ada" == ask(client, "Ada")["dialogue"]["memory"]["name"]
+    assert ask(client, "Ada")["dialogue"]["memory"]["name"] == "Ada"
 
 
 def test_calls_of_one_user_may_not_overlap(served):
@@ -195,13 +195,13 @@ def test_calls_of_one_user_may_not_overlap(served):
     while not requests.get(f"{served}/inspect").json()["faults"]["met"]:
         pass
     second = call()
-    assert (409, 20409) == (second.status_code, second.json()["code"])
+    assert (second.status_code, second.json()["code"]) == (409, 20409)
     requests.delete(f"{served}/faults")
     thread.join()
-    assert [200] == first
+    assert first == [200]
     violations = requests.get(f"{served}/inspect").json()["autopilot"]["violations"]
-    assert [{"kind": "concurrent", "user_id": "visitor-81"}] == violations
-    assert 200 == call().status_code
+    assert violations == [{"kind": "concurrent", "user_id": "visitor-81"}]
+    assert call().status_code == 200
 
 
 def test_calls_one_after_the_other_are_no_violation(client):
@@ -209,4 +209,4 @@ def test_calls_one_after_the_other_are_no_violation(client):
         ask(client, "hi")
     client.post(ASK_V2, data={"UserId": "visitor-81"}, auth=PASSWORD)
     ask(client, "hi")
-    assert [] == inspect(client, "autopilot")["violations"]
+    assert inspect(client, "autopilot")["violations"] == []

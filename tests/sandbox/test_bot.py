@@ -25,14 +25,14 @@ def test_it_understands(text, task, listens):
 def test_it_collects_a_name_over_two_turns():
     asked = reply("let me tell you my name", {"plate": "X1"})
     thanked = reply(" Ada ", asked.memory)
-    assert "What is your name?" == asked.says[0]
-    assert "Thank you, Ada." == thanked.says[0]
-    assert {"plate": "X1", "name": "Ada"} == thanked.memory
+    assert asked.says[0] == "What is your name?"
+    assert thanked.says[0] == "Thank you, Ada."
+    assert thanked.memory == {"plate": "X1", "name": "Ada"}
     assert reply("hi", thanked.memory).says[0].startswith("Hello again, Ada!")
 
 
 def test_a_target_task_goes_before_what_was_asked():
-    assert "goodbye" == reply("Ada", {"asked": "name"}, "goodbye").task
+    assert reply("Ada", {"asked": "name"}, "goodbye").task == "goodbye"
 
 
 def test_the_flag_is_in_memory():
@@ -40,7 +40,7 @@ def test_the_flag_is_in_memory():
 
 
 def test_a_quote_shows_an_image():
-    assert "quote.png" == reply("quote", {}).shows[0].image
+    assert reply("quote", {}).shows[0].image == "quote.png"
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -49,4 +49,4 @@ def test_every_task_says_something(task):
 
 
 def test_markup_is_stripped():
-    assert "Hi! What is your plate?" == strip_markup("<speak>Hi! <break/> What is your plate?</speak>")
+    assert strip_markup("<speak>Hi! <break/> What is your plate?</speak>") == "Hi! What is your plate?"

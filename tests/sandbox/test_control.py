@@ -19,26 +19,26 @@ def test_the_index_shows_what_is_configured_but_no_token(client):
 
 def test_faults_are_switched_on_and_off(client):
     response = client.post("/faults", json=FAULT)
-    assert (201, FAULT | {"times": 1}) == (response.status_code, response.get_json())
-    assert {"faults": [FAULT | {"times": 1}]} == client.get("/faults").get_json()
-    assert 204 == client.delete("/faults").status_code
-    assert {"faults": []} == client.get("/faults").get_json()
+    assert (response.status_code, response.get_json()) == (201, FAULT | {"times": 1})
+    assert client.get("/faults").get_json() == {"faults": [FAULT | {"times": 1}]}
+    assert client.delete("/faults").status_code == 204
+    assert client.get("/faults").get_json() == {"faults": []}
 
 
 def test_a_fault_that_does_not_fit_is_refused(client):
     response = client.post("/faults", json=FAULT | {"seconds": "2"})
     error = {"field": "seconds", "message": "seconds: must be a number, not a string"}
     assert (400, {"error": error}) == (response.status_code, response.get_json())
-    assert {"faults": []} == client.get("/faults").get_json()
+    assert client.get("/faults").get_json() == {"faults": []}
 
 
 def test_a_fault_must_be_json(client):
     response = client.post("/faults", data={"target": "respondio"})
-    assert "Content-Type" == response.get_json()["error"]["field"]
+    assert response.get_json()["error"]["field"] == "Content-Type"
 
 
 def test_inspect_starts_empty(client):
-    assert {
+    assert client.get("/inspect").get_json() == {
         "autopilot": {"calls": [], "violations": [], "refused": [], "dialogues": {}},
         "respondio": {
             "contacts": [],
@@ -50,7 +50,7 @@ def test_inspect_starts_empty(client):
             "refused": [],
         },
         "faults": {"active": [], "met": []},
-    } == client.get("/inspect").get_json()
+    }
 
 
 def test_inspect_shows_open_dialogues(client):
@@ -66,7 +66,7 @@ def test_a_reset_forgets_everything(client):
     agent_sends(client)
     client.post("/faults", json=FAULT)
     assert empty != client.get("/inspect").get_json()
-    assert 204 == client.delete("/inspect").status_code
+    assert client.delete("/inspect").status_code == 204
     assert empty == client.get("/inspect").get_json()
-    assert 200 == deliver(client, message_event()).status_code
-    assert 0 == inspect(client, "respondio")["contacts"][0]["messages"][0]["repeats"]
+    assert deliver(client, message_event()).status_code == 200
+    assert inspect(client, "respondio")["contacts"][0]["messages"][0]["repeats"] == 0

@@ -52,8 +52,8 @@ def test_the_oldest_that_fits_is_taken_and_counted_down():
     ):
         faults.add(fault)
     taken = [faults.take("autopilot", ("fail", "close")) for _ in range(4)]
-    assert ["fail", "fail", "close", None] == [fault and fault.kind for fault in taken]
-    assert [{"target": "respondio", "kind": "fail", "times": 1}] == faults.active()
+    assert [fault and fault.kind for fault in taken] == ["fail", "fail", "close", None]
+    assert faults.active() == [{"target": "respondio", "kind": "fail", "times": 1}]
 
 
 def test_clearing_lets_a_delayed_request_go_on():
@@ -75,32 +75,32 @@ def test_clearing_lets_a_delayed_request_go_on():
 def test_a_failure_meets_even_a_wrong_request(client):
     client.post("/faults", json=FAIL | {"status": 429, "retry_after": 7})
     failed = client.post(ASK_V2)
-    assert (429, "7", 20429) == (failed.status_code, failed.headers["Retry-After"], failed.get_json()["code"])
-    assert 401 == client.post(ASK_V2).status_code
+    assert (failed.status_code, failed.headers["Retry-After"], failed.get_json()["code"]) == (429, "7", 20429)
+    assert client.post(ASK_V2).status_code == 401
 
 
 def test_a_failure_has_the_platforms_form_and_is_not_kept(client):
     client.post("/faults", json={"target": "respondio", "kind": "fail"})
     failed = client.post(WEBHOOK, json=webhook_body(message_event()), headers=BEARER)
-    assert (503, {"error": {"message": "The sandbox was told to fail"}}) == (
+    assert (
         failed.status_code,
         failed.get_json(),
-    )
-    assert [] == inspect(client, "respondio")["contacts"]
-    assert [{"target": "respondio", "kind": "fail"}] == inspect(client, "faults")["met"]
+    ) == (503, {"error": {"message": "The sandbox was told to fail"}})
+    assert inspect(client, "respondio")["contacts"] == []
+    assert inspect(client, "faults")["met"] == [{"target": "respondio", "kind": "fail"}]
 
 
 def test_other_pages_meet_no_fault(client):
     client.post("/faults", json={"target": "respondio", "kind": "fail"})
-    assert 200 == client.get("/agent/api/contacts").status_code
+    assert client.get("/agent/api/contacts").status_code == 200
 
 
 def test_a_closed_connection_gives_no_answer_and_keeps_nothing(served):
     requests.post(f"{served}/faults", json={"target": "autopilot", "kind": "close"})
     with pytest.raises(requests.ConnectionError):
         requests.post(served + ASK_V2, data=question("hi"), auth=PASSWORD)
-    assert [] == requests.get(f"{served}/inspect").json()["autopilot"]["calls"]
-    assert 200 == requests.post(served + ASK_V2, data=question("hi"), auth=PASSWORD).status_code
+    assert requests.get(f"{served}/inspect").json()["autopilot"]["calls"] == []
+    assert requests.post(served + ASK_V2, data=question("hi"), auth=PASSWORD).status_code == 200
 
 
 def test_a_connection_closed_afterwards_keeps_what_was_said(served):
@@ -109,7 +109,7 @@ def test_a_connection_closed_afterwards_keeps_what_was_said(served):
         with pytest.raises(requests.ConnectionError):
             requests.post(served + ASK_V2, data=question("hi"), auth=PASSWORD)
     seen = requests.get(f"{served}/inspect").json()["autopilot"]
-    assert (2, []) == (len(seen["calls"]), seen["violations"])
+    assert (len(seen["calls"]), seen["violations"]) == (2, [])
 
 
 def test_a_webhook_closed_afterwards_is_kept(served):
@@ -117,11 +117,11 @@ def test_a_webhook_closed_afterwards_is_kept(served):
     body = webhook_body(message_event())
     with pytest.raises(requests.ConnectionError):
         requests.post(served + WEBHOOK, json=body, headers=BEARER)
-    assert 200 == requests.post(served + WEBHOOK, json=body, headers=BEARER).status_code
+    assert requests.post(served + WEBHOOK, json=body, headers=BEARER).status_code == 200
     contact = requests.get(f"{served}/inspect").json()["respondio"]["contacts"][0]
-    assert [1] == [message["repeats"] for message in contact["messages"]]
+    assert [message["repeats"] for message in contact["messages"]] == [1]
 
 
 def test_without_a_socket_it_says_so(client):
     client.post("/faults", json={"target": "autopilot", "kind": "close"})
-    assert 501 == client.post(ASK_V2).status_code
+    assert client.post(ASK_V2).status_code == 501

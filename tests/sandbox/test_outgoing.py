@@ -31,61 +31,61 @@ def test_the_call_is_as_the_contract_says(known, gateway):
 
 def test_the_answer_gives_the_mid(known):
     sent = agent_sends(known)
-    assert ("gw-1", "queued", "agent", None) == (sent["mId"], sent["status"], sent["author"], sent["error"])
-    assert ["gw-1"] == [entry["mId"] for entry in inspect(known, "respondio")["outgoing"]]
+    assert (sent["mId"], sent["status"], sent["author"], sent["error"]) == ("gw-1", "queued", "agent", None)
+    assert [entry["mId"] for entry in inspect(known, "respondio")["outgoing"]] == ["gw-1"]
 
 
 def test_a_refusal_is_shown_to_the_agent(known, gateway):
     gateway.answers = [(400, {"error": {"message": "63016: outside the messaging window"}})]
     sent = agent_sends(known)
-    assert ("failed", "63016: outside the messaging window") == (sent["status"], sent["error"])
+    assert (sent["status"], sent["error"]) == ("failed", "63016: outside the messaging window")
 
 
 def test_a_gateway_out_of_reach_is_shown_to_the_agent():
     client = create_app(SandboxSettings(gateway_url="http://127.0.0.1:9")).test_client()
     deliver(client, message_event())
     sent = agent_sends(client)
-    assert ("failed", "The gateway could not be reached") == (sent["status"], sent["error"])
+    assert (sent["status"], sent["error"]) == ("failed", "The gateway could not be reached")
 
 
 def test_a_proxy_of_the_environment_is_not_used(known, gateway, monkeypatch):
     for name in ("http_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9" if name == "http_proxy" else "")
-    assert "gw-1" == agent_sends(known)["mId"]
+    assert agent_sends(known)["mId"] == "gw-1"
 
 
 def test_a_duplicate_calls_twice_for_one_message(known, gateway):
     switch_on(known, "duplicate")
-    assert "gw-1" == agent_sends(known, "a")["mId"]
+    assert agent_sends(known, "a")["mId"] == "gw-1"
     agent_sends(known, "b")
-    assert ["a", "a", "b"] == gateway.texts
-    assert 3 == len(inspect(known, "respondio")["contacts"][0]["messages"])
+    assert gateway.texts == ["a", "a", "b"]
+    assert len(inspect(known, "respondio")["contacts"][0]["messages"]) == 3
 
 
 def test_a_duplicate_that_is_refused_once_was_accepted(known, gateway):
     switch_on(known, "duplicate")
     gateway.answers = [(503, {}), (200, {"mId": "gw-2"})]
     sent = agent_sends(known)
-    assert ("gw-2", "queued", None) == (sent["mId"], sent["status"], sent["error"])
+    assert (sent["mId"], sent["status"], sent["error"]) == ("gw-2", "queued", None)
 
 
 def test_a_reorder_swaps_two_calls(known, gateway):
     switch_on(known, "reorder")
     held = agent_sends(known, "a")
-    assert (None, "queued") == (held["mId"], held["status"])
-    assert [] == gateway.texts
+    assert (held["mId"], held["status"]) == (None, "queued")
+    assert gateway.texts == []
     agent_sends(known, "b")
     agent_sends(known, "c")
-    assert ["b", "a", "c"] == gateway.texts
+    assert gateway.texts == ["b", "a", "c"]
     messages = inspect(known, "respondio")["contacts"][0]["messages"]
-    assert ["gw-2", "gw-1", "gw-3"] == [message["mId"] for message in messages[1:]]
+    assert [message["mId"] for message in messages[1:]] == ["gw-2", "gw-1", "gw-3"]
 
 
 def test_a_call_that_is_held_back_goes_out_when_faults_are_switched_off(known, gateway):
     switch_on(known, "reorder")
     agent_sends(known, "a")
     known.delete("/faults")
-    assert ["a"] == gateway.texts
+    assert gateway.texts == ["a"]
 
 
 def test_a_reset_forgets_a_call_that_is_held_back(known, gateway):
@@ -94,7 +94,7 @@ def test_a_reset_forgets_a_call_that_is_held_back(known, gateway):
     known.delete("/inspect")
     deliver(known, message_event())
     agent_sends(known, "b")
-    assert ["b"] == gateway.texts
+    assert gateway.texts == ["b"]
 
 
 ANSWERS = {

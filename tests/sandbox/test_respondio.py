@@ -31,44 +31,42 @@ def m_id(client):
 
 
 def test_a_message_is_kept_with_its_contact(client):
-    assert 200 == deliver(client, message_event(), contact={"firstName": "Ada"}).status_code
+    assert deliver(client, message_event(), contact={"firstName": "Ada"}).status_code == 200
     contact = inspect(client, "respondio")["contacts"][0]
-    assert (CONTACT_ID, {"firstName": "Ada"}, 1) == (
+    assert (
         contact["contactId"],
         contact["contact"],
         contact["unread"],
-    )
+    ) == (CONTACT_ID, {"firstName": "Ada"}, 1)
     entry = contact["messages"][0]
-    assert ("m1", "customer", "inbound", None) == (
+    assert (
         entry["mId"],
         entry["author"],
         entry["direction"],
         entry["status"],
-    )
+    ) == ("m1", "customer", "inbound", None)
 
 
 def test_a_later_profile_fills_in(client):
     deliver(client, message_event("m1"), contact={"firstName": "Ada", "language": "en"})
     deliver(client, message_event("m2"), contact={"firstName": "Augusta"})
-    assert {"firstName": "Augusta", "language": "en"} == inspect(client, "respondio")["contacts"][0][
-        "contact"
-    ]
+    assert inspect(client, "respondio")["contacts"][0]["contact"] == {"firstName": "Augusta", "language": "en"}
 
 
 def test_an_echo_is_the_bots(client):
     deliver(client, message_event("e1", "message_echo", "From the bot"))
-    assert [("bot", "outbound")] == [(entry["author"], entry["direction"]) for entry in messages(client)]
-    assert ["e1"] == [entry["mId"] for entry in inspect(client, "respondio")["echoes"]]
-    assert 0 == inspect(client, "respondio")["contacts"][0]["unread"]
+    assert [(entry["author"], entry["direction"]) for entry in messages(client)] == [("bot", "outbound")]
+    assert [entry["mId"] for entry in inspect(client, "respondio")["echoes"]] == ["e1"]
+    assert inspect(client, "respondio")["contacts"][0]["unread"] == 0
 
 
 def test_an_mid_seen_before_is_the_same_message(client):
     for _ in range(3):
-        assert 200 == deliver(client, message_event()).status_code
-    assert [2] == [entry["repeats"] for entry in messages(client)]
-    assert [{"contactId": CONTACT_ID, "mId": "m1"}] * 2 == inspect(client, "respondio")["repeats"]
-    assert [] == kinds(client)
-    assert 1 == inspect(client, "respondio")["contacts"][0]["unread"]
+        assert deliver(client, message_event()).status_code == 200
+    assert [entry["repeats"] for entry in messages(client)] == [2]
+    assert inspect(client, "respondio")["repeats"] == [{"contactId": CONTACT_ID, "mId": "m1"}] * 2
+    assert kinds(client) == []
+    assert inspect(client, "respondio")["contacts"][0]["unread"] == 1
 
 
 REUSED = {
@@ -82,14 +80,14 @@ REUSED = {
 def test_an_mid_reused_for_something_else_is_a_violation(client, event, contact_id):
     deliver(client, message_event())
     deliver(client, event, contact_id=contact_id)
-    assert ["mid_reused"] == kinds(client)
-    assert 1 == len(messages(client))
+    assert kinds(client) == ["mid_reused"]
+    assert len(messages(client)) == 1
 
 
 def test_an_echo_of_the_agents_own_message_is_a_violation(client, m_id):
     deliver(client, message_event(m_id, "message_echo", "Good day"))
-    assert ["echo_of_outgoing"] == kinds(client)
-    assert 2 == len(messages(client))
+    assert kinds(client) == ["echo_of_outgoing"]
+    assert len(messages(client)) == 2
 
 
 CLIMBS = {
@@ -109,7 +107,7 @@ CLIMBS = {
 def test_a_status_only_climbs(client, m_id, reports, expected):
     for value, violations in reports:
         reason = "30005: unknown" if value == "failed" else None
-        assert 200 == deliver(client, status_event(m_id, value, reason)).status_code
+        assert deliver(client, status_event(m_id, value, reason)).status_code == 200
         assert ["status_fell"] * violations == kinds(client)
     assert expected == messages(client)[-1]["status"]
     assert len(reports) == len(inspect(client, "respondio")["statuses"])
@@ -117,7 +115,7 @@ def test_a_status_only_climbs(client, m_id, reports, expected):
 
 def test_the_reason_of_a_failure_is_shown_until_proof_of_delivery(client, m_id):
     deliver(client, status_event(m_id, "failed", "30005: unknown"))
-    assert "30005: unknown" == messages(client)[-1]["error"]
+    assert messages(client)[-1]["error"] == "30005: unknown"
     deliver(client, status_event(m_id, "read"))
     assert messages(client)[-1]["error"] is None
 
@@ -132,15 +130,15 @@ UNKNOWN = {
 @pytest.mark.parametrize(("unknown", "contact_id"), UNKNOWN.values(), ids=UNKNOWN)
 def test_a_status_of_an_unknown_mid_is_refused_and_recorded(client, m_id, unknown, contact_id):
     response = deliver(client, status_event(unknown, "sent"), contact_id=contact_id)
-    assert 404 == response.status_code
+    assert response.status_code == 404
     assert response.get_json()["error"]["message"].startswith("events[0].mId: ")
-    assert ["unknown_mid"] == kinds(client)
-    assert 1 == len(inspect(client, "respondio")["contacts"])
+    assert kinds(client) == ["unknown_mid"]
+    assert len(inspect(client, "respondio")["contacts"]) == 1
 
 
 def test_a_call_is_kept_as_a_whole_or_not_at_all(client):
-    assert 404 == deliver(client, message_event("m2"), status_event("gw-99", "sent")).status_code
-    assert [] == messages(client)
+    assert deliver(client, message_event("m2"), status_event("gw-99", "sent")).status_code == 404
+    assert messages(client) == []
 
 
 def test_a_status_that_overtakes_the_answer_waits_for_it(client, gateway):
@@ -159,9 +157,9 @@ def test_a_status_that_overtakes_the_answer_waits_for_it(client, gateway):
     gateway.before_answer = report_aside
     agent_sends(client)
     reports[0].join(5)
-    assert [200] == answers
-    assert "sent" == messages(client)[-1]["status"]
-    assert [] == kinds(client)
+    assert answers == [200]
+    assert messages(client)[-1]["status"] == "sent"
+    assert kinds(client) == []
 
 
 HEADERS = {
@@ -175,9 +173,9 @@ HEADERS = {
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
 def test_it_refuses_a_wrong_token(client, headers):
     response = client.post(WEBHOOK, json=webhook_body(message_event()), headers=headers)
-    assert 401 == response.status_code
+    assert response.status_code == 401
     assert "API Token" in response.get_json()["error"]["message"]
-    assert [] == messages(client)
+    assert messages(client) == []
 
 
 def test_it_refuses_a_wrong_field_and_records_it(client):
@@ -190,9 +188,9 @@ def test_it_refuses_a_wrong_field_and_records_it(client):
 
 def test_it_refuses_what_is_not_json(client):
     response = client.post(WEBHOOK, data="{", content_type="application/json", headers=BEARER)
-    assert "body: is not valid JSON" == response.get_json()["error"]["message"]
+    assert response.get_json()["error"]["message"] == "body: is not valid JSON"
 
 
 def test_the_webhook_url_ends_with_a_slash(client):
     response = client.post(WEBHOOK.rstrip("/"), json=webhook_body(message_event()), headers=BEARER)
-    assert 404 == response.status_code
+    assert response.status_code == 404

@@ -28,7 +28,7 @@ def test_it_imports_nothing_else_of_the_project(path):
 def test_sandboxes_do_not_share_state():
     first, second = (create_app(SandboxSettings()).test_client() for _ in range(2))
     first.post("/faults", json={"target": "autopilot", "kind": "fail"})
-    assert {"faults": []} == second.get("/faults").get_json()
+    assert second.get("/faults").get_json() == {"faults": []}
 
 
 def test_without_settings_the_environment_is_read(monkeypatch):
@@ -41,4 +41,4 @@ def test_port_0_takes_a_free_one():
     ports = {server.port for server in servers}
     for server in servers:
         server.server_close()
-    assert 2 == len(ports - {0})
+    assert len(ports - {0}) == 2

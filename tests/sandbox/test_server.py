@@ -25,34 +25,34 @@ def test_a_connection_is_kept_alive(connection):
     sockets = set()
     for path in ("/inspect", "/faults", "/inspect"):
         response, _ = ask_for(connection, "GET", path)
-        assert (200, 11) == (response.status, response.version)
+        assert (response.status, response.version) == (200, 11)
         sockets.add(connection.sock)
-    assert 1 == len(sockets)
+    assert len(sockets) == 1
     assert None not in sockets
 
 
 def test_a_body_that_nobody_read_does_not_spill_into_the_next_request(connection):
     response, _ = ask_for(connection, "POST", "/nowhere", body=b"GET /x HTTP/1.1\r\n\r\n" * 50)
-    assert 404 == response.status
+    assert response.status == 404
     response, _ = ask_for(connection, "GET", "/faults")
-    assert 200 == response.status
+    assert response.status == 200
 
 
 def test_a_head_request_has_no_body(connection):
-    assert b"" == ask_for(connection, "HEAD", "/inspect")[1]
-    assert 200 == ask_for(connection, "GET", "/inspect")[0].status
+    assert ask_for(connection, "HEAD", "/inspect")[1] == b""
+    assert ask_for(connection, "GET", "/inspect")[0].status == 200
 
 
 def test_a_body_that_is_too_large_is_refused_unread(connection):
     connection.putrequest("POST", ASK_V2)
     connection.putheader("Content-Length", "1000001")
     connection.endheaders()
-    assert 413 == connection.getresponse().status
+    assert connection.getresponse().status == 413
 
 
 def test_a_body_without_length_is_refused(connection):
     response, _ = ask_for(connection, "POST", ASK_V2, body=iter([b"a", b"b"]))
-    assert (411, "close") == (response.status, response.getheader("Connection"))
+    assert (response.status, response.getheader("Connection")) == (411, "close")
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1_0", "²"])
@@ -64,7 +64,7 @@ def test_a_length_that_is_no_number_is_refused(served, length):
 
 def test_requests_are_not_logged(connection, caplog):
     ask_for(connection, "GET", "/inspect")
-    assert [] == caplog.records
+    assert caplog.records == []
 
 
 def test_requests_run_side_by_side(served):

@@ -24,7 +24,7 @@ def test_every_field_can_be_set_from_the_environment():
 
 def test_outgoing_calls_go_to_the_desk():
     settings = SandboxSettings(gateway_url="http://127.0.0.1:8000/", desk="help")
-    assert "http://127.0.0.1:8000/destinations/help/message" == settings.outgoing_url
+    assert settings.outgoing_url == "http://127.0.0.1:8000/destinations/help/message"
 
 
 @pytest.mark.parametrize(

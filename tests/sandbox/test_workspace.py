@@ -21,9 +21,9 @@ def write(workspace, contact_id="ada", words="Good day", m_ids=("gw-1",), error=
 
 def test_contacts_are_listed_newest_first(workspace):
     workspace.receive("ada", "customer", message_event())
-    assert ["ada", "grace"] == [contact.contact_id for contact in workspace.contacts()]
+    assert [contact.contact_id for contact in workspace.contacts()] == ["ada", "grace"]
     write(workspace, "grace")
-    assert ["grace", "ada"] == [contact.contact_id for contact in workspace.contacts()]
+    assert [contact.contact_id for contact in workspace.contacts()] == ["grace", "ada"]
 
 
 def test_a_repeat_does_not_move_a_contact_up(workspace):
@@ -31,7 +31,7 @@ def test_a_repeat_does_not_move_a_contact_up(workspace):
     workspace.receive("grace", "customer", message_event("m2"))
     workspace.welcome("ada", {})
     workspace.receive("ada", "customer", message_event())
-    assert "grace" == workspace.contacts()[0].contact_id
+    assert workspace.contacts()[0].contact_id == "grace"
 
 
 CHANGES = {
@@ -62,29 +62,29 @@ def test_the_version_stays_when_nothing_changes(workspace):
 
 def test_a_message_has_the_time_of_its_event(workspace):
     workspace.receive("ada", "customer", message_event())
-    assert [NOW] == [message.timestamp for message in workspace.messages("ada")]
+    assert [message.timestamp for message in workspace.messages("ada")] == [NOW]
 
 
 def test_an_answer_gives_an_mid_and_no_status_yet(workspace):
     message = write(workspace)
-    assert ("gw-1", "queued", None) == (message.m_id, message.status, message.error)
+    assert (message.m_id, message.status, message.error) == ("gw-1", "queued", None)
 
 
 def test_a_refused_message_has_failed(workspace):
     message = write(workspace, m_ids=(), error="outside the window")
-    assert (None, "failed", "outside the window") == (message.m_id, message.status, message.error)
+    assert (message.m_id, message.status, message.error) == (None, "failed", "outside the window")
 
 
 def test_a_message_sent_twice_may_be_reported_under_both_mids(workspace):
     sequence = write(workspace, m_ids=("gw-1", "gw-2")).sequence
     workspace.report("ada", "gw-2", "sent", None)
-    assert ("gw-1", "sent") == (workspace.message(sequence).m_id, workspace.message(sequence).status)
+    assert (workspace.message(sequence).m_id, workspace.message(sequence).status) == ("gw-1", "sent")
 
 
 def test_an_mid_given_to_two_messages_reports_both(workspace):
     sequences = [write(workspace).sequence for _ in range(2)]
     workspace.report("ada", "gw-1", "read", None)
-    assert ["read", "read"] == [workspace.message(sequence).status for sequence in sequences]
+    assert [workspace.message(sequence).status for sequence in sequences] == ["read", "read"]
 
 
 def test_an_answer_that_comes_after_a_reset_changes_nothing(workspace):

@@ -43,7 +43,7 @@ def real_store(redis_client: redis.Redis, limits: Limits, clock: Clock) -> Store
     return opened(redis_client, limits, clock)
 
 
-def opened(client: redis.Redis, limits: Limits, clock: Clock) -> Store:
+def opened(client: redis.Redis, limits: Limits | None, clock: Clock | None) -> Store:
     store = Store(client, limits, clock)
     store.lanes.declare(LANES)
     return store

@@ -34,7 +34,7 @@ LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, breaker_pause_most=2.0)
 LEASE = 10.0
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
-    max_examples=80,
+    max_examples=60,
     stateful_step_count=100,
     deadline=None,
     print_blob=True,

@@ -7,7 +7,7 @@ import redis
 
 from app.core.status import STATUSES, Status, climbs
 from app.store import Store
-from app.store.mailbox import Settlement
+from app.store.mailbox import Settlement, Wake
 from app.store.messages import LiveEntry
 from tests.store.steps import ANN, BEN, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
 
@@ -222,7 +222,9 @@ def settle(store: Store, settlement: Settlement) -> None:
     assert not store.mailboxes.settle(settlement).stale
 
 
-def report(store: Store, status: Status, *, direction: str = "outbound", error: str = "") -> tuple[str, object]:
+def report(
+    store: Store, status: Status, *, direction: str = "outbound", error: str = ""
+) -> tuple[str, tuple[Wake, ...]]:
     """A report about message 1 under our own id."""
     return store.messages.report(f"{1:032x}", status, scope="", direction=direction, owner="shop/", error=error)
 

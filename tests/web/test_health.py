@@ -14,16 +14,16 @@ from tests.support.processes import free_port
 
 def test_with_redis_it_is_alive_and_ready(redis_client: redis.Redis) -> None:
     client = create_app(gateway(redis_client)).test_client()
-    assert {"status": "alive"} == client.get("/healthz").get_json()
+    assert client.get("/healthz").get_json() == {"status": "alive"}
     ready = client.get("/readyz")
-    assert (200, {"status": "ready", "channels": 2, "destinations": 2}) == (ready.status_code, ready.get_json())
+    assert (ready.status_code, ready.get_json()) == (200, {"status": "ready", "channels": 2, "destinations": 2})
 
 
 def test_without_redis_it_is_alive_but_not_ready() -> None:
     chosen = settings()
     nowhere = connect(f"redis://127.0.0.1:{free_port()}", timeout=0.5, name="tests")
     client = create_app(Gateway(chosen, Store(nowhere, limits_of(chosen)), Recorder())).test_client()
-    assert 200 == client.get("/healthz").status_code
+    assert client.get("/healthz").status_code == 200
     not_ready = client.get("/readyz")
-    assert (503, "5") == (not_ready.status_code, not_ready.headers["Retry-After"])
+    assert (not_ready.status_code, not_ready.headers["Retry-After"]) == (503, "5")
     assert "127.0.0.1" not in not_ready.text

@@ -30,6 +30,7 @@ from tests.support.processes import free_port
 
 TOKEN = "desk-token-0001"
 CONVERSATION = "shop/webhook:customer-42"
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def to_customer(text: str = "It left today.", **changes: Any) -> dict[str, Any]:
 
 def refused(response: TestResponse) -> tuple[int, dict[str, str]]:
     """Status and error of an answer that must be JSON and hold no trace."""
-    assert "application/json" == response.mimetype
+    assert response.mimetype == "application/json"
     assert "Traceback" not in response.text
     assert list(response.get_json()) == ["error"]
     error: dict[str, str] = response.get_json()["error"]
@@ -83,9 +84,9 @@ def refused(response: TestResponse) -> tuple[int, dict[str, str]]:
 
 def test_a_message_is_recorded_and_acknowledged_with_our_id(built: Gateway, client: FlaskClient) -> None:
     response = post(client, message())
-    assert 202 == response.status_code
+    assert response.status_code == 202
     (line,) = response.get_json()["accepted"]
-    assert ("shop-1", False) == (line["id"], line["duplicate"])
+    assert (line["id"], line["duplicate"]) == ("shop-1", False)
     record = built.store.messages.read(line["message_id"])
     assert record is not None
     assert (Text("Hi"), "queued", CONVERSATION) == (
@@ -93,13 +94,13 @@ def test_a_message_is_recorded_and_acknowledged_with_our_id(built: Gateway, clie
         record.status,
         record.message.conversation,
     )
-    assert ["inbound:helper"] == [wake.lane for wake in recorder(built).wakes]
+    assert [wake.lane for wake in recorder(built).wakes] == ["inbound:helper"]
 
 
 def test_a_repeated_message_gets_the_same_answer_and_is_recorded_once(built: Gateway, client: FlaskClient) -> None:
     first, second = (post(client, message()).get_json()["accepted"][0] for _ in range(2))
     assert (first["message_id"], False, True) == (second["message_id"], first["duplicate"], second["duplicate"])
-    assert 1 == built.store.lanes.state("inbound:helper", 0).waiting
+    assert built.store.lanes.state("inbound:helper", 0).waiting == 1
 
 
 @pytest.mark.parametrize("name", fixtures.names("webhook", "unsupported_"))
@@ -115,14 +116,14 @@ def test_an_event_that_we_do_not_know_is_acknowledged_and_counted(
 def test_an_agents_message_is_recorded_and_takes_the_conversation(built: Gateway, client: FlaskClient) -> None:
     post(client, message())
     response = agent(client, to_customer())
-    assert 200 == response.status_code
-    assert ["mId"] == list(response.get_json())
+    assert response.status_code == 200
+    assert list(response.get_json()) == ["mId"]
     record = built.store.messages.read(response.get_json()["mId"])
     assert record is not None
-    assert ("outbound", "agent", "desk") == (record.message.direction, record.message.author, record.message.source)
+    assert (record.message.direction, record.message.author, record.message.source) == ("outbound", "agent", "desk")
     session = built.store.sessions.read(CONVERSATION)
     assert session is not None
-    assert ("desk", "human") == (session.destination, session.mode)
+    assert (session.destination, session.mode) == ("desk", "human")
 
 
 def test_an_agents_message_that_comes_twice_at_once_is_one(client: FlaskClient) -> None:
@@ -136,7 +137,7 @@ def test_with_phone_numbers_an_agent_writes_first(redis_client: redis.Redis) -> 
     response = agent(create_app(built).test_client(), to_customer(contactId="+15550000001"))
     record = built.store.messages.read(response.get_json()["mId"])
     assert record is not None
-    assert ("shop", "webhook:+15550000001") == (record.message.channel, record.message.customer)
+    assert (record.message.channel, record.message.customer) == ("shop", "webhook:+15550000001")
 
 
 def test_a_body_that_comes_in_chunks_is_read(client: FlaskClient) -> None:
@@ -145,9 +146,9 @@ def test_a_body_that_comes_in_chunks_is_read(client: FlaskClient) -> None:
         "/channels/shop",
         input_stream=io.BytesIO(body),
         headers=signed(body),
-        environ_overrides={"wsgi.input_terminated": True, "CONTENT_LENGTH": ""},
+        environ_overrides=CHUNKED,
     )
-    assert 202 == response.status_code
+    assert response.status_code == 202
 
 
 # --- refused ---
@@ -155,11 +156,11 @@ def test_a_body_that_comes_in_chunks_is_read(client: FlaskClient) -> None:
 
 def test_a_webhook_that_does_not_verify_is_401(built: Gateway, client: FlaskClient) -> None:
     status, error = refused(client.post("/channels/shop", data=message()))
-    assert (401, {"message": "Not verified: the header webhook-id is missing."}) == (status, error)
-    assert 401 == refused(agent(client, to_customer(), token="desk-token-0002"))[0]
-    assert 401 == refused(client.post("/channels/chat", json={}))[0]
-    assert 401 == refused(client.post("/destinations/helper", json={}))[0]
-    assert 0 == built.store.lanes.state("inbound:helper", 0).waiting
+    assert (status, error) == (401, {"message": "Not verified: the header webhook-id is missing."})
+    assert refused(agent(client, to_customer(), token="desk-token-0002"))[0] == 401
+    assert refused(client.post("/channels/chat", json={}))[0] == 401
+    assert refused(client.post("/destinations/helper", json={}))[0] == 401
+    assert built.store.lanes.state("inbound:helper", 0).waiting == 0
 
 
 BAD: dict[str, tuple[bytes, str, str]] = {
@@ -190,7 +191,7 @@ def test_a_malformed_body_is_400_and_names_the_field(body: bytes, field: str, wo
 
 def test_an_agent_reads_the_field_and_the_rule_in_one_sentence(client: FlaskClient) -> None:
     status, error = refused(agent(client, to_customer(message={"type": "text", "text": ""})))
-    assert (400, {"message": "message.text: Length must be between 1 and 7000."}) == (status, error)
+    assert (status, error) == (400, {"message": "message.text: Length must be between 1 and 7000."})
 
 
 STRANGERS = {
@@ -202,7 +203,7 @@ STRANGERS = {
 @pytest.mark.parametrize("conversation", STRANGERS.values(), ids=STRANGERS)
 def test_a_contact_that_is_not_known_here_is_404(conversation: str, client: FlaskClient) -> None:
     status, error = refused(agent(client, to_customer(contactId=contact_id(conversation))))
-    assert (404, {"message": "This contact is not known here."}) == (status, error)
+    assert (status, error) == (404, {"message": "This contact is not known here."})
 
 
 def test_a_destination_may_not_write_where_no_channel_names_it(redis_client: redis.Redis) -> None:
@@ -213,7 +214,7 @@ def test_a_destination_may_not_write_where_no_channel_names_it(redis_client: red
         "api_token": "second-token-01",
     }
     built = gateway(redis_client, channels__shop={"handoff": "second"}, destinations__second=second)
-    assert 404 == refused(agent(create_app(built).test_client(), to_customer()))[0]
+    assert refused(agent(create_app(built).test_client(), to_customer()))[0] == 404
 
 
 UNKNOWN = ["/channels/nobody", "/channels/desk", "/destinations/nobody", "/destinations/shop", "/elsewhere", "/"]
@@ -221,14 +222,14 @@ UNKNOWN = ["/channels/nobody", "/channels/desk", "/destinations/nobody", "/desti
 
 @pytest.mark.parametrize("path", UNKNOWN)
 def test_an_address_that_there_is_not_is_404(path: str, client: FlaskClient) -> None:
-    assert 404 == refused(post(client, message(), path))[0]
+    assert refused(post(client, message(), path))[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/channels/shop", "/destinations/desk/message"])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH"])
 def test_another_method_is_405_and_says_which_one_is_good(method: str, path: str, client: FlaskClient) -> None:
     response = client.open(path, method=method)
-    assert 405 == refused(response)[0]
+    assert refused(response)[0] == 405
     assert "POST" in response.headers["Allow"]
 
 
@@ -236,35 +237,35 @@ def test_another_method_is_405_and_says_which_one_is_good(method: str, path: str
 def test_a_body_too_large_is_413(chunked: bool, redis_client: redis.Redis) -> None:
     client = create_app(gateway(redis_client, gateway={"max_body": 1024})).test_client()
     fits, too_large = b"x" * (1023 if chunked else 1024), b"x" * 1025
-    environ = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""} if chunked else {}
-    assert 400 == refused(post(client, fits, environ_overrides=environ))[0]
-    assert 413 == refused(post(client, too_large, environ_overrides=environ))[0]
+    environ = CHUNKED if chunked else {}
+    assert refused(post(client, fits, environ_overrides=environ))[0] == 400
+    assert refused(post(client, too_large, environ_overrides=environ))[0] == 413
 
 
 def test_a_full_mailbox_is_429_with_a_time(redis_client: redis.Redis) -> None:
     client = create_app(gateway(redis_client, gateway={"mailbox_limit": 1})).test_client()
-    assert 202 == post(client, message(id="1")).status_code
+    assert post(client, message(id="1")).status_code == 202
     response = post(client, message(id="2"))
-    assert 429 == refused(response)[0]
-    assert "5" == response.headers["Retry-After"]
-    assert 202 == post(client, message(id="3", **{"from": {"id": "somebody-else"}})).status_code
-    assert 202 == post(client, message(id="1")).status_code, "a repeat is no new message"
+    assert refused(response)[0] == 429
+    assert response.headers["Retry-After"] == "5"
+    assert post(client, message(id="3", **{"from": {"id": "somebody-else"}})).status_code == 202
+    assert post(client, message(id="1")).status_code == 202, "a repeat is no new message"
 
 
 def test_a_full_lane_is_503_with_a_time(redis_client: redis.Redis) -> None:
     client = create_app(gateway(redis_client, gateway={"lane_limit": 1})).test_client()
-    assert 202 == post(client, message(id="1")).status_code
+    assert post(client, message(id="1")).status_code == 202
     response = post(client, message(id="2", **{"from": {"id": "somebody-else"}}))
-    assert 503 == refused(response)[0]
-    assert "10" == response.headers["Retry-After"]
-    assert 200 == agent(client, to_customer()).status_code, "another lane is not full"
+    assert refused(response)[0] == 503
+    assert response.headers["Retry-After"] == "10"
+    assert agent(client, to_customer()).status_code == 200, "another lane is not full"
 
 
 def test_an_agent_is_told_when_a_mailbox_is_full(redis_client: redis.Redis) -> None:
     client = create_app(gateway(redis_client, gateway={"mailbox_limit": 1})).test_client()
-    assert 200 == agent(client, to_customer("1")).status_code
+    assert agent(client, to_customer("1")).status_code == 200
     response = agent(client, to_customer("2"))
-    assert (429, "5") == (refused(response)[0], response.headers["Retry-After"])
+    assert (refused(response)[0], response.headers["Retry-After"]) == (429, "5")
 
 
 # --- the store ---
@@ -292,12 +293,12 @@ def test_while_redis_is_away_everything_is_503_with_a_time(
     webhook: Callable[[FlaskClient], TestResponse], away: FlaskClient
 ) -> None:
     response = webhook(away)
-    assert (503, "5") == (refused(response)[0], response.headers["Retry-After"])
+    assert (refused(response)[0], response.headers["Retry-After"]) == (503, "5")
 
 
 def test_a_webhook_that_cannot_even_be_parked_is_503(away: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil_parse(away, monkeypatch)
-    assert 503 == refused(post(away, message()))[0]
+    assert refused(post(away, message()))[0] == 503
 
 
 def test_nothing_is_acknowledged_before_it_is_recorded(
@@ -309,8 +310,8 @@ def test_nothing_is_acknowledged_before_it_is_recorded(
     monkeypatch.setattr(
         built.channels["shop"], "acknowledge", lambda *a: (steps.append("acknowledged"), acknowledge(*a))[1]
     )
-    assert 202 == post(client, message()).status_code
-    assert ["recorded", "acknowledged"] == steps
+    assert post(client, message()).status_code == 202
+    assert steps == ["recorded", "acknowledged"]
 
 
 def test_a_store_that_fails_while_recording_is_no_acknowledgement(
@@ -321,9 +322,9 @@ def test_a_store_that_fails_while_recording_is_no_acknowledgement(
 
     monkeypatch.setattr(built.store.mailboxes, "accept", fail)
     status, error = refused(post(client, message()))
-    assert 503 == status
+    assert status == 503
     assert "OOM" not in error["message"]
-    assert 0 == built.store.dead_letters.count()
+    assert built.store.dead_letters.count() == 0
 
 
 # --- bugs ---
@@ -349,14 +350,14 @@ def test_a_bug_while_parsing_parks_the_webhook_and_acknowledges(
     spoil_parse(client, monkeypatch)
     body = message(content={"type": "text", "text": "Grüße \0"})
     response = post(client, body, "/channels/shop?a=b")
-    assert 202 == response.status_code
+    assert response.status_code == 202
     (letter,) = built.store.dead_letters.newest()
     assert {"parked": letter.id} == response.get_json()
-    assert ("shop", "unexpected", "RuntimeError: a bug that holds [redacted]") == (
+    assert (
         letter.where,
         letter.reason,
         letter.error,
-    )
+    ) == ("shop", "unexpected", "RuntimeError: a bug that holds [redacted]")
     webhook = unpark(letter.webhook)
     assert ("POST", "http://127.0.0.1:8000/channels/shop?a=b", "/channels/shop", body) == (
         webhook.method,
@@ -385,8 +386,8 @@ def test_a_bug_while_recording_parks_the_webhook_too(
         raise TypeError("a bug")
 
     monkeypatch.setattr(built.store.mailboxes, "accept", fail)
-    assert 202 == post(client, message()).status_code
-    assert 1 == built.store.dead_letters.count()
+    assert post(client, message()).status_code == 202
+    assert built.store.dead_letters.count() == 1
 
 
 def test_no_answer_ever_holds_a_trace(built: Gateway, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,7 +397,7 @@ def test_no_answer_ever_holds_a_trace(built: Gateway, client: FlaskClient, monke
     monkeypatch.setattr(built.channels["shop"], "verify", fail)
     monkeypatch.setattr(built.destinations["desk"], "acknowledge", fail)
     for response in (post(client, message()), agent(client, to_customer())):
-        assert (500, {"message": "An unexpected error; it has been logged."}) == refused(response)
+        assert refused(response) == (500, {"message": "An unexpected error; it has been logged."})
 
 
 # --- the rest ---
@@ -424,12 +425,12 @@ def test_adapters_see_the_public_url_whatever_the_host_header_says(
     seen: list[Any] = []
     monkeypatch.setattr(built.channels["shop"], "verify", seen.append)
     client.post("/channels/shop/sub/path?a=b%26c", data=message(), headers={"Host": "evil.example.test"})
-    assert ("http://127.0.0.1:8000/channels/shop/sub/path?a=b%26c", {"a": "b&c"}) == (seen[0].url, seen[0].query)
+    assert (seen[0].url, seen[0].query) == ("http://127.0.0.1:8000/channels/shop/sub/path?a=b%26c", {"a": "b&c"})
 
 
 def test_a_lost_wake_up_is_no_refusal(built: Gateway, client: FlaskClient) -> None:
     recorder(built).lost = True
-    assert 202 == post(client, message()).status_code
+    assert post(client, message()).status_code == 202
 
 
 def test_the_log_says_why_and_holds_no_secret(

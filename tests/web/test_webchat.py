@@ -372,7 +372,9 @@ def test_it_lets_the_named_sites_read_refusals(client: FlaskClient) -> None:
     assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
 
 
-@pytest.mark.parametrize("address", ["/channels/shop", "/destinations/desk", "/healthz", "/chat/nobody"])
+@pytest.mark.parametrize(
+    "address", ["/channels/shop", "/destinations/desk", "/destinations/chat", "/healthz", "/chat/nobody"]
+)
 def test_it_opens_no_other_address(client: FlaskClient, address: str) -> None:
     assert "Access-Control-Allow-Origin" not in client.post(address, headers={"Origin": SITE}).headers
 

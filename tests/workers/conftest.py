@@ -113,7 +113,12 @@ def make_office(redis_client: redis.Redis) -> Iterator[MakeOffice]:
         def make(**changes: Any) -> Office:
             clock = Clock()
             built = gateway(
-                redis_client, clock, send_url=f"{shop.url}/patchbay", bot_url=bot.url, desk_url=f"{desk.url}/desk", **changes
+                redis_client,
+                clock,
+                send_url=f"{shop.url}/patchbay",
+                bot_url=bot.url,
+                desk_url=f"{desk.url}/desk",
+                **changes,
             )
             return Office(built, clock, bot, desk, shop)
 

@@ -20,10 +20,10 @@ def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office)
     office.customer_writes("second", "ada")
     office.customer_writes("other", "grace")
     office.work()
-    assert ["first", "other"] == office.asked()
+    assert office.asked() == ["first", "other"]
     office.bot.answers(bot_says("Hi."))
     office.work_later(600)
-    assert ["first", "other", "first", "second"] == office.asked()
+    assert office.asked() == ["first", "other", "first", "second"]
 
 
 def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_on(office: Office) -> None:
@@ -31,9 +31,9 @@ def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_
     message = office.customer_writes("first")
     office.customer_writes("second")
     office.work()
-    assert ["first", "second"] == office.asked()
-    assert ["rejected: HTTP 400: 20001 Bad field"] == office.letters()
-    assert "failed" == office.status(message)
+    assert office.asked() == ["first", "second"]
+    assert office.letters() == ["rejected: HTTP 400: 20001 Bad field"]
+    assert office.status(message) == "failed"
 
 
 def test_it_gives_up_after_the_configured_attempts_while_others_succeed(make_office: MakeOffice) -> None:
@@ -43,8 +43,8 @@ def test_it_gives_up_after_the_configured_attempts_while_others_succeed(make_off
     for number in range(6):
         office.customer_writes("fine", f"c-{number}")
         office.work_later(10)
-    assert 3 == office.asked().count("doomed")
-    assert "unavailable: HTTP 500: {}" == office.letters()[0]
+    assert office.asked().count("doomed") == 3
+    assert office.letters()[0] == "unavailable: HTTP 500: {}"
 
 
 def test_a_replayed_dead_letter_is_tried_anew(office: Office) -> None:
@@ -55,9 +55,9 @@ def test_a_replayed_dead_letter_is_tried_anew(office: Office) -> None:
     _, wakes = office.gateway.store.dead_letters.replay(letter.id)
     office.gateway.publisher.publish(wakes)
     office.work()
-    assert ["hello", "hello"] == office.asked()
-    assert "delivered" == office.status(message)
-    assert [] == office.letters()
+    assert office.asked() == ["hello", "hello"]
+    assert office.status(message) == "delivered"
+    assert office.letters() == []
 
 
 def test_retry_after_pauses_the_lane_and_spends_no_attempt(office: Office) -> None:
@@ -66,7 +66,7 @@ def test_retry_after_pauses_the_lane_and_spends_no_attempt(office: Office) -> No
     office.work()
     office.customer_writes("two", "grace")
     office.work_later(29)
-    assert ["one"] == office.asked()
+    assert office.asked() == ["one"]
     office.work_later(2)
     assert sorted(["one", "one", "two"]) == sorted(office.asked())
 
@@ -76,10 +76,10 @@ def test_refused_credentials_rest_the_lane_and_keep_every_message(office: Office
     for number in range(3):
         office.customer_writes(f"m{number}", f"c-{number}")
     office.work()
-    assert 1 == len(office.bot.calls)
-    assert [] == office.letters()
+    assert len(office.bot.calls) == 1
+    assert office.letters() == []
     lane = office.gateway.store.lanes.state("inbound:helper", office.clock.now / 1000)
-    assert (3, 60) == (lane.waiting, round(lane.paused_for))
+    assert (lane.waiting, round(lane.paused_for)) == (3, 60)
     assert "credentials" in capsys.readouterr().out
     office.bot.answers(bot_says("Hi."))
     office.work_later(61)
@@ -91,17 +91,19 @@ def test_an_open_breaker_lets_one_probe_through_and_closes_with_its_success(offi
     for number in range(20):
         office.customer_writes("hello", f"c-{number}")
     office.work()
-    assert 5 == len(office.bot.calls)
+    assert len(office.bot.calls) == 5
     office.work_later(6)
-    assert 6 == len(office.bot.calls)
+    assert len(office.bot.calls) == 6
     office.bot.answers(bot_says("Hi."))
     office.work_later(61)
     office.work_later(600)
-    assert 20 == len(office.said())
-    assert [] == office.letters()
+    assert len(office.said()) == 20
+    assert office.letters() == []
 
 
-def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*args: Any) -> None:
         raise KeyError("oops")
 
@@ -109,7 +111,7 @@ def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(office: Offi
     office.customer_writes("hello")
     for _ in range(12):
         office.work_later(600)
-    assert "unexpected: KeyError: 'oops'" == office.letters()[0]
+    assert office.letters()[0] == "unexpected: KeyError: 'oops'"
 
 
 def test_a_stopping_worker_finishes_the_head_in_hand_and_leaves_the_rest(office: Office) -> None:
@@ -118,11 +120,11 @@ def test_a_stopping_worker_finishes_the_head_in_hand_and_leaves_the_rest(office:
     wake = recorder(office.gateway).wakes.pop(0)
     stops = iter([False, True, True])
     heads = Drainer(office.gateway, lambda: next(stops)).drain(wake.lane, wake.token)
-    assert 1 == heads
-    assert ["one"] == office.asked()
+    assert heads == 1
+    assert office.asked() == ["one"]
     assert wake in recorder(office.gateway).wakes  # somebody else goes on with the same token
     office.work()
-    assert ["one", "two"] == office.asked()
+    assert office.asked() == ["one", "two"]
 
 
 def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
@@ -139,9 +141,9 @@ def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
     monkeypatch.setattr(Mailboxes, "work", flaky)
     message = office.customer_writes("hello")
     office.work()
-    assert ["hello"] == office.asked()
-    assert "delivered" == office.status(message)
+    assert office.asked() == ["hello"]
+    assert office.status(message) == "delivered"
 
 
 def test_a_wake_up_for_a_lane_that_nobody_knows_does_nothing(office: Office) -> None:
-    assert 0 == Drainer(office.gateway).drain("inbound:gone", "token")
+    assert Drainer(office.gateway).drain("inbound:gone", "token") == 0

@@ -13,16 +13,16 @@ from tests.workers.conftest import MakeOffice, Office, bot_says
 def test_it_brings_the_message_to_the_bot_and_the_reply_back(office: Office) -> None:
     message = office.customer_writes("hello")
     office.work()
-    assert ["hello"] == office.asked()
-    assert ["You said: hello"] == office.said()
-    assert "delivered" == office.status(message)
+    assert office.asked() == ["hello"]
+    assert office.said() == ["You said: hello"]
+    assert office.status(message) == "delivered"
 
 
 def test_it_says_what_the_bot_cannot_read_in_words(office: Office) -> None:
     office.customer_writes(Attachment("image", "https://cdn.example.test/cat.png", description="My cat"))
     office.customer_writes(QuickReply("Which?", ("Red", "Blue")))
     office.work()
-    assert ["My cat: https://cdn.example.test/cat.png", "Which?\n1. Red\n2. Blue"] == office.asked()
+    assert office.asked() == ["My cat: https://cdn.example.test/cat.png", "Which?\n1. Red\n2. Blue"]
 
 
 def test_it_hands_over_with_the_transcript_before_what_was_typed_meanwhile(office: Office) -> None:
@@ -41,14 +41,14 @@ def test_it_hands_over_with_the_transcript_before_what_was_typed_meanwhile(offic
     assert expected == office.seen()
     session = office.gateway.store.sessions.read("shop/webhook:ada")
     assert session is not None
-    assert ("desk", "human", {"order": "1001"}) == (session.destination, session.mode, session.context)
+    assert (session.destination, session.mode, session.context) == ("desk", "human", {"order": "1001"})
 
 
 def test_a_flag_in_the_memory_hands_over_too(office: Office) -> None:
     office.bot.answers(bot_says("Moment.", memory={"handoff": True}))
     office.customer_writes("x")
     office.work()
-    assert ("message", "x") == office.seen()[0]
+    assert office.seen()[0] == ("message", "x")
 
 
 def test_a_handoff_to_nobody_ends_the_dialogue(make_office: MakeOffice) -> None:
@@ -56,8 +56,8 @@ def test_a_handoff_to_nobody_ends_the_dialogue(make_office: MakeOffice) -> None:
     office.customer_writes("a human please")
     office.customer_writes("still there?")
     office.work()
-    assert ["a human please", "still there?"] == office.asked()
-    assert [] == office.seen()
+    assert office.asked() == ["a human please", "still there?"]
+    assert office.seen() == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_four_hours_of_silence_end_a_dialogue(make_office: MakeOffice) -> None:
         office.customer_writes("hello")
         office.work()
         begins.append("TargetTask" in office.bot.calls[-1].path)
-    assert [True, False, True] == begins
+    assert begins == [True, False, True]
 
 
 def test_a_day_of_silence_brings_the_customer_back_to_the_bot(office: Office) -> None:
@@ -108,7 +108,7 @@ def test_a_day_of_silence_brings_the_customer_back_to_the_bot(office: Office) ->
     office.clock.advance(86_401)
     office.customer_writes("hello again")
     office.work()
-    assert "hello again" == office.asked()[-1]
+    assert office.asked()[-1] == "hello again"
 
 
 def test_a_customer_who_ends_the_conversation_gets_the_bot_again(office: Office) -> None:
@@ -117,16 +117,16 @@ def test_a_customer_who_ends_the_conversation_gets_the_bot_again(office: Office)
     office.customer_ends()
     office.customer_writes("hello")
     office.work()
-    assert ("message", "thanks") == office.seen()[-1]
-    assert "hello" == office.asked()[-1]
+    assert office.seen()[-1] == ("message", "thanks")
+    assert office.asked()[-1] == "hello"
 
 
 def test_an_agent_who_writes_first_holds_the_conversation(office: Office) -> None:
     office.agent_writes("May I help?")
     office.customer_writes("yes")
     office.work()
-    assert [("message", "yes")] == office.seen()
-    assert [] == office.asked()
+    assert office.seen() == [("message", "yes")]
+    assert office.asked() == []
 
 
 def test_an_agent_who_writes_while_the_bot_answers_is_not_pushed_aside(office: Office) -> None:
@@ -139,7 +139,7 @@ def test_an_agent_who_writes_while_the_bot_answers_is_not_pushed_aside(office: O
     office.work()
     office.customer_writes("who is there?")
     office.work()
-    assert ("message", "who is there?") == office.seen()[-1]
+    assert office.seen()[-1] == ("message", "who is there?")
 
 
 class TestALateBot:
@@ -164,28 +164,28 @@ class TestALateBot:
     def test_its_reply_is_sent_by_default(self, slow: MakeOffice) -> None:
         office = slow()
         self._late(office)
-        assert ["At last."] == office.said()
+        assert office.said() == ["At last."]
 
     def test_its_reply_is_dropped_if_so_configured(self, slow: MakeOffice) -> None:
         office = slow(late="drop")
         self._late(office)
-        assert [] == office.said()
-        assert [] == office.seen()
+        assert office.said() == []
+        assert office.seen() == []
 
     def test_people_take_over_if_so_configured(self, slow: MakeOffice) -> None:
         office = slow(late="people")
         self._late(office)
-        assert [] == office.said()
-        assert [("message", "hello")] == office.seen()
+        assert office.said() == []
+        assert office.seen() == [("message", "hello")]
 
     def test_people_get_the_message_that_the_bot_never_answered(self, slow: MakeOffice) -> None:
         office = slow(late="people", timeout=0.2)
         office.bot.answers(Told(hang=True))
         message = office.customer_writes("hello")
         office.work()
-        assert [("message", "hello")] == office.seen()
-        assert "sent" == office.status(message)
-        assert [] == office.letters()
+        assert office.seen() == [("message", "hello")]
+        assert office.status(message) == "sent"
+        assert office.letters() == []
 
 
 def test_a_call_with_unknown_outcome_is_not_made_again(make_office: MakeOffice) -> None:
@@ -194,8 +194,8 @@ def test_a_call_with_unknown_outcome_is_not_made_again(make_office: MakeOffice) 
     message = office.customer_writes("hello")
     office.work()
     office.work_later(600)
-    assert 1 == len(office.bot.calls)
-    assert "failed" == office.status(message)
+    assert len(office.bot.calls) == 1
+    assert office.status(message) == "failed"
     assert "timed_out" in office.letters()[0]
 
 
@@ -205,8 +205,8 @@ def test_a_call_with_unknown_outcome_is_made_again_if_so_configured(make_office:
     office.customer_writes("hello")
     office.work()
     office.work_later(600)
-    assert ["hello", "hello"] == office.asked()
-    assert ["Here."] == office.said()
+    assert office.asked() == ["hello", "hello"]
+    assert office.said() == ["Here."]
 
 
 def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,4 +222,4 @@ def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch
     office.work()
     kinds = [call.json["type"] for call in office.shop.calls]
     assert kinds.index("conversation.typing") < kinds.index("message.created")
-    assert [] == recorder(office.gateway).wakes
+    assert recorder(office.gateway).wakes == []

@@ -19,7 +19,7 @@ def test_they_rise_and_none_is_told_twice(office: Office) -> None:
     for status in ("read", "delivered", "read", "sent", "failed"):
         office.shop_reports(message, status)
     office.work()
-    assert ["sent", "read"] == _values(office)
+    assert _values(office) == ["sent", "read"]
 
 
 def test_a_failure_carries_its_reason(office: Office) -> None:
@@ -27,7 +27,7 @@ def test_a_failure_carries_its_reason(office: Office) -> None:
     office.agent_writes("hello")
     office.work()
     event = office.desk.calls[-1].json["events"][0]
-    assert "failed" == event["status"]["value"]
+    assert event["status"]["value"] == "failed"
     assert "blocked" in event["status"]["message"]
 
 
@@ -37,7 +37,7 @@ def test_proof_of_delivery_after_a_failure_counts(office: Office) -> None:
     office.shop_reports(message, "failed", "lost")
     office.shop_reports(message, "delivered")
     office.work()
-    assert ["sent", "failed", "delivered"] == _values(office)
+    assert _values(office) == ["sent", "failed", "delivered"]
 
 
 def test_the_customers_own_messages_are_reported_to_the_shop(office: Office) -> None:
@@ -53,5 +53,5 @@ def test_a_report_for_a_forgotten_message_is_let_go(office: Office, redis_client
     office.shop_reports(message, "delivered")
     redis_client.delete(f"{{patchbay}}:m:{message}")
     office.work()
-    assert ["sent"] == _values(office)
-    assert 0 == sum(lane.waiting for lane in office.gateway.store.lanes.overview(0))
+    assert _values(office) == ["sent"]
+    assert sum(lane.waiting for lane in office.gateway.store.lanes.overview(0)) == 0

@@ -1,8 +1,8 @@
--- Append one event that is no message (typing, ended) to a mailbox; a full mailbox does without it.
--- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most}  ->  {wakes...}
+-- Append one event that is no message (typing, ended) to a mailbox.
+-- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most}  ->  {'ok' | 'mailbox_full', wakes...}
 local a = cjson.decode(ARGV[3])
 local lane = a.lane
-if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return wakes end
+if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full' } end
 if a.follow then
   local destination = redis.call('HGET', P .. 's:' .. a.cv, 'destination')
   if destination and redis.call('HEXISTS', P .. 'lanes', 'inbound:' .. destination) == 1 then
@@ -10,4 +10,4 @@ if a.follow then
   end
 end
 push(a.mailbox, lane, a.item)
-return wakes
+return { 'ok', unpack(wakes) }
