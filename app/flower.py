@@ -11,7 +11,7 @@ import click
 from app.config import ConfigError
 from app.gateway import settings_from_environment
 
-PASSWORD_VARIABLE = "PATCHBAY_FLOWER_PASSWORD"
+PASSWORD_VARIABLE = "PATCHBAY_FLOWER_PASSWORD"  # noqa: S105 - the name of a variable
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The only producer of Celery messages, and the settings of Celery, kombu and redis-py in one place, with their reasons.
+"""The only producer of Celery messages, and the settings of Celery and kombu in one place, with their reasons.
 
 Celery carries hints only: "lane L has work". The truth is in the mailboxes, so a hint may be lost, late or doubled.
 """

@@ -21,6 +21,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import click
 import orjson
 
 from app.channels.webchat import WebchatChannel
@@ -109,9 +110,9 @@ def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], env
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     if _ready(plan, process):
-        print(_page(plan, settings, environment), flush=True)
+        click.echo(_page(plan, settings, environment))
     elif process.poll() is None:
-        print(f"Not ready after {READY_WITHIN:.0f} s. The last lines of the logs:\n{_tails(plan)}", file=sys.stderr)
+        click.echo(f"Not ready after {READY_WITHIN:.0f} s. The last lines of the logs:\n{_tails(plan)}", err=True)
         stop()
         process.wait()
         return 1
@@ -277,7 +278,7 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
 def _can_open(files: int) -> bool:
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return hard == resource.RLIM_INFINITY or hard >= files
 
 

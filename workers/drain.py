@@ -24,7 +24,7 @@ WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, 
 
 
 class Drainer:
-    """Works lanes of one gateway. `stopping` tells that the process is to end: the head in hand is finished, no more."""
+    """Works lanes of one gateway. `stopping`: the process is to end; the head in hand is finished, no more."""
 
     def __init__(self, gateway: Gateway, stopping: Callable[[], bool] = lambda: False) -> None:
         self._gateway = gateway
@@ -73,8 +73,8 @@ class Drainer:
         return settlement
 
     def _step(self, lane: Lane, token: str, settlement: Settlement | None, go_on: bool) -> Worked:
-        """Settle and claim. What was done is not thrown away while Redis is out of reach: as long as the lease may hold,
-        settling is tried again; had it been done after all, the second one is stale and changes nothing."""
+        """Settle and claim. What was done is not thrown away while Redis is out of reach: as long as the lease may
+        hold, settling is tried again; had it been done after all, the second one is stale and changes nothing."""
         until = time.monotonic() + lane.lease
         while True:
             try:

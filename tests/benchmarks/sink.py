@@ -1,4 +1,4 @@
-"""A light HTTP sink: counts requests and notes when each came. Run as a process of its own: `python -m ... PORT FILE`."""
+"""A light HTTP sink, as a process of its own: counts requests and notes when each came."""
 
 from __future__ import annotations
 

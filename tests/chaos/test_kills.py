@@ -1,5 +1,5 @@
-"""Kill -9 of workers, the receiver and Redis in the middle of a load: nothing lost, order kept, repeats only where a kill left an
-outcome unknown, and counted."""
+"""Kill -9 of workers, the receiver and Redis in a load: nothing is lost, order is kept, and repeats happen
+only where a kill left an outcome unknown. They are counted."""
 
 from __future__ import annotations
 
@@ -67,9 +67,7 @@ def _check(delivered: list[str]) -> None:
         in_order[conversation].append(int(number))
     assert all(numbers == sorted(numbers) for numbers in in_order.values())
     repeated = sum(count - 1 for count in repeats.values())
-    print(
-        f"{repeated} of {MESSAGES} messages were repeated after {KILLS} kills of workers and one each of the receiver and of Redis"
-    )
+    print(f"{repeated} of {MESSAGES} messages came twice; {KILLS} workers, the receiver and Redis were killed")
     assert repeated <= KILLS * CONCURRENCY  # each kill leaves at most what its worker had in hand
 
 

@@ -132,5 +132,5 @@ def _busy(running: World) -> int:
     import redis
 
     with redis.Redis(port=running.redis.port) as client:
-        lanes = [key for key in client.scan_iter("{patchbay}:lane:*")]
+        lanes = list(client.scan_iter("{patchbay}:lane:*"))
         return sum(int(client.hget(key, "backlog") or 0) for key in lanes)

@@ -130,7 +130,7 @@ def test_flower_asks_for_a_login_and_shows_the_fleet(up: Up) -> None:
 
 
 def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
-    """Commands a second on Redis for one worker, Flower and a receiver, with no traffic; inner calls of scripts count."""
+    """Commands a second on Redis for a worker, Flower and a receiver without traffic; scripts' inner calls count."""
     with redis.Redis(port=up.port + 3) as client:
         _quiet(client)
         began = client.info("stats")["total_commands_processed"]

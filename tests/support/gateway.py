@@ -106,7 +106,7 @@ def recorder(built: Gateway) -> Recorder:
 
 
 def run_until_quiet(built: Gateway) -> int:
-    """Drain whatever is owed until nothing is; how many heads were worked. Sweeps once in the end, as the tick would."""
+    """Drain whatever is owed until nothing is; how many heads were worked. Sweeps in the end, as the tick would."""
     drainer, heads = Drainer(built), 0
     published = recorder(built).wakes
     while True:
