@@ -16,7 +16,15 @@ import click
 from app import up as supervision
 from app.config import ConfigError, Settings, load
 from app.core.errors import StoreUnavailable
-from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.gateway import (
+    CONFIG_VARIABLE,
+    THREADS_VARIABLE,
+    WORKER_TIMEOUT,
+    Gateway,
+    build,
+    lanes_of,
+    settings_from_environment,
+)
 from app.inbox import Inbox, NotTaken, unpark
 from app.store.dead_letters import DeadLetter
 
@@ -77,6 +85,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     """Take webhooks and serve the pages."""
     settings = _settings(config)
     _refuse_open_channels(settings, host)
+    os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
     _exec(
         "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
         "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
@@ -170,7 +179,8 @@ def show_letter(config: Path | None, letter_id: str) -> None:
         lines |= {"message": record.message.id, "conversation": record.message.conversation}
         lines |= {"author": record.message.author, "content": record.message.content}
     elif letter.webhook:
-        lines["webhook"] = letter.webhook.decode()
+        webhook = unpark(letter.webhook)
+        lines |= {"url": webhook.url.partition("?")[0], "body": webhook.body.decode(errors="replace")}
     else:
         lines |= {"mailbox": letter.mailbox, "item": letter.item}
     for name, value in lines.items():

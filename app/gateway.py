@@ -26,6 +26,7 @@ from app.store.messages import Messages
 from app.tasks import Publisher, create_celery
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
+THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0

@@ -119,6 +119,11 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     "an unset variable": ("destinations.helper.auth_token", "env:NOT_SET", ["destinations.helper.auth_token"]),
     "an unset variable in a list": ("channels.shop.secrets", [SECRET, "env:NOT_SET"], ["channels.shop.secrets.1"]),
     "an unset variable for a type": ("channels.shop.type", "env:NOT_SET", ["channels.shop.type"]),
+    "an unset variable where anything goes": (
+        "channels.shop.target_task",
+        "env:NOT_SET",
+        ["channels.shop.target_task"],
+    ),
     "an unset variable for a destination": (
         "channels.shop.destination",
         "env:NOT_SET",

@@ -483,9 +483,12 @@ def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() 
     size = 8 * 1024 * 1024  # more than the sockets hold, so sending waits for the reader
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
-        over.wait(0.3)
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
         over.wait(0.4)
+        connection.sendall(b"{")
+        over.wait(0.02)
+        connection.sendall(b"}")
+        over.wait(0.3)
         read = 0
         while read < size:
             read += len(connection.recv(1024 * 1024))
@@ -493,5 +496,41 @@ def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() 
 
     with talker(talk) as url:
         http = Http([url])
-        http.post(url, timeout=0.5)
-        assert http.post(url, body=b"x" * size, timeout=5).body == b"last"
+        http.post(url, timeout=0.6)
+        assert b"last" == http.post(url, body=b"x" * size, timeout=5).body
+
+
+def test_silence_after_a_late_beginning_gets_no_time_of_its_own() -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(0.6)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        over.wait(5)
+
+    with talker(talk) as url:
+        started = time.monotonic()
+        assert errors.TIMED_OUT == failure(url, Http([url]), timeout=0.7).kind
+        assert time.monotonic() - started < 1.2
+
+
+def test_when_the_time_is_over_not_even_what_has_arrived_is_read() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs, ours.makefile("rb", buffering=0) as raw:
+        theirs.sendall(b"x")
+        with pytest.raises(TimeoutError):
+            module._Timely(raw, ours, until=time.monotonic() - 1).readinto(bytearray(1))
+
+
+def test_a_body_in_chunks_is_put_together_and_its_connection_used_again() -> None:
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    connections: list[int] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connections.append(0)
+        connection.sendall(chunks)
+        connection.recv(65_536)
+        connection.sendall(chunks)
+
+    with talker(talk) as url:
+        http = Http([url])
+        assert [b"abcde", b"abcde"] == [http.post(url).body, http.post(url).body]
+    assert [0] == connections

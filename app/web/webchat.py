@@ -22,13 +22,12 @@ from flask import Blueprint, Response, abort, current_app, jsonify, make_respons
 from app.channels.webchat import WebchatChannel
 from app.core.errors import StoreUnavailable, Unverified
 from app.core.message import content_to_dict, conversation_key
-from app.gateway import Gateway
+from app.gateway import THREADS_VARIABLE, Gateway
 from app.store.messages import LiveEntry
 from app.web.answers import problem
 
 blueprint = Blueprint("webchat", __name__)
 
-THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
 STREAM_FOR = 300.0  # seconds after which the browser connects anew, from where it was
 WAIT = 1.5  # seconds between two signs of life
 TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true

@@ -16,7 +16,7 @@ from marshmallow import ValidationError
 from app.core import errors
 from app.core.errors import BadWebhook, Failure
 from app.core.events import Accepted, Answer, StatusReport, Webhook, Written
-from app.core.message import Attachment, Card, Content, Location, Message, Profile, QuickReply, Text, derived_id
+from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
 from app.core.render import render
 from app.core.session import Session
 from app.core.status import Status
@@ -597,9 +597,9 @@ def test_a_handoff_with_nothing_said_makes_no_call(outside: Sink) -> None:
 
 def test_a_handoff_tells_a_card_in_parts(outside: Sink) -> None:
     desk, http = on(outside)
-    card = replace(REPLY, content=Card("Plates", ()))
+    card = replace(REPLY, content=Card("Plates", (Image("https://cdn.example.test/a.png"),)))
     desk.open(handoff(card), http)
-    assert [("message_echo", REPLY.id)] == told(outside)
+    assert [("message_echo", REPLY.id), ("message_echo", derived_id(REPLY.id, 1))] == told(outside)
 
 
 def test_a_handoff_remembers_an_alias(outside: Sink) -> None:

@@ -62,9 +62,11 @@ def sink() -> Iterator[Sink]:
 
         def do_POST(self) -> None:
             length = int(self.headers.get("content-length", 0))
-            call = Call(
-                self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, self.rfile.read(length)
-            )
+            body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed in the middle
+                self.close_connection = True
+                return
+            call = Call(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
             state.calls.append(call)
             told = state.answer(call)
             if told.hang:

@@ -19,7 +19,7 @@ PIXEL = bytes.fromhex(
     "0000000049454e44ae426082"
 )
 OPENSTREETMAP = re.compile(r"^https://www\.openstreetmap\.org/\?mlat=52\.52&mlon=13\.405")
-LONG = "https://example.com/" + "very-long-" * 30
+LONG = "https://example.com/" + "x" * 300  # nowhere to break
 CONTENTS: list[dict[str, Any]] = [
     {"type": "text", "text": f"Two\nlines, <b>not bold</b>, (see https://example.com/a_(b)?x=1). {LONG}"},
     {"type": "attachment", "kind": "image", "url": "https://pictures.test/a.png", "description": "A red parcel"},
