@@ -219,7 +219,6 @@ class _Guarded:
     guard: _Guard
     host: str
     port: int
-    sock: socket.socket | None
     timeout: float
     response_class: Any
     _dns_host: str
@@ -242,11 +241,6 @@ class _Guarded:
             return super()._new_conn()  # type: ignore[misc,no-any-return]  # urllib3's connection
         finally:
             self._dns_host = name  # the Host header and the certificate's check go by the name
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(self.timeout)  # what the last answer left of its time says nothing about this request
-        super().request(*args, **kwargs)  # type: ignore[misc]  # urllib3's connection
 
     def getresponse(self) -> Any:
         self.response_class = partial(_TimelyResponse, until=time.monotonic() + self.timeout)

@@ -51,7 +51,7 @@ class Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.redis = RedisServer(folder)
+        self.redis = RedisServer(folder, os.environ.get("BENCH_FSYNC", "everysec"))
         self.redis.start()
         self.client = redis.Redis(port=self.redis.port)
         self.sink_port = free_port()

@@ -87,11 +87,11 @@ class Process:
 class RedisServer(Process):
     """A Redis with an append-only file; `start` after `kill` brings the same data back."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.port = port or free_port()
+    def __init__(self, folder: Path, fsync: str = "always") -> None:
+        self.port = free_port()
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
-            "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction",
+            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction",
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
 
