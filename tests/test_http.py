@@ -474,9 +474,19 @@ class StoppedClock:
 
 
 def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
-    with talker(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")) as url:
+    gone = threading.Event()
+
+    def answer_and_leave(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.close()
+        gone.set()
+
+    with talker(answer_and_leave) as url:
         http = Http([url])
-        assert [http.post(url).status for _ in range(3)] == [200, 200, 200]
+        for _ in range(3):
+            assert 200 == http.post(url).status
+            assert gone.wait(5)
+            gone.clear()
 
 
 def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() -> None:

@@ -40,8 +40,10 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
 
 def _lane_effect(failure: Failure) -> tuple[Literal["ok", "sick", "pause", "none"], float]:
     kind = failure.kind
-    if failure.retry_after is not None or kind.pause is not None:
-        return "pause", failure.retry_after if failure.retry_after is not None else kind.pause or 0.0
+    if kind.retry and failure.retry_after is not None:
+        return "pause", failure.retry_after
+    if kind.pause is not None:
+        return "pause", kind.pause
     if kind.sick:
         return "sick", 0.0
     return ("none" if kind.ours else "ok"), 0.0

@@ -34,7 +34,7 @@ def next_try(policy: RetryPolicy, failure: Failure, attempt: int, age: float, ra
 
     Args:
         attempt: how many tries have been spent, this one included (1, 2, ...).
-        age: seconds since the message was accepted.
+        age: seconds since the first try.
     """
     if not failure.kind.retry or age >= policy.give_up_after:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import orjson
 import redis
 from redis.backoff import NoBackoff
+from redis.commands.core import Script
 from redis.exceptions import ClusterDownError, MasterDownError, TryAgainError
 from redis.retry import Retry
 
@@ -58,6 +60,7 @@ class Connection:
         self.client = client
         self.prefix = prefix
         self._clock = clock
+        self._kept = threading.local()
         folder = resources.files("app.store") / "scripts"
         common = (folder / "common.lua").read_text()
         self._scripts = {
@@ -75,7 +78,27 @@ class Connection:
         """
         now = str(self._clock()) if self._clock else ""
         values = [orjson.dumps(arg) if isinstance(arg, dict) else arg for arg in args]
-        return self.guard(lambda: self._scripts[script](keys=[self.prefix], args=[now, secrets.token_hex(8), *values]))
+        return self.guard(lambda: self._evaluate(self._scripts[script], now, secrets.token_hex(8), *values))
+
+    def _evaluate(self, script: Script, *args: Any) -> Any:
+        """By its hash; a server that has lost it (or never had it) is told the text once."""
+        try:
+            return self._command("EVALSHA", script.sha, 1, self.prefix, *args)
+        except redis.exceptions.NoScriptError:
+            return self._command("EVAL", script.script, 1, self.prefix, *args)
+
+    def _command(self, *words: Any) -> Any:
+        """One command on a connection that this thread keeps: borrowing one from the pool each time costs as much as the
+        rest of the call. A connection that failed connects anew with the next command."""
+        connection = getattr(self._kept, "connection", None)
+        if connection is None:
+            connection = self._kept.connection = self.client.connection_pool.get_connection()
+        try:
+            connection.send_command(*words)
+            return connection.read_response()
+        except (redis.ConnectionError, redis.TimeoutError):
+            connection.disconnect()
+            raise
 
     @staticmethod
     def guard(call: Callable[[], Any]) -> Any:

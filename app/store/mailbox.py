@@ -274,33 +274,39 @@ class Mailboxes:
         }
 
     def _settlement(self, s: Settlement) -> dict[str, Any]:
+        """The script's argument; only what the outcome needs, because it travels with every message."""
         limits = self._limits
         request: dict[str, Any] = {
             "mailbox": s.claim.mailbox,
             "owner": s.claim.owner,
             "cv": s.claim.conversation,
             "outcome": s.outcome,
-            "error": s.error,
-            "reason": s.reason,
-            "due_ms": int(s.due * 1000),
-            "counts": s.counts,
-            "uncertain": s.uncertain,
-            "to": s.to,
             "retention": limits.retention,
+            "lane": s.lane_effect,
+            "error": s.error,
             "front": s.front,
             "append": [self._append(entry) for entry in s.append],
-            "show": s.show,
-            "lane": s.lane_effect,
-            "why": f"{s.reason}: {s.error}",
-            "pause_ms": int(s.pause * 1000),
-            "threshold": limits.breaker_failures,
-            "cooldown_ms": int(limits.breaker_pause * 1000),
-            "cooldown_most_ms": int(limits.breaker_pause_most * 1000),
         }
+        if s.outcome == "retry":
+            request |= {"due_ms": int(s.due * 1000), "counts": s.counts, "uncertain": s.uncertain}
+        if s.outcome == "dead":
+            request["reason"] = s.reason
+        if s.outcome == "reroute":
+            request["to"] = s.to
+        if s.lane_effect in ("sick", "pause"):
+            request |= {
+                "why": f"{s.reason}: {s.error}",
+                "pause_ms": int(s.pause * 1000),
+                "threshold": limits.breaker_failures,
+                "cooldown_ms": int(limits.breaker_pause * 1000),
+                "cooldown_most_ms": int(limits.breaker_pause_most * 1000),
+            }
         if s.status:
             request["status"] = s.status
         if s.scope:
             request["scope"] = s.scope
+        if s.show:
+            request["show"] = True
         if s.event:
             request |= {"live": limits.retention, "live_kind": s.event}
         if s.session:

@@ -64,7 +64,7 @@ def signed_requests(host: str, path: str, count: int, prefix: str, conversations
     return made
 
 
-def fire(port: int, made: Sequence[bytes], connections: int = 8) -> float:
+def fire(port: int, made: Sequence[bytes], connections: int = 16) -> float:
     """Send all requests over some kept-alive connections; requests per second. Any answer but 202 is an error."""
 
     def client(share: Sequence[bytes]) -> None:

@@ -114,12 +114,10 @@ end
 -- The record has no expiry until its work is done: what waits is never forgotten.
 local function record(rec)
   local key = P .. 'm:' .. rec.id
-  if redis.call('EXISTS', key) == 1 then return false end
   redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
   local timeline = P .. 't:' .. rec.cv
   if redis.call('RPUSH', timeline, rec.id) > TIMELINE_MOST then redis.call('LPOP', timeline) end
   redis.call('EXPIRE', timeline, rec.retention)
-  return true
 end
 
 -- From here on the record may be forgotten: its work is done.

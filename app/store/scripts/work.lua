@@ -32,7 +32,9 @@ local function breaker(lane, s)
 end
 
 local function append(op)
-  if record(op.rec) then push(op.mailbox, op.lane, op.item) end -- one that is recorded was appended by an earlier try
+  if redis.call('EXISTS', P .. 'm:' .. op.rec.id) == 1 then return end -- appended by an earlier try
+  record(op.rec)
+  push(op.mailbox, op.lane, op.item)
 end
 
 local function write_session(cv, s)
