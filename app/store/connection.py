@@ -88,8 +88,8 @@ class Connection:
             return self._command("EVAL", script.script, 1, self.prefix, *args)
 
     def _command(self, *words: Any) -> Any:
-        """One command on a connection that this thread keeps: borrowing one from the pool each time costs as much as the
-        rest of the call. A connection that failed connects anew with the next command."""
+        """One command on a connection that this thread keeps: borrowing one from the pool for each costs as much as all
+        the rest. A connection that failed connects anew with the next command."""
         connection = getattr(self._kept, "connection", None)
         if connection is None:
             connection = self._kept.connection = self.client.connection_pool.get_connection()
