@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,9 +147,9 @@ def _environment(plan: Plan) -> dict[str, str]:
 def _names_redis(config: Path) -> bool:
     """Whether the configuration chooses a Redis of its own."""
     try:
-        return "redis_url" in config.read_text()
-    except OSError:
-        return False
+        return "redis_url" in tomllib.loads(config.read_text()).get("gateway", {})
+    except (OSError, ValueError, AttributeError):
+        return False  # `load` says what is wrong with the file
 
 
 def _embedded_url(plan: Plan) -> str:

@@ -96,8 +96,10 @@ class Connection:
         try:
             connection.send_command(*words)
             return connection.read_response()
-        except (redis.ConnectionError, redis.TimeoutError):
-            connection.disconnect()
+        except redis.ResponseError:
+            raise  # an answer, and read to its end
+        except BaseException:
+            connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
 
     @staticmethod

@@ -19,8 +19,6 @@ from app.web.answers import problem, reply, try_again
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")
 
-HEADER_KEYS = ("HTTP_", "CONTE")  # the second for CONTENT_TYPE and CONTENT_LENGTH
-
 
 @blueprint.post("/channels/<name>")
 @blueprint.post("/channels/<name>/<path:rest>")
@@ -54,16 +52,13 @@ def webhook_of(gateway: Gateway) -> Webhook:
     """The request as adapters see it: the URL is the public one, never one made from a Host header."""
     query = request.query_string.decode("latin-1")
     url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
-    headers = {_header_name(name): value for name, value in request.environ.items() if name[:5] in HEADER_KEYS}
+    environ = request.environ
+    headers = {key[5:].replace("_", "-").lower(): environ[key] for key in environ if key.startswith("HTTP_")}
+    headers["content-type"] = environ.get("CONTENT_TYPE", "")
     body = request.get_data()
     if request.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
         abort(413)  # where no length was announced, werkzeug cuts the body there in silence
     return Webhook(request.method, url, request.path, headers, body)
-
-
-def _header_name(key: str) -> str:
-    """The header that a WSGI variable stands for."""
-    return (key[5:] if key.startswith("HTTP_") else key).lower().replace("_", "-")
 
 
 def _receive(

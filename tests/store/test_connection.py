@@ -69,3 +69,33 @@ def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
     with pytest.raises(StoreUnavailable):
         Connection.guard(lambda: impatient.blpop(["nothing ever comes"], timeout=5))
     impatient.close()
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one(
+    redis_server: RedisServer, redis_client: redis.Redis
+) -> None:
+    store = Store(connect(redis_server.url, timeout=0.1, name="tests"))
+    store.lanes.declare(LANES)
+    assert write(store, 1).state == "ok"
+    redis_client.client_pause(400, all=True)
+    with pytest.raises(StoreUnavailable):
+        write(store, 2)
+    redis_client.ping()  # answered when the pause is over; by then the late answer has been sent, too
+    assert (write(store, 3).message_id, write(store, 3).state) == (f"{3:032x}", "duplicate")
+
+
+def test_what_interrupts_a_call_leaves_no_answer_behind(
+    redis_server: RedisServer, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(redis_client)
+    store.lanes.declare(LANES)
+    write(store, 1)
+    connection = store.mailboxes._connection._kept.connection
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(connection, "read_response", _interrupted)
+        write(store, 2)
+    assert write(store, 3).message_id == f"{3:032x}"
+
+
+def _interrupted() -> None:
+    raise KeyboardInterrupt
