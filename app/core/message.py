@@ -150,10 +150,6 @@ def content_from_dict(data: Mapping[str, Any]) -> Content:
     return CONTENT_TYPES[data["type"]](**values)
 
 
-def profile_to_dict(profile: Profile) -> dict[str, Any]:
-    return _set_fields(profile)
-
-
 def encode(message: Message) -> bytes:
     """The form in which a message is stored."""
     data = _set_fields(message)

@@ -16,7 +16,6 @@ from app.core.message import (
     Image,
     Location,
     Message,
-    Profile,
     QuickReply,
     Text,
     content_from_dict,
@@ -26,7 +25,6 @@ from app.core.message import (
     derived_id,
     encode,
     new_id,
-    profile_to_dict,
     split_conversation,
 )
 from tests.support.values import QUICK, contents, messages, words
@@ -99,10 +97,6 @@ def test_a_stored_message_names_only_what_is_known() -> None:
         "source": "shop",
         "at": 1_767_225_600_000,
     }
-
-
-def test_a_profile_names_only_what_is_known() -> None:
-    assert profile_to_dict(Profile(name="Ada", country="GB")) == {"name": "Ada", "country": "GB"}
 
 
 @QUICK
