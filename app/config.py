@@ -115,7 +115,7 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     gateway = _validate(GatewaySchema(), {**table, **overrides} if isinstance(table, dict) else table, "gateway", found)
     channels = _platforms(resolved.get("channels", {}), "channels", CHANNELS, found)
     destinations = _platforms(resolved.get("destinations", {}), "destinations", DESTINATIONS, found)
-    found += _across(gateway or {}, channels, destinations, resolved)
+    found += _across(gateway or {}, resolved)
     if found:
         raise ConfigError(
             [(k, rule) for n, (k, rule) in enumerate(found) if n < len(unresolved) or k not in unresolved]
@@ -197,24 +197,12 @@ def _platforms(tables: Any, kind: str, types: Mapping[str, Any], found: list[tup
     return platforms
 
 
-def _across(
-    gateway: Mapping[str, Any],
-    channels: Mapping[str, Platform],
-    destinations: Mapping[str, Platform],
-    resolved: Mapping[str, Any],
-) -> Iterator[tuple[str, str]]:
-    """Rules that hold between tables."""
-    named = resolved.get("destinations")
-    named = named if isinstance(named, dict) else {}
+def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rules that hold between tables. They read the tables as they stand, so that they are checked in a table that has
+    other problems, too; `gateway` is empty if it has some."""
+    channels, destinations = _tables(resolved, "channels"), _tables(resolved, "destinations")
     for name, channel in channels.items():
-        for key in ("destination", "handoff"):
-            if channel.values[key] is not None and channel.values[key] not in named:
-                yield f"channels.{name}.{key}", f"There is no destination {channel.values[key]}."
-        if channel.values["handoff"] == channel.values["destination"]:
-            yield f"channels.{name}.handoff", "Must be another one than destination."
-        host = urlsplit(gateway["public_url"]).hostname if gateway else LOOPBACK[0]
-        if channel.values.get("verification") == "none" and host not in LOOPBACK:
-            yield f"channels.{name}.verification", "May be none only while gateway.public_url is on loopback."
+        yield from _channel_rules(f"channels.{name}", channel, destinations, gateway)
     for name in sorted(channels.keys() & destinations.keys()):
         yield f"destinations.{name}", "A channel has the same name."
     for key, schemes in SCHEMES.items():
@@ -223,12 +211,32 @@ def _across(
     if gateway and gateway["broker_url"] is None and gateway["redis_url"].startswith("unix://"):
         yield "gateway.broker_url", "Required, because Celery writes a Unix socket as redis+socket://."
     for name, destination in destinations.items():
-        only = destination.values.get("channel")
-        if only is not None and only not in channels:
+        only = destination.get("channel")
+        if isinstance(only, str) and only not in channels:
             yield f"destinations.{name}.channel", f"There is no channel {only}."
-        users = [c.name for c in channels.values() if name in (c.values["destination"], c.values["handoff"])]
-        if destination.values.get("id_type") == "phone" and only is None and len(users) > 1:
+        users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
+        if destination.get("id_type") == "phone" and only is None and len(users) > 1:
             yield f"destinations.{name}.channel", f"Required, because several channels use it: {', '.join(users)}."
+
+
+def _channel_rules(
+    key: str, channel: Mapping[str, Any], destinations: Mapping[str, Any], gateway: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    for part in ("destination", "handoff"):
+        name = channel.get(part)
+        if isinstance(name, str) and name not in destinations:
+            yield f"{key}.{part}", f"There is no destination {name}."
+    if channel.get("handoff") is not None and channel["handoff"] == channel.get("destination"):
+        yield f"{key}.handoff", "Must be another one than destination."
+    host = urlsplit(gateway["public_url"]).hostname if gateway else LOOPBACK[0]
+    if channel.get("verification") == "none" and host not in LOOPBACK:
+        yield f"{key}.verification", "May be none only while gateway.public_url is on loopback."
+
+
+def _tables(resolved: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:
+    found = resolved.get(kind)
+    tables = found if isinstance(found, dict) else {}
+    return {name: table for name, table in tables.items() if isinstance(table, dict)}
 
 
 def _secrets(platform: Platform) -> Iterator[str]:
