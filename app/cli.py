@@ -15,7 +15,7 @@ import click
 
 from app import up as supervision
 from app.config import ConfigError, Settings, load
-from app.core.errors import StoreUnavailable
+from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.gateway import (
     CONFIG_VARIABLE,
     THREADS_VARIABLE,
@@ -109,7 +109,7 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
     _exec(
         "celery", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
-        "--without-mingle", "--task-events", "--loglevel", "warning",
+        "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
 
 
@@ -193,15 +193,17 @@ def show_letter(config: Path | None, letter_id: str) -> None:
 @complains
 def replay_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
     """Try again, behind what waits in the same conversation. `all` replays every letter."""
-    gateway = _gateway(config)
+    gateway, kept = _gateway(config), 0
     for letter_id in _chosen(gateway, letter_ids):
         letter = _letter(gateway, letter_id)
-        if letter.webhook:
-            _receive_again(gateway, letter)
+        try:
+            _replay(gateway, letter)
+        except click.ClickException as error:
+            kept += 1
+            click.echo(error.message, err=True)
         else:
-            _, wakes = gateway.store.dead_letters.replay(letter_id)
-            gateway.publisher.publish(wakes)
-        click.echo(f"{letter_id} replayed")
+            click.echo(f"{letter_id} replayed")
+    sys.exit(1 if kept else 0)
 
 
 @dead_letters.command("discard")
@@ -217,19 +219,29 @@ def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
         click.echo(f"{letter_id} discarded")
 
 
+def _replay(gateway: Gateway, letter: DeadLetter) -> None:
+    """Raises: click.ClickException, the letter could not be replayed and is kept."""
+    if letter.webhook:
+        _receive_again(gateway, letter)
+    else:
+        _, wakes = gateway.store.dead_letters.replay(letter.id)
+        gateway.publisher.publish(wakes)
+
+
 def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
     webhook = unpark(letter.webhook)
     adapter = gateway.channels.get(letter.where) or gateway.destinations.get(letter.where)
     if adapter is None:
-        raise ConfigError([("", f"{letter.where} is no longer configured.")])
+        raise click.ClickException(f"{letter.id} is kept: {letter.where} is no longer configured.")
     inbox = Inbox(gateway)
     try:
         for event in adapter.parse(webhook):
             inbox.accept(letter.where, event)
-    except NotTaken as error:
-        raise StoreUnavailable(str(error)) from error
-    gateway.publisher.publish(inbox.wakes)
+    except (NotTaken, BadWebhook, Unverified) as error:
+        raise click.ClickException(f"{letter.id} is kept: {error}") from None
+    finally:
+        gateway.publisher.publish(inbox.wakes)
     gateway.store.dead_letters.discard(letter.id)
 
 

@@ -30,7 +30,7 @@ def main(host: str, port: int) -> None:
     celery = Path(sys.executable).parent / "celery"
     os.execv(
         celery,
-        [str(celery), "-A", "workers.fleet", "--quiet", "flower", f"--address={host}", f"--port={port}"],
+        [str(celery), "-A", "workers.fleet", "--quiet", "flower", f"--address={host}", f"--port={port}", "--read_only"],
     )
 
 

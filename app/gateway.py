@@ -30,7 +30,7 @@ THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
-LIVE_WAIT = 10.0  # seconds that a live stream waits for news before it sends a sign of life
+LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer than a stream waits for news
 
 
 class Publishes(Protocol):
@@ -142,6 +142,6 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     values = settings.gateway
     store = Store(connect(values["redis_url"], timeout=timeout, name=role, connections=128), limits_of(settings))
     lanes = [lane.name for lane in lanes_of(settings)]
-    celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout)
-    live = Connection(connect(values["redis_url"], timeout=LIVE_WAIT + 5, name=f"{role}-live"))
+    celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
+    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live"))
     return Gateway(settings, store, Publisher(celery), live=Messages(live))

@@ -5,6 +5,7 @@ Used by the receiver, and by whoever replays a parked webhook.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from hashlib import sha256
@@ -26,6 +27,7 @@ from app.store.mailbox import Append, Take, Wake
 
 log = logger("inbox")
 
+KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
@@ -62,7 +64,9 @@ class Inbox:
             case Ended() | Typing():
                 self._hint(name, event, channel)
             case Ignored(kind):
-                self._gateway.store.lanes.count(f"ignored:{name}:{kind[:64]}")
+                live = channel and self._gateway.channels[name].capabilities.live
+                known = not live and KIND.fullmatch(kind)  # whoever may open a chat must not fill our memory
+                self._gateway.store.lanes.count(f"ignored:{name}:{kind if known else 'other'}")
         return Accepted(event)
 
     def _from_customer(self, name: str, event: Written) -> Accepted:
@@ -153,6 +157,7 @@ class Inbox:
             direction=direction,
             owner=owner,
             error=event.error or "",
+            wait=event.customer is None,  # a customer knows only what he was shown, and its id is ours
         )
         self.wakes += wakes
         if state == "foreign":
@@ -164,18 +169,22 @@ class Inbox:
             if not channel:  # no destination can show that a customer types
                 self._append(self._conversation(name, event), "outbound", f"typing @{_now()}")
         elif channel:
-            self._append(conversation_key(name, event.customer or ""), "inbound", "ended")
+            self._append(conversation_key(name, event.customer or ""), "inbound", "ended", self._end_of(name, event))
         else:
             conversation = self._conversation(name, event)
-            self._append(conversation, "inbound", "ended")
-            self._append(conversation, "outbound", "ended")
+            self._append(conversation, "inbound", "ended", self._end_of(name, event))
+            self._append(conversation, "outbound", "ended", self._end_of(f"{name}-told", event))
 
-    def _append(self, conversation: str, direction: str, item: str) -> None:
+    @staticmethod
+    def _end_of(name: str, event: Ended) -> str:
+        return f"{name}:ended:{event.external_id}" if event.external_id else ""
+
+    def _append(self, conversation: str, direction: str, item: str, scope: str = "") -> None:
         """Put an event into a mailbox; a full one does without a hint, but the end of a session must not get lost."""
         channel = split_conversation(conversation)[0]
         lane = f"outbound:{channel}" if direction == "outbound" else f"inbound:{self._gateway.routes[channel].first}"
         mailboxes = self._gateway.store.mailboxes
-        wakes = mailboxes.append(conversation, direction, lane, item, follow=direction == "inbound")
+        wakes = mailboxes.append(conversation, direction, lane, item, follow=direction == "inbound", scope=scope)
         if wakes is None and item == "ended":
             raise NotTaken(429, MAILBOX_FULL, 5)
         self.wakes += wakes or ()

@@ -20,11 +20,15 @@ VISIBILITY_TIMEOUT = 300  # seconds; longer than any drain, which ends after its
 log = logger("tasks")
 
 
-def create_celery(broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0, connections: int = 100) -> Celery:
+def create_celery(
+    broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0, connections: int = 100, retries: int | None = None
+) -> Celery:
     """The Celery application: one queue per lane.
 
     Args:
         timeout: seconds for one broker command; short in a receiver, where a frozen broker must not hold a webhook.
+        retries: how often a publisher connects again before it gives up; 0 in a receiver (kombu ignores `retry=False`
+            while it connects). None: as often as it takes.
         connections: broker connections of one process; at least its concurrency and ten.
     """
     celery = Celery("patchbay", broker=broker_url, set_as_current=False)
@@ -41,6 +45,7 @@ def create_celery(broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0
         worker_enable_remote_control=True,  # for Flower
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,  # our own log lines are JSON already
+        worker_soft_shutdown_timeout=60.0,  # a cold stop still lets the heads in hand be settled
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # a worker outlives any outage of its broker
@@ -62,6 +67,8 @@ def create_celery(broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0
             "client_name": "patchbay-celery",
         },
     )
+    if retries is not None:
+        celery.conf.broker_transport_options["max_retries"] = retries
     return celery
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -117,6 +118,9 @@ def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], env
         stop()
         process.wait()
         return 1
+    else:
+        click.echo(f"The supervisor ended at once; its log is {plan.data / 'log' / 'supervisord.log'}.", err=True)
+        return process.returncode or 1
     process.wait()
     return 0
 
@@ -126,7 +130,7 @@ def _environment(plan: Plan) -> dict[str, str]:
     environment = dict(os.environ)
     plan.data.mkdir(parents=True, exist_ok=True)
     os.chmod(plan.data, 0o700)
-    environment |= _made_up_secrets(plan.data / "secrets.json")
+    environment = _made_up_secrets(plan.data / "secrets.json") | environment  # an operator's own go before
     if plan.sandbox:
         sandbox = f"http://{HOST}:{plan.sandbox_port}"
         environment.setdefault("PATCHBAY_PUBLIC_URL", plan.address)
@@ -202,7 +206,12 @@ def _redis_command(plan: Plan) -> str:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
     }
-    return " ".join([redis_server(), *(f"--{name} {value}" for name, value in options.items())])
+    return " ".join(
+        [
+            redis_server(),
+            *(f"--{name} {value if name == 'save' else quote(str(value))}" for name, value in options.items()),
+        ]
+    )
 
 
 def redis_server() -> str:
@@ -249,8 +258,8 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
     logs.mkdir(exist_ok=True)
     lines = [
         "[supervisord]",
-        f"logfile={logs / 'supervisord.log'}",
-        f"pidfile={plan.data / 'supervisord.pid'}",
+        f"logfile={_literal(logs / 'supervisord.log')}",
+        f"pidfile={_literal(plan.data / 'supervisord.pid')}",
         "silent=true",
         "minfds=4096" if _can_open(4096) else "minfds=256",
     ]
@@ -258,7 +267,7 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
         many = program.copies > 1
         lines += [
             f"[program:{program.name}]",
-            f"command={program.command}",
+            f"command={program.command.replace('%', '%%').replace('%%(process_num)d', '%(process_num)d')}",
             f"process_name={program.name}-%(process_num)d" if many else f"process_name={program.name}",
             f"numprocs={program.copies}",
             f"priority={program.order}",
@@ -267,13 +276,18 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
             "startretries=20",
             "startsecs=1",
             "redirect_stderr=true",
-            f"stdout_logfile={logs}/%(program_name)s-%(process_num)d.log",
+            f"stdout_logfile={_literal(logs)}/%(program_name)s-%(process_num)d.log",
             "stdout_logfile_maxbytes=10MB",
             "stdout_logfile_backups=2",
         ]
     conf = plan.data / "supervisord.conf"
     conf.write_text("\n".join(lines) + "\n")
     return conf
+
+
+def _literal(path: Path) -> str:
+    """A path as supervisord's file has it, where a per cent sign begins a variable."""
+    return str(path).replace("%", "%%")
 
 
 def _can_open(files: int) -> bool:

@@ -150,10 +150,13 @@ def test_an_end_that_finds_no_room_is_not_taken(built: Gateway, monkeypatch: pyt
     Inbox(built).accept("desk", Typing(conversation=CONVERSATION))  # a hint may get lost
 
 
-def test_what_is_ignored_is_counted_by_its_kind_of_bounded_length(built: Gateway) -> None:
+def test_what_is_ignored_is_counted_by_its_kind_of_bounded_form(built: Gateway) -> None:
     Inbox(built).accept("shop", Ignored("poll"))
-    Inbox(built).accept("shop", Ignored("x" * 500))
-    assert {"ignored:shop:poll": 1, f"ignored:shop:{'x' * 64}": 1} == built.store.lanes.counts()
+    for odd in ("x" * 500, "\x1b[2J", ""):
+        Inbox(built).accept("shop", Ignored(odd))
+    Inbox(built).accept("chat", Ignored("whatever.a.visitor.says"))
+    expected = {"ignored:chat:other": 1, "ignored:shop:other": 3, "ignored:shop:poll": 1}
+    assert expected == built.store.lanes.counts()
 
 
 def test_a_report_climbs_by_our_id(built: Gateway) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
+from app.core.retry import RetryPolicy
 from app.gateway import Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
@@ -17,6 +18,7 @@ from workers.inbound import LeaseLost
 log = logger("drain")
 
 SETTLE_AGAIN = 0.2  # seconds
+UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
 Work = Callable[[Gateway, str, Claim], Settlement]
@@ -36,10 +38,7 @@ class Drainer:
         Args:
             token: of the wake-up that called for this drain.
         """
-        lane = self._gateway.lanes.get(lane_name)
-        if lane is None:
-            log.warning("wake-up for an unknown lane", lane=lane_name)
-            return 0
+        lane = self._gateway.lanes.get(lane_name) or Lane(lane_name, 1, 0.0, UNKNOWN_LEASE, RetryPolicy())
         until = time.monotonic() + time_slice
         settlement: Settlement | None = None
         heads = 0
@@ -65,10 +64,21 @@ class Drainer:
             return None
         except Failure as failure:
             settlement = failed(claim, failure, lane.retry)
+        except StoreUnavailable as error:  # not the platform's fault, nor the message's
+            settlement = Settlement(
+                claim,
+                "retry",
+                reason="store",
+                error=str(error),
+                due=1.0,
+                counts=False,
+                uncertain=True,
+                lane_effect="none",
+            )
         except Exception as error:  # a bug of ours: the head is tried again, then kept for an operator
             log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
             bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
-            settlement = failed(claim, bug, lane.retry)
+            settlement = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
         self._tell(lane, claim, settlement, time.monotonic() - started)
         return settlement
 
@@ -87,6 +97,11 @@ class Drainer:
                 log.error("settling again", lane=lane.name, error=str(error))
                 time.sleep(SETTLE_AGAIN)
 
+    def _resend_safe(self, kind: str, name: str) -> bool:
+        """Whether a call that may have been made can be made again."""
+        platforms = self._gateway.destinations if kind == "inbound" else self._gateway.channels
+        return kind == "status" or name not in platforms or platforms[name].capabilities.resend_safe
+
     def _tell(self, lane: Lane, claim: Claim, settlement: Settlement, took: float) -> None:
         """The one line that every attempt leaves in the log; one more where only an operator can help."""
         if settlement.reason == errors.UNAUTHORISED.code:
@@ -99,7 +114,7 @@ class Drainer:
             uncertain=claim.uncertain,
             outcome=settlement.outcome,
             reason=settlement.reason,
-            error=settlement.error,
+            error=settlement.error.partition(":")[0],  # what follows are the platform's words, perhaps the customer's
             due=round(settlement.due, 3),
             ms=round(took * 1000, 1),
         )

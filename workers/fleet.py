@@ -6,6 +6,7 @@ Start it with `patchbay worker`, which is `celery -A workers.fleet worker` with 
 from __future__ import annotations
 
 import threading
+import time
 from functools import cache
 from typing import Any
 
@@ -18,9 +19,11 @@ from app.tasks import DRAIN, create_celery
 from workers.drain import Drainer
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
+DECLARE_EVERY = 30.0  # seconds
 
 log = logger("fleet")
 stopping = threading.Event()
+_declared = time.monotonic()
 
 settings = settings_from_environment()
 celery: Celery = create_celery(
@@ -75,10 +78,22 @@ class Tick(bootsteps.StartStopStep):
 def sweep() -> None:
     """One tick. An outage of Redis is waited out."""
     try:
-        wakes = gateway().store.mailboxes.sweep()
-        gateway().publisher.publish(wake for wake in wakes if wake.lane in gateway().lanes)
+        _declare_again()
+        for wake in gateway().store.mailboxes.sweep():
+            if wake.lane in gateway().lanes:
+                gateway().publisher.publish([wake])
+            else:  # of a platform that left the configuration; nobody else serves its lane
+                Drainer(gateway()).drain(wake.lane, wake.token, time_slice=0.2)
     except StoreUnavailable as error:
         log.error("store unavailable", error=str(error))
+
+
+def _declare_again() -> None:
+    """Now and then, because a Redis that lost its data has lost the lanes, too."""
+    global _declared
+    if time.monotonic() - _declared > DECLARE_EVERY:
+        gateway().declare()
+        _declared = time.monotonic()
 
 
 celery.steps["consumer"].add(Tick)

@@ -41,8 +41,9 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
     route = gateway.routes.get(channel)
     if route is None:
         raise Failure(errors.MISCONFIGURED, f"the channel {channel} is no longer configured")
-    since = claim.message.at if claim.message else claim.now
-    session = current(claim.session, route, gateway.timeouts, claim.now, since)
+    session = current(claim.session, route, gateway.timeouts, claim.now)
+    if claim.message and not session.since:
+        session = replace(session, since=claim.message.id)
     if session.destination != name:
         return Settlement(claim, "reroute", to=f"inbound:{session.destination}", lane_effect="none")
     job = _Job(gateway, gateway.destinations[name], route, session, claim)
@@ -80,11 +81,12 @@ class _Job:
 
     def open(self) -> Settlement:
         records = self._gateway.store.messages.timeline(self._claim.conversation, TRANSCRIPT_MOST)
+        ids = [record.message.id for record in records]
+        began = ids.index(self._session.since) if self._session.since in ids else 0
         transcript = [
             record.message
-            for record in records
-            if record.message.at >= self._session.since
-            and (record.message.direction == "outbound" or record.status != "queued")
+            for record in records[began:]
+            if record.message.direction == "outbound" or record.status != "queued"  # what still waits comes after
         ]
         handoff = Handoff(
             conversation=self._claim.conversation,
@@ -219,9 +221,9 @@ class _Job:
         over = threading.Event()
 
         def show() -> None:
-            wait = TYPING_AFTER
+            wait, began = TYPING_AFTER, time.monotonic()
             while not over.wait(wait):
-                item = f"typing @{self._claim.now}"
+                item = f"typing @{self._claim.now + int((time.monotonic() - began) * 1000)}"
                 mailboxes = self._gateway.store.mailboxes
                 with suppress(StoreUnavailable):  # only a hint
                     wakes = mailboxes.append(message.conversation, "outbound", f"outbound:{channel.name}", item)

@@ -153,7 +153,7 @@ class WebhookChannel:
             case "conversation.typing":
                 return [Typing(customer=self._customer(envelope))]
             case "conversation.ended":
-                return [Ended(customer=self._customer(envelope))]
+                return [Ended(webhook.headers.get("webhook-id"), customer=self._customer(envelope))]
             case other:
                 return [Ignored(other)]
 

@@ -79,8 +79,12 @@ class Typing:
 
 @dataclass(frozen=True)
 class Ended:
-    """The conversation's session is over; the next message begins with the channel's first destination again."""
+    """The conversation's session is over; the next message begins with the channel's first destination again.
 
+    `external_id` tells a repeated webhook from a second end.
+    """
+
+    external_id: str | None = None
     customer: str | None = None
     conversation: str | None = None
     alias: str | None = None

@@ -38,7 +38,7 @@ def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
         return tuple(_split(content.text, capabilities.text_limit))  # type: ignore[union-attr]  # Text, by its type
     if content.type in capabilities.contents:
         return tuple(_described(content, capabilities))
-    if isinstance(content, Card):
+    if isinstance(content, Card) and "attachment" in capabilities.contents:
         return tuple(part for piece in _card_parts(content) for part in render(piece, capabilities))
     return tuple(_split(as_text(content), capabilities.text_limit))
 

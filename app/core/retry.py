@@ -36,10 +36,10 @@ def next_try(policy: RetryPolicy, failure: Failure, attempt: int, age: float, ra
         attempt: how many tries have been spent, this one included (1, 2, ...).
         age: seconds since the first try.
     """
-    if not failure.kind.retry or age >= policy.give_up_after:
+    if not failure.kind.retry:
         return None
-    if failure.kind.counts and attempt >= policy.attempts:
-        return None
+    if failure.kind.counts and (attempt >= policy.attempts or age >= policy.give_up_after):
+        return None  # while the platform only asks for a pause, or an operator is needed, the message is kept
     if failure.retry_after is not None:
         return failure.retry_after
     if failure.kind.pause is not None:

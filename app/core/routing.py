@@ -16,7 +16,7 @@ class Route:
     handoff: str | None = None
 
 
-def current(session: Session | None, route: Route, timeouts: Mapping[str, float], now: int, since: int) -> Session:
+def current(session: Session | None, route: Route, timeouts: Mapping[str, float], now: int) -> Session:
     """The session that holds now: the stored one, or a new one with the first destination.
 
     A session is over when its destination is no longer configured or was silent for longer than its time-out.
@@ -24,19 +24,18 @@ def current(session: Session | None, route: Route, timeouts: Mapping[str, float]
     Args:
         timeouts: seconds of silence after which a session ends, for every configured destination by name.
         now: Unix milliseconds.
-        since: when the message arrived that a new session would begin with, Unix milliseconds.
     """
     if session is None or session.destination not in timeouts:
-        return fresh(session, route, since)
+        return fresh(session, route, now)
     if now - session.last_at > timeouts[session.destination] * 1000:
-        return fresh(session, route, since)
+        return fresh(session, route, now)
     return session
 
 
 def fresh(session: Session | None, route: Route, now: int) -> Session:
     """A new session with the channel's first destination."""
     version = session.version if session else 0
-    return Session(destination=route.first, since=now, last_at=now, version=version)
+    return Session(destination=route.first, last_at=now, version=version)
 
 
 def handed_over(session: Session, route: Route, memory: dict[str, object], now: int) -> Session | None:

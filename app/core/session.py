@@ -13,7 +13,7 @@ Mode = Literal["bot", "human"]
 
 @dataclass(frozen=True)
 class Session:
-    """`since` and `last_at` are Unix milliseconds; `version` rises whenever the session changes hands.
+    """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 
     `handles` belong to the destination alone (a dialogue sid, a chat's sid); `context` is what the bot knew when it
     handed over.
@@ -23,7 +23,7 @@ class Session:
     mode: Mode = "bot"
     handles: Mapping[str, Any] = field(default_factory=dict)
     context: Mapping[str, Any] = field(default_factory=dict)
-    since: int = 0
+    since: str = ""
     last_at: int = 0
     version: int = 0
 
@@ -37,7 +37,7 @@ def from_fields(fields: Mapping[str, str]) -> Session | None:
         mode="human" if fields.get("mode") == "human" else "bot",
         handles=orjson.loads(fields.get("handles", "{}")),
         context=orjson.loads(fields.get("context", "{}")),
-        since=int(fields.get("since", 0)),
+        since=fields.get("since", ""),
         last_at=int(fields.get("last_at", 0)),
         version=int(fields.get("version", 0)),
     )
@@ -50,5 +50,5 @@ def to_fields(session: Session) -> dict[str, str]:
         "mode": session.mode,
         "handles": orjson.dumps(dict(session.handles)).decode(),
         "context": orjson.dumps(dict(session.context)).decode(),
-        "since": str(session.since),
+        "since": session.since,
     }

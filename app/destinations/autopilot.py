@@ -25,10 +25,12 @@ from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
 from app.core.settings import PlatformSchema, secret_field
 from app.destinations.base import Delivery, Handoff
-from app.http import Http
+from app.http import Http, Response
 
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
 TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none
+MOST_REPLIES = 50  # to one message; a broken bot must not flood a customer
+NOT_WORKED = (401, 429, 503)  # answers after which the same call may be made again
 FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
 
 SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
@@ -105,12 +107,12 @@ class AutopilotDestination:
             raise Failure(errors.REJECTED, f"the text has {len(text)} characters; the bot takes {TEXT_LIMIT}")
         response = http.post(
             self._address(delivery.target_task),
-            form=self._form(delivery.message.customer, text),
+            form=self._form(delivery.message.conversation, text),
             headers={"accept": "application/json"},
             auth=self._auth,
             timeout=self._timeout,
         )
-        return self._answer(response.check(_said(response.body)).json())
+        return self._answer(_checked(response).json())
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
         """A bot that takes over needs no call: the dialogue begins with the customer's next message."""
@@ -122,9 +124,9 @@ class AutopilotDestination:
     def _address(self, target_task: str | None) -> str:
         return f"{self._url}?{urlencode({'TargetTask': target_task})}" if target_task else self._url
 
-    def _form(self, customer: str, text: str) -> dict[str, str]:
+    def _form(self, conversation: str, text: str) -> dict[str, str]:
         user, said, language = FORM[self._version]
-        form = {user: customer, said: text}
+        form = {user: conversation, said: text}
         return {**form, language: self._language} if language else form
 
     def _answer(self, body: Any) -> Answer:
@@ -139,12 +141,31 @@ class AutopilotDestination:
         listens = response.get("listen", False) not in (False, None)
         return Answer(
             receipt=Receipt(status="delivered"),
-            replies=(*_says(response), *_shows(response)),
+            replies=_bounded([*_says(response), *_shows(response)]),
             handles={"dialogue": _string(dialogue.get("sid")), "task": task},
             handoff=handoff,
             end=not listens and not handoff,
             memory=_kept(memory),
         )
+
+
+def _checked(response: Response) -> Response:
+    """Each call advances the dialogue, so only an answer that says it was not worked may be followed by another try."""
+    try:
+        return response.check(_said(response.body))
+    except Failure as failure:
+        done = failure.kind.retry and response.status not in NOT_WORKED
+        raise Failure(
+            failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done or done
+        ) from None
+
+
+def _bounded(replies: list[Content]) -> tuple[Content, ...]:
+    """At most MOST_REPLIES; what is more becomes one text."""
+    if len(replies) <= MOST_REPLIES:
+        return tuple(replies)
+    rest = "\n".join(as_text(reply) for reply in replies[MOST_REPLIES - 1 :])
+    return (*replies[: MOST_REPLIES - 1], Text(rest))
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+import phonenumbers
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
 
 from app.core import errors
@@ -47,7 +48,6 @@ from app.http import Http
 
 CONTACT_LIMIT = 50
 ONE_DAY = 86_400.0
-PHONE = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164
 PLAIN = re.compile(rb"[A-Za-z0-9_+/]")  # the Custom ID alphabet without `=`, which starts an escape, and `@` of ALIAS
 ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
 FILE_NAME = re.compile(r"[^/\\]*\.\w+")  # the manual wants an extension
@@ -252,7 +252,7 @@ class RespondioDestination:
             return contact_id(messages[0].conversation)
         told = [message.profile.phone for message in messages if message.profile and message.profile.phone]
         for phone in (messages[0].customer.partition(":")[2], *told):
-            if PHONE.fullmatch(phone):
+            if is_phone(phone):
                 return phone
         raise Failure(errors.REJECTED, "id_type is phone and the customer has no phone number in E.164 form")
 
@@ -262,7 +262,7 @@ class RespondioDestination:
     def _who(self, contact: str) -> tuple[str | None, str | None, str | None]:
         """(conversation, alias, customer's identifier) that a contact id may stand for."""
         if self._phone:
-            if not PHONE.fullmatch(contact):
+            if not is_phone(contact):
                 raise BadWebhook("contactId", "Must be a phone number in E.164 form with a leading +.")
             return None, contact, contact
         if contact.startswith(ALIAS):
@@ -271,6 +271,18 @@ class RespondioDestination:
         if conversation is None:
             raise BadWebhook("contactId", "Is none that this gateway made.")
         return conversation, None, None
+
+
+def is_phone(value: str) -> bool:
+    """Whether this is a phone number in E.164 form that could exist."""
+    if not value.startswith("+"):
+        return False
+    try:
+        number = phonenumbers.parse(value)
+    except phonenumbers.NumberParseException:
+        return False
+    in_form = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == value
+    return in_form and phonenumbers.is_possible_number(number)
 
 
 def contact_id(conversation: str) -> str:

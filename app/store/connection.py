@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-import threading
+from collections import deque
 from collections.abc import Callable
 from importlib import resources
 from typing import Any
@@ -60,7 +60,7 @@ class Connection:
         self.client = client
         self.prefix = prefix
         self._clock = clock
-        self._kept = threading.local()
+        self._idle: deque[Any] = deque()  # appending and popping are atomic
         folder = resources.files("app.store") / "scripts"
         common = (folder / "common.lua").read_text()
         self._scripts = {
@@ -88,12 +88,15 @@ class Connection:
             return self._command("EVAL", script.script, 1, self.prefix, *args)
 
     def _command(self, *words: Any) -> Any:
-        """One command on a connection that this thread keeps: borrowing one from the pool for each costs as much as all
-        the rest. A connection that failed connects anew with the next command."""
-        connection = getattr(self._kept, "connection", None)
-        if connection is None:
-            connection = self._kept.connection = self.client.connection_pool.get_connection()
+        """One command on a connection of our own: borrowing one from redis-py's pool for each costs as much as all
+        the rest. There are as many as there ever were calls at once; one that failed connects anew with the next."""
         try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.client.connection_pool.make_connection()
+        try:
+            if _was_closed(connection):
+                connection.disconnect()
             connection.send_command(*words)
             return connection.read_response()
         except redis.ResponseError:
@@ -101,6 +104,8 @@ class Connection:
         except BaseException:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
+        finally:
+            self._idle.append(connection)
 
     @staticmethod
     def guard(call: Callable[[], Any]) -> Any:
@@ -112,6 +117,14 @@ class Connection:
             if PASSING_WORD.search(str(error)):
                 raise StoreUnavailable(str(error)) from error
             raise
+
+
+def _was_closed(connection: Any) -> bool:
+    """Whether an idle connection has something to read: its end, or what nobody waits for."""
+    try:
+        return bool(connection.can_read(timeout=0))
+    except (redis.ConnectionError, redis.TimeoutError, OSError):
+        return True
 
 
 def text(value: Any) -> str:

@@ -26,13 +26,17 @@ class Lanes:
         self._client = connection.client
 
     def declare(self, limits: Mapping[str, int]) -> None:
-        """Tell the scripts how many drains each lane may have at once, fleet-wide."""
+        """Tell the scripts which lanes there are, and how many drains each may have at once, fleet-wide."""
         key = self._connection.key("lanes")
-        self._connection.guard(lambda: self._client.hset(key, mapping={k: str(v) for k, v in limits.items()}))
+        pipeline = self._client.pipeline()
+        pipeline.delete(key)
+        pipeline.hset(key, mapping={name: str(limit) for name, limit in limits.items()})
+        self._connection.guard(pipeline.execute)
 
     def overview(self, now: float) -> list[LaneState]:
-        """Every lane that was ever declared. `now` is Unix time in seconds."""
-        names = self._connection.guard(lambda: self._client.hkeys(self._connection.key("lanes")))
+        """Every lane of the configuration, and those of an earlier one with work left. `now` is Unix seconds."""
+        key = self._connection.key
+        names = self._connection.guard(lambda: {*self._client.hkeys(key("lanes")), *self._client.smembers(key("busy"))})
         return [self.state(text(name), now) for name in sorted(names)]
 
     def state(self, lane: str, now: float) -> LaneState:

@@ -190,9 +190,10 @@ class Mailboxes:
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
     def append(
-        self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False
+        self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False, scope: str = ""
     ) -> tuple[Wake, ...] | None:
-        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox; None if that is full."""
+        """Put an event that is no message (`typing @ms`, `ended`) into a mailbox, once for each `scope` (an external id
+        with its name space, '' = always); None if it is full."""
         request = {
             "mailbox": mailbox_of(conversation, direction),
             "lane": lane,
@@ -200,6 +201,8 @@ class Mailboxes:
             "cv": conversation,
             "follow": follow,
             "most": self._limits.mailbox,
+            "scope": scope,
+            "window_ms": int(self._limits.dedup_window * 1000),
         }
         state, *wakes = self._connection.run("append", request)
         return _wakes(wakes) if text(state) == "ok" else None

@@ -41,11 +41,12 @@ class Messages:
         self._client = connection.client
 
     def report(
-        self, ref: str, status: Status, *, scope: str, direction: str, owner: str, error: str = ""
+        self, ref: str, status: Status, *, scope: str, direction: str, owner: str, error: str = "", wait: bool = True
     ) -> tuple[str, tuple[Wake, ...]]:
         """Apply a platform's report about a message, named by our id or by its own (`scope`).
 
         Args:
+            wait: keep a report about an id that is not known yet; else it is `foreign`.
             owner: the one conversation that the report may speak of; `channel/` for all of a channel, '' for all.
 
         Returns:
@@ -58,6 +59,7 @@ class Messages:
             "owner": owner,
             "status": status,
             "error": error[:500],
+            "wait": wait,
         }
         state, *wakes = self._connection.run("report", request)
         return text(state), _wakes(wakes)

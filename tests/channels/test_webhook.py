@@ -319,7 +319,7 @@ READ: dict[str, Event] = {
     "status_delivered": Reported("0123456789abcdef0123456789abcdef", "delivered"),
     "status_failed": Reported("0123456789abcdef0123456789abcdef", "failed", "The phone is switched off."),
     "typing": Typing(customer=CUSTOMER),
-    "ended": Ended(customer=CUSTOMER),
+    "ended": Ended("msg_1", customer=CUSTOMER),
 }
 
 

@@ -56,9 +56,9 @@ def test_a_card_becomes_its_text_and_its_images() -> None:
     ) == render(card, NO_CARDS)
 
 
-def test_a_card_becomes_texts_where_images_cannot_go() -> None:
+def test_a_card_becomes_one_text_where_images_cannot_go() -> None:
     card = Card("Plates", (Image(PLATE, "A plate"), Image(DOOR)))
-    assert (Text("Plates"), Text(f"A plate: {PLATE}"), Text(DOOR)) == render(card, ONLY_TEXT)
+    assert (Text(f"Plates\nA plate: {PLATE}\n{DOOR}"),) == render(card, ONLY_TEXT)
 
 
 def test_a_card_without_a_text_is_its_images() -> None:

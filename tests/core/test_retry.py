@@ -70,7 +70,7 @@ GIVEN_UP = {
     "just young enough": (errors.UNAVAILABLE, 1, 3599.9, False),
     "too old": (errors.UNAVAILABLE, 1, 3600.0, True),
     "a pause spends no attempt": (errors.THROTTLED, 500, 0.0, False),
-    "but a pause grows old": (errors.THROTTLED, 1, 3600.0, True),
+    "nor does it grow old": (errors.THROTTLED, 1, 10**6, False),
     "wrong credentials spend no attempt": (errors.UNAUTHORISED, 500, 0.0, False),
 }
 

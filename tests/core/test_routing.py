@@ -10,14 +10,11 @@ from app.core.session import Session
 ROUTE = Route("helper", "desk")
 TIMEOUTS = {"helper": 60.0, "desk": 600.0}
 NOW = 1_800_000_000_000
-ARRIVED = NOW - 5
-NEW = Session("helper", since=ARRIVED, last_at=ARRIVED)
+NEW = Session("helper", last_at=NOW)
 
 
 def held(destination: str = "desk", seconds_ago: float = 1.0, version: int = 3) -> Session:
-    return Session(
-        destination, "human", {"chat": "c1"}, {"plate": "x"}, NOW - 10**6, NOW - int(seconds_ago * 1000), version
-    )
+    return Session(destination, "human", {"chat": "c1"}, {"plate": "x"}, "m-1", NOW - int(seconds_ago * 1000), version)
 
 
 CURRENT = {
@@ -26,28 +23,28 @@ CURRENT = {
     "silent for just as long as allowed": (held(seconds_ago=600), held(seconds_ago=600)),
     "silent for too long": (
         held(seconds_ago=600.001),
-        Session("helper", since=ARRIVED, last_at=ARRIVED, version=3),
+        Session("helper", last_at=NOW, version=3),
     ),
     "each destination has its own patience": (
         held("helper", seconds_ago=61),
-        Session("helper", since=ARRIVED, last_at=ARRIVED, version=3),
+        Session("helper", last_at=NOW, version=3),
     ),
-    "its destination is gone": (held("gone"), Session("helper", since=ARRIVED, last_at=ARRIVED, version=3)),
+    "its destination is gone": (held("gone"), Session("helper", last_at=NOW, version=3)),
 }
 
 
 @pytest.mark.parametrize(("stored", "expected"), CURRENT.values(), ids=CURRENT)
 def test_the_session_decides_when_the_message_is_worked(stored: Session | None, expected: Session) -> None:
-    assert expected == current(stored, ROUTE, TIMEOUTS, NOW, ARRIVED)
+    assert expected == current(stored, ROUTE, TIMEOUTS, NOW)
 
 
 def test_a_new_session_keeps_the_count_of_hands() -> None:
-    assert Session("helper", since=NOW, last_at=NOW, version=3) == fresh(held(), ROUTE, NOW)
+    assert Session("helper", last_at=NOW, version=3) == fresh(held(), ROUTE, NOW)
 
 
 def test_a_handoff_moves_the_session_to_people_with_what_the_bot_knew() -> None:
-    session = Session("helper", "bot", {"dialogue": "d1"}, {}, NOW - 9, NOW - 5, 2)
-    expected = Session("desk", "human", {}, {"plate": "M-PB 1"}, NOW - 9, NOW, 2)
+    session = Session("helper", "bot", {"dialogue": "d1"}, {}, "m-1", NOW - 5, 2)
+    expected = Session("desk", "human", {}, {"plate": "M-PB 1"}, "m-1", NOW, 2)
     assert expected == handed_over(session, ROUTE, {"plate": "M-PB 1"}, NOW)
 
 

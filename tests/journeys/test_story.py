@@ -20,7 +20,7 @@ def test_a_customer_talks_to_the_bot(world: World) -> None:
     wait_until("the bot has answered", lambda: world.said("ada"))
     wait_until("the shop knows of the delivery", lambda: world.statuses(ours) == ["delivered"])
     call = world.sandbox.inspect()["autopilot"]["calls"][0]
-    assert (call["user_id"], call["text"]) == ("webhook:ada", "hello")
+    assert (call["user_id"], call["text"]) == ("shop/webhook:ada", "hello")
     created = world.told("message.created")[0]
     assert created["to"] == {"id": "ada"}
     assert created["author"] == "bot"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -90,12 +91,30 @@ def test_what_interrupts_a_call_leaves_no_answer_behind(
     store = Store(redis_client)
     store.lanes.declare(LANES)
     write(store, 1)
-    connection = store.mailboxes._connection._kept.connection
+    (connection,) = store.mailboxes._connection._idle
     with monkeypatch.context() as patch:
         patch.setattr(connection, "read_response", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             write(store, 2)
     assert write(store, 3).message_id == f"{3:032x}"
+
+
+def test_threads_that_come_and_go_share_connections(real_store: Store) -> None:
+    for number in range(150):
+        thread = threading.Thread(target=write, args=(real_store, number))
+        thread.start()
+        thread.join()
+    assert len(real_store.mailboxes._connection._idle) == 1
+
+
+def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
+    real_store: Store, redis_client: redis.Redis
+) -> None:
+    write(real_store, 1)
+    for client in redis_client.client_list():
+        if client["id"] != str(redis_client.client_id()):
+            redis_client.client_kill_filter(_id=client["id"])
+    assert write(real_store, 2).state == "ok"
 
 
 def _interrupted() -> None:

@@ -443,12 +443,12 @@ class TestRerouting:
 
 class TestSessions:
     def test_a_settlement_writes_the_session_that_it_read(self, store: Store) -> None:
-        change = SessionChange(Session("bot", handles={"dialogue": "UK1"}, since=5))
+        change = SessionChange(Session("bot", handles={"dialogue": "UK1"}, since="m5"))
         store.mailboxes.settle(Settlement(claim_of(store, 1), "done", session=change))
         claim = claim_of(store, 2)
 
         assert claim.session is not None
-        assert (claim.session.handles, claim.session.since, claim.session.version) == ({"dialogue": "UK1"}, 5, 0)
+        assert (claim.session.handles, claim.session.since, claim.session.version) == ({"dialogue": "UK1"}, "m5", 0)
         assert claim.session.last_at == claim.now
 
     def test_a_session_that_changes_hands_has_a_new_version(self, store: Store) -> None:

@@ -52,9 +52,9 @@ class Office:
         self.clock.advance(1)
         return self._accept("desk", event)
 
-    def customer_ends(self, customer: str = "ada") -> None:
+    def customer_ends(self, customer: str = "ada", external_id: str | None = None) -> None:
         inbox = Inbox(self.gateway)
-        inbox.accept("shop", Ended(customer=f"webhook:{customer}"))
+        inbox.accept("shop", Ended(external_id, customer=f"webhook:{customer}"))
         self.gateway.publisher.publish(inbox.wakes)
 
     def shop_reports(self, ref: str, status: Any, error: str | None = None) -> None:

@@ -15,7 +15,7 @@ from workers.drain import Drainer
 
 
 def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office) -> None:
-    office.bot.answer = lambda call: Told(status=500) if "webhook:ada" in call.form["UserId"] else bot_says("Hi.")
+    office.bot.answer = lambda call: Told(status=503) if "shop/webhook:ada" in call.form["UserId"] else bot_says("Hi.")
     office.customer_writes("first", "ada")
     office.customer_writes("second", "ada")
     office.customer_writes("other", "grace")
@@ -38,13 +38,13 @@ def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_
 
 def test_it_gives_up_after_the_configured_attempts_while_others_succeed(make_office: MakeOffice) -> None:
     office = make_office(destinations__helper={"attempts": 3, "retry_base": 0.01})
-    office.bot.answer = lambda call: Told(status=500) if "webhook:ada" in call.form["UserId"] else bot_says("Hi.")
+    office.bot.answer = lambda call: Told(status=503) if "shop/webhook:ada" in call.form["UserId"] else bot_says("Hi.")
     office.customer_writes("doomed", "ada")
     for number in range(6):
         office.customer_writes("fine", f"c-{number}")
         office.work_later(10)
     assert office.asked().count("doomed") == 3
-    assert office.letters()[0] == "unavailable: HTTP 500: {}"
+    assert office.letters()[0] == "unavailable: HTTP 503: {}"
 
 
 def test_a_replayed_dead_letter_is_tried_anew(office: Office) -> None:
@@ -71,7 +71,11 @@ def test_retry_after_pauses_the_lane_and_spends_no_attempt(office: Office) -> No
     assert sorted(["one", "one", "two"]) == sorted(office.asked())
 
 
-def test_refused_credentials_rest_the_lane_and_keep_every_message(office: Office, capsys: Any) -> None:
+def test_refused_credentials_rest_the_lane_and_keep_every_message(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr("workers.drain.log.error", lambda event, **values: told.append(values), raising=False)
     office.bot.answers(Told(status=401))
     for number in range(3):
         office.customer_writes(f"m{number}", f"c-{number}")
@@ -80,7 +84,7 @@ def test_refused_credentials_rest_the_lane_and_keep_every_message(office: Office
     assert office.letters() == []
     lane = office.gateway.store.lanes.state("inbound:helper", office.clock.now / 1000)
     assert (lane.waiting, round(lane.paused_for)) == (3, 60)
-    assert "credentials" in capsys.readouterr().out
+    assert ["credentials" in values["advice"] for values in told] == [True]
     office.bot.answers(bot_says("Hi."))
     office.work_later(61)
     assert {"m0", "m1", "m2"} == set(office.asked()[1:])
@@ -104,14 +108,56 @@ def test_an_open_breaker_lets_one_probe_through_and_closes_with_its_success(offi
 def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*args: Any) -> None:
-        raise KeyError("oops")
-
-    monkeypatch.setattr(office.gateway.destinations["helper"], "deliver", broken)
-    office.customer_writes("hello")
+    monkeypatch.setattr(office.gateway.channels["shop"], "send", _broken)
+    office.agent_writes("hello")
     for _ in range(12):
         office.work_later(600)
     assert office.letters()[0] == "unexpected: KeyError: 'oops'"
+
+
+def test_a_bug_of_ours_does_not_ask_a_bot_twice(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(office.gateway.destinations["helper"], "_answer", _broken)
+    office.customer_writes("hello")
+    for _ in range(3):
+        office.work_later(600)
+    assert ["hello"] == office.asked()
+    assert office.letters()[0].startswith("unexpected: KeyError: 'oops'")
+
+
+def test_an_outage_of_redis_in_the_middle_spends_no_attempt(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    outages = iter([True] * 12)
+    real = office.gateway.store.messages.timeline
+
+    def away(*args: Any) -> Any:
+        if next(outages, False):
+            raise StoreUnavailable("gone")
+        return real(*args)
+
+    monkeypatch.setattr(office.gateway.store.messages, "timeline", away)
+    office.customer_writes("a human please")
+    for _ in range(14):
+        office.work_later(2)
+    assert [] == office.letters()
+    assert ("message", "a human please") == office.seen()[0]
+
+
+def test_work_of_a_destination_that_left_the_configuration_goes_to_the_first(office: Office) -> None:
+    office.customer_writes("a human please")
+    office.work()
+    office.desk.answers(Told(status=503))
+    office.customer_writes("waiting for the desk")
+    office.work()
+    del office.gateway.destinations["desk"], office.gateway.timeouts["desk"]  # type: ignore[attr-defined]
+    office.gateway.lanes = {n: lane for n, lane in office.gateway.lanes.items() if not n.endswith(":desk")}
+    office.gateway.declare()
+    office.customer_writes("and another")
+    for _ in range(3):
+        office.work_later(600)
+    assert ["waiting for the desk", "and another"] == office.asked()[-2:]
+
+
+def _broken(*args: Any) -> None:
+    raise KeyError("oops")
 
 
 def test_a_stopping_worker_finishes_the_head_in_hand_and_leaves_the_rest(office: Office) -> None:
@@ -146,4 +192,4 @@ def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
 
 
 def test_a_wake_up_for_a_lane_that_nobody_knows_does_nothing(office: Office) -> None:
-    assert Drainer(office.gateway).drain("inbound:gone", "token") == 0
+    assert 0 == Drainer(office.gateway).drain("inbound:gone", "token")

@@ -121,6 +121,26 @@ def test_a_customer_who_ends_the_conversation_gets_the_bot_again(office: Office)
     assert office.asked()[-1] == "hello"
 
 
+def test_a_repeated_end_does_not_end_a_later_session(office: Office) -> None:
+    office.customer_writes("a human please")
+    office.customer_ends(external_id="end-1")
+    office.customer_writes("a human again")
+    office.customer_ends(external_id="end-1")
+    office.customer_writes("are you there?")
+    office.work()
+    assert ("message", "are you there?") == office.seen()[-1]
+
+
+def test_the_transcript_holds_what_waited_while_an_earlier_dialogue_ended(office: Office) -> None:
+    office.bot.answers(
+        bot_says("Bye.", listen=False), bot_says("I fetch somebody.", task="talk_to_human", listen=False)
+    )
+    office.customer_writes("hello")
+    office.customer_writes("a human, my order burns")
+    office.work()
+    assert ("message", "a human, my order burns") == office.seen()[0]
+
+
 def test_an_agent_who_writes_first_holds_the_conversation(office: Office) -> None:
     office.agent_writes("May I help?")
     office.customer_writes("yes")

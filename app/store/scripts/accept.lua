@@ -28,7 +28,7 @@ if a.take then
   local session = P .. 's:' .. rec.cv
   if redis.call('HGET', session, 'destination') ~= a.take.destination then
     redis.call('HSET', session, 'destination', a.take.destination, 'mode', a.take.mode, 'handles', '{}', 'context', '{}',
-      'since', str(now))
+      'since', '')
     redis.call('HINCRBY', session, 'version', 1)
   end
   redis.call('HSET', session, 'last_at', str(now))

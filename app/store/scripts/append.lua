@@ -1,5 +1,5 @@
--- Append one event that is no message (typing, ended) to a mailbox.
--- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most}  ->  {'ok' | 'mailbox_full', wakes...}
+-- Append one event that is no message (typing, ended) to a mailbox, once for each `scope` (its external id; '' = always).
+-- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most, scope, window_ms}  ->  {'ok' | 'mailbox_full', wakes...}
 local a = cjson.decode(ARGV[3])
 local lane = a.lane
 if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full' } end
@@ -9,5 +9,6 @@ if a.follow then
     lane = 'inbound:' .. destination
   end
 end
+if a.scope ~= '' and not redis.call('SET', P .. 'x:' .. a.scope, '', 'NX', 'PX', a.window_ms) then return { 'ok' } end
 push(a.mailbox, lane, a.item)
 return { 'ok', unpack(wakes) }

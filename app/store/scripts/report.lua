@@ -1,6 +1,6 @@
 -- Apply one status report. `ref` is our id of a message, or the platform's own. A report about an id that we do not know
 -- yet has overtaken its receipt: it waits and is applied when the receipt is settled.
--- ARGV[3]: JSON {ref, scope, direction, owner, status, error}
+-- ARGV[3]: JSON {ref, scope, direction, owner, status, error, wait}
 --   a platform may speak only of messages of that direction, and of the conversation `owner`; one that ends in '/' stands
 --   for all conversations of a channel, '' for all
 -- ->  {'climbed' | 'unchanged' | 'early' | 'foreign', wakes...}
@@ -8,6 +8,7 @@ local a = cjson.decode(ARGV[3])
 local id = a.ref
 if redis.call('EXISTS', P .. 'm:' .. id) == 0 then
   id = redis.call('GET', P .. 'x:' .. a.scope)
+  if not id and not a.wait then return { 'foreign' } end
   if not id then
     local early = P .. 'early:' .. a.scope
     redis.call('RPUSH', early, a.status .. ' ' .. a.error)
