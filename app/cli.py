@@ -64,7 +64,13 @@ def main() -> None:
 
 @main.command()
 @config_option
-@click.option("--port", default=8000, show_default=True, help="Of the receiver; the next three serve the other parts.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(1, 65_532),
+    help="Of the receiver; the next three serve the other parts.",
+)
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 32))
 @click.option("--redis", "redis_url", help="Use this Redis in place of an embedded one.")
 @click.option("--sandbox", is_flag=True, help="Add stand-ins for the outside platforms.")
@@ -247,7 +253,7 @@ def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
 
 def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
     if letter_ids == ("all",):
-        return [letter.id for letter in gateway.store.dead_letters.newest(1_000_000)]
+        return [letter.id for letter in reversed(gateway.store.dead_letters.newest(1_000_000))]
     return list(letter_ids)
 
 
@@ -265,6 +271,9 @@ def _settings(config: Path | None) -> Settings:
 
 
 def _gateway(config: Path | None) -> Gateway:
+    told = supervision.remembered()  # what runs here under `patchbay up` is meant, unless somebody says otherwise
+    if told and not os.environ.get(CONFIG_VARIABLE) and (config is None or str(config) == told.get(CONFIG_VARIABLE)):
+        os.environ.update({name: value for name, value in told.items() if not os.environ.get(name)})
     return build(_settings(config), role="cli", timeout=WORKER_TIMEOUT)
 
 

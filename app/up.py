@@ -6,6 +6,7 @@ Redis is the last to go and work in hand is finished before.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
@@ -13,10 +14,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import tomllib
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -52,7 +55,7 @@ class Plan:
 
     @property
     def data(self) -> Path:
-        return Path(os.environ.get(DATA_VARIABLE, ".patchbay")).absolute()
+        return data_folder()
 
     @property
     def address(self) -> str:
@@ -96,33 +99,78 @@ def run(plan: Plan) -> int:
     _check_ports(plan, embedded)
     supervisor = _program("supervisord", "install Patchbay with its extra `up`")
     conf = _write_supervisord_conf(plan, programs)
-    process = subprocess.Popen(
-        [supervisor, "--configuration", str(conf), "--nodaemon"], env=environment, start_new_session=True
-    )
-    return _watch(plan, settings, process, environment)
+    with _only_one(plan):
+        _remember(plan, environment)
+        command = [sys.executable, "-m", "app.lifeline", supervisor, "--configuration", str(conf), "--nodaemon"]
+        process = subprocess.Popen(command, env=environment, start_new_session=True)
+        return _watch(plan, settings, process, environment)
+
+
+@contextmanager
+def _only_one(plan: Plan) -> Iterator[None]:
+    """Hold the data folder: two servers on the same append-only file would spoil it. Raises: CannotStart."""
+    with (plan.data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotStart(
+                f"Patchbay already runs with its data in {plan.data}; stop it or set {DATA_VARIABLE}."
+            ) from None
+        yield
+
+
+def _remember(plan: Plan, environment: Mapping[str, str]) -> None:
+    """Keep what the parts are told, so that `patchbay lanes` and its like find them (see `remembered`)."""
+    told = {name: value for name, value in environment.items() if name.startswith(("PATCHBAY_", "SANDBOX_"))}
+    kept = plan.data / "environment.json"
+    kept.touch(mode=0o600)
+    kept.write_bytes(orjson.dumps(told))
+
+
+def remembered() -> dict[str, str]:
+    """What the last `patchbay up` in this folder told its parts; empty if there was none."""
+    try:
+        told: dict[str, str] = orjson.loads((data_folder() / "environment.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return told
+
+
+def data_folder() -> Path:
+    return Path(os.environ.get(DATA_VARIABLE, ".patchbay")).absolute()
 
 
 def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], environment: Mapping[str, str]) -> int:
     """Print the page once all answers, then pass the wish to stop on to the supervisor."""
 
+    asked = threading.Event()
+
     def stop(*_: Any) -> None:
-        if process.poll() is None:
+        if process.poll() is None and not asked.is_set():
+            click.echo("Stopping; the work in hand is finished first ...")
             process.terminate()
+        asked.set()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    if _ready(plan, process):
+    ready = _ready(plan, process, asked)
+    if asked.is_set():
+        pass
+    elif ready:
         click.echo(_page(plan, settings, environment))
     elif process.poll() is None:
         click.echo(f"Not ready after {READY_WITHIN:.0f} s. The last lines of the logs:\n{_tails(plan)}", err=True)
-        stop()
+        process.terminate()
         process.wait()
         return 1
     else:
         click.echo(f"The supervisor ended at once; its log is {plan.data / 'log' / 'supervisord.log'}.", err=True)
         return process.returncode or 1
-    process.wait()
-    return 0
+    code = process.wait()
+    if asked.is_set():
+        return 0
+    click.echo(f"The supervisor ended; its log is {plan.data / 'log' / 'supervisord.log'}.", err=True)
+    return code or 1
 
 
 def _environment(plan: Plan) -> dict[str, str]:
@@ -182,12 +230,12 @@ def _made_up_secrets(path: Path) -> dict[str, str]:
 def _programs(plan: Plan, embedded: bool) -> list[Program]:
     patchbay = f"{sys.executable} -m app.cli"
     programs = [
-        Program("receiver", f"{patchbay} receiver --host {HOST} --port {plan.port}", 30),
+        Program("receiver", f"{patchbay} receiver --host {HOST} --port {plan.port}", 30, grace=8),
         Program("worker", f"{patchbay} worker --name worker-%(process_num)d", 20, plan.workers, GRACE),
-        Program("flower", f"{sys.executable} -m app.flower --port {plan.flower_port}", 40),
+        Program("flower", f"{sys.executable} -m app.flower --port {plan.flower_port}", 40, grace=4),
     ]
     if plan.sandbox:
-        programs.append(Program("sandbox", f"{patchbay} sandbox --port {plan.sandbox_port}", 10))
+        programs.append(Program("sandbox", f"{patchbay} sandbox --port {plan.sandbox_port}", 10, grace=4))
     if embedded:
         programs.append(Program("redis", _redis_command(plan), 1))
     return programs
@@ -267,12 +315,13 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
         many = program.copies > 1
         lines += [
             f"[program:{program.name}]",
-            f"command={program.command.replace('%', '%%').replace('%%(process_num)d', '%(process_num)d')}",
+            f"command={_command(program)}",
             f"process_name={program.name}-%(process_num)d" if many else f"process_name={program.name}",
             f"numprocs={program.copies}",
             f"priority={program.order}",
             f"stopwaitsecs={program.grace}",
             "autorestart=true",
+            "killasgroup=true",
             "startretries=20",
             "startsecs=1",
             "redirect_stderr=true",
@@ -283,6 +332,12 @@ def _write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
     conf = plan.data / "supervisord.conf"
     conf.write_text("\n".join(lines) + "\n")
     return conf
+
+
+def _command(program: Program) -> str:
+    """The command line as supervisord's file has it; the program ends with its supervisor."""
+    escaped = program.command.replace("%", "%%").replace("%%(process_num)d", "%(process_num)d")
+    return f"{sys.executable} -m app.lifeline {escaped}"
 
 
 def _literal(path: Path) -> str:
@@ -297,11 +352,11 @@ def _can_open(files: int) -> bool:
     return hard == resource.RLIM_INFINITY or hard >= files
 
 
-def _ready(plan: Plan, process: subprocess.Popen[bytes]) -> bool:
-    """Whether the receiver, the sandbox and a worker answered in time."""
+def _ready(plan: Plan, process: subprocess.Popen[bytes], asked: threading.Event) -> bool:
+    """Whether the receiver and the sandbox answered in time, before somebody asked to stop."""
     urls = [f"{plan.address}/readyz"] + ([f"http://{HOST}:{plan.sandbox_port}/"] if plan.sandbox else [])
     until = time.monotonic() + READY_WITHIN
-    while time.monotonic() < until and process.poll() is None:
+    while time.monotonic() < until and process.poll() is None and not asked.is_set():
         if all(_answers(url) for url in urls):
             return True
         time.sleep(0.2)
@@ -326,10 +381,10 @@ def _tails(plan: Plan, lines: int = 5) -> str:
 
 def _page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     """The one page that a person reads after the start."""
-    rows = [("Patchbay", plan.address)]
-    chats = [
-        channel for channel in map(build_channel, settings.channels.values()) if isinstance(channel, WebchatChannel)
-    ]
+    channels = list(map(build_channel, settings.channels.values()))
+    hooks = [channel for channel in channels if not isinstance(channel, WebchatChannel)]
+    rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks]
+    chats = [channel for channel in channels if isinstance(channel, WebchatChannel)]
     rows += [(f"Chat {chat.name}", f"{plan.address}/chat/{chat.name}") for chat in chats]
     if plan.sandbox:
         rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent"))

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
+from app.lifeline import die_with_parent
 from app.log import logger
 from app.web import health, receive, webchat
 from app.web.answers import problem, try_again
@@ -18,7 +19,9 @@ log = logger("web")
 
 def create_app(gateway: Gateway | None = None) -> Flask:
     """The WSGI application. Without a gateway, one is built from the environment (see `app.gateway`)."""
-    gateway = gateway or build(settings_from_environment(), role="receiver", timeout=RECEIVER_TIMEOUT)
+    if gateway is None:
+        die_with_parent()  # granian's children must not outlive it
+        gateway = build(settings_from_environment(), role="receiver", timeout=RECEIVER_TIMEOUT)
     app = Flask("app.web")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]

@@ -142,6 +142,36 @@ def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
     assert rate < 20
 
 
+def test_a_receiver_that_is_killed_leaves_nothing_behind_and_is_replaced(up: Up) -> None:
+    parent = next(part for part in up.parts() if _is_receiver(part) and not _is_receiver(part.parent()))
+    children = parent.children(recursive=True)
+    os.kill(parent.pid, signal.SIGKILL)
+    wait_until("its children have ended", lambda: not any(_alive(child) for child in children), 30)
+    wait_until("another one is ready", lambda: _is_ready(up), 30)
+
+
+def test_two_do_not_share_a_data_folder(up: Up) -> None:
+    done = _run("up", "--sandbox", "--port", str(ports_in_a_row()), PATCHBAY_DATA=str(up.folder / "data"))
+    assert 1 == done.returncode
+    assert ["Patchbay already runs with its data in"] == [line[:38] for line in done.stderr.splitlines()]
+
+
+def test_the_commands_find_what_runs_here(up: Up) -> None:
+    for command in (["lanes"], ["dead-letters", "list"]):
+        done = _run(*command, PATCHBAY_DATA=str(up.folder / "data"))
+        assert (0, "") == (done.returncode, done.stderr)
+    assert "inbound:helper" in _run("lanes", PATCHBAY_DATA=str(up.folder / "data")).stdout
+
+
+def test_asked_to_stop_while_it_starts_it_stops_without_the_page(tmp_path: Path) -> None:
+    early = Up(tmp_path)
+    early._process.start()
+    wait_until("the supervisor runs", (tmp_path / "data" / "supervisord.pid").exists)
+    assert 0 == early.stop()
+    assert "Ctrl-C" not in early.page.read_text()
+    assert "Stopping" in early.page.read_text()
+
+
 def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
     done = _run("up", "--sandbox", "--port", str(up.port))
     assert done.returncode == 1
@@ -165,5 +195,21 @@ def _quiet(client: redis.Redis) -> None:
     wait_until("the lanes are quiet", lambda: not sum(int(client.hget(lane, "backlog") or 0) for lane in lanes), 30)
 
 
-def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "app.cli", *arguments], capture_output=True, text=True, check=False)
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "app.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+
+
+def _is_receiver(part: psutil.Process | None) -> bool:
+    return part is not None and "granian" in " ".join(part.cmdline())
+
+
+def _alive(part: psutil.Process) -> bool:
+    return part.is_running() and part.status() != psutil.STATUS_ZOMBIE
+
+
+def _is_ready(up: Up) -> bool:
+    try:
+        return requests.get(f"{up.url}/readyz", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False

@@ -11,6 +11,7 @@ export class Log {
   #offers = []; // quick replies that nobody has taken
   #typingTimer = null;
   #atEnd = true;
+  #top = 0; // where the log stood when it last scrolled
 
   // `choose(text)`: a quick reply was taken. `again(clientId)`: a failed message is to be sent once more.
   constructor({ log, typing, latest }, { choose, again }) {
@@ -185,8 +186,12 @@ export class Log {
     }
   }
 
+  // Only a person scrolls up; that pictures grew below is no reason to stay behind.
   #scrolled() {
-    this.#atEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR_END;
+    const top = this.log.scrollTop;
+    if (this.log.scrollHeight - top - this.log.clientHeight < NEAR_END) this.#atEnd = true;
+    else if (top < this.#top) this.#atEnd = false;
+    this.#top = top;
     if (this.#atEnd) this.latest.hidden = true;
   }
 
