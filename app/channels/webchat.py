@@ -127,7 +127,7 @@ class WebchatChannel:
                         content=data["content"],
                         external_id=data["id"],
                         customer=visitor,
-                        profile=Profile(name=data.get("name"), locale=data.get("locale")),
+                        profile=Profile(name=data.get("name") or _nickname(visitor), locale=data.get("locale")),
                     )
                 ]
             case "message.status":
@@ -155,6 +155,11 @@ class WebchatChannel:
 
     def ended(self, customer: str, http: Http) -> None:
         """Nothing to call: settling shows it."""
+
+
+def _nickname(visitor: str) -> str:
+    """What people who answer may call somebody who gave no name, to tell him from the next one."""
+    return f"Visitor {visitor[-6:]}"
 
 
 def _bearer(webhook: Webhook) -> str:

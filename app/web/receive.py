@@ -50,9 +50,9 @@ def destination(name: str, rest: str = "") -> Response:
 
 def webhook_of(gateway: Gateway) -> Webhook:
     """The request as adapters see it: the URL is the public one, never one made from a Host header."""
-    query = request.query_string.decode("latin-1")
-    url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
     environ = request.environ
+    query = environ.get("QUERY_STRING", "")
+    url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
     headers = {key[5:].replace("_", "-").lower(): environ[key] for key in environ if key.startswith("HTTP_")}
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
     body = request.get_data()

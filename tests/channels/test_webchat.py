@@ -19,6 +19,7 @@ from tests.support import fixtures
 
 OLD, NEW = "chat-secret-0001", "chat-secret-0002"
 VISITOR = "v15it0r"
+NAMELESS = Profile(name=f"Visitor {VISITOR[-6:]}")
 
 
 def token(secret: str = OLD, name: str = "desk", visitor: object = VISITOR) -> str:
@@ -89,9 +90,9 @@ READ: dict[str, Event] = {
         customer=f"webchat:{VISITOR}",
         profile=Profile(name="Ada", locale="de-AT"),
     ),
-    "message_bare": Written(Text("Hi"), external_id="b5a0c9f3", customer=f"webchat:{VISITOR}", profile=Profile()),
+    "message_bare": Written(Text("Hi"), external_id="b5a0c9f3", customer=f"webchat:{VISITOR}", profile=NAMELESS),
     "message_impostor": Written(
-        Text("It is not me"), external_id="b5a0c9f4", customer=f"webchat:{VISITOR}", profile=Profile()
+        Text("It is not me"), external_id="b5a0c9f4", customer=f"webchat:{VISITOR}", profile=NAMELESS
     ),
     "status_read": Reported("0123456789abcdef0123456789abcdef", "read", customer=f"webchat:{VISITOR}"),
     "typing": Typing(customer=f"webchat:{VISITOR}"),
