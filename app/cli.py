@@ -26,6 +26,7 @@ from app.gateway import (
     settings_from_environment,
 )
 from app.inbox import Inbox, NotTaken, unpark
+from app.parts import CannotStart, Plan
 from app.store.dead_letters import DeadLetter
 
 MOST_THREADS = 64  # of one worker
@@ -42,7 +43,7 @@ def complains(command: Callable[..., Any]) -> Callable[..., Any]:
             for key, rule in error.problems:
                 click.echo(f"{key}: {rule}" if key else rule, err=True)
             sys.exit(2)
-        except (StoreUnavailable, supervision.CannotStart) as error:
+        except (StoreUnavailable, CannotStart) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 
@@ -77,7 +78,7 @@ def main() -> None:
 @complains
 def up(config: Path | None, port: int, workers: int, redis_url: str | None, sandbox: bool) -> None:
     """Run everything: Redis, receiver, workers, Flower and, if asked, the sandbox. Ctrl-C stops it all."""
-    sys.exit(supervision.run(supervision.Plan(config, port, workers, redis_url, sandbox)))
+    sys.exit(supervision.run(Plan(config, port, workers, redis_url, sandbox)))
 
 
 @main.command()

@@ -15,7 +15,7 @@ from pathlib import Path
 import redis
 import requests
 
-from app.up import redis_server
+from app.parts import redis_server
 
 HOST = "127.0.0.1"
 
