@@ -111,8 +111,8 @@ def test_a_message_whose_answer_was_lost_arrives_once_even_after_a_reload(
     chat.page.reload()
     chat.say(words)
     expect(chat.own(words)).to_have_attribute("data-status", "waiting")
-    with chat.page.expect_request("**/channels/shop"):
-        pass  # the second try
+    while len(lost) < 2:  # the first try and another; pytest-timeout bounds it
+        chat.page.wait_for_timeout(50)
     chat.page.unroute_all(behavior="wait")
     chat.page.reload()
 
@@ -121,7 +121,6 @@ def test_a_message_whose_answer_was_lost_arrives_once_even_after_a_reload(
     chat.say(f"{words} more")
     expect(chat.bot(f"You said: {words} more")).to_be_visible()
     expect(chat.messages).to_have_count(4)
-    assert len(lost) >= 1
     assert len(set(lost)) == 1
     visitor.errors.clear()  # a browser tells its console about requests that failed
 
