@@ -134,9 +134,10 @@ def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
     The first seconds after the start are no idling: what connects introduces itself."""
     with redis.Redis(port=up.port + 3) as client:
         _quiet(client)
-        rates = [_commands_a_second(client, 6) for _ in range(3)]
-    print(f"{min(rates):.1f} commands a second")
-    assert min(rates) < 20
+        _commands_a_second(client, 10)
+        rate = _commands_a_second(client, 10)
+    print(f"{rate:.1f} commands a second")
+    assert rate < 20
 
 
 def _commands_a_second(client: redis.Redis, seconds: int) -> float:
