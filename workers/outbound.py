@@ -5,14 +5,12 @@ from __future__ import annotations
 from app.channels.base import Channel, Outgoing
 from app.core import errors
 from app.core.errors import Failure
-from app.core.events import Receipt
+from app.core.events import TYPING_LASTS, Receipt
 from app.core.message import Message, split_conversation
 from app.core.render import render
 from app.gateway import Gateway
 from app.store.mailbox import Claim, Settlement
 from workers.inbound import LeaseLost
-
-TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
 
 
 def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:

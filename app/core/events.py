@@ -68,6 +68,9 @@ class Reported:
     customer: str | None = None
 
 
+TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
+
+
 @dataclass(frozen=True)
 class Typing:
     """Somebody is typing. A hint: may be lost, is never retried."""

@@ -21,6 +21,7 @@ from flask import Blueprint, Response, abort, current_app, jsonify, make_respons
 
 from app.channels.webchat import WebchatChannel
 from app.core.errors import StoreUnavailable, Unverified
+from app.core.events import TYPING_LASTS
 from app.core.message import content_to_dict, conversation_key
 from app.gateway import THREADS_VARIABLE, Gateway
 from app.store.messages import LiveEntry
@@ -30,7 +31,6 @@ blueprint = Blueprint("webchat", __name__)
 
 STREAM_FOR = 300.0  # seconds after which the browser connects anew, from where it was
 WAIT = 1.5  # seconds between two signs of life
-TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
 MOST_STREAMS = min(48, int(os.environ.get(THREADS_VARIABLE) or 64) * 3 // 4)  # of one process
 
 POSITION = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
