@@ -155,10 +155,30 @@ class Http:
         auth: tuple[str, str] | None = None,
         timeout: float = 10.0,
     ) -> Response:
-        """POST one of `json`, `form` (form-encoded) or `body`; the answer, whatever its status.
+        """POST one of `json`, `form` (a mapping or pairs, form-encoded) or `body`; else like `request`."""
+        sent = dict(headers or {})
+        data = body if body is not None else form
+        if json is not None:
+            data = orjson.dumps(json)
+            sent.setdefault("content-type", "application/json")
+        return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        data: Any = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float = 10.0,
+        most_bytes: int = MOST_BYTES,
+    ) -> Response:
+        """One call; the answer, whatever its status.
 
         Args:
             timeout: seconds from the end of the request to the end of the answer, however slowly that dribbles in.
+            most_bytes: the largest answer that is read.
 
         Raises:
             Failure: no answer: UNAVAILABLE (not connected, or the connection was lost), TIMED_OUT, REJECTED (the SSRF
@@ -166,15 +186,11 @@ class Http:
                 header can be).
         """
         sent = dict(headers or {})
-        data = body if body is not None else form
-        if json is not None:
-            data = orjson.dumps(json)
-            sent.setdefault("content-type", "application/json")
         try:
-            request = _prepared(url, sent, data, auth)
+            request = _prepared(method, url, sent, data, auth)
             limits = (min(CONNECT_TIMEOUT, timeout), timeout)
             answer = self._adapter.send(request, stream=True, timeout=limits)
-            content = _read(answer.raw)
+            content = _read(answer.raw, most_bytes)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise _failure(error) from None
         answered = {name.lower(): value for name, value in answer.headers.items()}
@@ -182,10 +198,10 @@ class Http:
 
 
 def _prepared(
-    url: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None
+    method: str, url: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None
 ) -> requests.PreparedRequest:
     request = requests.PreparedRequest()
-    request.prepare_method("POST")
+    request.prepare_method(method)
     request.url = _prepared_url(url)
     request.prepare_headers(headers)
     request.prepare_body(data, None)
@@ -337,12 +353,12 @@ def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tu
     return tuple(secret for secret in found if secret)
 
 
-def _read(raw: Any) -> bytes:
+def _read(raw: Any, most_bytes: int) -> bytes:
     """The whole body, as long as it stays below the cap."""
-    body: bytes = raw.read(MOST_BYTES + 1, decode_content=True)
-    if len(body) > MOST_BYTES:
+    body: bytes = raw.read(most_bytes + 1, decode_content=True)
+    if len(body) > most_bytes:
         raw.close()
-        raise Failure(errors.UNPARSEABLE, f"the answer is larger than {MOST_BYTES} bytes", maybe_done=True)
+        raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
     return body
 
 
