@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from app.core.events import Accepted, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
     content_to_dict,
@@ -23,7 +23,7 @@ from app.core.message import (
 )
 from app.gateway import Gateway
 from app.log import logger
-from app.store.mailbox import Append, Take, Wake
+from app.store.mailbox import Append, Place, Take, Wake
 
 log = logger("inbox")
 
@@ -63,6 +63,8 @@ class Inbox:
                 return self._report(name, event, channel)
             case Ended() | Typing():
                 self._hint(name, event, channel)
+            case Changed():
+                self._look(name, event)
             case Ignored(kind):
                 live = channel and self._gateway.channels[name].capabilities.live
                 known = not live and KIND.fullmatch(kind)  # whoever may open a chat must not fill our memory
@@ -102,6 +104,9 @@ class Inbox:
         gateway = self._gateway
         conversation = self._conversation(name, event)
         channel, customer = split_conversation(conversation)
+        if event.identity in (customer, conversation):
+            self._look(name, Changed(event.alias or "", event.index))
+            return Accepted(event)
         capabilities = gateway.destinations[name].capabilities
         entry = Append(
             Message(
@@ -122,7 +127,10 @@ class Inbox:
         )
         external = event.external_id or _fingerprint(conversation, event)
         scope = f"{name}:written:{external}" if event.external_id or event.window else ""
-        return self._enter(entry, event, scope, take=Take(name) if capabilities.people else None)
+        place = None if event.index is None else self._place(name, event.alias or "", event.index)
+        # who numbers his messages writes in a chat that we opened: he holds the conversation, or did
+        take = Take(name, seize=place is None) if capabilities.people else None
+        return self._enter(entry, event, scope, take=take, place=place)
 
     def _enter(self, entry: Append, event: Written, scope: str, **options: Any) -> Accepted:
         window = None if event.external_id else (event.window or REPEAT_WINDOW)
@@ -132,16 +140,25 @@ class Inbox:
         if entered.state == "lane_full":
             raise NotTaken(503, "Too many messages are waiting; nothing was recorded.", 10)
         self.wakes += entered.wakes
-        return Accepted(event, entered.message_id, entered.state == "duplicate")
+        return Accepted(event, entered.message_id or None, entered.state == "duplicate")
 
-    def _conversation(self, name: str, event: Written | Typing | Ended) -> str:
+    def _look(self, name: str, event: Changed) -> None:
+        place = self._place(name, event.alias, event.index)
+        self.wakes += self._gateway.store.mailboxes.look(self._conversation(name, event), place)
+
+    @staticmethod
+    def _place(name: str, chat: str, index: int | None) -> Place:
+        return Place(f"{name}:{chat}", f"inbound:{name}", index)
+
+    def _conversation(self, name: str, event: Written | Typing | Ended | Changed) -> str:
         """The conversation that a destination speaks of. Raises: NotTaken."""
-        found = event.conversation
+        found = None if isinstance(event, Changed) else event.conversation
         if found is None and event.alias:
             found = self._gateway.store.sessions.resolve(name, event.alias)
         if found is None and isinstance(event, Written) and event.customer:
             found = self._gateway.reach(name, event.customer)
         if found is None or not self._gateway.answers(name, found):
+            self._gateway.store.lanes.count(f"unknown:{name}")
             raise NotTaken(404, "This contact is not known here.")
         return found
 
@@ -171,9 +188,8 @@ class Inbox:
         elif channel:
             self._append(conversation_key(name, event.customer or ""), "inbound", "ended", self._end_of(name, event))
         else:
-            conversation = self._conversation(name, event)
-            self._append(conversation, "inbound", "ended", self._end_of(name, event))
-            self._append(conversation, "outbound", "ended", self._end_of(f"{name}-told", event))
+            item = f"ended platform {event.alias or ''}".rstrip()
+            self._append(self._conversation(name, event), "inbound", item, self._end_of(name, event))
 
     @staticmethod
     def _end_of(name: str, event: Ended) -> str:
@@ -185,7 +201,7 @@ class Inbox:
         lane = f"outbound:{channel}" if direction == "outbound" else f"inbound:{self._gateway.routes[channel].first}"
         mailboxes = self._gateway.store.mailboxes
         wakes = mailboxes.append(conversation, direction, lane, item, follow=direction == "inbound", scope=scope)
-        if wakes is None and item == "ended":
+        if wakes is None and item.startswith("ended"):
             raise NotTaken(429, MAILBOX_FULL, 5)
         self.wakes += wakes or ()
 

@@ -136,10 +136,10 @@ def test_a_destinations_typing_goes_to_the_customer(built: Gateway) -> None:
     assert [wake.lane for wake in inbox.wakes] == ["outbound:shop"]
 
 
-def test_an_end_said_by_a_destination_closes_the_session_and_is_told_to_the_customer(built: Gateway) -> None:
+def test_an_end_said_by_a_destination_is_worked_where_the_session_is(built: Gateway) -> None:
     inbox = Inbox(built)
     inbox.accept("desk", Ended(conversation=CONVERSATION))
-    assert [wake.lane for wake in inbox.wakes] == ["inbound:helper", "outbound:shop"]
+    assert [wake.lane for wake in inbox.wakes] == ["inbound:helper"]
 
 
 def test_an_end_that_finds_no_room_is_not_taken(built: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

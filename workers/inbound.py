@@ -11,15 +11,18 @@ from typing import Any
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
-from app.core.events import Answer
-from app.core.message import Content, Message, derived_id, split_conversation
+from app.core.events import Answer, Checkup
+from app.core.message import Author, Content, Message, Text, derived_id, split_conversation
 from app.core.render import render
-from app.core.routing import Route, current, fresh, handed_over
+from app.core.routing import Route, current, fresh, handed_over, silent
 from app.core.session import Session
-from app.destinations.base import Delivery, Destination, Handoff
+from app.destinations.base import Delivery, Destination, Handoff, Who
 from app.gateway import Gateway
-from app.store.mailbox import Append, Claim, SessionChange, Settlement
+from app.log import logger
+from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
 from workers.failing import failed
+
+log = logger("inbound")
 
 TRANSCRIPT_MOST = 50
 TYPING_AFTER = 1.0  # seconds of waiting for a bot after which the customer sees that somebody types
@@ -41,20 +44,30 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
     route = gateway.routes.get(channel)
     if route is None:
         raise Failure(errors.MISCONFIGURED, f"the channel {channel} is no longer configured")
-    session = current(claim.session, route, gateway.timeouts, claim.now)
-    if claim.message and not session.since:
-        session = replace(session, since=claim.message.id)
+    session = _holder(gateway, route, claim)
     if session.destination != name:
         return Settlement(claim, "reroute", to=f"inbound:{session.destination}", lane_effect="none")
     job = _Job(gateway, gateway.destinations[name], route, session, claim)
     match claim.kind:
         case "message" if claim.message:
+            if session.chat and silent(session, gateway.timeouts, claim.now):
+                return Settlement(claim, "behind", front=("ended silence",), lane_effect="none")
             return job.deliver(claim.message)
         case "handoff":
             return job.open()
+        case "check":
+            return job.check()
         case "ended":
             return job.end()
     return Settlement(claim, "done", lane_effect="none")  # its record is forgotten: nothing is left to do
+
+
+def _holder(gateway: Gateway, route: Route, claim: Claim) -> Session:
+    """The session that the head is for. One with an open chat holds until that is closed, however silent it was."""
+    session = claim.session
+    if session is None or session.destination not in gateway.destinations or not session.chat:
+        session = current(session, route, gateway.timeouts, claim.now)
+    return replace(session, since=claim.message.id) if claim.message and not session.since else session
 
 
 class _Job:
@@ -93,17 +106,112 @@ class _Job:
             session=self._session,
             transcript=transcript,
             remember=self._remember({}),
+            keep=self._keep,
+            uncertain=self._claim.uncertain,
             progress=self._claim.progress.get("adapter", {}),
         )
-        answer = self._destination.open(handoff, self._gateway.http)
+        try:
+            answer = self._destination.open(handoff, self._gateway.http)
+        except Failure as failure:
+            return self._given_up(failed(self._claim, failure, self._lane.retry))
         parent = f"{self._claim.conversation}/{self._session.version}"  # each handoff has a version of its own
         return Settlement(
-            self._claim, "done", session=self._session_after(answer), append=self._replies(parent, answer.replies)
+            self._claim,
+            "done",
+            session=self._session_after(answer),
+            append=self._replies(parent, answer.replies),
+            watch=self._destination.watch,
+        )
+
+    def check(self) -> Settlement:
+        """Look at the chat: what was missed, what was read, whether it is over or was left."""
+        session, destination = self._session, self._destination
+        if not session.chat or not destination.watch:
+            return Settlement(self._claim, "done", lane_effect="none")
+        try:
+            checkup, chat = self._look()
+        except Failure as failure:
+            settlement = failed(self._claim, failure, self._lane.retry)
+            if settlement.outcome != "dead":
+                return settlement
+            return replace(settlement, outcome="done", watch=destination.watch)  # the next look finds the same
+        front: tuple[str, ...] = ()
+        if checkup.over:
+            front = (f"ended platform {session.chat}",)
+        elif not checkup.written and silent(session, self._gateway.timeouts, self._claim.now):
+            front = ("ended silence",)
+        return Settlement(
+            self._claim,
+            "done",
+            session=SessionChange(session) if checkup.written else None,
+            append=self._carried_over(checkup),
+            chat=chat,
+            front=front,
+            watch=0.0 if front else destination.watch,
         )
 
     def end(self) -> Settlement:
-        change = SessionChange(fresh(self._session, self._route, self._claim.now), changes_hands=True)
-        return Settlement(self._claim, "done", session=change, lane_effect="none")
+        """The session is over. `ended`: the customer's channel said so; `ended platform CHAT`, `ended silence`."""
+        _, said, chat = (*self._claim.item.split(" ", 2), "", "")[:3]
+        who: Who = "platform" if said == "platform" else "silence" if said == "silence" else "customer"
+        session = self._session
+        if chat and chat != session.chat:
+            return Settlement(self._claim, "done", lane_effect="none")  # an earlier one
+        written: tuple[Append | AppendItem, ...] = ()
+        try:
+            if session.chat:
+                written = self._carried_over(self._look()[0])
+            self._destination.close(session, who, self._gateway.http)
+        except Failure as failure:
+            settlement = failed(self._claim, failure, self._lane.retry)
+            if settlement.outcome != "dead":
+                return settlement
+            # what cannot be closed must not hold the customer
+            log.error("not closed", destination=self._destination.name, error=failure.detail)
+            self._gateway.store.lanes.count(f"not_closed:{self._destination.name}")
+        return Settlement(
+            self._claim,
+            "done",
+            session=SessionChange(fresh(session, self._route, self._claim.now), changes_hands=True),
+            append=(*written, *(self._told() if who != "customer" else ())),
+            lane_effect="none",
+        )
+
+    def _look(self) -> tuple[Checkup, ChatState]:
+        """What the destination finds in its chat, and how far it is known then; what was read is reported at once."""
+        name, store = self._destination.name, self._gateway.store
+        known = store.mailboxes.chat(f"{name}:{self._session.chat}")
+        checkup = self._destination.check(self._session, known.seen, self._gateway.http)
+        for index in range(known.read + 1, checkup.read + 1):
+            ref = f"{self._session.chat}/{index}"
+            scope, owner = f"{name}:inbound:{ref}", self._claim.conversation
+            _, wakes = store.messages.report(ref, "read", scope=scope, direction="inbound", owner=owner, wait=False)
+            self._gateway.publisher.publish(wakes)
+        return checkup, replace(known, seen=max(known.seen, checkup.seen), read=max(known.read, checkup.read))
+
+    def _carried_over(self, checkup: Checkup) -> tuple[Append, ...]:
+        """Messages in the destination's chat, for the customer; the script drops those that came by webhook."""
+        name = self._destination.name
+        return tuple(
+            self._to_customer(
+                derived_id(f"{name}:{written.alias}", written.external_id),
+                written.content,
+                author=written.author,
+                external_id=written.external_id,
+                metadata=written.metadata,
+                scope=f"{name}:written:{written.external_id}",
+            )
+            for written in checkup.written
+        )
+
+    def _told(self) -> Iterator[Append | AppendItem]:
+        """What the customer and his channel hear of an end that is not their own doing."""
+        parent = f"{self._claim.conversation}/{self._session.version}"
+        if self._destination.farewell:
+            yield self._to_customer(derived_id(parent, "farewell"), Text(self._destination.farewell), author="system")
+        conversation = self._claim.conversation
+        lane = f"outbound:{split_conversation(conversation)[0]}"
+        yield AppendItem(mailbox_of(conversation, "outbound"), lane, f"ended {derived_id(parent, 'ended')}")
 
     def _send(self, message: Message) -> Answer:
         """All parts of the message, from where an earlier try stopped; the answers become one."""
@@ -125,6 +233,7 @@ class _Job:
             content=content,
             session=self._session,
             remember=self._remember({"part": number}),
+            keep=self._keep,
             part=number,
             first=first,
             target_task=asked if isinstance(asked, str) else channel["target_task"] if first else None,
@@ -135,12 +244,39 @@ class _Job:
 
     def _remember(self, ours: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Sequence[str]], None]:
         def remember(progress: Mapping[str, Any], aliases: Sequence[str]) -> None:
-            names = [f"{self._destination.name}:{alias}" for alias in aliases]
             kept = {**ours, "adapter": dict(progress)}
-            if not self._gateway.store.mailboxes.remember(self._claim, kept, names, self._lane.lease):
-                raise LeaseLost
+            self._hold(progress=kept, aliases=self._names(aliases))
 
         return remember
+
+    def _keep(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
+        """See `app.destinations.base.Keep`."""
+        self._session = replace(self._session, handles=dict(handles))
+        chat = self._session.chat
+        self._hold(
+            session=self._session,
+            aliases=self._names([chat] if chat else []),
+            chat=ChatState(f"{self._destination.name}:{chat}", seen) if seen is not None else None,
+            watch=self._destination.watch,
+        )
+
+    def _hold(self, **kept: Any) -> None:
+        if not self._gateway.store.mailboxes.remember(self._claim, self._lane.lease, **kept):
+            raise LeaseLost
+
+    def _names(self, aliases: Sequence[str]) -> list[str]:
+        return [f"{self._destination.name}:{alias}" for alias in aliases]
+
+    def _given_up(self, settlement: Settlement) -> Settlement:
+        """The settlement of a failed try; if it was the last one, a chat that stands half is taken down."""
+        if settlement.outcome != "dead" or not self._session.chat:
+            return settlement
+        try:
+            self._destination.abandon(self._session, self._gateway.http)
+        except Failure as failure:
+            log.error("not abandoned", destination=self._destination.name, error=failure.detail)
+            return settlement  # the slow check comes back to it
+        return replace(settlement, session=SessionChange(replace(self._session, handles={})))
 
     def _failed(self, message: Message, failure: Failure) -> Settlement:
         destination = self._destination
@@ -156,7 +292,8 @@ class _Job:
                     reason=failure.kind.code,
                     error=failure.detail,
                 )
-        return failed(self._claim, failure, self._lane.retry, resend_safe=destination.capabilities.resend_safe)
+        resend_safe = destination.capabilities.resend_safe
+        return self._given_up(failed(self._claim, failure, self._lane.retry, resend_safe=resend_safe))
 
     def _in_time(self, answer: Answer, took: float) -> Answer:
         """The answer as it counts after `took` seconds."""
@@ -179,6 +316,7 @@ class _Job:
             session=change,
             front=("handoff",) if after else (),
             append=self._replies(message.id, answer.replies),
+            watch=self._destination.watch,
         )
 
     def _session_after(self, answer: Answer) -> SessionChange:
@@ -190,25 +328,30 @@ class _Job:
 
     def _replies(self, parent: str, replies: Sequence[Content]) -> tuple[Append, ...]:
         """Messages to the customer. The same work done again makes the same ids, so nothing is said twice."""
-        name, capabilities = self._destination.name, self._destination.capabilities
-        channel, customer = split_conversation(self._claim.conversation)
+        author: Author = "agent" if self._destination.capabilities.people else "bot"
         return tuple(
-            Append(
-                Message(
-                    id=derived_id(parent, f"reply-{number}"),
-                    direction="outbound",
-                    channel=channel,
-                    customer=customer,
-                    content=content,
-                    author="agent" if capabilities.people else "bot",
-                    source=name,
-                    at=self._claim.now,
-                ),
-                lane=f"outbound:{channel}",
-                report_to=name if capabilities.statuses else "",
-                live=self._gateway.channels[channel].capabilities.live,
-            )
+            self._to_customer(derived_id(parent, f"reply-{number}"), content, author=author)
             for number, content in enumerate(replies)
+        )
+
+    def _to_customer(self, message_id: str, content: Content, *, scope: str = "", **parts: Any) -> Append:
+        name = self._destination.name
+        channel, customer = split_conversation(self._claim.conversation)
+        return Append(
+            Message(
+                id=message_id,
+                direction="outbound",
+                channel=channel,
+                customer=customer,
+                content=content,
+                source=name,
+                at=self._claim.now,
+                **parts,
+            ),
+            lane=f"outbound:{channel}",
+            report_to=name if self._destination.capabilities.statuses else "",
+            live=self._gateway.channels[channel].capabilities.live,
+            scope=scope,
         )
 
     @contextmanager

@@ -25,7 +25,7 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
         case "typing":
             return _typing(gateway, channel, claim, customer)
         case "ended":
-            channel.ended(customer, gateway.http)
+            channel.ended(customer, claim.item.removeprefix("ended").strip(), gateway.http)
             return Settlement(claim, "done", event="ended" if channel.capabilities.live else "")
     return Settlement(claim, "done", lane_effect="none")
 
@@ -41,7 +41,7 @@ def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) ->
         receipt = channel.send(outgoing, gateway.http)
         if number + 1 < len(parts):
             lease = gateway.lanes[f"outbound:{channel.name}"].lease
-            if not gateway.store.mailboxes.remember(claim, {"part": number + 1}, [], lease):
+            if not gateway.store.mailboxes.remember(claim, lease, progress={"part": number + 1}):
                 raise LeaseLost
     return Settlement(
         claim,

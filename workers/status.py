@@ -21,5 +21,7 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
         return Settlement(claim, "done", lane_effect="none")  # forgotten after its retention: nobody asks any more
     status = cast("Status", claim.item.split(" ")[2])
     error = claim.error if status == "failed" else None
-    adapter.report(StatusReport(claim.message, status, error, claim.status_at), gateway.http)
+    handles = claim.session.handles if claim.session else {}
+    report = StatusReport(claim.message, status, error, claim.status_at, handles, claim.uncertain)
+    adapter.report(report, gateway.http)
     return Settlement(claim, "done")

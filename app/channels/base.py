@@ -62,8 +62,8 @@ class Channel(Protocol):
     def typing(self, customer: str, http: Http) -> None:
         """Show that somebody types."""
 
-    def ended(self, customer: str, http: Http) -> None:
-        """Tell the platform that the conversation's session is over."""
+    def ended(self, customer: str, event_id: str, http: Http) -> None:
+        """Tell the platform that the conversation's session is over. `event_id` stays the same over retries."""
 
 
 class ChannelSchema(PlatformSchema):

@@ -153,7 +153,7 @@ class WebchatChannel:
     def typing(self, customer: str, http: Http) -> None:
         """Nothing to call: settling shows it."""
 
-    def ended(self, customer: str, http: Http) -> None:
+    def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Nothing to call: settling shows it."""
 
 

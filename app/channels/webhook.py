@@ -186,8 +186,8 @@ class WebhookChannel:
     def typing(self, customer: str, http: Http) -> None:
         self._post("conversation.typing", None, None, {"to": self._to(customer)}, http)
 
-    def ended(self, customer: str, http: Http) -> None:
-        self._post("conversation.ended", None, None, {"to": self._to(customer)}, http)
+    def ended(self, customer: str, event_id: str, http: Http) -> None:
+        self._post("conversation.ended", event_id, None, {"to": self._to(customer)}, http)
 
     def _written(self, envelope: Mapping[str, Any]) -> Written:
         data = load(_message, envelope["data"], "data")

@@ -41,7 +41,9 @@ class Written:
 
     A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
     earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to
-    first. Where `external_id` is missing, equal contents within `window` seconds count as one.
+    first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
+    number in the chat `alias`, where the platform counts. `identity` is the name under which a destination's platform
+    knows the writer: a customer's own words that come back are dropped.
     """
 
     content: Content
@@ -53,6 +55,8 @@ class Written:
     window: float | None = None
     profile: Profile | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    index: int | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Typing:
 class Ended:
     """The conversation's session is over; the next message begins with the channel's first destination again.
 
-    `external_id` tells a repeated webhook from a second end.
+    `external_id` tells a repeated webhook from a second end. A destination that names a chat by `alias` ends only the
+    session that has this chat.
     """
 
     external_id: str | None = None
@@ -94,13 +99,22 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A destination's chat changed. With `index`: by a message that needs nothing from us, a step in the counting.
+    Without: in a way that only asking its platform tells."""
+
+    alias: str
+    index: int | None = None
+
+
+@dataclass(frozen=True)
 class Ignored:
     """Something that the platform may send and we have no use for; acknowledged and counted under `kind`."""
 
     kind: str
 
 
-Event = Written | Reported | Typing | Ended | Ignored
+Event = Written | Reported | Typing | Ended | Changed | Ignored
 
 
 @dataclass(frozen=True)
@@ -149,10 +163,29 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Checkup:
+    """What a look at a destination's chat found.
+
+    `written` came from there and was not seen before, oldest first; `seen` is the number of the last message that was
+    looked at, `read` of the last one of the customer's that people have read (-1: none). `over`: it has ended.
+    """
+
+    written: tuple[Written, ...] = ()
+    seen: int = -1
+    read: int = -1
+    over: bool = False
+
+
+@dataclass(frozen=True)
 class StatusReport:
-    """A change of one message's status, on its way to the platform that the message came from."""
+    """A change of one message's status, on its way to the platform that the message came from.
+
+    `handles` are those of the conversation's session now, `uncertain`: an earlier try may have been carried out.
+    """
 
     message: Message
     status: Status
     error: str | None = None
     at: int = 0
+    handles: Mapping[str, Any] = field(default_factory=dict)
+    uncertain: bool = False

@@ -25,11 +25,14 @@ def current(session: Session | None, route: Route, timeouts: Mapping[str, float]
         timeouts: seconds of silence after which a session ends, for every configured destination by name.
         now: Unix milliseconds.
     """
-    if session is None or session.destination not in timeouts:
-        return fresh(session, route, now)
-    if now - session.last_at > timeouts[session.destination] * 1000:
+    if session is None or session.destination not in timeouts or silent(session, timeouts, now):
         return fresh(session, route, now)
     return session
+
+
+def silent(session: Session, timeouts: Mapping[str, float], now: int) -> bool:
+    """Whether nothing was said for longer than the session's destination, which is configured, waits."""
+    return now - session.last_at > timeouts[session.destination] * 1000
 
 
 def fresh(session: Session | None, route: Route, now: int) -> Session:

@@ -15,8 +15,8 @@ Mode = Literal["bot", "human"]
 class Session:
     """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 
-    `handles` belong to the destination alone (a dialogue sid, a chat's sid); `context` is what the bot knew when it
-    handed over.
+    `handles` belong to the destination alone (a dialogue sid), but for `chat`: the name under which its webhooks speak
+    of what was opened there. `context` is what the bot knew when it handed over.
     """
 
     destination: str
@@ -26,6 +26,10 @@ class Session:
     since: str = ""
     last_at: int = 0
     version: int = 0
+
+    @property
+    def chat(self) -> str:
+        return str(self.handles.get("chat", ""))
 
 
 def from_fields(fields: Mapping[str, str]) -> Session | None:

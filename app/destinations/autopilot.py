@@ -24,7 +24,7 @@ from app.core.message import Card, Content, Image, Text
 from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
 from app.core.settings import PlatformSchema, secret_field
-from app.destinations.base import Delivery, Handoff
+from app.destinations.base import Delivery, Handoff, Unopened
 from app.http import Http, Response
 
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
@@ -69,7 +69,7 @@ class Settings(PlatformSchema):
     resend_after_timeout = fields.Boolean(load_default=False)
 
 
-class AutopilotDestination:
+class AutopilotDestination(Unopened):
     """See `app.destinations.base.Destination` for the verbs."""
 
     Settings = Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from app.core.events import Accepted, Answer, Event, Reply, StatusReport, Webhook
+from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
@@ -15,6 +15,12 @@ from app.http import Http
 Remember = Callable[[Mapping[str, Any], Sequence[str]], None]
 """Keeps progress and aliases at once: `remember({"chat": sid}, [sid])`. After a crash the next try gets the progress.
 An alias is a name under which the destination's webhooks will speak of this conversation."""
+
+
+class Keep(Protocol):
+    def __call__(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
+        """Write the session's handles at once: what stands on the platform's side must outlive this piece of work. A
+        `chat` among them becomes an alias; `seen` is the number of its last message that the customer needs not get."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Delivery:
     content: Content
     session: Session
     remember: Remember
+    keep: Keep = field(kw_only=True)
     part: int = 0
     first: bool = False
     target_task: str | None = None
@@ -43,20 +50,29 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Handoff:
-    """A conversation that comes from a bot: what was said so far, oldest first, and what the bot knew."""
+    """A conversation that comes from a bot: what was said so far, oldest first; what the bot knew is the session's
+    context."""
 
     conversation: str
     session: Session
     transcript: Sequence[Message]
     remember: Remember
+    keep: Keep = field(kw_only=True)
+    uncertain: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
+
+
+Who = Literal["customer", "silence", "platform"]
+"""Whose doing an end is: the customer's channel said so, nobody wrote for too long, or it was ended over there."""
 
 
 class Destination(Protocol):
     """A configured place where customers are answered. `verify` raises Unverified, `parse` BadWebhook, others Failure.
 
     `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
-    an answer is late and what happens to it then (`send`, `drop`, `people`).
+    an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
+    open chat, 0 where nothing is opened. `farewell`: what the customer is told when a session here ends, unless he
+    ended it.
     """
 
     name: str
@@ -64,6 +80,8 @@ class Destination(Protocol):
     session_timeout: float
     deadline: float | None
     late: str
+    watch: float
+    farewell: str | None
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -85,3 +103,29 @@ class Destination(Protocol):
 
     def report(self, report: StatusReport, http: Http) -> None:
         """Tell the platform what became of its message."""
+
+    def check(self, session: Session, seen: int, http: Http) -> Checkup:
+        """Look at the session's chat: what stands there behind number `seen`, what was read, whether it is over."""
+
+    def close(self, session: Session, who: Who, http: Http) -> None:
+        """The session is over: close what it has open there, so that nobody waits in it or writes into the void."""
+
+    def abandon(self, session: Session, http: Http) -> None:
+        """The message that should have opened the chat was given up: take down what stands half. Nothing to do where
+        the chat is open."""
+
+
+class Unopened:
+    """Mixed into destinations that keep nothing open between two messages."""
+
+    watch = 0.0
+    farewell: str | None = None
+
+    def check(self, session: Session, seen: int, http: Http) -> Checkup:
+        return Checkup(seen=seen)
+
+    def close(self, session: Session, who: Who, http: Http) -> None:
+        pass
+
+    def abandon(self, session: Session, http: Http) -> None:
+        pass

@@ -43,7 +43,7 @@ from app.core.schema import (
     url_field,
 )
 from app.core.settings import PlatformSchema, secret_field
-from app.destinations.base import Delivery, Handoff
+from app.destinations.base import Delivery, Handoff, Unopened
 from app.http import Http
 
 CONTACT_LIMIT = 50
@@ -139,7 +139,7 @@ class _OutgoingSchema(Lenient):
 _outgoing = _OutgoingSchema()
 
 
-class RespondioDestination:
+class RespondioDestination(Unopened):
     """See `app.destinations.base.Destination` for the verbs."""
 
     Settings = Settings

@@ -19,7 +19,7 @@ from redis.retry import Retry
 from app.core.errors import StoreUnavailable
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
-SCRIPTS = ("accept", "append", "report", "work", "remember", "sweep", "bury", "revive", "discard")
+SCRIPTS = ("accept", "append", "report", "chat", "work", "remember", "sweep", "bury", "revive", "discard")
 # What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
 PASSING = (
     redis.ConnectionError,

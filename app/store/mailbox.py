@@ -39,12 +39,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Append:
-    """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream."""
+    """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
+    `scope` is its external id with its name space, where a webhook may bring the same message."""
 
     message: Message
     lane: str
     report_to: str = ""
     live: bool = False
+    scope: str = ""
 
     @property
     def mailbox(self) -> str:
@@ -52,16 +54,47 @@ class Append:
 
 
 @dataclass(frozen=True)
+class AppendItem:
+    """Something that is no message (`ended ID`) for a mailbox."""
+
+    mailbox: str
+    lane: str
+    item: str
+
+
+@dataclass(frozen=True)
 class Take:
-    """The destination that holds the conversation from now on."""
+    """The destination that is active in the conversation; with `seize` it holds it from now on."""
 
     destination: str
     mode: str = "human"
+    seize: bool = True
+
+
+@dataclass(frozen=True)
+class Place:
+    """A message's number in a destination's chat (`name`: both names); `lane` is where a gap is looked into. Without
+    `index`: something else changed in that chat."""
+
+    name: str
+    lane: str
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class ChatState:
+    """Up to which number a destination's chat was carried over to the customer (`seen`) and read by people (`read`)."""
+
+    name: str
+    seen: int = -1
+    read: int = -1
 
 
 @dataclass(frozen=True)
 class Entered:
-    state: Literal["ok", "duplicate", "mailbox_full", "lane_full"]
+    """`later`: there is a gap before the message; it was not recorded, but a look at the chat that will find it was."""
+
+    state: Literal["ok", "duplicate", "later", "mailbox_full", "lane_full"]
     message_id: str
     wakes: tuple[Wake, ...] = ()
 
@@ -109,11 +142,12 @@ class Settlement:
 
     `lane_effect`: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for `pause` seconds, `none` says
     nothing. `scope` is the external id that the platform gave, with its name space. `front` goes before what waits in
-    the same mailbox, `append` behind what waits in others. `event` is shown in the live stream.
+    the same mailbox, `append` behind what waits in others. `event` is shown in the live stream. `chat` is how far the
+    destination's chat is known now, `watch` the seconds until the next look at it (0: none).
     """
 
     claim: Claim
-    outcome: Literal["done", "retry", "dead", "reroute"]
+    outcome: Literal["done", "retry", "dead", "reroute", "behind"]
     status: Status | None = None
     error: str = ""
     reason: str = ""
@@ -124,7 +158,9 @@ class Settlement:
     scope: str = ""
     session: SessionChange | None = None
     front: tuple[str, ...] = ()
-    append: tuple[Append, ...] = ()
+    append: tuple[Append | AppendItem, ...] = ()
+    chat: ChatState | None = None
+    watch: float = 0.0
     show: bool = False
     event: str = ""
     lane_effect: Literal["ok", "sick", "pause", "none"] = "ok"
@@ -158,6 +194,7 @@ class Mailboxes:
         window: float | None = None,
         follow: bool = False,
         take: Take | None = None,
+        place: Place | None = None,
         show: bool = False,
     ) -> Entered:
         """Record a message once and put it into its mailbox.
@@ -165,7 +202,8 @@ class Mailboxes:
         Args:
             scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
             follow: use the lane of the session's destination if there is a session.
-            take: who holds the conversation from now on.
+            take: who is active in the conversation, and may hold it from now on.
+            place: where the message stands in the destination's chat.
             show: show the message in the live stream at once.
 
         Raises:
@@ -185,7 +223,9 @@ class Mailboxes:
             "session_keep": limits.session_keep,
         }
         if take:
-            request["take"] = {"destination": take.destination, "mode": take.mode}
+            request["take"] = {"destination": take.destination, "mode": take.mode, "seize": take.seize}
+        if place:
+            request["chat"] = self._place(place)
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
@@ -206,6 +246,16 @@ class Mailboxes:
         }
         state, *wakes = self._connection.run("append", request)
         return _wakes(wakes) if text(state) == "ok" else None
+
+    def look(self, conversation: str, place: Place) -> tuple[Wake, ...]:
+        """Hear of a destination's chat what is no message for the customer; see `Place`."""
+        return _wakes(self._connection.run("chat", {"cv": conversation, **self._place(place)}))
+
+    def chat(self, name: str) -> ChatState:
+        """How far a destination's chat is known."""
+        client, key = self._connection.client, self._connection.key("c", name)
+        seen, read = self._connection.guard(lambda: client.hmget(key, ["seen", "read"]))
+        return ChatState(name, int(seen if seen is not None else -1), int(read if read is not None else -1))
 
     def work(
         self,
@@ -244,22 +294,39 @@ class Mailboxes:
         settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0)
         return Worked(None, _wakes(wakes), stale=text(settled) == "stale")
 
-    def remember(self, claim: Claim, progress: Mapping[str, Any], aliases: Sequence[str], lease: float) -> bool:
-        """Keep how far the work has come; False if the lease is lost and the work must stop."""
-        return bool(
-            self._connection.run(
-                "remember",
-                {
-                    "mailbox": claim.mailbox,
-                    "owner": claim.owner,
-                    "progress": orjson.dumps(dict(progress)).decode(),
-                    "aliases": list(aliases),
-                    "cv": claim.conversation,
-                    "keep": self._limits.session_keep,
-                    "lease_ms": int(lease * 1000),
-                },
-            )
-        )
+    def remember(
+        self,
+        claim: Claim,
+        lease: float,
+        *,
+        progress: Mapping[str, Any] | None = None,
+        aliases: Sequence[str] = (),
+        session: Session | None = None,
+        chat: ChatState | None = None,
+        watch: float = 0.0,
+    ) -> bool:
+        """Keep how far the work has come; False if the lease is lost and the work must stop.
+
+        Args:
+            progress: for the next try of this work; None = as it was. The others outlive this work.
+        """
+        request: dict[str, Any] = {
+            "mailbox": claim.mailbox,
+            "owner": claim.owner,
+            "aliases": list(aliases),
+            "cv": claim.conversation,
+            "keep": self._limits.session_keep,
+            "lease_ms": int(lease * 1000),
+        }
+        if progress is not None:
+            request["progress"] = orjson.dumps(dict(progress)).decode()
+        if session:
+            request["session"] = self._session(SessionChange(session))
+        if chat:
+            request["chat"] = self._chat(chat)
+        if watch:
+            request["watch_ms"] = int(watch * 1000)
+        return bool(self._connection.run("remember", request))
 
     def sweep(self) -> tuple[Wake, ...]:
         """Free what dead workers held; the drains that are owed now."""
@@ -313,21 +380,40 @@ class Mailboxes:
         if s.event:
             request |= {"live": limits.retention, "live_kind": s.event}
         if s.session:
-            request["session"] = {
-                "version": s.session.session.version,
-                "fields": _flat(sessions.to_fields(s.session.session)),
-                "changes_hands": s.session.changes_hands,
-                "keep": limits.session_keep,
-            }
+            request["session"] = self._session(s.session)
+        if s.chat:
+            request["chat"] = self._chat(s.chat)
+        if s.watch:
+            request["watch_ms"] = int(s.watch * 1000)
         return request
 
-    def _append(self, entry: Append) -> dict[str, Any]:
+    def _session(self, change: SessionChange) -> dict[str, Any]:
         return {
+            "version": change.session.version,
+            "fields": _flat(sessions.to_fields(change.session)),
+            "changes_hands": change.changes_hands,
+            "keep": self._limits.session_keep,
+        }
+
+    def _chat(self, chat: ChatState) -> dict[str, Any]:
+        return {"name": chat.name, "seen": chat.seen, "read": chat.read, "keep": self._limits.session_keep}
+
+    def _place(self, place: Place) -> dict[str, Any]:
+        request: dict[str, Any] = {"name": place.name, "lane": place.lane, "keep": self._limits.session_keep}
+        return request if place.index is None else {**request, "index": place.index}
+
+    def _append(self, entry: Append | AppendItem) -> dict[str, Any]:
+        if isinstance(entry, AppendItem):
+            return {"mailbox": entry.mailbox, "lane": entry.lane, "item": entry.item}
+        request: dict[str, Any] = {
             "rec": self._record(entry),
             "mailbox": entry.mailbox,
             "lane": entry.lane,
             "item": f"message {entry.message.id}",
         }
+        if entry.scope:
+            request |= {"scope": entry.scope, "window_ms": int(self._limits.dedup_window * 1000)}
+        return request
 
 
 def _wakes(flat: Sequence[Any]) -> tuple[Wake, ...]:

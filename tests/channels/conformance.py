@@ -215,6 +215,11 @@ OUTCOMES: dict[str, tuple[Told, Kind, bool, tuple[float, float] | None]] = {
 }
 
 
+def unused(*args: Any, **kwargs: Any) -> None:
+    """For what an adapter is given and must leave alone."""
+    raise AssertionError("this platform has nothing to remember")
+
+
 class Calling(Conforming):
     """`calls` are the verbs that speak to the platform, each as a function of the adapter and http; `url_key` names the
     setting that holds the platform's address."""

@@ -136,4 +136,4 @@ def test_sending_needs_no_call() -> None:
     assert Receipt() == channel().send(Outgoing(message, message.content), http)
     channel().report(StatusReport(message, "read"), http)
     channel().typing("webchat:x", http)
-    channel().ended("webchat:x", http)
+    channel().ended("webchat:x", "end-1", http)

@@ -178,7 +178,7 @@ class TestWebhookChannel(Receiving, Calling):
             "send": lambda channel, http: channel.send(Outgoing(MESSAGE, MESSAGE.content), http),
             "report": lambda channel, http: channel.report(StatusReport(MESSAGE, "read", None, 5), http),
             "typing": lambda channel, http: channel.typing(MESSAGE.customer, http),
-            "ended": lambda channel, http: channel.ended(MESSAGE.customer, http),
+            "ended": lambda channel, http: channel.ended(MESSAGE.customer, "end-1", http),
         }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from app.core.session import Session
 from app.destinations.autopilot import AutopilotDestination
 from app.destinations.base import Delivery, Handoff
 from app.http import Http
-from tests.channels.conformance import Calling, post
+from tests.channels.conformance import Calling, post, unused
 from tests.support import fixtures
 from tests.support.sink import Call, Sink, Told
 from tests.support.values import THOROUGH, spoiled
@@ -33,13 +33,10 @@ MESSAGE = Message(
 )
 
 
-def forget(progress: Mapping[str, Any], aliases: Sequence[str]) -> None:
-    raise AssertionError("this protocol has nothing to remember")
-
-
 def delivery(content: Content = MESSAGE.content, **changes: Any) -> Delivery:
     return Delivery(
-        **{"message": MESSAGE, "content": content, "session": Session("desk"), "remember": forget} | changes
+        **{"message": MESSAGE, "content": content, "session": Session("desk"), "remember": unused, "keep": unused}
+        | changes
     )
 
 
@@ -366,7 +363,7 @@ def test_a_question_is_asked_twice_only_if_the_operator_accepts_that() -> None:
 
 def test_a_bot_takes_over_without_a_call_and_knows_no_statuses() -> None:
     bot, http = destination(base_url="http://127.0.0.1:9"), Http()
-    assert Answer() == bot.open(Handoff("shop/webhook:42", Session("desk"), [MESSAGE], forget), http)
+    assert Answer() == bot.open(Handoff("shop/webhook:42", Session("desk"), [MESSAGE], unused, keep=unused), http)
     bot.report(StatusReport(MESSAGE, "read"), http)
 
 

@@ -31,7 +31,7 @@ from app.destinations.respondio import (
     conversation_of,
 )
 from app.http import Http
-from tests.channels.conformance import Calling, Receiving, changed, post
+from tests.channels.conformance import Calling, Receiving, changed, post, unused
 from tests.support import fixtures
 from tests.support.sink import Sink, Told
 from tests.support.values import THOROUGH, attachments, locations, quick_replies, texts
@@ -66,11 +66,20 @@ class Memory:
 
 
 def delivery(message: Message = MESSAGE, memory: Memory | None = None, **changes: Any) -> Delivery:
-    return Delivery(message, changes.pop("content", message.content), Session("desk"), memory or Memory(), **changes)
+    return Delivery(
+        message, changes.pop("content", message.content), Session("desk"), memory or Memory(), keep=unused, **changes
+    )
 
 
 def handoff(*transcript: Message, memory: Memory | None = None, told: int = 0) -> Handoff:
-    return Handoff(CONVERSATION, Session("desk"), transcript, memory or Memory(), {"told": told} if told else {})
+    return Handoff(
+        CONVERSATION,
+        Session("desk"),
+        transcript,
+        memory or Memory(),
+        progress={"told": told} if told else {},
+        keep=unused,
+    )
 
 
 class TestRespondioDestination(Receiving, Calling):

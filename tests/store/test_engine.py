@@ -56,6 +56,7 @@ class Engine(RuleBasedStateMachine):
         super().__init__()
         self.client.flushall()
         self.clock = Clock()
+        self.client.connection_pool.max_connections = 100_000  # each example has a store of its own
         self.store = Store(self.client, LIMITS, self.clock)
         self.store.lanes.declare(LANES)
         self.model = Model(LANES, RATES, LIMITS, self.clock())
@@ -207,7 +208,7 @@ class Engine(RuleBasedStateMachine):
             held = self.model.owns(claim)
             if held:
                 self.model.remember(claim, {"part": which}, int(LEASE * 1000))
-            assert self.store.mailboxes.remember(claim, {"part": which}, [], LEASE) is held
+            assert self.store.mailboxes.remember(claim, LEASE, progress={"part": which}) is held
 
     @precondition(lambda self: self._inbound())
     @rule(which=some, how=st.sampled_from(["elsewhere", "handoff", "late handoff"]))
@@ -342,7 +343,7 @@ class Engine(RuleBasedStateMachine):
         assert claim.attempt == box.attempts + box.claims
         assert claim.uncertain is (box.uncertain or box.claims > 1)
         assert claim.progress == box.progress
-        held = self.model.sessions.get(claim.conversation) if box.lane in (BOT, DESK) else None
+        held = self.model.sessions.get(claim.conversation) if not box.lane.startswith("outbound:") else None
         assert (claim.session and claim.session.destination) == (held and held.destination)
         if claim.kind == "message":
             known = self.model.messages[claim.item.split()[1]]

@@ -239,7 +239,7 @@ class TestWakeUps:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         clock.advance(20)
-        store.mailboxes.remember(claim, {}, [], 30)
+        store.mailboxes.remember(claim, 30, progress={})
         clock.advance(20)
         assert write(store, 2).wakes == (), "although its drain's token ran out meanwhile"
 
@@ -349,7 +349,9 @@ class TestLeases:
         assert (third.attempt, third.uncertain) == (3, True)
 
     def test_what_was_remembered_is_there_for_the_next_worker(self, store: Store, clock: Clock) -> None:
-        assert store.mailboxes.remember(claim_of(store, 1), {"part": 2, "chat": "CH1"}, ["bot:CH1"], 30)
+        assert store.mailboxes.remember(
+            claim_of(store, 1), 30, progress={"part": 2, "chat": "CH1"}, aliases=["bot:CH1"]
+        )
         assert store.sessions.resolve("bot", "CH1") == ANN
         clock.advance(30)
         store.mailboxes.sweep()
@@ -358,7 +360,7 @@ class TestLeases:
     def test_remembering_renews_the_lease(self, store: Store, clock: Clock) -> None:
         claim = claim_of(store, 1)
         clock.advance(20)
-        store.mailboxes.remember(claim, {}, [], 30)
+        store.mailboxes.remember(claim, 30, progress={})
         clock.advance(20)
         store.mailboxes.sweep()
         assert not store.mailboxes.settle(Settlement(claim, "done")).stale
@@ -368,14 +370,14 @@ class TestLeases:
         clock.advance(31)
         store.mailboxes.sweep()
         before = snapshot(client)
-        assert not store.mailboxes.remember(claim, {"part": 1}, ["bot:CH1"], 30)
+        assert not store.mailboxes.remember(claim, 30, progress={"part": 1}, aliases=["bot:CH1"])
         assert snapshot(client) == before
 
     def test_progress_and_doubt_belong_to_one_message(self, store: Store) -> None:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         write(store, 2)
-        store.mailboxes.remember(claim, {"part": 1}, [], 30)
+        store.mailboxes.remember(claim, 30, progress={"part": 1})
         again = drain.step(Settlement(claim, "retry", uncertain=True))
         assert again is not None
         assert (again.progress, again.uncertain, again.attempt) == ({"part": 1}, True, 2)
@@ -432,7 +434,7 @@ class TestRerouting:
     def test_what_was_tried_with_the_old_target_means_nothing_to_the_new_one(self, store: Store) -> None:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
-        store.mailboxes.remember(claim, {"part": 1}, [], 30)
+        store.mailboxes.remember(claim, 30, progress={"part": 1})
         again = drain.step(Settlement(claim, "retry", uncertain=True))
         assert again is not None
         drain.step(Settlement(again, "reroute", to=DESK, lane_effect="none"))
@@ -515,7 +517,7 @@ class TestRetention:
         reply = entry(2, direction="outbound", report_to="desk", live=True)
         drain = Drain(store)
         claim = claim_of(store, 1, drain, report_to="shop")
-        store.mailboxes.remember(claim, {}, ["bot:CH1"], 30)
+        store.mailboxes.remember(claim, 30, progress={}, aliases=["bot:CH1"])
         drain.step(Settlement(claim, "done", status="sent", scope="bot:inbound:its", append=(reply,), session=change))
         store.messages.report("other", "sent", scope="bot:inbound:other", direction="inbound", owner="")
         for wake in drain.worked.wakes:

@@ -30,14 +30,14 @@ def test_taking_one_leaves_the_others_alone(store: Store) -> None:
 
 def test_a_destination_is_known_by_its_own_names_only(store: Store) -> None:
     write(store, 1)
-    store.mailboxes.remember(Drain(store).claim(), {}, ["bot:CH1", "bot:CH2"], 30)
+    store.mailboxes.remember(Drain(store).claim(), 30, progress={}, aliases=["bot:CH1", "bot:CH2"])
     assert [store.sessions.resolve("bot", alias) for alias in ("CH1", "CH2", "CH3")] == [ANN, ANN, None]
     assert store.sessions.resolve("desk", "CH1") is None
 
 
 def test_a_name_in_use_is_kept_as_long_as_a_session(store: Store, client: redis.Redis) -> None:
     write(store, 1)
-    store.mailboxes.remember(Drain(store).claim(), {}, ["bot:CH1"], 30)
+    store.mailboxes.remember(Drain(store).claim(), 30, progress={}, aliases=["bot:CH1"])
     alias = key("a", "bot", "CH1")
     assert MONTH - 2 < client.ttl(alias) <= MONTH
 

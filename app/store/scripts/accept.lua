@@ -1,15 +1,21 @@
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take}
+-- ARGV[3]: JSON {scope, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat}
 --   follow: the lane is that of the session's destination, if there is a session
---   take:   {destination, mode} that holds the conversation from now on
--- ->  {'ok' | 'duplicate' | 'mailbox_full' | 'lane_full', message id, wakes...}
+--   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
+--   chat:   {name, index, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
+--           a look at the chat is asked for, which will find what is missing and this message, in order
+-- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
 local a = cjson.decode(ARGV[3])
 local rec = a.rec
 local seen = P .. 'x:' .. a.scope
 if a.scope ~= '' then
   local known = redis.call('GET', seen)
   if known then return { 'duplicate', known } end
+end
+if a.chat and leaves_gap(a.chat.name, a.chat.index) then
+  check(rec.cv, a.chat.lane)
+  return { 'later', '', unpack(wakes) }
 end
 local box_lane = redis.call('HGET', P .. 'b:' .. a.mailbox, 'lane')
 local lane = box_lane or a.lane
@@ -24,15 +30,20 @@ if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.mos
 
 if a.scope ~= '' then redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
 record(rec)
+if a.chat then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then
   local session = P .. 's:' .. rec.cv
-  if redis.call('HGET', session, 'destination') ~= a.take.destination then
+  local holds = redis.call('HGET', session, 'destination') == a.take.destination
+  if a.take.seize and not holds then
+    holds = true
     redis.call('HSET', session, 'destination', a.take.destination, 'mode', a.take.mode, 'handles', '{}', 'context', '{}',
       'since', '')
     redis.call('HINCRBY', session, 'version', 1)
   end
-  redis.call('HSET', session, 'last_at', str(now))
-  redis.call('EXPIRE', session, a.session_keep)
+  if holds then
+    redis.call('HSET', session, 'last_at', str(now))
+    redis.call('EXPIRE', session, a.session_keep)
+  end
 end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
 push(a.mailbox, lane, 'message ' .. rec.id)

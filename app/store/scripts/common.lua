@@ -64,6 +64,38 @@ local function push(mailbox, lane, item)
   wake(lane)
 end
 
+-- Ask for a look at the chat that a conversation has with its destination, unless one waits as the newest item.
+local function check(conversation, lane)
+  local mailbox = conversation .. '|inbound'
+  local queue = P .. 'q:' .. mailbox
+  if redis.call('LLEN', queue) > 1 and redis.call('LINDEX', queue, -1) == 'check' then return end
+  push(mailbox, lane, 'check')
+end
+
+-- Destinations that number a chat's messages: whether `index` leaves a gap behind the last number that we know of. Without
+-- a gap it is the last one from now on.
+local function leaves_gap(chat, index)
+  return index > tonumber(redis.call('HGET', P .. 'c:' .. chat, 'seen') or index) + 1
+end
+
+local function saw(chat, index, keep)
+  local key = P .. 'c:' .. chat
+  if index > tonumber(redis.call('HGET', key, 'seen') or '-2') then redis.call('HSET', key, 'seen', str(index)) end
+  redis.call('EXPIRE', key, keep)
+end
+
+-- Look at the chat of a conversation again in `ms`.
+local function watch(conversation, ms) redis.call('ZADD', P .. 'watch', now + ms, conversation) end
+
+-- Write a session, unless it changed hands since it was read.
+local function write_session(conversation, s)
+  local key = P .. 's:' .. conversation
+  if tonumber(redis.call('HGET', key, 'version') or '0') ~= s.version then return end
+  redis.call('HSET', key, 'last_at', str(now), unpack(s.fields))
+  if s.changes_hands then redis.call('HINCRBY', key, 'version', 1) end
+  redis.call('EXPIRE', key, s.keep)
+end
+
 local function live(conversation, retention, ...)
   local key = P .. 'e:' .. conversation
   redis.call('XADD', key, 'MAXLEN', '~', LIVE_MOST, '*', ...)

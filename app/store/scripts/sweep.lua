@@ -1,5 +1,12 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
--- on its way to are woken.  ->  {wakes...}
+-- on its way to are woken; chats that are due for it get their slow check.  ->  {wakes...}
+for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', now, 'LIMIT', 0, 50)) do
+  redis.call('ZREM', P .. 'watch', conversation)
+  local destination = redis.call('HGET', P .. 's:' .. conversation, 'destination')
+  if destination and redis.call('HEXISTS', P .. 'lanes', 'inbound:' .. destination) == 1 then
+    check(conversation, 'inbound:' .. destination)
+  end
+end
 for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
   local ready, leased = P .. 'ready:' .. lane, P .. 'leased:' .. lane
   for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', now, 'LIMIT', 0, 100)) do

@@ -32,17 +32,11 @@ local function breaker(lane, s)
 end
 
 local function append(op)
+  if not op.rec then return push(op.mailbox, op.lane, op.item) end
   if redis.call('EXISTS', P .. 'm:' .. op.rec.id) == 1 then return end -- appended by an earlier try
+  if op.scope and not redis.call('SET', P .. 'x:' .. op.scope, op.rec.id, 'NX', 'PX', op.window_ms) then return end
   record(op.rec)
   push(op.mailbox, op.lane, op.item)
-end
-
-local function write_session(cv, s)
-  local key = P .. 's:' .. cv
-  if tonumber(redis.call('HGET', key, 'version') or '0') ~= s.version then return end
-  redis.call('HSET', key, 'last_at', str(now), unpack(s.fields))
-  if s.changes_hands then redis.call('HINCRBY', key, 'version', 1) end
-  redis.call('EXPIRE', key, s.keep)
 end
 
 local function settle(s)
@@ -55,6 +49,14 @@ local function settle(s)
   local item = redis.call('LINDEX', queue, 0)
   local id = string.match(item, '^message (%S+)')
   breaker(lane, s)
+  local function front(items)
+    for n = #items, 1, -1 do
+      redis.call('LPUSH', queue, items[n])
+      local again = string.match(items[n], '^message (%S+)')
+      if again then redis.call('PERSIST', P .. 'm:' .. again) end
+      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
+    end
+  end
   if s.outcome == 'done' then
     drop_head(s.mailbox, lane)
     if id then
@@ -91,14 +93,19 @@ local function settle(s)
     get_ready(s.mailbox, s.to, now)
     wake(s.to)
     return 'ok'
+  elseif s.outcome == 'behind' then -- what is in front must be done first; the head was not tried
+    redis.call('HDEL', box, 'claims')
+    front(s.front)
+    release(s.mailbox, lane, now)
+    return 'ok'
   end
   if s.session then write_session(s.cv, s.session) end
-  for n = #s.front, 1, -1 do
-    redis.call('LPUSH', queue, s.front[n])
-    local again = string.match(s.front[n], '^message (%S+)')
-    if again then redis.call('PERSIST', P .. 'm:' .. again) end
-    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
+  if s.watch_ms then watch(s.cv, s.watch_ms) end
+  if s.chat then
+    saw(s.chat.name, s.chat.seen, s.chat.keep)
+    redis.call('HSET', P .. 'c:' .. s.chat.name, 'read', str(s.chat.read))
   end
+  front(s.front)
   for _, op in ipairs(s.append) do append(op) end
   release(s.mailbox, lane, now)
   return 'ok'
@@ -170,9 +177,9 @@ redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first)
 redis.call('ZADD', drains, now + lease, drain)
 if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease), 'prober', owner) end
 local cv = string.match(mailbox, '^(.*)|[^|]*$')
-local id = string.match(item, '^%a+ (%x+)')
+local id = string.match(item, '^message (%x+)') or string.match(item, '^status (%x+)')
 local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
 local session = {}
-if string.sub(lane, 1, 8) == 'inbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
+if string.sub(lane, 1, 9) ~= 'outbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
 return { settled, 'claimed', { mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv,
   str(now), rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', session }, unpack(wakes) }
