@@ -187,7 +187,9 @@ class _Job:
             scope, owner = f"{name}:inbound:{ref}", self._claim.conversation
             _, wakes = store.messages.report(ref, "read", scope=scope, direction="inbound", owner=owner, wait=False)
             self._gateway.publisher.publish(wakes)
-        return checkup, replace(known, seen=max(known.seen, checkup.seen), read=max(known.read, checkup.read))
+        return checkup, replace(
+            known, seen=max(-1 if known.seen is None else known.seen, checkup.seen), read=max(known.read, checkup.read)
+        )
 
     def _carried_over(self, checkup: Checkup) -> tuple[Append, ...]:
         """Messages in the destination's chat, for the customer; the script drops those that came by webhook."""
@@ -272,7 +274,8 @@ class _Job:
         if settlement.outcome != "dead" or not self._session.chat:
             return settlement
         try:
-            self._destination.abandon(self._session, self._gateway.http)
+            if not self._destination.abandon(self._session, self._gateway.http):
+                return settlement
         except Failure as failure:
             log.error("not abandoned", destination=self._destination.name, error=failure.detail)
             return settlement  # the slow check comes back to it

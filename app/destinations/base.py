@@ -104,15 +104,16 @@ class Destination(Protocol):
     def report(self, report: StatusReport, http: Http) -> None:
         """Tell the platform what became of its message."""
 
-    def check(self, session: Session, seen: int, http: Http) -> Checkup:
-        """Look at the session's chat: what stands there behind number `seen`, what was read, whether it is over."""
+    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+        """Look at the session's chat: what stands there behind number `seen` (None: nobody knows any more what the
+        customer got, so nothing is carried over), what was read, whether it is over."""
 
     def close(self, session: Session, who: Who, http: Http) -> None:
         """The session is over: close what it has open there, so that nobody waits in it or writes into the void."""
 
-    def abandon(self, session: Session, http: Http) -> None:
-        """The message that should have opened the chat was given up: take down what stands half. Nothing to do where
-        the chat is open."""
+    def abandon(self, session: Session, http: Http) -> bool:
+        """A message was given up that should perhaps have opened the chat: take it down if it stands half, and say
+        so."""
 
 
 class Unopened:
@@ -121,11 +122,11 @@ class Unopened:
     watch = 0.0
     farewell: str | None = None
 
-    def check(self, session: Session, seen: int, http: Http) -> Checkup:
-        return Checkup(seen=seen)
+    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+        return Checkup()
 
     def close(self, session: Session, who: Who, http: Http) -> None:
         pass
 
-    def abandon(self, session: Session, http: Http) -> None:
-        pass
+    def abandon(self, session: Session, http: Http) -> bool:
+        return False

@@ -83,10 +83,11 @@ class Place:
 
 @dataclass(frozen=True)
 class ChatState:
-    """Up to which number a destination's chat was carried over to the customer (`seen`) and read by people (`read`)."""
+    """Up to which number a destination's chat was carried over to the customer (`seen`) and read by people (`read`).
+    -1: not at all; `seen` is None where nobody knows."""
 
     name: str
-    seen: int = -1
+    seen: int | None = -1
     read: int = -1
 
 
@@ -255,7 +256,7 @@ class Mailboxes:
         """How far a destination's chat is known."""
         client, key = self._connection.client, self._connection.key("c", name)
         seen, read = self._connection.guard(lambda: client.hmget(key, ["seen", "read"]))
-        return ChatState(name, int(seen if seen is not None else -1), int(read if read is not None else -1))
+        return ChatState(name, None if seen is None else int(seen), -1 if read is None else int(read))
 
     def work(
         self,
