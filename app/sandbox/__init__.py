@@ -7,14 +7,15 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import agent, autopilot, control, respondio
+from app.sandbox import agent, autopilot, control, flex, respondio
 from app.sandbox.agent import Agent
 from app.sandbox.autopilot import Autopilot
 from app.sandbox.control import Control
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults
+from app.sandbox.flex import Flex
 from app.sandbox.outgoing import Outgoing
-from app.sandbox.server import BODY_LIMIT, build_server
+from app.sandbox.server import MEDIA_LIMIT, build_server
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
 
@@ -27,12 +28,15 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     faults, dialogues, workspace = Faults(), Dialogues(), Workspace()
     outgoing = Outgoing(settings, workspace, faults)
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
+    app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
     agent.prepare_routing(app)
     app.register_blueprint(autopilot.create_blueprint(Autopilot(settings, dialogues), faults))
     app.register_blueprint(respondio.create_blueprint(settings, workspace, faults))
     app.register_blueprint(agent.create_blueprint(Agent(settings, workspace, outgoing)))
-    everything = Control(settings, dialogues, workspace, outgoing, faults)
+    contact_centre = Flex.build(settings, faults)
+    for blueprint in flex.create_blueprints(contact_centre, faults):
+        app.register_blueprint(blueprint)
+    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre)
     app.register_blueprint(control.create_blueprint(everything))
     return app
 

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, jsonify, render_template, request
 from app.sandbox.checks import Refused, read_json_body
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults, parse_fault
+from app.sandbox.flex import Flex
 from app.sandbox.outgoing import Outgoing
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
@@ -22,16 +23,22 @@ class Control:
     workspace: Workspace
     outgoing: Outgoing
     faults: Faults
+    flex: Flex
 
     def index(self) -> str:
         return render_template("index.html", settings=self.settings)
 
     def inspect(self) -> Response:
         faults = {"active": self.faults.active(), "met": self.faults.met()}
-        return jsonify(autopilot=self.dialogues.inspect(), respondio=self.workspace.inspect(), faults=faults)
+        return jsonify(
+            autopilot=self.dialogues.inspect(),
+            respondio=self.workspace.inspect(),
+            flex=self.flex.inspect(),
+            faults=faults,
+        )
 
     def reset(self) -> Response:
-        for memory in (self.faults, self.outgoing, self.dialogues, self.workspace):
+        for memory in (self.faults, self.outgoing, self.dialogues, self.workspace, self.flex):
             memory.reset()
         return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -46,6 +53,7 @@ class Control:
     def switch_off(self) -> Response:
         self.faults.clear()
         self.outgoing.release()
+        self.flex.release()
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

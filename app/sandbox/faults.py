@@ -1,7 +1,8 @@
 """Faults that can be switched on: a stand-in then fails, waits, hangs up, or calls the gateway wrongly.
 
-A request meets at most one fault, the oldest that is switched on. It applies before the request is checked,
-so even a wrong one meets it; only `close_after` lets the request be worked first.
+A request meets at most one fault, the oldest that is switched on for it: `path` narrows a fault to requests whose
+path holds it, `method` to one method. It applies before the request is checked, so even a wrong one meets it; only
+`close_after` lets the request be worked first. Faults of outgoing calls can be narrowed to one `event` of Flex.
 """
 
 import socket
@@ -24,12 +25,14 @@ from app.sandbox.checks import (
     one_of,
     optional,
     record,
+    text,
     variant,
 )
 
 INCOMING = ("fail", "delay", "close", "close_after")
-OUTGOING = ("duplicate", "reorder")
-KINDS = {"autopilot": INCOMING, "respondio": INCOMING + OUTGOING}
+OUTGOING = ("duplicate", "reorder", "drop")
+# An outgoing call of respond.io has an answer that the agent reads; it is never lost quietly.
+KINDS = {"autopilot": INCOMING, "respondio": (*INCOMING, "duplicate", "reorder"), "flex": INCOMING + OUTGOING}
 DEFAULT_STATUS = 503
 
 _BASE = {
@@ -37,10 +40,17 @@ _BASE = {
     "kind": Field(one_of(INCOMING + OUTGOING)),
     "times": optional(integer(1, 100_000)),
 }
+_REQUEST = {"path": optional(text(minimum=1)), "method": optional(one_of(("GET", "POST", "DELETE")))}
+_EVENT = {"event": optional(text(minimum=1))}
 _FAIL = {"status": optional(integer(400, 599)), "retry_after": optional(integer(0, 86_400))}
 _DELAY = {"seconds": Field(number(0, 600))}
-_SHAPES: dict[str, Check] = {kind: record(_BASE) for kind in INCOMING + OUTGOING}
-_SHAPES |= {"fail": record(_BASE | _FAIL), "delay": record(_BASE | _DELAY)}
+_SHAPES: dict[str, Check] = {
+    "fail": record(_BASE | _REQUEST | _FAIL),
+    "delay": record(_BASE | _REQUEST | _DELAY),
+    "close": record(_BASE | _REQUEST),
+    "close_after": record(_BASE | _REQUEST),
+    **{kind: record(_BASE | _EVENT) for kind in OUTGOING},
+}
 _CHECK = variant("kind", _SHAPES)
 
 ErrorBody: TypeAlias = Callable[[int, str], Response]
@@ -56,6 +66,14 @@ class Fault:
     status: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
+    path: str | None = None
+    method: str | None = None
+    event: str | None = None
+
+    def meets(self, path: str | None, method: str | None, event: str | None) -> bool:
+        """Whether it is about this request or event."""
+        is_place = self.path is None or self.path in (path or "")
+        return is_place and self.method in (None, method) and self.event in (None, event)
 
     def as_json(self) -> Json:
         return {name: value for name, value in vars(self).items() if value is not None}
@@ -66,7 +84,8 @@ def parse_fault(body: object) -> Fault:
     _CHECK(body, "")
     fault = Fault(**as_object(body, ""))  # type: ignore[arg-type]  # the table above has checked every field
     if fault.kind not in KINDS[fault.target]:
-        raise Refused("kind", f"{fault.target} makes no outgoing calls, so it cannot {fault.kind} them")
+        calls = "loses none of its outgoing" if set(KINDS[fault.target]) - set(INCOMING) else "makes no outgoing"
+        raise Refused("kind", f"{fault.target} {calls} calls, so it cannot {fault.kind} them")
     return replace(fault, status=fault.status or DEFAULT_STATUS) if fault.kind == "fail" else fault
 
 
@@ -83,11 +102,19 @@ class Faults:
         with self._lock:
             self._active.append(fault)
 
-    def take(self, target: str, kinds: Iterable[str]) -> Fault | None:
+    def take(
+        self,
+        target: str,
+        kinds: Iterable[str],
+        *,
+        path: str | None = None,
+        method: str | None = None,
+        event: str | None = None,
+    ) -> Fault | None:
         """The oldest fault that fits, counted down by one."""
         with self._lock:
             for index, fault in enumerate(self._active):
-                if fault.target == target and fault.kind in kinds:
+                if fault.target == target and fault.kind in kinds and fault.meets(path, method, event):
                     self._count_down(index)
                     return fault
         return None
@@ -129,7 +156,7 @@ def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorB
 
     def before() -> Response | None:
         request.get_data()
-        fault = faults.take(target, INCOMING)
+        fault = faults.take(target, INCOMING, path=request.path, method=request.method)
         return _meet(fault, faults, error_body) if fault else None
 
     def after(response: Response) -> Response:

@@ -11,6 +11,8 @@ from werkzeug import serving
 from werkzeug.test import run_wsgi_app
 
 BODY_LIMIT = 1_000_000
+# Files go up under paths that end with `Media` or `media`.
+MEDIA_LIMIT = 16_000_000
 IDLE_SECONDS = 75.0
 
 
@@ -41,7 +43,10 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
         declared = self.headers.get("Content-Length", "0")
         if self.headers.get("Transfer-Encoding") or not (declared.isascii() and declared.isdigit()):
             return "411 Length Required"
-        return "413 Content Too Large" if int(declared) > BODY_LIMIT else None
+        return "413 Content Too Large" if int(declared) > self._limit() else None
+
+    def _limit(self) -> int:
+        return MEDIA_LIMIT if self.path.partition("?")[0].endswith(("/Media", "/media")) else BODY_LIMIT
 
     def _close_with(self, status: str) -> None:
         self.close_connection = True

@@ -16,6 +16,13 @@ ENVIRONMENT = {
     "respondio_channel_id": "SANDBOX_RESPONDIO_CHANNEL_ID",
     "respondio_token": "SANDBOX_RESPONDIO_TOKEN",
     "respondio_id_type": "SANDBOX_RESPONDIO_ID_TYPE",
+    "twilio_account_sid": "SANDBOX_TWILIO_ACCOUNT_SID",
+    "twilio_auth_token": "SANDBOX_TWILIO_AUTH_TOKEN",
+    "flex_chat_service_sid": "SANDBOX_FLEX_CHAT_SERVICE_SID",
+    "flex_workspace_sid": "SANDBOX_FLEX_WORKSPACE_SID",
+    "flex_workflow_sid": "SANDBOX_FLEX_WORKFLOW_SID",
+    "flex_flow_sid": "SANDBOX_FLEX_FLOW_SID",
+    "flex_agent": "SANDBOX_FLEX_AGENT",
 }
 
 PATTERNS = {
@@ -26,6 +33,13 @@ PATTERNS = {
     "respondio_channel_id": (r"\S+", "an id without spaces"),
     "respondio_token": (r"\S+", "a token without spaces"),
     "respondio_id_type": (r"custom|phone", "custom or phone"),
+    "twilio_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
+    "twilio_auth_token": (r"\S+", "a token without spaces"),
+    "flex_chat_service_sid": (r"IS[0-9a-f]{32}", "IS and 32 hex digits"),
+    "flex_workspace_sid": (r"WS[0-9a-f]{32}", "WS and 32 hex digits"),
+    "flex_workflow_sid": (r"WW[0-9a-f]{32}", "WW and 32 hex digits"),
+    "flex_flow_sid": (r"(FO[0-9a-f]{32})?", "FO and 32 hex digits"),
+    "flex_agent": (r"\S+", "an identity without spaces"),
 }
 
 
@@ -41,6 +55,14 @@ class SandboxSettings:
     respondio_channel_id: str = "ch_sandbox"
     respondio_token: str = field(default="sandbox-channel-token", repr=False)
     respondio_id_type: str = "custom"
+    twilio_account_sid: str = "AC" + "3c" * 16
+    twilio_auth_token: str = field(default="sandbox-twilio-token", repr=False)
+    flex_chat_service_sid: str = "IS" + "4d" * 16
+    flex_workspace_sid: str = "WS" + "6e" * 16
+    flex_workflow_sid: str = "WW" + "8f" * 16
+    # If set, a FlexFlow for custom chats with this sid is there from the start, and makes tasks.
+    flex_flow_sid: str = ""
+    flex_agent: str = "agent_5Fkim"
 
     def __post_init__(self) -> None:
         problems = [*self._misfits(), *self._gateway_problem()]

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 from flask.testing import FlaskClient
+from twilio.rest import Client
 from werkzeug.serving import BaseWSGIServer
 
 from app.sandbox import SandboxSettings, create_app, make_server
 
+from .flex import Listener, connect, recording_listener
 from .gateway import Gateway, recording_gateway
 
 
@@ -45,3 +47,16 @@ def served(settings: SandboxSettings) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def twilio(served: str) -> Client:
+    """Twilio's SDK, pointed at a sandbox that listens."""
+    return connect(served)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    """Somebody who takes webhooks."""
+    with recording_listener() as listener:
+        yield listener

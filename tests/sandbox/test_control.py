@@ -11,9 +11,13 @@ def test_the_index_shows_what_is_configured_but_no_token(client):
         SETTINGS.respondio_channel_id,
         "/destinations/desk/message",
         "/respondio/custom/channel/webhook/",
+        SETTINGS.twilio_account_sid,
+        SETTINGS.flex_chat_service_sid,
+        SETTINGS.flex_workspace_sid,
+        SETTINGS.flex_workflow_sid,
     ):
         assert shown in page
-    for hidden in (SETTINGS.autopilot_auth_token, SETTINGS.respondio_token):
+    for hidden in (SETTINGS.autopilot_auth_token, SETTINGS.respondio_token, SETTINGS.twilio_auth_token):
         assert hidden not in page
 
 
@@ -48,6 +52,20 @@ def test_inspect_starts_empty(client):
             "repeats": [],
             "violations": [],
             "refused": [],
+        },
+        "flex": {
+            "flows": [],
+            "channels": [],
+            "conversations": [],
+            "tasks": [],
+            "interactions": [],
+            "media": [],
+            "addresses": [],
+            "configuration": {"account": {}, "service": {}},
+            "attempts": [],
+            "refused": [],
+            "typing": [],
+            "idle": True,
         },
         "faults": {"active": [], "met": []},
     }

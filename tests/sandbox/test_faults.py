@@ -13,7 +13,7 @@ FAIL = {"target": "autopilot", "kind": "fail"}
 REFUSED = {
     "no object": ([], "body: must be an object, not an array"),
     "no target": ({"kind": "fail"}, "target: is missing"),
-    "unknown target": (FAIL | {"target": "rasa"}, "target: must be one of autopilot, respondio"),
+    "unknown target": (FAIL | {"target": "rasa"}, "target: must be one of autopilot, respondio, flex"),
     "no kind": ({"target": "autopilot"}, "kind: is missing"),
     "unknown kind": (FAIL | {"kind": "x"}, "kind: must be one of fail"),
     "unknown field": (FAIL | {"time": 1}, "time: is not a known field"),
@@ -28,6 +28,11 @@ REFUSED = {
         "status: is not a known field",
     ),
     "duplicate without calls": (FAIL | {"kind": "duplicate"}, "kind: autopilot makes no outgoing calls"),
+    "drop without calls": (FAIL | {"kind": "drop"}, "kind: autopilot makes no outgoing calls"),
+    "drop of respond.io": ({"target": "respondio", "kind": "drop"}, "kind: respondio loses none of its outgoing calls"),
+    "path of a webhook": ({"target": "flex", "kind": "drop", "path": "/x"}, "path: is not a known field"),
+    "event of a request": (FAIL | {"event": "onMessageSent"}, "event: is not a known field"),
+    "unknown method": (FAIL | {"method": "get"}, "method: must be one of GET, POST, DELETE"),
     "reorder without calls": (FAIL | {"kind": "reorder"}, "kind: autopilot makes no outgoing calls"),
 }
 
@@ -54,6 +59,15 @@ def test_the_oldest_that_fits_is_taken_and_counted_down():
     taken = [faults.take("autopilot", ("fail", "close")) for _ in range(4)]
     assert [fault and fault.kind for fault in taken] == ["fail", "fail", "close", None]
     assert faults.active() == [{"target": "respondio", "kind": "fail", "times": 1}]
+
+
+def test_a_fault_may_be_for_some_requests_only():
+    faults = Faults()
+    faults.add(Fault("flex", "fail", path="/Messages", method="POST"))
+    assert faults.take("flex", ("fail",), path="/v2/Members", method="POST") is None
+    assert faults.take("flex", ("fail",), path="/v2/Messages", method="GET") is None
+    assert faults.take("flex", ("fail",), path="/v2/Messages/IM1", method="POST") is not None
+    assert faults.active() == []
 
 
 def test_clearing_lets_a_delayed_request_go_on():

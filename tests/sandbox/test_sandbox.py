@@ -19,7 +19,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("path", sorted(HOUSE.glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(HOUSE.rglob("*.py")), ids=lambda path: str(path.relative_to(HOUSE)))
 def test_it_imports_nothing_else_of_the_project(path):
     ours = {name for name in imported(path) if name.split(".")[0] in ("app", "workers")}
     assert {name for name in ours if not name.startswith("app.sandbox")} == set()

@@ -17,7 +17,15 @@ def test_every_field_can_be_set_from_the_environment():
         "respondio_channel_id": "ch_9",
         "respondio_token": "t2",
         "respondio_id_type": "phone",
+        "twilio_account_sid": "AC" + "2" * 32,
+        "twilio_auth_token": "t3",
+        "flex_chat_service_sid": "IS" + "3" * 32,
+        "flex_workspace_sid": "WS" + "4" * 32,
+        "flex_workflow_sid": "WW" + "5" * 32,
+        "flex_flow_sid": "FO" + "6" * 32,
+        "flex_agent": "kim",
     }
+    assert values.keys() == ENVIRONMENT.keys()
     environment = {ENVIRONMENT[name]: value for name, value in values.items()}
     assert SandboxSettings(**values) == SandboxSettings.from_env(environment)
 
@@ -37,6 +45,10 @@ def test_outgoing_calls_go_to_the_desk():
         ("SANDBOX_AUTOPILOT_ASSISTANT_SID", "AC" + "0" * 32),
         ("SANDBOX_RESPONDIO_TOKEN", "two words"),
         ("SANDBOX_RESPONDIO_ID_TYPE", "email"),
+        ("SANDBOX_TWILIO_AUTH_TOKEN", "two words"),
+        ("SANDBOX_FLEX_CHAT_SERVICE_SID", "CH" + "0" * 32),
+        ("SANDBOX_FLEX_WORKSPACE_SID", "WS0"),
+        ("SANDBOX_FLEX_FLOW_SID", "FO0"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name, value):
@@ -50,5 +62,7 @@ def test_all_problems_are_named_at_once():
 
 
 def test_tokens_are_not_printed():
-    printed = repr(SandboxSettings(autopilot_auth_token="secret-1", respondio_token="secret-2"))
+    printed = repr(
+        SandboxSettings(autopilot_auth_token="secret-1", respondio_token="secret-2", twilio_auth_token="secret-3")
+    )
     assert "secret" not in printed

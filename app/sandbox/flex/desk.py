@@ -1,0 +1,178 @@
+"""The page on which a person plays the Flex agent, and the small JSON API behind it; tests use that as well."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from app.sandbox.checks import Field, Json, Refused, as_object, read_json_body, record, text
+from app.sandbox.flex.agent import Agent, is_over
+from app.sandbox.flex.form import Param, read_params, words
+from app.sandbox.flex.media_api import temporary_link
+from app.sandbox.flex.memory import Memory
+from app.sandbox.flex.records import Message, Room, Task
+from app.sandbox.flex.rest import Answer, Problem, Routes
+
+# The page shows outside files but runs nothing from outside.
+POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
+SEND = record({"text": Field(text())})
+# Task attributes are free; these are the names under which gateways are known to put things.
+NAMES = ("customerName", "name", "customer_name", "from")
+CHANNELS = ("channelType", "channel", "channel_type")
+ADDRESSES = ("customerAddress", "customer_address", "address", "from")
+ONGOING = ("pending", "reserved", "assigned", "wrapping")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The views; all but `page` are called with the lock held."""
+
+    memory: Memory
+    agent: Agent
+
+    def page(self) -> Response:
+        html = render_template("flex.html", agent=self.agent.identity)
+        return Response(html, headers={"Content-Security-Policy": POLICY, "Content-Type": "text/html"})
+
+    def tasks(self) -> Answer:
+        """Newest first."""
+        entries = [self._task(task) for task in reversed(self.memory.tasks.values())]
+        return jsonify(version=self.memory.version, agent=self.agent.identity, tasks=entries)
+
+    def accept(self, task_sid: str) -> Answer:
+        return jsonify(self._task(self.agent.accept(task_sid)))
+
+    def complete(self, task_sid: str) -> Answer:
+        return jsonify(self._task(self.agent.complete(task_sid)))
+
+    def messages(self, chat_sid: str) -> Answer:
+        room = self.memory.rooms.get(chat_sid)
+        if room is None:
+            raise Problem(404, "There is no such chat")
+        entries = [self._message(room, message) for message in self.memory.messages_of(room.sid)]
+        return jsonify(chatSid=room.sid, isOver=is_over(room), messages=entries)
+
+    def send(self, chat_sid: str) -> Answer:
+        body = as_object(read_json_body(request.mimetype, request.get_data()), "body")
+        SEND(body, "")
+        message = self.agent.say(chat_sid, str(body["text"]))
+        return jsonify(self._message(self.memory.rooms[chat_sid], message)), HTTPStatus.CREATED
+
+    def send_media(self, chat_sid: str) -> Answer:
+        """The bytes of a file are the body, its name is in the query."""
+        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        kind = request.mimetype or "application/octet-stream"
+        media = self.agent.add_media(kind, request.get_data(), query.get("filename"))
+        message = self.agent.say(chat_sid, query.get("text"), media)
+        return jsonify(self._message(self.memory.rooms[chat_sid], message)), HTTPStatus.CREATED
+
+    def type(self, chat_sid: str) -> Answer:
+        self.agent.type(chat_sid)
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def read(self, chat_sid: str) -> Answer:
+        self.agent.read(chat_sid)
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def end(self, chat_sid: str) -> Answer:
+        self.agent.end(chat_sid)
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def _task(self, task: Task) -> Json:
+        room = self.memory.rooms.get(task.room_sid)
+        messages = self.memory.messages_of(task.room_sid)
+        last = self._message(room, messages[-1]) if room and messages else None
+        channel = self.memory.channels.get(task.room_sid)
+        fallback = channel.user_name if channel else (room.friendly_name if room else None)
+        return {
+            "taskSid": task.sid,
+            "status": task.status,
+            "isOngoing": task.status in ONGOING,
+            "chatSid": room.sid if room else None,
+            "generation": room.generation if room else None,
+            "isOver": is_over(room) if room else True,
+            "name": _first(task.attributes, NAMES) or fallback or "Somebody",
+            "channel": _first(task.attributes, CHANNELS),
+            "address": _first(task.attributes, ADDRESSES),
+            "attributes": task.attributes,
+            "unread": self._unread(task, messages),
+            "last": last,
+        }
+
+    def _unread(self, task: Task, messages: list[Message]) -> int:
+        """What the agent has not seen, only while the chat is theirs."""
+        member = self.memory.member(task.room_sid, self.agent.identity)
+        if member is None or task.status not in ONGOING:
+            return 0
+        horizon = -1 if member.horizon is None else member.horizon
+        return sum(1 for message in messages if message.index > horizon and message.author != self.agent.identity)
+
+    def _message(self, room: Room, message: Message) -> Json:
+        """In the form that both desks' scripts show."""
+        is_own = message.author == self.agent.identity and message.source == "SDK"
+        others = [one for one in self.memory.members_of(room.sid) if one.identity != self.agent.identity]
+        is_customer = message.author in {one.identity for one in others}
+        delivery = self.memory.deliveries.get(message.sid, {}) if is_own else {}
+        was_read = any(one.horizon is not None and one.horizon >= message.index for one in others)
+        return {
+            "sequence": message.index,
+            "mId": message.sid,
+            "author": "agent" if is_own else "customer" if is_customer else "bot",
+            "status": "read" if is_own and was_read else delivery.get("status"),
+            "error": delivery.get("error"),
+            "timestamp": int(message.created.timestamp() * 1000),
+            "message": self._content(message),
+        }
+
+    def _content(self, message: Message) -> Json:
+        media = self.memory.media.get(message.media_sid or "")
+        if media is None:
+            return {"type": "text", "text": message.body or ""}
+        attachment: Json = {
+            "type": "image" if media.content_type.startswith("image/") else "file",
+            "url": temporary_link(self.memory, media),
+            "fileName": media.filename or "",
+            "description": message.body or "",
+        }
+        return {"type": "attachment", "attachment": attachment}
+
+
+def create_blueprint(desk: Desk) -> Blueprint:
+    blueprint = Blueprint("flex_desk", __name__, url_prefix="/flex")
+    routes = Routes(blueprint, desk.memory)
+    blueprint.add_url_rule("", "page", desk.page)
+    routes.add("GET", "/api/tasks", desk.tasks)
+    routes.add("POST", "/api/tasks/<task_sid>/accept", desk.accept)
+    routes.add("POST", "/api/tasks/<task_sid>/complete", desk.complete)
+    routes.add("GET", "/api/chats/<chat_sid>/messages", desk.messages)
+    acts: dict[str, Callable[..., Answer]] = {
+        "messages": desk.send,
+        "media": desk.send_media,
+        "typing": desk.type,
+        "read": desk.read,
+        "end": desk.end,
+    }
+    for name, act in acts.items():
+        routes.add("POST", f"/api/chats/<chat_sid>/{name}", act)
+    blueprint.before_request(_same_site)
+    blueprint.register_error_handler(Refused, lambda problem: _error(problem.field, str(problem), 400))
+    blueprint.register_error_handler(Problem, lambda problem: _error("path", str(problem), problem.status))
+    return blueprint
+
+
+def _same_site() -> Answer | None:
+    """A page of another site must not act as the agent."""
+    origin = request.headers.get("Origin")
+    if origin is None or f"{origin}/" == request.host_url or request.method == "GET":
+        return None
+    return _error("Origin", "is another site", HTTPStatus.FORBIDDEN)
+
+
+def _error(field: str, message: str, status: int) -> Answer:
+    return jsonify(error={"field": field, "message": message}), status
+
+
+def _first(attributes: Json, names: tuple[str, ...]) -> str:
+    found = (attributes.get(name) for name in names)
+    return next((value for value in found if isinstance(value, str) and value), "")
