@@ -64,11 +64,15 @@ local function push(mailbox, lane, item)
   wake(lane)
 end
 
--- Ask for a look at the chat that a conversation has with its destination, unless one waits as the newest item.
+-- Ask for a look at the chat that a conversation has with its destination, unless one waits as the newest item. One that
+-- is being worked does not count: what it saw may be older than the change.
 local function check(conversation, lane)
   local mailbox = conversation .. '|inbound'
   local queue = P .. 'q:' .. mailbox
-  if redis.call('LLEN', queue) > 1 and redis.call('LINDEX', queue, -1) == 'check' then return end
+  if redis.call('LINDEX', queue, -1) == 'check' then
+    local at_work = redis.call('HEXISTS', P .. 'b:' .. mailbox, 'owner') == 1
+    if not at_work or redis.call('LLEN', queue) > 1 then return end
+  end
   push(mailbox, lane, 'check')
 end
 
