@@ -93,8 +93,9 @@ local function settle(s)
     get_ready(s.mailbox, s.to, now)
     wake(s.to)
     return 'ok'
-  elseif s.outcome == 'behind' then -- what is in front must be done first; the head was not tried
-    redis.call('HDEL', box, 'claims')
+  elseif s.outcome == 'behind' then
+    -- what is in front must be done first; the head was not tried now, and what was before is none of the new head's
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
     front(s.front)
     release(s.mailbox, lane, now)
     return 'ok'
