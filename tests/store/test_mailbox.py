@@ -12,7 +12,7 @@ import redis
 from app.core.errors import StoreUnavailable
 from app.core.session import Session
 from app.store import Store
-from app.store.mailbox import Claim, Limits, SessionChange, Settlement, Take
+from app.store.mailbox import Claim, Limits, Place, SessionChange, Settlement, Take
 from tests.store.steps import (
     ANN,
     BEN,
@@ -479,7 +479,7 @@ class TestSessions:
         assert session is not None
         assert (session.handles, session.version, session.last_at) == ({"contact": "7"}, 1, clock())
 
-    def test_only_inbound_work_is_given_the_session(self, store: Store) -> None:
+    def test_work_for_the_customer_is_not_given_the_session(self, store: Store) -> None:
         write(store, 1, direction="outbound", scope="", take=Take("desk"))
         assert Drain(store, SHOP).claim().session is None
 
@@ -549,12 +549,14 @@ class TestMemory:
         with pytest.raises(StoreUnavailable):
             real_store.mailboxes.append(ANN, "inbound", BOT, "ended")
         with pytest.raises(StoreUnavailable):
+            real_store.mailboxes.look(ANN, Place("desk:CH1", DESK))
+        with pytest.raises(StoreUnavailable):
             real_store.messages.report("x", "sent", scope="bot:inbound:x", direction="inbound", owner="")
         with pytest.raises(StoreUnavailable):
             real_store.dead_letters.park("{}", "shop", "unexpected", "")
         assert snapshot(redis_client) == before
 
-    @pytest.mark.parametrize("outcome", ["done", "retry", "dead", "reroute"])
+    @pytest.mark.parametrize("outcome", ["done", "retry", "dead", "reroute", "behind"])
     def test_with_none_left_what_waits_can_be_worked_off(
         self, real_store: Store, redis_client: redis.Redis, full: Callable[[], object], outcome: str
     ) -> None:
