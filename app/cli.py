@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from functools import wraps
@@ -14,8 +15,10 @@ from typing import Any, NoReturn
 import click
 
 from app import up as supervision
-from app.config import ConfigError, Settings, load
-from app.core.errors import BadWebhook, StoreUnavailable, Unverified
+from app.config import ConfigError, Settings, build_destination, check, load, read
+from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
+from app.destinations.flex.destination import FlexDestination
+from app.destinations.flex.provision import Provisioning
 from app.gateway import (
     CONFIG_VARIABLE,
     THREADS_VARIABLE,
@@ -25,11 +28,13 @@ from app.gateway import (
     lanes_of,
     settings_from_environment,
 )
+from app.http import Http
 from app.inbox import Inbox, NotTaken, unpark
 from app.parts import CannotStart, Plan
 from app.store.dead_letters import DeadLetter
 
 MOST_THREADS = 64  # of one worker
+UNKNOWN_FLOW = "FO" + "0" * 32  # stands for the Flex Flow that is only just to be made
 
 
 def complains(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,6 +231,47 @@ def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
         click.echo(f"{letter_id} discarded")
 
 
+@main.group()
+def flex() -> None:
+    """Twilio Flex projects."""
+
+
+@flex.command()
+@config_option
+@click.argument("destination")
+@click.option("--dry-run", is_flag=True, help="Show the calls that would change something, and make none of them.")
+@complains
+def provision(config: Path | None, destination: str, dry_run: bool) -> None:
+    """Create, or find and correct, what a Flex destination needs in its project; prints what the configuration wants.
+
+    The identifiers that it prints may still be missing in the file.
+    """
+    raw = read(_file(config))
+    with suppress(KeyError, TypeError, AttributeError):
+        table = raw["destinations"][destination]
+        if table["type"] == "flex_chat":
+            table.setdefault("flex_flow_sid", UNKNOWN_FLOW)
+    settings = check(raw, os.environ)
+    if destination not in settings.destinations:
+        raise click.ClickException(f"There is no destination {destination}.")
+    adapter = build_destination(settings.destinations[destination])
+    if not isinstance(adapter, FlexDestination):
+        raise click.ClickException(f"{destination} is no Flex destination.")
+    run = Provisioning(adapter.account, Http(settings.hosts), dry_run)
+    try:
+        found = adapter.provision(run)
+    except Failure as failure:
+        raise click.ClickException(f"{failure.kind.sentence} {failure.detail}") from None
+    finally:
+        for call in run.calls:
+            click.echo(f"{'would ' if dry_run else ''}{call}")
+    if not run.calls:
+        click.echo("Nothing to change.")
+    click.echo(f"\n[destinations.{destination}]")
+    for key, value in found.items():
+        click.echo(f'{key} = "{value}"' if value else f"{key} = # known after the run")
+
+
 def _replay(gateway: Gateway, letter: DeadLetter) -> None:
     """Raises: click.ClickException, the letter could not be replayed and is kept."""
     if letter.webhook:
@@ -263,6 +309,10 @@ def _letter(gateway: Gateway, letter_id: str) -> DeadLetter:
     if letter is None:
         raise click.ClickException(f"There is no dead letter {letter_id}.")
     return letter
+
+
+def _file(config: Path | None) -> Path:
+    return config or Path(os.environ.get(CONFIG_VARIABLE, "patchbay.toml"))
 
 
 def _settings(config: Path | None) -> Settings:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -66,7 +66,8 @@ class GatewaySchema(Schema):
 
 @dataclass(frozen=True)
 class Platform:
-    """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults."""
+    """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults. A destination's values hold
+    `callback` too: the address below which its webhooks reach us."""
 
     name: str
     type: str
@@ -94,13 +95,17 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     Raises:
         ConfigError: with every problem found.
     """
+    return check(read(path), environ)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a configuration file as they stand. Raises: ConfigError."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError([("", f"{path} cannot be read: {error.strerror}")]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError([("", f"{path} is not TOML: {error}")]) from None
-    return check(raw, environ)
 
 
 def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -123,6 +128,9 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     gateway = gateway or {}
     gateway["broker_url"] = gateway["broker_url"] or gateway["redis_url"]
     gateway["public_url"] = gateway["public_url"].rstrip("/")
+    for name, platform in destinations.items():
+        callback = f"{gateway['public_url']}/destinations/{name}"
+        destinations[name] = replace(platform, values={**platform.values, "callback": callback})
     every = [*channels.values(), *destinations.values()]
     return Settings(
         gateway=gateway,
@@ -215,6 +223,11 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
         if isinstance(only, str) and only not in channels:
             yield f"destinations.{name}.channel", f"There is no channel {only}."
         users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
+        kinds = [channels[user].get("type") for user in users]
+        by_address = "flex" in str(destination.get("type")) and destination.get("target", "address") == "address"
+        if by_address and len(set(map(str, kinds))) < len(kinds):
+            rule = f"Must be conversation, because channels of one type share this destination: {', '.join(users)}."
+            yield f"destinations.{name}.target", rule
         if destination.get("id_type") == "phone" and only is None and len(users) > 1:
             yield f"destinations.{name}.channel", f"Required, because several channels use it: {', '.join(users)}."
 

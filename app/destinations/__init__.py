@@ -3,6 +3,13 @@
 from typing import Any
 
 from app.destinations.autopilot import AutopilotDestination
+from app.destinations.flex_chat import FlexChatDestination
+from app.destinations.flex_conversations import FlexConversationsDestination
 from app.destinations.respondio import RespondioDestination
 
-DESTINATIONS: dict[str, Any] = {"autopilot": AutopilotDestination, "respondio": RespondioDestination}
+DESTINATIONS: dict[str, Any] = {
+    "autopilot": AutopilotDestination,
+    "flex_chat": FlexChatDestination,
+    "flex_conversations": FlexConversationsDestination,
+    "respondio": RespondioDestination,
+}

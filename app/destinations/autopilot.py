@@ -23,7 +23,7 @@ from app.core.events import Accepted, Answer, Event, Receipt, Reply, StatusRepor
 from app.core.message import Card, Content, Image, Text
 from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
-from app.core.settings import PlatformSchema, secret_field
+from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.destinations.base import Delivery, Handoff, Unopened
 from app.http import Http, Response
 
@@ -37,13 +37,6 @@ SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 # Names of the form fields, by version of the protocol. v1 knows no language.
 FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
-
-
-def sid_field(prefix: str) -> fields.String:
-    return fields.String(
-        required=True,
-        validate=validate.Regexp(rf"{prefix}[0-9a-fA-F]{{32}}\Z", error=f"Must be {prefix} and 32 hex digits."),
-    )
 
 
 class Settings(PlatformSchema):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from app.core.errors import Unverified
 from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
@@ -104,6 +105,9 @@ class Destination(Protocol):
     def report(self, report: StatusReport, http: Http) -> None:
         """Tell the platform what became of its message."""
 
+    def media(self, token: str, http: Http) -> str:
+        """Where a file is now that a message showed behind a link of ours. Raises: Unverified, it is not valid."""
+
     def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
         """Look at the session's chat: what stands there behind number `seen` (None: nobody knows any more what the
         customer got, so nothing is carried over), what was read, whether it is over."""
@@ -121,6 +125,9 @@ class Unopened:
 
     watch = 0.0
     farewell: str | None = None
+
+    def media(self, token: str, http: Http) -> str:
+        raise Unverified("this destination has no files")
 
     def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
         return Checkup()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from flask import Blueprint, Response, abort, current_app, request
 
 from app.channels.base import Channel
-from app.core.errors import BadWebhook, StoreUnavailable, Unverified
+from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
@@ -46,6 +46,23 @@ def destination(name: str, rest: str = "") -> Response:
         return reply(adapter.refuse(webhook_of(gateway), status, f"{field}: {text}" if field else text))
 
     return _receive(gateway, name, adapter, refuse)
+
+
+@blueprint.get("/destinations/<name>/media/<token>")
+def media(name: str, token: str) -> Response:
+    """A file that a destination's message shows: off to where its platform has it at this moment."""
+    gateway = _gateway()
+    adapter = gateway.destinations.get(name)
+    try:
+        if adapter is None:
+            raise Unverified(f"there is no destination {name}")
+        where = adapter.media(token, gateway.http)
+    except Unverified:
+        return problem(404, "This link is not valid, or not any more.")
+    except Failure as failure:
+        log.warning("file not had", name=name, kind=failure.kind.code, error=failure.detail)
+        return try_again(502, "The file cannot be had at the moment.", 10)
+    return reply(Reply(302, "", {"Location": where, "Cache-Control": "private, max-age=60"}))
 
 
 def webhook_of(gateway: Gateway) -> Webhook:

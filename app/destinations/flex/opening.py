@@ -1,0 +1,103 @@
+"""A chat on its way to stand, and what agents get to know of the customer with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.core.message import Message, Profile, split_conversation
+from app.core.render import as_text
+from app.core.schema import LABEL_LIMIT
+from app.destinations.base import Keep
+from app.http import Http
+
+TRANSCRIPT_MOST = 3_000  # characters of it in a task's attributes; TaskRouter bounds these
+OPENING = "patchbayOpening"  # a task's attribute that tells which opening made it
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Who writes, in the words of the configuration's templates."""
+
+    conversation: str
+    profile: Profile | None
+
+    @property
+    def address(self) -> str:
+        return split_conversation(self.conversation)[1]
+
+    def words(self) -> dict[str, str]:
+        name = self.profile.name if self.profile and self.profile.name else self.address
+        return {"name": name, "address": self.address, "channel": split_conversation(self.conversation)[0]}
+
+    def known(self) -> dict[str, str]:
+        """What agents may see of the profile."""
+        profile = self.profile or Profile()
+        found = {"email": profile.email, "phone": profile.phone, "locale": profile.locale, "country": profile.country}
+        return {name: value for name, value in found.items() if value}
+
+
+@dataclass
+class Opening:
+    """A chat on its way to stand. `key` is the same for every try; `handles` grow with each step."""
+
+    customer: Customer
+    identity: str
+    key: str
+    handles: dict[str, Any]
+    keep: Keep
+    http: Http
+    uncertain: bool
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    transcript: Sequence[Message] = ()
+
+    def stands(self, *, seen: int | None = None, **found: Any) -> None:
+        """A step is done: keep what it made."""
+        self.handles |= found
+        self.keep(self.handles, seen=seen)
+
+
+Step = tuple[str, Callable[[Opening], None]]
+
+
+def task_attributes(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's attributes: who writes, what the bot knew and said, and what the configuration adds."""
+    words = opening.customer.words()
+    found: dict[str, Any] = {
+        "name": words["name"],
+        "customerName": words["name"],
+        "customerAddress": opening.customer.address,
+        "channel": words["channel"],
+        **opening.customer.known(),
+        **settings["task_attributes"],
+        OPENING: opening.key,
+    }
+    if opening.memory:
+        found["memory"] = opening.memory
+    if opening.transcript:
+        found["transcript"] = _transcript(opening.transcript)
+    return found
+
+
+def pre_engagement(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the customer before anybody spoke to him."""
+    return {"friendlyName": opening.customer.words()["name"], **opening.customer.known(), **settings["pre_engagement"]}
+
+
+def filled(template: str, opening: Opening) -> str:
+    """A template of the configuration with this customer's words."""
+    return template.format_map(opening.customer.words())[:LABEL_LIMIT]
+
+
+def _transcript(messages: Sequence[Message]) -> list[dict[str, str]]:
+    """The last of what was said, as much of it as a task may carry."""
+    lines: list[dict[str, str]] = []
+    left = TRANSCRIPT_MOST
+    for message in reversed(messages):
+        text = as_text(message.content)
+        left -= len(text)
+        if left < 0:
+            break
+        lines.append({"author": message.author, "text": text})
+    return lines[::-1]

@@ -1,0 +1,202 @@
+"""What all of Twilio's products share: REST calls with Basic auth, error bodies, pages, and signed webhooks.
+
+Sources: https://www.twilio.com/docs/usage/requests-to-twilio, https://www.twilio.com/docs/usage/security. Twilio's own
+library checks the signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import orjson
+from marshmallow import ValidationError, fields, validate, validates_schema
+from twilio.request_validator import RequestValidator
+
+from app.core import errors
+from app.core.errors import Failure, Unverified
+from app.core.events import Webhook
+from app.core.settings import PlatformSchema, secret_field, sid_field
+from app.http import Http, Response, kind_of
+
+FORM = "application/x-www-form-urlencoded"
+MOST_FIELDS = 1_000  # of a webhook's form
+
+# Codes that say more than the status they come with.
+KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
+
+Form = Sequence[tuple[str, str]] | Mapping[str, str]
+
+
+class TwilioSchema(PlatformSchema):
+    """`auth_tokens`: the first one is used for calls, each of them for signatures, so a token can be rotated. With an
+    API key (`api_key_sid`, `api_key_secret`) the calls use that one."""
+
+    account_sid = sid_field("AC")
+    auth_tokens = fields.List(secret_field(), required=True, validate=validate.Length(min=1, max=4))
+    api_key_sid = sid_field("SK", required=False)
+    api_key_secret = secret_field(load_default=None)
+
+    @validates_schema
+    def _whole_key(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if (data["api_key_sid"] is None) != (data["api_key_secret"] is None):
+            raise ValidationError("api_key_sid and api_key_secret belong together.", "api_key_secret")
+
+
+class TwilioFailure(Failure):
+    """Twilio answered with an error: `status` of HTTP, `code` of Twilio's list (0: none)."""
+
+    def __init__(self, kind: errors.Kind, detail: str, status: int, code: int, **more: Any) -> None:
+        super().__init__(kind, detail, **more)
+        self.status = status
+        self.code = code
+
+
+class Account:
+    """Calls in the name of one account, and whether a webhook comes from it."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self.sid: str = settings["account_sid"]
+        self._auth = (
+            settings["api_key_sid"] or self.sid,
+            settings["api_key_secret"] or settings["auth_tokens"][0],
+        )
+        self._validators = [RequestValidator(token) for token in settings["auth_tokens"]]
+        self._timeout: float = settings["timeout"]
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        http: Http,
+        form: Form | bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """One call with a form (or raw bytes); the answer's JSON object, an empty one where nothing came back.
+
+        Raises:
+            TwilioFailure: Twilio refused.
+            Failure: there was no answer, or none that can be read.
+        """
+        answer = http.request(method, url, data=form, headers=headers, auth=self._auth, timeout=self._timeout)
+        if not answer.ok:
+            raise _failure(answer)
+        if not answer.body:
+            return {}
+        body = answer.json()
+        if not isinstance(body, dict):
+            raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
+        return body
+
+    def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[dict[str, Any]]:
+        """The entries of a list, page after page, at most `most`. `key` is the list's name in the answer."""
+        count = 0
+        while True:
+            page = self.call("GET", url, http)
+            for entry in page.get(key) or []:
+                yield entry
+                count += 1
+                if count >= most:
+                    return
+            following = (page.get("meta") or {}).get("next_page_url") or page.get("next_page_uri")
+            if not following:
+                return
+            # the host stays the configured one, which may be a proxy's
+            url = f"{url.partition('?')[0]}?{urlsplit(following).query}"
+
+    def find(self, url: str, http: Http) -> dict[str, Any] | None:
+        """One resource, or None where Twilio knows none there."""
+        try:
+            return self.call("GET", url, http)
+        except TwilioFailure as failure:
+            if failure.status == 404:
+                return None
+            raise
+
+    def remove(self, url: str, http: Http) -> None:
+        """DELETE; what is gone already is no error."""
+        try:
+            self.call("DELETE", url, http)
+        except TwilioFailure as failure:
+            if failure.status != 404:
+                raise
+
+    def verify(self, webhook: Webhook) -> None:
+        """Raise Unverified unless the signature holds for the public URL and the body, a form or JSON."""
+        signature = webhook.headers.get("x-twilio-signature", "")
+        if not signature:
+            raise Unverified("the header x-twilio-signature is missing")
+        params = _signed_part(webhook)
+        if not any(validator.validate(webhook.url, params, signature) for validator in self._validators):
+            raise Unverified("the signature does not match")
+
+
+class _Params(dict[str, list[str]]):
+    """A form as the validator wants it: it asks for all values of a name."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
+def form_of(webhook: Webhook) -> dict[str, str]:
+    """A webhook's form, or its query if it has none; of a repeated field the last value.
+
+    Raises:
+        Unverified: it is no readable form.
+    """
+    raw = _fields(webhook.body) if webhook.body else _fields(webhook.url.partition("?")[2].encode())
+    return {name: values[-1] for name, values in raw.items()}
+
+
+def path_part(value: str) -> str:
+    """A name or sid as one segment of a URL."""
+    return quote(value, safe="")
+
+
+def _signed_part(webhook: Webhook) -> _Params | str:
+    if not webhook.body:
+        return _Params()
+    if webhook.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM:
+        return _fields(webhook.body)
+    if "bodySHA256" not in webhook.query:
+        raise Unverified("the body is no form, and the URL has no bodySHA256")
+    try:
+        return webhook.body.decode()
+    except UnicodeDecodeError:
+        raise Unverified("the body is not UTF-8") from None
+
+
+def _fields(raw: bytes) -> _Params:
+    try:
+        return _Params(parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS))
+    except (UnicodeDecodeError, ValueError):
+        raise Unverified("the form cannot be read") from None
+
+
+def _failure(answer: Response) -> TwilioFailure:
+    """Twilio's error body in the palette's words; anything else goes by its status."""
+    code, message = _error_body(answer.body)
+    said = f"{code} {message}" if code else message
+    try:
+        answer.check(" ".join(said.split())[:300])
+    except Failure as failure:
+        return TwilioFailure(
+            KINDS.get(code, kind_of(answer.status)),
+            failure.detail,
+            answer.status,
+            code,
+            retry_after=failure.retry_after,
+            maybe_done=failure.maybe_done,
+        )
+    raise AssertionError("only for answers that are no success")
+
+
+def _error_body(body: bytes) -> tuple[int, str]:
+    """Code (0: none) and message of Twilio's error body, as far as it is one."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return 0, ""
+    code, message = (found.get("code"), found.get("message")) if isinstance(found, dict) else (0, "")
+    return code if isinstance(code, int) else 0, message if isinstance(message, str) else ""
