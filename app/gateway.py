@@ -17,6 +17,7 @@ from app.config import Settings, build_channel, build_destination, load
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
+from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
 from app.http import CONNECT_TIMEOUT, Http
 from app.store import Store
@@ -100,16 +101,17 @@ def lanes_of(settings: Settings) -> list[Lane]:
     for platform in settings.channels.values():
         lanes += [_lane("outbound", platform.values, platform.name), _lane("status", platform.values, platform.name)]
     for platform in settings.destinations.values():
-        lanes += [_lane("inbound", platform.values, platform.name), _lane("status", platform.values, platform.name)]
+        values, calls = platform.values, DESTINATIONS[platform.type].calls
+        lanes += [_lane(kind, values, platform.name, calls) for kind in ("inbound", "status")]
     return lanes
 
 
-def _lane(kind: str, values: Mapping[str, Any], name: str) -> Lane:
+def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int = 1) -> Lane:
     return Lane(
         name=f"{kind}:{name}",
         concurrency=values["concurrency"],
         rate=values["rate"] if kind != "status" else 0.0,
-        lease=values["timeout"] + CONNECT_TIMEOUT + LEASE_MARGIN,
+        lease=values["timeout"] * calls + CONNECT_TIMEOUT + LEASE_MARGIN,
         retry=RetryPolicy(values["attempts"], values["retry_base"], give_up_after=values["give_up_after"]),
     )
 

@@ -17,6 +17,7 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.events import Webhook
+from app.core.schema import parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
 
@@ -140,11 +141,17 @@ class _Params(dict[str, list[str]]):
 
 
 def form_of(webhook: Webhook) -> dict[str, str]:
-    """A webhook's form, or its query if it has none; of a repeated field the last value.
+    """A webhook's fields: of its form, its JSON object, or its query; of a repeated one the last value.
 
     Raises:
         Unverified: it is no readable form.
+        BadWebhook: it is no JSON object.
     """
+    if webhook.body and not _is_form(webhook):
+        values = parse_json(webhook.body)
+        return {
+            name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in values.items()
+        }
     raw = _fields(webhook.body) if webhook.body else _fields(webhook.url.partition("?")[2].encode())
     return {name: values[-1] for name, values in raw.items()}
 
@@ -154,10 +161,14 @@ def path_part(value: str) -> str:
     return quote(value, safe="")
 
 
+def _is_form(webhook: Webhook) -> bool:
+    return webhook.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
+
+
 def _signed_part(webhook: Webhook) -> _Params | str:
     if not webhook.body:
         return _Params()
-    if webhook.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM:
+    if _is_form(webhook):
         return _fields(webhook.body)
     if "bodySHA256" not in webhook.query:
         raise Unverified("the body is no form, and the URL has no bodySHA256")

@@ -70,6 +70,7 @@ Who = Literal["customer", "silence", "platform"]
 class Destination(Protocol):
     """A configured place where customers are answered. `verify` raises Unverified, `parse` BadWebhook, others Failure.
 
+    `calls`: at most so many in a row, each within the time-out, before progress is kept or the work is done.
     `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
     an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
     open chat, 0 where nothing is opened. `farewell`: what the customer is told when a session here ends, unless he
@@ -78,6 +79,7 @@ class Destination(Protocol):
 
     name: str
     capabilities: Capabilities
+    calls: int
     session_timeout: float
     deadline: float | None
     late: str
@@ -123,6 +125,7 @@ class Destination(Protocol):
 class Unopened:
     """Mixed into destinations that keep nothing open between two messages."""
 
+    calls = 1
     watch = 0.0
     farewell: str | None = None
 

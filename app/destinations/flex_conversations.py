@@ -14,6 +14,8 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
+from app.core import errors
+from app.core.errors import Failure
 from app.core.events import Changed, Checkup, Ended, Event, Ignored
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
@@ -84,7 +86,11 @@ class FlexConversationsDestination(FlexDestination):
             "Filters": values["webhook_filters"],
         }
         url = f"{self._home}/Configuration/Webhooks"
-        run.resource(url, self.account.find(url, run.http), hooks, single=True)
+        there = self.account.find(url, run.http)
+        others = (there or {}).get("post_webhook_url")
+        if others not in (None, "", hooks["PostWebhookUrl"]):
+            raise Failure(errors.MISCONFIGURED, f"the service's webhooks go to {others}; clear that first")
+        run.resource(url, there, hooks, single=True)
         studio = self._routing["type"] == "studio"
         address = {
             "Type": "chat",
@@ -221,9 +227,14 @@ class FlexConversationsDestination(FlexDestination):
                 }
             ),
         }
-        made = self.account.call("POST", f"{self._flex}/v1/Interactions", opening.http, form)
+        try:
+            made = self.account.call("POST", f"{self._flex}/v1/Interactions", opening.http, form)
+        except TwilioFailure as failure:
+            if failure.status != CONFLICT:
+                raise
+            made = {}  # the conversation has one, which our books have lost
         channel = made.get("channel") or {}
-        opening.stands(interaction=made["sid"], interaction_channel=channel.get("sid", ""))
+        opening.stands(interaction=made.get("sid", ""), interaction_channel=channel.get("sid", ""))
 
     def _interaction_channel(self, handles: Mapping[str, Any]) -> str | None:
         if not handles.get("interaction") or not handles.get("interaction_channel"):

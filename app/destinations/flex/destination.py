@@ -45,6 +45,7 @@ LOOK_BACK = 50  # messages among which one of ours is looked for
 MOST_MISSED = 5_000
 MEDIA_MOST = 16 * 1024 * 1024  # bytes of one attachment that is brought to Flex
 WAKE = "x-twilio-webhook-enabled"  # without it, what the API does fires no webhook and starts no Studio flow
+HOOK = "hook_"  # begins the handles that are webhooks
 CANNOT_BE_REACHED = "The customer could not be reached: {error}"
 
 # Where a task may go from its status when the chat is over.
@@ -74,6 +75,7 @@ class FlexDestination(ABC):
     )
     deadline = None
     late = "send"
+    calls = 4  # is it there already, fetch a file, bring it up, send
 
     # Names of webhook fields and JSON fields of this generation.
     CHAT_FIELD: ClassVar[str]
@@ -292,7 +294,8 @@ class FlexDestination(ABC):
         if who != "platform":
             self._end(session.handles, http)
             self._end_task(session.handles, http)
-        for hook in session.handles.get("hooks", {}).values():
+        hooks = [sid for handle, sid in session.handles.items() if handle.startswith(HOOK)]
+        for hook in hooks:
             self.account.remove(f"{self._url(session.handles)}/Webhooks/{hook}", http)
 
     def abandon(self, session: Session, http: Http) -> bool:
@@ -417,7 +420,7 @@ class FlexDestination(ABC):
                 break
         else:
             hook = self.account.call("POST", url, opening.http, form)
-        opening.stands(**{name: True}, hooks={**opening.handles.get("hooks", {}), name: hook["sid"]})
+        opening.stands(**{name: hook["sid"]})
 
     def _task(self, opening: Opening) -> dict[str, Any] | None:
         """The task that an earlier try of this opening made, if there is one."""

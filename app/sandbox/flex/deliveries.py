@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 import requests
-from twilio.request_validator import RequestValidator  # type: ignore[import-untyped]  # the package ships no types
+from twilio.request_validator import RequestValidator
 
 from app.sandbox.checks import Json
 from app.sandbox.faults import Faults
