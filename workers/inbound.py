@@ -158,9 +158,11 @@ class _Job:
         if chat and chat != session.chat:
             return Settlement(self._claim, "done", lane_effect="none")  # an earlier one
         written: tuple[Append | AppendItem, ...] = ()
+        known: ChatState | None = None
         try:
             if session.chat:
-                written = self._carried_over(self._look()[0])
+                checkup, known = self._look()
+                written = self._carried_over(checkup)
             self._destination.close(session, who, self._gateway.http)
         except Failure as failure:
             settlement = failed(self._claim, failure, self._lane.retry)
@@ -174,6 +176,7 @@ class _Job:
             "done",
             session=SessionChange(fresh(session, self._route, self._claim.now), changes_hands=True),
             append=(*written, *(self._told() if who != "customer" else ())),
+            chat=known,
             lane_effect="none",
         )
 
