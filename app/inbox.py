@@ -64,7 +64,7 @@ class Inbox:
             case Ended() | Typing():
                 self._hint(name, event, channel)
             case Changed():
-                self._look(name, event)
+                self._look(self._conversation(name, event), self._place(name, event.alias, event.index))
             case Ignored(kind):
                 live = channel and self._gateway.channels[name].capabilities.live
                 known = not live and KIND.fullmatch(kind)  # whoever may open a chat must not fill our memory
@@ -104,8 +104,10 @@ class Inbox:
         gateway = self._gateway
         conversation = self._conversation(name, event)
         channel, customer = split_conversation(conversation)
+        place = None if event.index is None else self._place(name, event.alias or "", event.index)
         if event.identity in (customer, conversation):
-            self._look(name, Changed(event.alias or "", event.index))
+            if place:
+                self._look(conversation, place)
             return Accepted(event)
         capabilities = gateway.destinations[name].capabilities
         entry = Append(
@@ -127,7 +129,6 @@ class Inbox:
         )
         external = event.external_id or _fingerprint(conversation, event)
         scope = f"{name}:written:{external}" if event.external_id or event.window else ""
-        place = None if event.index is None else self._place(name, event.alias or "", event.index)
         # who numbers his messages writes in a chat that we opened: he holds the conversation, or did
         take = Take(name, seize=place is None) if capabilities.people else None
         return self._enter(entry, event, scope, take=take, place=place)
@@ -142,9 +143,8 @@ class Inbox:
         self.wakes += entered.wakes
         return Accepted(event, entered.message_id or None, entered.state == "duplicate")
 
-    def _look(self, name: str, event: Changed) -> None:
-        place = self._place(name, event.alias, event.index)
-        self.wakes += self._gateway.store.mailboxes.look(self._conversation(name, event), place)
+    def _look(self, conversation: str, place: Place) -> None:
+        self.wakes += self._gateway.store.mailboxes.look(conversation, place)
 
     @staticmethod
     def _place(name: str, chat: str, index: int | None) -> Place:
