@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import redis
 
-from app.core.events import Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.core.message import Location, Profile, Text
+from app.core.session import Session
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park, unpark
+from app.store.mailbox import SessionChange, Settlement
 from tests.support.gateway import Clock, gateway
 
 CUSTOMER = "webhook:customer-42"
@@ -181,6 +183,146 @@ def test_a_report_about_somebody_elses_message_is_refused(built: Gateway) -> Non
 def test_a_report_that_overtakes_its_receipt_is_taken(built: Gateway) -> None:
     inbox = Inbox(built)
     assert inbox.accept("shop", Reported("crm-7", "delivered")).message_id is None
+
+
+@pytest.fixture
+def chat(built: Gateway) -> Gateway:
+    """The desk has opened the chat `CH1` with the customer and wrote number 0 there."""
+    mailboxes = built.store.mailboxes
+    (wake,) = mailboxes.append(CONVERSATION, "inbound", "inbound:desk", "handoff") or ()
+    claim = mailboxes.work("inbound:desk", wake.token, None, lease=30).claim
+    assert claim is not None
+    session = Session("desk", "human", {"chat": "CH1"})
+    mailboxes.remember(claim, 30, session=session, aliases=["desk:CH1"])
+    done = Settlement(claim, "done", session=SessionChange(session, changes_hands=True))
+    mailboxes.work("inbound:desk", wake.token, done, lease=30)
+    accept(built, "desk", LINE)
+    return built
+
+
+LINE = Written(Text("line 0"), external_id="IM0", alias="CH1", author="agent", index=0)
+
+
+def line(index: int, **changes: Any) -> Written:
+    """The desk's message number `index` in that chat."""
+    return replace(LINE, external_id=f"IM{index}", index=index, **changes)
+
+
+def seen(built: Gateway) -> int | None:
+    return built.store.mailboxes.chat("desk:CH1").seen
+
+
+def items(client: redis.Redis, direction: str) -> list[str]:
+    return [item.decode() for item in client.lrange(f"{{patchbay}}:q:{CONVERSATION}|{direction}", 0, -1)]
+
+
+class TestChats:
+    def test_a_message_in_its_turn_is_taken(self, chat: Gateway) -> None:
+        inbox = Inbox(chat)
+        accepted = inbox.accept("desk", line(1))
+        record = chat.store.messages.read(accepted.message_id or "")
+        assert record is not None
+        assert ("outbound", CUSTOMER, "agent") == (
+            record.message.direction,
+            record.message.customer,
+            record.message.author,
+        )
+        assert seen(chat) == 1
+
+    def test_one_behind_a_gap_is_acknowledged_without_an_id_and_looked_for(
+        self, chat: Gateway, redis_client: redis.Redis
+    ) -> None:
+        inbox = Inbox(chat)
+        accepted = inbox.accept("desk", line(2))
+        assert (accepted.message_id, accepted.duplicate) == (None, False)
+        assert ["inbound:desk"] == [wake.lane for wake in inbox.wakes]
+        assert ["check"] == items(redis_client, "inbound")
+        assert seen(chat) == 0
+
+    def test_a_repeated_one_is_a_duplicate(self, chat: Gateway) -> None:
+        assert Inbox(chat).accept("desk", line(0)).duplicate
+
+    @pytest.mark.parametrize("identity", [CUSTOMER, CONVERSATION], ids=["his address", "his conversation"])
+    @pytest.mark.parametrize(
+        ("index", "known", "asked"), [(1, 1, []), (2, 0, ["check"]), (None, 0, [])], ids=["next", "gap", "uncounted"]
+    )
+    def test_the_customers_own_words_are_dropped_but_counted(
+        self, chat: Gateway, redis_client: redis.Redis, identity: str, index: int | None, known: int, asked: list[str]
+    ) -> None:
+        before = items(redis_client, "outbound")
+        echo = replace(LINE, external_id="IM9", index=index, identity=identity, author="agent")
+        accepted = Inbox(chat).accept("desk", echo)
+        assert (accepted.message_id, accepted.duplicate) == (None, False)
+        assert before == items(redis_client, "outbound")
+        assert asked == items(redis_client, "inbound")
+        assert seen(chat) == known
+
+    @pytest.mark.parametrize("identity", ["agent-7", "webhook:customer-43", "", None])
+    def test_what_others_write_is_no_echo(self, identity: str | None, chat: Gateway) -> None:
+        assert accept(chat, "desk", line(1, identity=identity))
+
+    def test_an_echo_may_name_the_conversation_itself(self, built: Gateway, redis_client: redis.Redis) -> None:
+        echo = replace(ANSWER, identity=CUSTOMER)
+        assert Inbox(built).accept("desk", echo).message_id is None
+        assert [] == items(redis_client, "outbound") + items(redis_client, "inbound")
+
+    CHANGES = {
+        "by the next message": (Changed("CH1", 1), 1, []),
+        "by one behind a gap": (Changed("CH1", 5), 0, ["check"]),
+        "in a way that only a look tells": (Changed("CH1"), 0, ["check"]),
+    }
+
+    @pytest.mark.parametrize(("event", "known", "asked"), CHANGES.values(), ids=CHANGES)
+    def test_a_chat_changed(
+        self, chat: Gateway, redis_client: redis.Redis, event: Changed, known: int, asked: list[str]
+    ) -> None:
+        inbox = Inbox(chat)
+        assert inbox.accept("desk", event).message_id is None
+        assert known == seen(chat)
+        assert asked == items(redis_client, "inbound")
+        assert ["inbound:desk"] * len(asked) == [wake.lane for wake in inbox.wakes]
+
+    ENDS = {
+        "of that chat": (Ended("EV1", alias="CH1"), "ended platform CH1"),
+        "of the conversation": (Ended("EV1", conversation=CONVERSATION), "ended platform"),
+    }
+
+    @pytest.mark.parametrize(("event", "item"), ENDS.values(), ids=ENDS)
+    def test_an_end_names_the_chat_and_waits_where_the_session_is(
+        self, chat: Gateway, redis_client: redis.Redis, event: Ended, item: str
+    ) -> None:
+        for _ in range(2):
+            Inbox(chat).accept("desk", event)
+        assert [item] == items(redis_client, "inbound")
+        assert waiting(chat, "inbound:desk") == 1
+
+    NOBODY: dict[str, Event] = {
+        "a message": replace(LINE, alias="CH9"),
+        "a change": Changed("CH9", 3),
+        "an end": Ended(alias="CH9"),
+        "typing": Typing(alias="CH9"),
+        "a conversation that is not theirs": Ended(conversation="elsewhere/webhook:x"),
+    }
+
+    @pytest.mark.parametrize("event", NOBODY.values(), ids=NOBODY)
+    def test_what_is_said_of_an_unknown_chat_is_not_taken_but_counted(self, chat: Gateway, event: Event) -> None:
+        with pytest.raises(NotTaken) as refused:
+            Inbox(chat).accept("desk", event)
+        assert (refused.value.status, refused.value.retry_after) == (404, None)
+        assert {"unknown:desk": 1} == chat.store.lanes.counts()
+
+    def test_who_writes_in_a_chat_does_not_take_the_conversation(self, chat: Gateway) -> None:
+        mailboxes = chat.store.mailboxes
+        mailboxes.append(CONVERSATION, "inbound", "inbound:desk", "handoff")
+        claim = mailboxes.work("inbound:desk", "a-token", None, lease=30).claim
+        assert claim is not None
+        assert claim.session is not None
+        after = SessionChange(replace(claim.session, destination="helper", handles={}), changes_hands=True)
+        mailboxes.settle(Settlement(claim, "done", session=after))
+        accept(chat, "desk", line(1))
+        session = chat.store.sessions.read(CONVERSATION)
+        assert session is not None
+        assert session.destination == "helper"
 
 
 WEBHOOK = Webhook(

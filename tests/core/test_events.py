@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core.events import Accepted, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.core.message import Text
 
 LINES: dict[str, tuple[Event, dict[str, Any]]] = {
@@ -17,6 +17,7 @@ LINES: dict[str, tuple[Event, dict[str, Any]]] = {
     "a report": (Reported("m2", "read"), {"message_id": "m2", "status": "read"}),
     "something unknown": (Ignored("poll.created"), {"ignored": "poll.created"}),
     "typing": (Typing("webhook:42"), {"event": "typing"}),
+    "a change": (Changed("CH1", 5), {"event": "changed"}),
     "the end": (Ended("webhook:42"), {"event": "ended"}),
 }
 

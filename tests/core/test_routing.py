@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.routing import Route, current, fresh, handed_over
+from app.core.routing import Route, current, fresh, handed_over, silent
 from app.core.session import Session
 
 ROUTE = Route("helper", "desk")
@@ -36,6 +36,14 @@ CURRENT = {
 @pytest.mark.parametrize(("stored", "expected"), CURRENT.values(), ids=CURRENT)
 def test_the_session_decides_when_the_message_is_worked(stored: Session | None, expected: Session) -> None:
     assert expected == current(stored, ROUTE, TIMEOUTS, NOW)
+
+
+SILENT = {"just as long as allowed": (600.0, False), "a moment longer": (600.001, True), "not at all": (0.0, False)}
+
+
+@pytest.mark.parametrize(("seconds", "expected"), SILENT.values(), ids=SILENT)
+def test_silence_is_longer_than_the_destination_waits(seconds: float, expected: bool) -> None:
+    assert expected is silent(held(seconds_ago=seconds), TIMEOUTS, NOW)
 
 
 def test_a_new_session_keeps_the_count_of_hands() -> None:

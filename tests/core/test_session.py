@@ -44,3 +44,15 @@ MISSING = {
 @pytest.mark.parametrize(("fields", "expected"), MISSING.values(), ids=MISSING)
 def test_missing_fields_have_defaults(fields: dict[str, str], expected: Session | None) -> None:
     assert expected == from_fields(fields)
+
+
+CHATS: dict[str, tuple[dict[str, object], str]] = {
+    "nothing open": ({}, ""),
+    "a dialogue": ({"dialogue": "UK1"}, ""),
+    "a chat": ({"chat": "CH1", "ready": True}, "CH1"),
+}
+
+
+@pytest.mark.parametrize(("handles", "chat"), CHATS.values(), ids=CHATS)
+def test_a_session_knows_its_chat(handles: dict[str, object], chat: str) -> None:
+    assert chat == Session("desk", handles=handles).chat
