@@ -42,6 +42,14 @@ from app.parts import (
 )
 
 READY_WITHIN = 60.0  # seconds
+# Where the sandbox stands in for Twilio's products.
+TWILIO = {
+    "flex": "flex-api",
+    "chat": "chat",
+    "conversations": "conversations",
+    "media": "mcs",
+    "taskrouter": "taskrouter",
+}
 
 
 def run(plan: Plan) -> int:
@@ -140,6 +148,7 @@ def _environment(plan: Plan) -> dict[str, str]:
             "SANDBOX_GATEWAY_URL": plan.address,
             "SANDBOX_AUTOPILOT_URL": f"{sandbox}/autopilot",
             "SANDBOX_RESPONDIO_URL": f"{sandbox}/respondio/custom/channel/webhook/",
+            **{f"SANDBOX_{product.upper()}_URL": f"{sandbox}/twilio/{path}" for product, path in TWILIO.items()},
         }
     default = resources.files("app.sandbox") / "patchbay.toml" if plan.sandbox else Path("patchbay.toml")
     environment[CONFIG_VARIABLE] = str(plan.config or environment.get(CONFIG_VARIABLE) or default)
@@ -160,17 +169,22 @@ def _names_redis(config: Path) -> bool:
 
 def _made_up_secrets(path: Path) -> dict[str, str]:
     """Credentials of the sandbox and of Flower, made once for this data folder."""
-    if path.exists():
-        kept: dict[str, str] = orjson.loads(path.read_bytes())
-        return kept
+    kept: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
     made = {
         "SANDBOX_AUTOPILOT_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
         "SANDBOX_AUTOPILOT_ASSISTANT_SID": f"UA{secrets.token_hex(16)}",
         "SANDBOX_AUTOPILOT_AUTH_TOKEN": secrets.token_hex(16),
         "SANDBOX_RESPONDIO_CHANNEL_ID": f"ch_{secrets.token_hex(4)}",
         "SANDBOX_RESPONDIO_TOKEN": secrets.token_hex(16),
+        "SANDBOX_TWILIO_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
+        "SANDBOX_TWILIO_AUTH_TOKEN": secrets.token_hex(16),
+        "SANDBOX_FLEX_CHAT_SERVICE_SID": f"IS{secrets.token_hex(16)}",
+        "SANDBOX_FLEX_WORKSPACE_SID": f"WS{secrets.token_hex(16)}",
+        "SANDBOX_FLEX_WORKFLOW_SID": f"WW{secrets.token_hex(16)}",
+        "SANDBOX_FLEX_FLOW_SID": f"FO{secrets.token_hex(16)}",
         "SANDBOX_CHAT_SECRET": secrets.token_hex(24),
         "PATCHBAY_FLOWER_PASSWORD": secrets.token_hex(8),
+        **kept,
     }
     path.touch(mode=0o600)
     path.write_bytes(orjson.dumps(made))
@@ -212,7 +226,8 @@ def _page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str
     chats = [channel for channel in channels if isinstance(channel, WebchatChannel)]
     rows += [(f"Chat {chat.name}", f"{plan.address}/chat/{chat.name}") for chat in chats]
     if plan.sandbox:
-        rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent"))
+        rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent   (respond.io)"))
+        rows.append(("Flex desk", f"http://{HOST}:{plan.sandbox_port}/flex"))
         rows.append(("Sandbox", f"http://{HOST}:{plan.sandbox_port}/"))
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
