@@ -133,9 +133,9 @@ class Desk:
             "type": "image" if media.content_type.startswith("image/") else "file",
             "url": temporary_link(self.memory, media),
             "fileName": media.filename or "",
-            "description": message.body or "",
+            "description": "",
         }
-        return {"type": "attachment", "attachment": attachment}
+        return {"type": "attachment", "attachment": attachment, "text": message.body or ""}
 
 
 def create_blueprint(desk: Desk) -> Blueprint:

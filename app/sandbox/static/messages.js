@@ -31,13 +31,15 @@ function link(url, words) {
   return element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, words);
 }
 
-function attachment({ attachment: { type, url, fileName, description } }) {
+// Flex sends words along with a file; respond.io does not.
+function attachment({ text, attachment: { type, url, fileName, description } }) {
   const words = fileName || description || `Open ${type}`;
-  if (type !== "image") return [link(url, words)];
+  const caption = text ? [element("p", { class: "text" }, text)] : [];
+  if (type !== "image") return [link(url, words), ...caption];
   const picture = element("img", { src: url, class: "picture", alt: description || fileName || "Image" });
   const opened = link(url, picture);
   picture.addEventListener("error", () => opened.replaceChildren(`${words} (no preview)`));
-  return [opened];
+  return [opened, ...caption];
 }
 
 function location(message) {
