@@ -15,7 +15,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
+from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Webhook
 from app.core.schema import parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
@@ -144,15 +144,17 @@ def form_of(webhook: Webhook) -> dict[str, str]:
     """A webhook's fields: of its form, its JSON object, or its query; of a repeated one the last value.
 
     Raises:
-        Unverified: it is no readable form.
-        BadWebhook: it is no JSON object.
+        BadWebhook: it is no readable form and no JSON object.
     """
     if webhook.body and not _is_form(webhook):
         values = parse_json(webhook.body)
         return {
             name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in values.items()
         }
-    raw = _fields(webhook.body) if webhook.body else _fields(webhook.url.partition("?")[2].encode())
+    try:
+        raw = _fields(webhook.body or webhook.url.partition("?")[2].encode())
+    except ValueError:
+        raise BadWebhook("", "The form cannot be read.") from None
     return {name: values[-1] for name, values in raw.items()}
 
 
@@ -169,7 +171,10 @@ def _signed_part(webhook: Webhook) -> _Params | str:
     if not webhook.body:
         return _Params()
     if _is_form(webhook):
-        return _fields(webhook.body)
+        try:
+            return _fields(webhook.body)
+        except ValueError:
+            raise Unverified("the form cannot be read") from None
     if "bodySHA256" not in webhook.query:
         raise Unverified("the body is no form, and the URL has no bodySHA256")
     try:
@@ -179,10 +184,8 @@ def _signed_part(webhook: Webhook) -> _Params | str:
 
 
 def _fields(raw: bytes) -> _Params:
-    try:
-        return _Params(parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS))
-    except (UnicodeDecodeError, ValueError):
-        raise Unverified("the form cannot be read") from None
+    """Raises: ValueError, it is not UTF-8 or has too many fields."""
+    return _Params(parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS))
 
 
 def _failure(answer: Response) -> TwilioFailure:
