@@ -23,6 +23,7 @@ from app.http import Http, Response, kind_of
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 1_000  # of a webhook's form
+MOST_QUOTED = 300  # characters of an error
 
 # Codes that say more than the status they come with.
 KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
@@ -193,11 +194,11 @@ def _failure(answer: Response) -> TwilioFailure:
     code, message = _error_body(answer.body)
     said = f"{code} {message}" if code else message
     try:
-        answer.check(" ".join(said.split())[:300])
+        answer.check(" ".join(said.split()))
     except Failure as failure:
         return TwilioFailure(
             KINDS.get(code, kind_of(answer.status)),
-            failure.detail,
+            failure.detail[:MOST_QUOTED],  # only now, or half a secret would pass for none
             answer.status,
             code,
             retry_after=failure.retry_after,
