@@ -150,7 +150,9 @@ def form_of(webhook: Webhook) -> dict[str, str]:
     if webhook.body and not _is_form(webhook):
         values = parse_json(webhook.body)
         return {
-            name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in values.items()
+            name: value if isinstance(value, str) else orjson.dumps(value).decode()
+            for name, value in values.items()
+            if value is not None
         }
     try:
         raw = _fields(webhook.body or webhook.url.partition("?")[2].encode())
