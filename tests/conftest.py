@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 import redis
+import requests
 
+from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
+from tests.channels.conformance import outside, sinkhole
 from tests.support.processes import RedisServer
+
+__all__ = ["outside", "sinkhole"]
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +33,20 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
     client.flushall()
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def served_sandbox() -> Iterator[str]:
+    """The base URL of one sandbox for all tests, whatever the environment says."""
+    server = make_server("127.0.0.1", 0, SandboxSettings())
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def flex_sandbox(served_sandbox: str) -> str:
+    """The same sandbox with nothing in it."""
+    requests.delete(f"{served_sandbox}/inspect", timeout=5)
+    return served_sandbox

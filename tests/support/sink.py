@@ -82,7 +82,7 @@ def sink() -> Iterator[Sink]:
             self.wfile.write(told.body)
             self.wfile.flush()
 
-        do_GET = do_POST
+        do_GET = do_DELETE = do_POST
 
         def log_message(self, *args: Any) -> None:
             pass
