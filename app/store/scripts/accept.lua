@@ -4,7 +4,8 @@
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
 --   chat:   {name, index, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
---           a look at the chat is asked for, which will find what is missing and this message, in order
+--           a look at the chat is asked for, which will find what is missing and this message, in order. A chat that the
+--           session does not have (any more) is not looked at: what comes from there is taken as it comes
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
 local a = cjson.decode(ARGV[3])
 local rec = a.rec
@@ -13,7 +14,8 @@ if a.scope ~= '' then
   local known = redis.call('GET', seen)
   if known then return { 'duplicate', known } end
 end
-if a.chat and leaves_gap(a.chat.name, a.chat.index) then
+local gap = a.chat and leaves_gap(a.chat.name, a.chat.index)
+if gap and has_chat(rec.cv, a.chat.name) then
   check(rec.cv, a.chat.lane)
   return { 'later', '', unpack(wakes) }
 end
@@ -30,7 +32,7 @@ if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.mos
 
 if a.scope ~= '' then redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
 record(rec)
-if a.chat then saw(a.chat.name, a.chat.index, a.chat.keep) end
+if a.chat and not gap then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then
   local session = P .. 's:' .. rec.cv
   local holds = redis.call('HGET', session, 'destination') == a.take.destination

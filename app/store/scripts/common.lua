@@ -76,8 +76,7 @@ local function check(conversation, lane)
   push(mailbox, lane, 'check')
 end
 
--- Destinations that number a chat's messages: whether `index` leaves a gap behind the last number that we know of. Without
--- a gap it is the last one from now on.
+-- Destinations that number a chat's messages: whether `index` leaves a gap behind the last number that we know of.
 local function leaves_gap(chat, index)
   return index > tonumber(redis.call('HGET', P .. 'c:' .. chat, 'seen') or index) + 1
 end
@@ -86,6 +85,13 @@ local function saw(chat, index, keep)
   local key = P .. 'c:' .. chat
   if index > tonumber(redis.call('HGET', key, 'seen') or '-2') then redis.call('HSET', key, 'seen', str(index)) end
   redis.call('EXPIRE', key, keep)
+end
+
+-- Whether `chat` (both names) is the one that the conversation's session has open: the only one that is looked at.
+local function has_chat(conversation, chat)
+  local session = redis.call('HMGET', P .. 's:' .. conversation, 'destination', 'handles')
+  local open = session[1] and cjson.decode(session[2] or '{}').chat
+  return type(open) == 'string' and session[1] .. ':' .. open == chat
 end
 
 -- Look at the chat of a conversation again in `ms`.
