@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from app.core.status import Status, climbs
-from app.store.mailbox import Claim, Limits, Settlement
+from app.store.mailbox import Append, AppendItem, ChatState, Claim, Limits, Place, SessionChange, Settlement
 
 WAKE_MS = 5_000
 POISON_CLAIMS = 3
@@ -71,10 +71,28 @@ class Letter:
 
 @dataclass(frozen=True)
 class Held:
-    """A session."""
+    """A session; `chat` is the one that it has open."""
 
     destination: str
     version: int
+    chat: str = ""
+
+
+@dataclass
+class Chat:
+    """A destination's chat: `carried` are the numbers of the messages that went to the customer's mailbox, in that
+    order; `early` those of them that came behind a gap while nobody looked at the chat."""
+
+    seen: int | None = None
+    read: int = -1
+    carried: list[int] = field(default_factory=list)
+    early: set[int] = field(default_factory=set)
+
+    def leaves_gap(self, index: int) -> bool:
+        return self.seen is not None and index > self.seen + 1
+
+    def saw(self, index: int) -> None:
+        self.seen = index if self.seen is None else max(self.seen, index)
 
 
 class Model:
@@ -89,13 +107,19 @@ class Model:
         self.early: dict[str, list[Status]] = {}
         self.letters: list[Letter] = []
         self.sessions: dict[str, Held] = {}
+        self.chats: dict[str, Chat] = {}
+        self.watch: dict[str, int] = {}
         self.woken: list[str] = []  # lanes for which the step that runs owes a drain
 
     # what the store's callers ask
 
-    def accept(self, known: Known, scope: str, lane: str, *, follow: bool = False, take: str = "") -> str:
+    def accept(
+        self, known: Known, scope: str, lane: str, *, follow: bool = False, take: str = "", place: Place | None = None
+    ) -> str:
         if scope in self.seen:
             return "duplicate"
+        if place and self._comes_later(known.conversation, place):
+            return "later"
         self.seen[scope] = known.id
         self.messages[known.id] = known
         session = self.sessions.get(known.conversation)
@@ -105,6 +129,13 @@ class Model:
             self.sessions[known.conversation] = Held(take, session.version + 1 if session else 1)
         self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
         return "ok"
+
+    def look(self, conversation: str, place: Place) -> None:
+        chat = self.chats.setdefault(place.name, Chat())
+        if place.index is None or chat.leaves_gap(place.index):
+            self._ask_for_a_look(conversation, place.lane)
+        else:
+            chat.saw(place.index)
 
     def report(self, message: str | None, scope: str, status: Status) -> str:
         """About one of our ids, or None, and a platform's own."""
@@ -137,6 +168,11 @@ class Model:
             self.boxes[mailbox] = Box(s.to, self.now, box.items)
             self._wake(s.to)
             return
+        if s.outcome == "behind":
+            box.claims, box.attempts, box.uncertain, box.progress = 0, 0, False, {}
+            box.items[:0] = s.front
+            box.due = self.now
+            return
         item = box.drop_head()
         if s.outcome == "dead":
             self._bury(mailbox, box.lane, item)
@@ -149,17 +185,22 @@ class Model:
             if s.status:
                 self._climb(known.id, s.status)
         if s.session:
-            self._write_session(s.claim.conversation, s)
+            self._write_session(s.claim.conversation, s.session)
+        if s.watch:
+            self.watch[s.claim.conversation] = self.now + int(s.watch * 1000)
+        if s.chat and s.chat.seen is not None:
+            chat = self.chats.setdefault(s.chat.name, Chat())
+            chat.saw(s.chat.seen)
+            chat.read = s.chat.read
         box.items[:0] = s.front
         for again in s.front:
             if again.startswith("message "):
                 self.messages[again.removeprefix("message ")].state = "waiting"
         for entry in s.append:
-            if entry.message.id not in self.messages:
-                self.messages[entry.message.id] = Known(
-                    entry.message.id, entry.message.conversation, entry.message.direction, entry.report_to
-                )
-                self._push(entry.mailbox, entry.lane, f"message {entry.message.id}")
+            if isinstance(entry, AppendItem):
+                self._push(entry.mailbox, entry.lane, entry.item)
+            elif entry.message.id not in self.messages and entry.scope not in self.seen:
+                self._append(entry)
         self._release(mailbox, self.now)
 
     def claim(self, name: str, token: str, lease: int, *, go_on: bool = True) -> tuple[str, str]:
@@ -196,11 +237,32 @@ class Model:
         if lane.prober == "?":
             lane.prober = owner
 
-    def remember(self, claim: Claim, progress: dict[str, int], lease: int) -> None:
+    def remember(
+        self,
+        claim: Claim,
+        lease: int,
+        *,
+        progress: dict[str, int] | None = None,
+        session: SessionChange | None = None,
+        chat: ChatState | None = None,
+        watch: float = 0.0,
+    ) -> None:
         box = self.boxes[claim.mailbox]
-        box.progress, box.until = progress, self.now + lease
+        box.until = self.now + lease
+        if progress is not None:
+            box.progress = progress
+        if session:
+            self._write_session(claim.conversation, session)
+        if chat and chat.seen is not None:
+            self.chats.setdefault(chat.name, Chat()).saw(chat.seen)
+        if watch:
+            self.watch[claim.conversation] = self.now + int(watch * 1000)
 
     def sweep(self) -> None:
+        for conversation in [one for one, due in self.watch.items() if due <= self.now]:
+            del self.watch[conversation]
+            if conversation in self.sessions:
+                self._ask_for_a_look(conversation, f"inbound:{self.sessions[conversation].destination}")
         for name in self.lanes:
             for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:
                 self.boxes[mailbox].owner = None
@@ -224,6 +286,38 @@ class Model:
             known.state = "discarded"
 
     # what follows from it
+
+    def _comes_later(self, conversation: str, place: Place) -> bool:
+        """Whether a message waits for the look that is asked for; else it is carried over now."""
+        assert place.index is not None
+        chat = self.chats.setdefault(place.name, Chat())
+        if not chat.leaves_gap(place.index):
+            chat.saw(place.index)
+        elif self._has(conversation, place.name):
+            self._ask_for_a_look(conversation, place.lane)
+            return True
+        else:
+            chat.early.add(place.index)
+        chat.carried.append(place.index)
+        return False
+
+    def _has(self, conversation: str, chat: str) -> bool:
+        held = self.sessions.get(conversation)
+        return held is not None and bool(held.chat) and f"{held.destination}:{held.chat}" == chat
+
+    def _ask_for_a_look(self, conversation: str, lane: str) -> None:
+        box = self.boxes.get(f"{conversation}|inbound")
+        if box and box.items[-1] == "check" and (len(box.items) > 1 or not box.owner):
+            return
+        self._push(f"{conversation}|inbound", lane, "check")
+
+    def _append(self, entry: Append) -> None:
+        message = entry.message
+        self.messages[message.id] = Known(message.id, message.conversation, message.direction, entry.report_to)
+        if entry.scope:
+            self.seen[entry.scope] = message.id
+            self.chats[message.metadata["chat"]].carried.append(message.metadata["index"])
+        self._push(entry.mailbox, entry.lane, f"message {message.id}")
 
     def _push(self, mailbox: str, lane: str, item: str) -> None:
         box = self.boxes.setdefault(mailbox, Box(lane, self.now))
@@ -266,13 +360,12 @@ class Model:
             self.messages[item.removeprefix("message ")].state = "dead"
             self._climb(item.removeprefix("message "), "failed")
 
-    def _write_session(self, conversation: str, s: Settlement) -> None:
-        assert s.session
-        held = self.sessions.get(conversation)
+    def _write_session(self, conversation: str, change: SessionChange) -> None:
+        held, session = self.sessions.get(conversation), change.session
         version = held.version if held else 0
-        if version == s.session.session.version:
-            version += s.session.changes_hands
-            self.sessions[conversation] = Held(s.session.session.destination, version)
+        if version == session.version:
+            version += change.changes_hands
+            self.sessions[conversation] = Held(session.destination, version, session.chat)
 
     def _breaker(self, name: str, s: Settlement) -> None:
         lane, limits = self.lanes[name], self.limits

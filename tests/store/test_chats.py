@@ -98,6 +98,7 @@ class TestNumbers:
     def test_a_message_behind_a_gap_comes_later(
         self, store: Store, known: int | None, index: int, state: str, seen: int
     ) -> None:
+        held(store)
         if known is not None:
             hear(store, known)
         entered = say(store, 1, index)
@@ -123,6 +124,7 @@ class TestNumbers:
         assert ["check"] == Drain(store, DESK, entered.wakes[0].token).finish()
 
     def test_the_lost_one_then_the_other_are_taken_in_order(self, store: Store, client: redis.Redis) -> None:
+        held(store)
         hear(store, 0)
         states = [say(store, number, number).state for number in (2, 1, 2)]
         assert ["later", "ok", "ok"] == states
@@ -136,6 +138,28 @@ class TestNumbers:
             again = say(store, 1, index)
             assert ("duplicate", f"{1:032x}", ()) == (again.state, again.message_id, again.wakes)
         assert before == snapshot(client)
+
+    ELSEWHERE: dict[str, dict[str, Any] | None] = {
+        "nobody holds the conversation": None,
+        "the bot does": {"destination": "bot", "mode": "bot", "handles": {}},
+        "the bot does, with something of that name": {"destination": "bot", "mode": "bot"},
+        "the desk does, without a chat": {"handles": {}},
+        "the desk does, with nothing for a chat": {"handles": {"chat": None}},
+        "the desk does, in another chat": {"handles": {"chat": "CH2"}},
+    }
+
+    @pytest.mark.parametrize("session", ELSEWHERE.values(), ids=ELSEWHERE)
+    def test_what_comes_from_a_chat_that_is_not_looked_at_is_taken_as_it_comes(
+        self, store: Store, client: redis.Redis, session: dict[str, Any] | None
+    ) -> None:
+        """A look would not find it, and it would be lost. What is missing may still come."""
+        if session is not None:
+            held(store, **session)
+        hear(store, 0)
+        assert ["ok", "ok", "duplicate"] == [say(store, number, number).state for number in (3, 2, 3)]
+        assert [item(3), item(2)] == queued(client, ANN_OUT)
+        assert [] == queued(client, ANN_IN)
+        assert store.mailboxes.chat(CHAT).seen == 0
 
     @SMALL
     @pytest.mark.parametrize(("before_it", "state"), [(2, "mailbox_full"), (0, "lane_full")])
@@ -181,6 +205,7 @@ class TestNumbers:
         assert KEEP - 2 < client.ttl(key("c", CHAT)) <= KEEP
 
     def test_once_it_is_forgotten_the_counting_begins_anew(self, store: Store, client: redis.Redis) -> None:
+        held(store)
         hear(store, 7)
         client.pexpire(key("c", CHAT), 0)
         assert [("ok", 20), ("later", 20)] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -22,7 +23,19 @@ from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
 from app.store import Store
 from app.store.dead_letters import DeadLetter
-from app.store.mailbox import Claim, Limits, SessionChange, Settlement, Take, Wake
+from app.store.mailbox import (
+    Append,
+    AppendItem,
+    ChatState,
+    Claim,
+    Limits,
+    Place,
+    SessionChange,
+    Settlement,
+    Take,
+    Wake,
+    mailbox_of,
+)
 from tests.store.model import Known, Model
 from tests.store.steps import BOT, DESK, SHOP, Drain, entry, key, keys
 from tests.support.gateway import Clock
@@ -48,7 +61,9 @@ ill = st.sampled_from(["sick", "sick", "sick", "pause", "none"])
 
 
 class Engine(RuleBasedStateMachine):
-    """`flying` are wake-ups on their way; `working` are drains with a claim in hand, whether its lease lives or not."""
+    """`flying` are wake-ups on their way; `working` are drains with a claim in hand, whether its lease lives or not.
+    `lines` is what stands in each conversation's chat at the desk (True: people wrote it, False: the customer), `hooks`
+    are webhooks about them on their way, `looks` what those who work a `check` have found there."""
 
     client: redis.Redis
 
@@ -64,6 +79,10 @@ class Engine(RuleBasedStateMachine):
         self.working: list[tuple[Drain, Claim]] = []
         self.letters: list[str] = []
         self.made = 0
+        self.lines: dict[str, list[bool]] = {conversation: [] for conversation in CONVERSATIONS}
+        self.hooks: list[tuple[str, int]] = []
+        self.looks: dict[str, ChatState] = {}
+        self.began: dict[str, int | None] = {}
 
     # time and wake-ups
 
@@ -71,6 +90,8 @@ class Engine(RuleBasedStateMachine):
     def some_are_waiting(self) -> None:
         for who in range(4):
             self.a_customer_writes(who, False, 0, True)
+        for conversation in CONVERSATIONS:
+            self._look(conversation, -1)  # as whoever opens a chat says
 
     @rule(half_seconds=st.sampled_from([1, 2, 3, 7, 12]), ticks=st.booleans())
     def time_passes(self, half_seconds: int, ticks: bool) -> None:
@@ -130,6 +151,40 @@ class Engine(RuleBasedStateMachine):
         assert self.model.accept(known, scope, SHOP, take="desk") == "ok"
         self._owed(self.store.mailboxes.accept(written, scope=scope, take=Take("desk")).wakes)
 
+    @rule(who=some, people=st.sampled_from([True, True, False]), fate=st.sampled_from(["late", "at once", "lost"]))
+    def somebody_writes_in_a_chat(self, who: int, people: bool, fate: str) -> None:
+        """People, or the customer through us; the desk's platform tells of both."""
+        conversation = CONVERSATIONS[who % 3]
+        lines = self.lines[conversation]
+        lines.append(people)
+        if fate != "lost":
+            self.hooks.append((conversation, len(lines) - 1))
+        if fate == "at once":
+            self.a_chats_webhook_arrives(-1, False)
+
+    @precondition(lambda self: self.hooks)
+    @rule(which=some, again=st.booleans())
+    def a_chats_webhook_arrives(self, which: int, again: bool) -> None:
+        """In any order, and perhaps once more later."""
+        conversation, index = hook = self.hooks.pop(which % len(self.hooks))
+        if again:
+            self.hooks.append(hook)
+        if not self.lines[conversation][index]:
+            self._look(conversation, index)
+            return
+        line = self._line(conversation, index)
+        known = Known(line.message.id, conversation, "outbound", "desk")
+        place = Place(chat_of(conversation), DESK, index)
+        state = self.model.accept(known, line.scope, SHOP, place=place)
+        entered = self.store.mailboxes.accept(line, scope=line.scope, take=Take("desk", seize=False), place=place)
+        assert entered.state == state
+        assert entered.message_id == self.model.seen.get(line.scope, "")
+        self._owed(entered.wakes)
+
+    @rule(who=some)
+    def a_chat_changes(self, who: int) -> None:
+        self._look(CONVERSATIONS[who % 3], None)
+
     @precondition(lambda self: self.model.messages)
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), ours=st.booleans())
     def a_platform_reports(self, which: int, status: Status, ours: bool) -> None:
@@ -164,13 +219,20 @@ class Engine(RuleBasedStateMachine):
         drain, claim = self._hand(which)
         known = self.model.messages.get(claim.item.removeprefix("message "))
         more = replies % 3 if drain.lane == BOT else 0
+        ended = AppendItem(mailbox_of(claim.conversation, "outbound"), SHOP, f"ended {self._number()}")
         settlement = Settlement(
             claim,
             "done",
             status=status,
             scope=platform_id(known) if known and named else "",
-            append=tuple(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
+            append=(
+                *(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
+                *self._missed(claim),
+                *((ended,) if claim.kind == "ended" else ()),
+            ),
             session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
+            chat=self.looks.get(claim.owner),
+            watch=replies % 4 if drain.lane == DESK else 0.0,
             lane_effect=effect,
             pause=which % 3 + 0.5,
         )
@@ -207,8 +269,27 @@ class Engine(RuleBasedStateMachine):
             self.working.append((drain, claim))
             held = self.model.owns(claim)
             if held:
-                self.model.remember(claim, {"part": which}, int(LEASE * 1000))
+                self.model.remember(claim, int(LEASE * 1000), progress={"part": which})
             assert self.store.mailboxes.remember(claim, LEASE, progress={"part": which}) is held
+
+    @precondition(lambda self: self._inbound())
+    @rule(which=some, watch=st.sampled_from([0.0, 0.5, 2.0]))
+    def work_opens_a_chat(self, which: int, watch: float) -> None:
+        """The session knows it at once, unless somebody else took over."""
+        drain, claim = self.working[self._inbound()[which % len(self._inbound())]]
+        change = self._session(claim, drain.lane.partition(":")[2])
+        chat = ChatState(chat_of(claim.conversation), -1)
+        held = self.model.owns(claim)
+        if held:
+            self.model.remember(claim, int(LEASE * 1000), session=change, chat=chat, watch=watch)
+        kept = self.store.mailboxes.remember(claim, LEASE, session=change.session, chat=chat, watch=watch)
+        assert kept is held
+
+    @precondition(lambda self: self._inbound())
+    @rule(which=some)
+    def something_must_be_done_first(self, which: int) -> None:
+        drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
+        self._step(drain, Settlement(claim, "behind", front=("ended silence",), lane_effect="none"))
 
     @precondition(lambda self: self._inbound())
     @rule(which=some, how=st.sampled_from(["elsewhere", "handoff", "late handoff"]))
@@ -291,12 +372,33 @@ class Engine(RuleBasedStateMachine):
         for conversation in CONVERSATIONS:
             session = self.store.sessions.read(conversation)
             held = self.model.sessions.get(conversation)
-            assert (session and (session.destination, session.version)) == (held and (held.destination, held.version))
+            assert (session and (session.destination, session.version, session.chat)) == (
+                held and (held.destination, held.version, held.chat)
+            )
+
+    @invariant()
+    def chats_are_those_of_the_model_and_are_looked_at_when_it_says(self) -> None:
+        for conversation in CONVERSATIONS:
+            name = chat_of(conversation)
+            if name in self.model.chats:
+                chat = self.model.chats[name]
+                assert self.store.mailboxes.chat(name) == ChatState(name, chat.seen, chat.read)
+        assert self._scores("watch") == self.model.watch
+
+    @invariant()
+    def what_people_write_in_a_chat_goes_out_once_and_in_order(self) -> None:
+        for name, chat in self.model.chats.items():
+            assert len(set(chat.carried)) == len(chat.carried), name
+            in_turn = [index for index in chat.carried if index not in chat.early]
+            assert in_turn == sorted(in_turn), name
 
     def teardown(self) -> None:
-        """Whatever happened: with time, the tick and willing workers, everything that waits is worked."""
+        """Whatever happened: with time, the tick and willing workers, everything that waits is worked, and a last look
+        at each chat brings what no webhook told of."""
         self.working.clear()
         self.flying.clear()
+        for conversation in CONVERSATIONS:
+            self._look(conversation, None)
         for _ in range(200):
             if not self.model.boxes:
                 break
@@ -304,10 +406,15 @@ class Engine(RuleBasedStateMachine):
             while self.flying or self.working:
                 if self.working:
                     drain, claim = self._hand(0)
-                    self._step(drain, Settlement(claim, "done"))
+                    found = {"append": self._missed(claim), "chat": self.looks.get(claim.owner)}
+                    self._step(drain, Settlement(claim, "done", **found))  # type: ignore[arg-type]  # as named
                 else:
                     self._arrive(0)
         assert not self.model.boxes, "something is stranded"
+        for conversation, lines in self.lines.items():
+            carried = self.model.chats[chat_of(conversation)].carried if lines else []
+            assert sorted(carried) == [index for index, people in enumerate(lines) if people]
+        self.what_people_write_in_a_chat_goes_out_once_and_in_order()
         self.mailboxes_are_those_of_the_model_and_leave_no_key_behind()
         self.every_acknowledged_message_is_in_exactly_one_place()
 
@@ -325,6 +432,11 @@ class Engine(RuleBasedStateMachine):
         assert (claim is not None) is (state == "claimed"), (state, claim)
         if claim:
             self._check(claim, mailbox)
+            if claim.kind == "check":
+                known = self.store.mailboxes.chat(chat_of(claim.conversation))
+                last = len(self.lines[claim.conversation]) - 1
+                self.looks[claim.owner] = replace(known, seen=max(last, -1 if known.seen is None else known.seen))
+                self.began[claim.owner] = known.seen
             self.model.claimed_by(mailbox, claim.owner)
             self.working.append((drain, claim))
         if state == "more":
@@ -370,9 +482,32 @@ class Engine(RuleBasedStateMachine):
     def _inbound(self) -> list[int]:
         return [number for number, (drain, _) in enumerate(self.working) if drain.lane in (BOT, DESK)]
 
+    def _look(self, conversation: str, index: int | None) -> None:
+        place = Place(chat_of(conversation), DESK, index)
+        self.model.look(conversation, place)
+        self._owed(self.store.mailboxes.look(conversation, place))
+
+    def _line(self, conversation: str, index: int) -> Append:
+        """A line of the chat, under another id of ours each time."""
+        name = chat_of(conversation)
+        made = entry(self._number(), conversation, "outbound", report_to="desk")
+        message = replace(made.message, metadata={"chat": name, "index": index})
+        return replace(made, message=message, scope=f"desk:written:{name}/{index}")
+
+    def _missed(self, claim: Claim) -> tuple[Append, ...]:
+        """What whoever works a `check` saw in the chat when he began."""
+        looked, began = self.looks.get(claim.owner), self.began.get(claim.owner)
+        if looked is None or looked.seen is None or began is None:
+            return ()
+        lines = self.lines[claim.conversation]
+        found = [index for index in range(began + 1, looked.seen + 1) if lines[index]]
+        return tuple(self._line(claim.conversation, index) for index in found)
+
     def _session(self, claim: Claim, destination: str, *, hands: bool = False) -> SessionChange:
         version = claim.session.version if claim.session else 0
-        return SessionChange(Session(destination, version=version), changes_hands=hands)
+        chat = chat_of(claim.conversation).partition(":")[2]
+        handles = {"chat": chat} if destination == "desk" else {}
+        return SessionChange(Session(destination, handles=handles, version=version), changes_hands=hands)
 
     def _number(self) -> int:
         self.made += 1
@@ -381,13 +516,16 @@ class Engine(RuleBasedStateMachine):
     def _items(self, mailbox: str) -> list[str]:
         return [item.decode() for item in self.client.lrange(key("q", mailbox), 0, -1)]
 
-    def _scores(self, kind: str, lane: str) -> dict[str, int]:
-        return {
-            name.decode(): int(score) for name, score in self.client.zrange(key(kind, lane), 0, -1, withscores=True)
-        }
+    def _scores(self, *name: str) -> dict[str, int]:
+        return {member.decode(): int(score) for member, score in self.client.zrange(key(*name), 0, -1, withscores=True)}
 
     def _letters(self) -> list[DeadLetter]:
         return self.store.dead_letters.newest()
+
+
+def chat_of(conversation: str) -> str:
+    """Both names of a conversation's chat at the desk."""
+    return f"desk:CH-{conversation.rpartition(':')[2]}"
 
 
 def platform_id(known: Known) -> str:

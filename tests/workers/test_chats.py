@@ -23,8 +23,8 @@ from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office
 
 ADA = "shop/webhook:ada"
-MINUTE, WATCH, PATIENCE = 60, 300, 3_600
-BUSY = Failure(errors.UNAVAILABLE, "busy")
+WATCH, PATIENCE = 300, 3_600
+BUSY = Failure(errors.UNAVAILABLE, "busy", retry_after=5.0)
 NO = Failure(errors.REJECTED, "no")
 
 
@@ -185,7 +185,7 @@ def bot_first(make_office: MakeOffice) -> Desk:
 def desk(make_office: MakeOffice) -> Desk:
     """People answer from the first message on."""
     nobody = {"destination": "desk", "handoff": None}
-    return _desk(make_office(channels__shop=nobody, destinations__desk={"attempts": 3, "retry_base": 0.01}))
+    return _desk(make_office(channels__shop=nobody, destinations__desk={"attempts": 3}))
 
 
 def _desk(office: Office) -> Desk:
@@ -600,6 +600,14 @@ class TestEnding:
         desk.office.work()
         assert ["line 1", "line 2", "Thank you for writing.", "ended", "PS"] == desk.told()
 
+    def test_what_is_said_there_is_not_held_up_by_a_lost_webhook(self, desk: Desk) -> None:
+        desk.with_chat().hears(Ended("EV1", alias="CH1"))
+        desk.office.work()
+        for index in (1, 2):
+            desk.hears(written(index, f"PS {index}"))
+        desk.office.work()
+        assert ["Thank you for writing.", "ended", "PS 1", "PS 2"] == desk.told()
+
 
 class TestSilence:
     """A message that comes after too long a silence."""
@@ -682,7 +690,7 @@ class TestReports:
     def test_one_that_was_perhaps_made_is_made_again_with_doubt(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        doubts, failures = [], iter([Failure(errors.TIMED_OUT, "late", maybe_done=True)])
+        doubts, failures = [], iter([Failure(errors.TIMED_OUT, "late", retry_after=5.0, maybe_done=True)])
 
         def report(told: StatusReport, http: Http) -> None:
             doubts.append(told.uncertain)
