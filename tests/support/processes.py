@@ -131,7 +131,7 @@ class System:
         self.receiver.start()
         for _ in range(workers):
             self.add_worker()
-        wait_until("the receiver is ready", self._ready)
+        wait_until("the receiver is ready", lambda: self.ready)
 
     def add_worker(self) -> Process:
         number = len(self.workers)
@@ -152,7 +152,8 @@ class System:
         command = [sys.executable, "-m", "app.cli", *arguments]
         return Process(command, self.folder / f"{name}.log", self.environment)
 
-    def _ready(self) -> bool:
+    @property
+    def ready(self) -> bool:
         try:
             return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
         except requests.RequestException:
