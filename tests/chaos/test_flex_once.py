@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.journeys.conftest import busy
 from tests.journeys.flexworld import FlexWorld, flex_world
 from tests.support.processes import wait_until
 
@@ -31,7 +32,7 @@ def test_a_message_that_was_taken_before_the_connection_broke_is_there_once(gene
                 world.direct.write(f"m-{nth}", f"c{nth % CONVERSATIONS}", str(nth // CONVERSATIONS))
             count = (number + 1) * AT_ONCE
             wait_until("all are there", lambda count=count: sum(map(len, _texts(world).values())) >= count, 60)
-        wait_until("nothing is left to do", lambda: world.flex()["idle"])
+        wait_until("nothing is left to do", lambda: world.flex()["idle"] and not busy(world))
         assert _met(world) == ROUNDS * CLOSED == 200
         each = tuple(str(number) for number in range(ROUNDS * AT_ONCE // CONVERSATIONS))
         assert Counter(_texts(world).values()) == {each: CONVERSATIONS}
@@ -68,8 +69,9 @@ def test_an_opening_goes_on_where_a_connection_broke(generation: str, path: str,
     world.sandbox.fault(target="flex", kind=kind, path=path, method="POST")
     customer = f"{_customer(path)}-{kind}"
     world.direct.write(f"broken-{customer}", customer, "hello")
-    wait_until("it arrived", lambda: world.tasks(customer) and world.texts(world.chat(customer)) == ["hello"])
-    wait_until("nothing is left to do", lambda: world.flex()["idle"])
+    wait_until("it arrived", lambda: world.tasks(customer) and world.texts(world.chat(customer)))
+    wait_until("nothing is left to do", lambda: world.flex()["idle"] and not busy(world))
+    assert world.texts(world.chat(customer)) == ["hello"]
     assert len(world.tasks(customer)) == 1
     assert len(_rooms(world)) == before + 1
     assert len(_rooms(world)[-1]["webhooks"]) == (1 if generation == "flex_conversations" else 2)

@@ -125,10 +125,10 @@ def world(running: World) -> Iterator[World]:
     running.heard.calls.clear()
     running.heard.answers()
     yield running
-    wait_until("the lanes are quiet", lambda: not _busy(running), 30)
+    wait_until("the lanes are quiet", lambda: not busy(running), 30)
 
 
-def _busy(running: World) -> int:
+def busy(running: World) -> int:
     import redis
 
     with redis.Redis(port=running.redis.port) as client:
