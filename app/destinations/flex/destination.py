@@ -52,14 +52,12 @@ CANNOT_BE_REACHED = "The customer could not be reached: {error}"
 TASK_ENDS = {"pending": "canceled", "reserved": "canceled", "assigned": "completed", "wrapping": "completed"}
 
 
-class _WebhookSchema(Lenient):
-    EventType = text_field(LABEL_LIMIT)
-    chat = text_field(LABEL_LIMIT)
-    MessageSid = text_field(LABEL_LIMIT, required=False)
-    Index = fields.Integer(load_default=None, validate=validate.Range(0))
+class _MessageSchema(Lenient):
+    MessageSid = text_field(LABEL_LIMIT)
+    Index = fields.Integer(required=True, validate=validate.Range(0))
 
 
-_webhook = _WebhookSchema()
+_message = _MessageSchema()
 
 
 class FlexDestination(ABC):
@@ -90,6 +88,8 @@ class FlexDestination(ABC):
         self.farewell: str | None = settings["ended_text"]
         self.account = Account(settings)
         self._settings = settings
+        labels = {"EventType": text_field(LABEL_LIMIT), self.CHAT_FIELD: text_field(LABEL_LIMIT)}
+        self._webhook = Lenient.from_dict(labels)()
         self._workspace = workspace
         self._callback: str = settings["callback"]
         self._flex = base_url(settings, "flex_url", "https://flex-api.twilio.com")
@@ -142,10 +142,10 @@ class FlexDestination(ABC):
 
     def parse(self, webhook: Webhook) -> list[Event]:
         form = form_of(webhook)
-        data = load(_webhook, {**form, "chat": form.get(self.CHAT_FIELD)})
-        event, chat = data["EventType"], data["chat"]
+        data = load(self._webhook, form)
+        event, chat = data["EventType"], data[self.CHAT_FIELD]
         if event in self.MESSAGE_EVENTS:
-            return self._said(form, chat, data)
+            return self._said(form, chat, load(_message, form))
         if event in self.READ_EVENTS:
             return [Changed(chat)]
         if event.startswith("onTyping"):  # no event type of Twilio's lists; taken where a project sends it
