@@ -381,7 +381,7 @@ class FlexDestination(ABC):
             url += f"?Filename={path_part(file.file_name)}"
         try:
             return str(self.account.call("POST", url, http, fetched.body, {"content-type": kind})["sid"])
-        except TwilioFailure as failure:
+        except Failure as failure:
             if failure.kind.retry:
                 raise
             return None
