@@ -95,7 +95,8 @@ class FlexDestination(ABC):
         self._flex = base_url(settings, "flex_url", "https://flex-api.twilio.com")
         self._media = base_url(settings, "media_url", "https://mcs.us1.twilio.com")
         self._taskrouter = base_url(settings, "taskrouter_url", "https://taskrouter.twilio.com")
-        self._links = URLSafeTimedSerializer(settings["auth_tokens"][0], salt=f"media of {name}")
+        # the last secret signs, all of them are good: links outlive a rotation of the tokens
+        self._links = URLSafeTimedSerializer(settings["auth_tokens"][::-1], salt=f"media of {name}")
 
     # What differs between the generations
 
