@@ -269,7 +269,11 @@ class FlexDestination(ABC):
         if report.status == "failed":
             text = CANNOT_BE_REACHED.format(error=report.error or "no reason was given")[:BODY_LIMIT]
             ident = derived_id(report.message.id, "failed")
-            self._say(handles, ident, "system", Text(text), http, report.uncertain)
+            try:
+                self._say(handles, ident, "system", Text(text), http, report.uncertain)
+            except TwilioFailure as failure:
+                if not self._is_lost(handles, failure, http):
+                    raise
 
     # Looking after open chats
 
