@@ -59,4 +59,6 @@ def _same(found: Mapping[str, Any], name: str, value: Any) -> bool:
         there = there.get(re.sub(r"(?<!^)(?=[A-Z])", "_", part).lower()) if isinstance(there, Mapping) else None
     if isinstance(value, list):
         return isinstance(there, list) and sorted(map(str, there)) == sorted(value)
-    return str(there).lower() == str(value).lower()
+    if isinstance(value, bool) or name.endswith("Method"):
+        return str(there).lower() == str(value).lower()
+    return there is not None and str(there) == str(value)
