@@ -165,14 +165,17 @@ class FlexChatDestination(FlexDestination):
 
     def _media_of(self, message: Mapping[str, Any]) -> list[Mapping[str, str]]:
         """A webhook has fields of its own for it, the API an object."""
-        media = message.get("media") or {
-            "sid": message.get("MediaSid"),
-            "content_type": message.get("MediaContentType"),
-            "filename": message.get("MediaFilename"),
-        }
+        media = message.get("media")
+        if not isinstance(media, Mapping):
+            media = {
+                "sid": message.get("MediaSid"),
+                "content_type": message.get("MediaContentType"),
+                "filename": message.get("MediaFilename"),
+            }
         if not media.get("sid"):
             return []
-        return [{"service": self._service, **{name: str(value or "") for name, value in media.items()}}]
+        known = {name: str(media.get(name) or "") for name in ("sid", "content_type", "filename")}
+        return [{"service": self._service, **known}]
 
     def _horizon(self, handles: Mapping[str, Any], http: Http) -> int:
         members = self.account.listed(f"{self._url(handles)}/Members", "members", http)
