@@ -262,7 +262,7 @@ class FlexConversationsDestination(FlexDestination):
                 media = orjson.loads(message["Media"] or "[]")
             except orjson.JSONDecodeError:
                 media = []
-            service = str(message.get("ChatServiceSid", ""))
+            service = str(message.get("ChatServiceSid") or self._settings["chat_service_sid"] or "")
         else:
             media, service = message.get("media") or [], str(message.get("service", ""))
         return [
