@@ -30,6 +30,7 @@ from app.twilio import TwilioFailure, path_part
 
 CLOSED = "closed"
 CONFLICT = 409
+CONVERSATION = "conversationSid"  # a task's attribute; Flex sets it, too
 EVENTS = ["onMessageAdded", "onConversationStateUpdated"]
 NEEDED = {"interaction": ("workspace_sid", "workflow_sid"), "studio": ("flow_sid",)}
 
@@ -199,15 +200,32 @@ class FlexConversationsDestination(FlexDestination):
         self._hook(opening, "hook_studio", form)
 
     def _interact(self, opening: Opening) -> None:
-        """An interaction has no name of ours, but its task has: that tells whether an earlier try made it."""
-        task = self._task(opening) if opening.uncertain else None
-        if task is not None:
-            known = json_object(task.get("attributes")) or {}
-            opening.stands(
-                interaction=known.get("flexInteractionSid", ""),
-                interaction_channel=known.get("flexInteractionChannelSid", ""),
-            )
-            return
+        """A conversation has one interaction. That has no name of ours, but its task names the conversation: so it is
+        found where an earlier try made it, or our books have lost it."""
+        found = self._interaction_of(opening.handles, opening.http) if opening.uncertain else None
+        if found is None:
+            try:
+                found = self._new_interaction(opening)
+            except TwilioFailure as failure:
+                if failure.status != CONFLICT:
+                    raise
+                found = self._interaction_of(opening.handles, opening.http) or {}
+        opening.stands(
+            interaction=found.get("interaction", ""), interaction_channel=found.get("interaction_channel", "")
+        )
+
+    def _interaction_of(self, handles: Mapping[str, Any], http: Http) -> dict[str, str] | None:
+        """The handles of the conversation's interaction, as its task has them."""
+        task = self._task(CONVERSATION, handles["chat"], http)
+        if task is None:
+            return None
+        known = json_object(task.get("attributes")) or {}
+        return {
+            "interaction": str(known.get("flexInteractionSid") or ""),
+            "interaction_channel": str(known.get("flexInteractionChannelSid") or ""),
+        }
+
+    def _new_interaction(self, opening: Opening) -> dict[str, str]:
         form = {
             "Channel": as_json(
                 {
@@ -222,19 +240,17 @@ class FlexConversationsDestination(FlexDestination):
                         "workspace_sid": self._routing["workspace_sid"],
                         "workflow_sid": self._routing["workflow_sid"],
                         "task_channel_unique_name": self._routing["task_channel"],
-                        "attributes": {**task_attributes(opening, self._settings), "channelType": "web"},
+                        "attributes": {
+                            **task_attributes(opening, self._settings),
+                            "channelType": "web",
+                            CONVERSATION: opening.handles["chat"],
+                        },
                     }
                 }
             ),
         }
-        try:
-            made = self.account.call("POST", f"{self._flex}/v1/Interactions", opening.http, form)
-        except TwilioFailure as failure:
-            if failure.status != CONFLICT:
-                raise
-            made = {}  # the conversation has one, which our books have lost
-        channel = made.get("channel") or {}
-        opening.stands(interaction=made.get("sid", ""), interaction_channel=channel.get("sid", ""))
+        made = self.account.call("POST", f"{self._flex}/v1/Interactions", opening.http, form)
+        return {"interaction": made["sid"], "interaction_channel": (made.get("channel") or {}).get("sid", "")}
 
     def _interaction_channel(self, handles: Mapping[str, Any]) -> str | None:
         if not handles.get("interaction") or not handles.get("interaction_channel"):

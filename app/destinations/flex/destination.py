@@ -34,7 +34,7 @@ from app.core.render import Capabilities, as_text, render
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.core.session import Session
 from app.destinations.base import Delivery, Handoff, Who
-from app.destinations.flex.opening import OPENING, Customer, Opening, Step
+from app.destinations.flex.opening import Customer, Opening, Step
 from app.destinations.flex.provision import Provisioning
 from app.destinations.flex.settings import BODY_LIMIT, base_url
 from app.destinations.flex.words import author_of, mark, mark_of, plain
@@ -427,13 +427,13 @@ class FlexDestination(ABC):
             hook = self.account.call("POST", url, opening.http, form)
         opening.stands(**{name: hook["sid"]})
 
-    def _task(self, opening: Opening) -> dict[str, Any] | None:
-        """The task that an earlier try of this opening made, if there is one."""
+    def _task(self, attribute: str, value: str, http: Http) -> dict[str, Any] | None:
+        """A task with this attribute, if there is one."""
         if not self._workspace:
             return None
-        wanted = path_part(f'{OPENING} == "{opening.key}"')
+        wanted = path_part(f'{attribute} == "{value}"')
         url = f"{self._tasks()}?EvaluateTaskAttributes={wanted}&PageSize=1"
-        return next(self.account.listed(url, "tasks", opening.http, 1), None)
+        return next(self.account.listed(url, "tasks", http, 1), None)
 
     def _end_task(self, handles: Mapping[str, Any], http: Http) -> None:
         if not handles.get("task") or not self._workspace:
