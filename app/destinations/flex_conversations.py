@@ -20,6 +20,7 @@ from app.core.events import Changed, Checkup, Ended, Event, Ignored
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
 from app.core.settings import sid_field
+from app.destinations.base import Who
 from app.destinations.flex.destination import WAKE, FlexDestination
 from app.destinations.flex.opening import Opening, Step, filled, pre_engagement, task_attributes
 from app.destinations.flex.provision import Provisioning
@@ -28,7 +29,7 @@ from app.destinations.flex.words import as_json, json_object
 from app.http import Http
 from app.twilio import TwilioFailure, path_part
 
-CLOSED = "closed"
+CLOSED, FAILED = "closed", "failed"
 CONFLICT = 409
 CONVERSATION = "conversationSid"  # a task's attribute; Flex sets it, too
 EVENTS = ["onMessageAdded", "onConversationStateUpdated"]
@@ -116,8 +117,14 @@ class FlexConversationsDestination(FlexDestination):
         if checkup.over or channel is None:
             return checkup
         state = self.account.find(channel, http)
-        failed = state is not None and state.get("status") == "failed"
+        failed = state is not None and state.get("status") == FAILED
         return Checkup(checkup.written, checkup.seen, checkup.read, over=failed)
+
+    def close(self, session: Session, who: Who, http: Http) -> None:
+        """A conversation whose interaction failed is still open, and the customer's next words would go there."""
+        super().close(session, who, http)
+        if session.handles.get("ready"):
+            self._end_conversation(session.handles, http)
 
     def _steps(self) -> Sequence[Step]:
         by_flow = self._routing["type"] == "studio"
@@ -304,11 +311,17 @@ class FlexConversationsDestination(FlexDestination):
             self.account.call("POST", url, http, {"LastReadMessageIndex": str(index)})
 
     def _end(self, handles: Mapping[str, Any], http: Http) -> None:
+        self._end_interaction(handles, http)
+        self._end_conversation(handles, http)
+
+    def _end_interaction(self, handles: Mapping[str, Any], http: Http) -> None:
         channel = self._interaction_channel(handles)
         state = self.account.find(channel, http) if channel else None
-        if channel and state and state.get("status") != CLOSED:
+        if channel and state and state.get("status") not in (CLOSED, FAILED):
             form = {"Status": CLOSED, "Routing": as_json({"status": CLOSED})}
             self.account.call("POST", channel, http, form)
+
+    def _end_conversation(self, handles: Mapping[str, Any], http: Http) -> None:
         conversation = self.account.find(self._url(handles), http)
         if conversation is not None and not self._is_over(conversation):
             self.account.call("POST", self._url(handles), http, {"State": CLOSED}, {WAKE: "true"})
