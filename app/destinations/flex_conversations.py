@@ -327,4 +327,6 @@ class FlexConversationsDestination(FlexDestination):
             self.account.call("POST", self._url(handles), http, {"State": CLOSED}, {WAKE: "true"})
 
     def _delete(self, handles: Mapping[str, Any], http: Http) -> None:
+        """With its interaction, or the task would wait for an agent who then finds no chat."""
+        self._end_interaction({**handles, **(self._interaction_of(handles, http) or {})}, http)
         self.account.remove(self._url(handles), http)
