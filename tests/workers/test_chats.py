@@ -403,11 +403,13 @@ class TestLooking:
 
     def test_a_look_speaks_only_of_its_own_conversation(self, desk: Desk) -> None:
         graces = desk.office.customer_writes("hello", "grace")
+        desk.office.work()
         adas = desk.office.customer_writes("hello", "ada")
         desk.office.work()
         _write_session(desk, replace(desk.session, handles={"chat": "CH1"}))  # which is Grace's
         desk.people.finds.append(Checkup(read=9))
         desk.asks_for_a_look()
+        assert [("check", "CH1")] == desk.people.done("check")
         assert ["sent", "sent"] == [desk.office.status(one) for one in (graces, adas)]
 
     def test_one_that_fails_is_tried_again(self, desk: Desk) -> None:
@@ -591,11 +593,12 @@ class TestEnding:
         assert ["line 1", "Thank you for writing.", "ended"] == desk.told()
 
     def test_what_is_said_in_a_chat_after_its_end_still_reaches_the_customer(self, desk: Desk) -> None:
-        """Nobody looks at that chat any more, so what the end found must count as seen."""
+        """What the end found counts as seen, although nobody looks at that chat any more."""
         desk.with_chat()
         desk.people.finds.append(Checkup((written(1), written(2)), seen=2))
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
+        assert desk.gateway.store.mailboxes.chat("desk:CH1").seen == 2
         desk.hears(written(3, "PS"))
         desk.office.work()
         assert ["line 1", "line 2", "Thank you for writing.", "ended", "PS"] == desk.told()
@@ -707,8 +710,8 @@ class TestReports:
 def _write_session(desk: Desk, session: Session) -> None:
     """Write it as the desk's work would."""
     mailboxes = desk.gateway.store.mailboxes
-    mailboxes.append(ADA, "inbound", "inbound:desk", "check", follow=True)
-    claim = mailboxes.work("inbound:desk", "a-token", None, lease=30).claim
+    (wake,) = mailboxes.append(ADA, "inbound", "inbound:desk", "check", follow=True) or ()
+    claim = mailboxes.work("inbound:desk", wake.token, None, lease=30).claim
     assert claim is not None
     mailboxes.remember(claim, 30, session=session)
-    mailboxes.settle(Settlement(claim, "done"))
+    mailboxes.work("inbound:desk", wake.token, Settlement(claim, "done"), lease=30)
