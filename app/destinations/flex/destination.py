@@ -88,7 +88,10 @@ class FlexDestination(ABC):
         self.farewell: str | None = settings["ended_text"]
         self.account = Account(settings)
         self._settings = settings
-        labels = {"EventType": text_field(LABEL_LIMIT), self.CHAT_FIELD: text_field(LABEL_LIMIT)}
+        labels: dict[str, fields.Field[Any]] = {
+            "EventType": text_field(LABEL_LIMIT),
+            self.CHAT_FIELD: text_field(LABEL_LIMIT),
+        }
         self._webhook = Lenient.from_dict(labels)()
         self._workspace = workspace
         self._callback: str = settings["callback"]
