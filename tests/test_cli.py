@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+import requests
 from click.testing import CliRunner, Result
 
 from app.cli import main
@@ -17,6 +18,7 @@ from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway
 from app.inbox import Inbox, park
+from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
 from tests.support.gateway import gateway, run_until_quiet, tables
 from tests.support.processes import RedisServer
@@ -138,3 +140,147 @@ def test_tables_of_the_tests_are_what_the_file_says(config: Path) -> None:
         return {**settings.channels, **settings.destinations}
 
     assert values(check(tables(), {})) == values(check(tomllib.loads(config.read_text()), {}))
+
+
+# --- Flex projects ---
+
+CHAT = {
+    "type": "flex_chat",
+    "account_sid": SETTINGS.twilio_account_sid,
+    "auth_tokens": [SETTINGS.twilio_auth_token],
+    "chat_service_sid": SERVICE,
+    "integration": {"type": "task", "workspace_sid": WORKSPACE, "workflow_sid": WORKFLOW, "channel": "chat"},
+}
+CONVERSATIONS = {
+    "type": "flex_conversations",
+    "account_sid": SETTINGS.twilio_account_sid,
+    "auth_tokens": [SETTINGS.twilio_auth_token],
+    "routing": {"type": "studio", "flow_sid": STUDIO_FLOW},
+}
+
+
+@pytest.fixture
+def flex(config: Path, flex_sandbox: str) -> Callable[..., None]:
+    """Writes a configuration whose people are in the sandbox's Flex."""
+
+    def write(values: dict[str, Any], **changes: Any) -> None:
+        product = "chat" if values["type"] == "flex_chat" else "conversations"
+        urls = {"flex_url": "flex-api", "media_url": "mcs", "taskrouter_url": "taskrouter", f"{product}_url": product}
+        people = {**values, **{key: f"{flex_sandbox}/twilio/{name}" for key, name in urls.items()}, **changes}
+        config.write_text(toml.dumps(tables(destinations__people=people, channels__shop={"handoff": "people"})))
+
+    return write
+
+
+def flows(url: str) -> list[Any]:
+    return list(seen(url)["flows"])
+
+
+def test_provisioning_prints_what_the_configuration_wants(
+    run: Run, flex: Callable[..., None], flex_sandbox: str
+) -> None:
+    flex(CHAT)
+    first = run("flex", "provision", "people")
+    assert (0, "") == (first.exit_code, first.stderr)
+    (flow,) = flows(flex_sandbox)
+    assert {"destinations": {"people": {"flex_flow_sid": flow["sid"]}}} == tomllib.loads(printed(first))
+    assert f"POST {flex_sandbox}/twilio/flex-api/v1/FlexFlows\n    FriendlyName=Patchbay\n" in first.stdout
+    assert SETTINGS.twilio_auth_token not in first.stdout
+    again = run("flex", "provision", "people")
+    assert again.stdout.startswith("Nothing to change.\n")
+    assert printed(first) == printed(again)
+    assert [flow] == flows(flex_sandbox)
+
+
+def printed(result: Result) -> str:
+    """The configuration at the end of the output."""
+    return result.stdout[result.stdout.index("[destinations.") :]
+
+
+def test_provisioning_conversations(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
+    flex(CONVERSATIONS)
+    first = run("flex", "provision", "people")
+    (address,) = seen(flex_sandbox)["addresses"]
+    assert {"destinations": {"people": {"address_sid": address["sid"]}}} == tomllib.loads(printed(first))
+    assert "Nothing to change." in run("flex", "provision", "people").stdout
+
+
+def test_a_dry_run_shows_the_calls_and_makes_none(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
+    flex(CHAT)
+    result = run("flex", "provision", "people", "--dry-run")
+    assert (0, []) == (result.exit_code, flows(flex_sandbox))
+    assert result.stdout.startswith(f"would POST {flex_sandbox}/twilio/flex-api/v1/FlexFlows\n")
+    assert "flex_flow_sid = # known after the run" in result.stdout
+    run("flex", "provision", "people")
+    flex(CHAT, janitor_enabled=True)
+    result = run("flex", "provision", "people", "--dry-run")
+    assert "    JanitorEnabled=true\n" in result.stdout
+    assert f'flex_flow_sid = "{flows(flex_sandbox)[0]["sid"]}"' in result.stdout
+    assert (
+        "JanitorEnabled" not in flows(flex_sandbox)[0]["form"] or not flows(flex_sandbox)[0]["form"]["JanitorEnabled"]
+    )
+
+
+def test_only_provisioning_does_without_the_flows_sid(run: Run, flex: Callable[..., None], config: Path) -> None:
+    flex(CHAT)
+    for command in (["check-config", str(config)], ["lanes"], ["worker"]):
+        result = run(*command)
+        assert (2, "destinations.people.flex_flow_sid: Missing data for required field.\n") == (
+            result.exit_code,
+            result.stderr,
+        )
+    flex(CHAT, flex_flow_sid="FO1")
+    result = run("flex", "provision", "people")
+    assert (2, "destinations.people.flex_flow_sid: Must be FO and 32 hex digits.\n") == (
+        result.exit_code,
+        result.stderr,
+    )
+
+
+MADE = {"flex_flow_sid": "FO" + "6" * 32}
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    "a wrong token": (
+        {"auth_tokens": ["another-twilio-token"]},
+        "people",
+        "The platform refuses our credentials. Correct them and restart; what waits is kept. "
+        "HTTP 401: 20003 Authenticate",
+    ),
+    "nobody there": (
+        {"flex_url": "http://127.0.0.1:1"},
+        "people",
+        "The platform cannot be reached or answers with a fault. no connection",
+    ),
+    "an unknown destination": (MADE, "nobody", "There is no destination nobody."),
+    "no Flex destination": (MADE, "desk", "desk is no Flex destination."),
+    "a channel": (MADE, "shop", "There is no destination shop."),
+}
+
+
+@pytest.mark.parametrize(("changes", "name", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_provisioning_that_cannot_be_is_one_clear_line(
+    changes: dict[str, Any], name: str, sentence: str, run: Run, flex: Callable[..., None]
+) -> None:
+    flex(CHAT, **changes)
+    result = run("flex", "provision", name)
+    assert (1, 1) == (result.exit_code, len(result.stderr.splitlines()))
+    assert result.stderr.startswith(f"Error: {sentence}")
+    assert "[destinations" not in result.stdout
+
+
+def test_what_was_done_before_a_failure_is_shown(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
+    flex(CONVERSATIONS)
+    fault = {"target": "flex", "kind": "fail", "status": 500, "path": "/Addresses", "method": "POST"}
+    requests.post(f"{flex_sandbox}/faults", json=fault, timeout=5)
+    result = run("flex", "provision", "people")
+    assert 1 == result.exit_code
+    assert f"POST {flex_sandbox}/twilio/conversations/v1/Configuration/Webhooks\n" in result.stdout
+    assert 1 == len(result.stderr.splitlines())
+    assert "Nothing to change" not in result.stdout
+
+
+@pytest.mark.parametrize("text", ["", "destinations = 5", "[destinations]\npeople = 5", "[destinations.people]\n"])
+def test_provisioning_from_a_broken_file_names_the_problems(text: str, run: Run, config: Path) -> None:
+    config.write_text(text)
+    result = run("flex", "provision", "people")
+    assert 2 == result.exit_code
+    assert "Traceback" not in result.output

@@ -223,6 +223,67 @@ def test_with_phone_numbers_and_one_channel_it_is_clear() -> None:
     assert problems(without(tables(destinations__desk={"id_type": "phone"}), "channels.chat")) == []
 
 
+FLEX: dict[str, Any] = {
+    "type": "flex_conversations",
+    "account_sid": ACCOUNT,
+    "auth_tokens": ["twilio-token-0001"],
+    "routing": {"type": "studio", "flow_sid": "FW" + "3" * 32},
+}
+SECOND = {"type": "webhook", "secrets": [SECRET], "send_url": "http://127.0.0.1:9/second", "destination": "helper"}
+TO_PEOPLE = {"handoff": "people"}
+TARGETS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]] = {
+    "one channel": ({}, {"shop": TO_PEOPLE}, []),
+    "two channels of different types": ({}, {"shop": TO_PEOPLE, "chat": TO_PEOPLE}, []),
+    "two channels of one type": (
+        {},
+        {"shop": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE}},
+        ["destinations.people.target"],
+    ),
+    "two of one type, one of them for all messages": (
+        {},
+        {"shop": TO_PEOPLE, "second": {**SECOND, "destination": "people"}},
+        ["destinations.people.target"],
+    ),
+    "two of one type, said to be by address": (
+        {"target": "address"},
+        {"shop": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE}},
+        ["destinations.people.target"],
+    ),
+    "two of one type, by conversation": (
+        {"target": "conversation"},
+        {"shop": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE}},
+        [],
+    ),
+    "two of one type, one of them elsewhere": ({}, {"shop": TO_PEOPLE, "second": SECOND}, []),
+    "a target that is a list": ({"target": ["address"]}, {"shop": TO_PEOPLE}, ["destinations.people.target"]),
+}
+
+
+@pytest.mark.parametrize(("changes", "channels", "keys"), TARGETS.values(), ids=TARGETS)
+def test_customers_of_several_channels_must_not_become_one_in_flex(
+    changes: dict[str, Any], channels: dict[str, dict[str, Any]], keys: list[str]
+) -> None:
+    raw = tables(
+        destinations__people={**FLEX, **changes}, **{f"channels__{name}": value for name, value in channels.items()}
+    )
+    assert keys == problems(raw)
+
+
+def test_the_rule_for_targets_names_the_channels_and_holds_for_flex_alone() -> None:
+    raw = tables(destinations__people=FLEX, channels__shop=TO_PEOPLE, channels__second={**SECOND, **TO_PEOPLE})
+    with pytest.raises(ConfigError, match=r"conversation, because channels of one type share .*: shop, second"):
+        check(raw, {})
+    assert problems(tables(channels__second={**SECOND, "handoff": "desk"})) == []
+
+
+def test_flex_knows_where_its_webhooks_reach_us_and_keeps_its_tokens_secret() -> None:
+    raw = tables(destinations__people=FLEX, channels__shop=TO_PEOPLE, gateway={"public_url": "https://gate.test/"})
+    settings = check(raw, {})
+    assert settings.destinations["people"].values["callback"] == "https://gate.test/destinations/people"
+    assert "twilio-token-0001" in settings.secrets
+    assert build_destination(settings.destinations["people"]).watch == 300.0
+
+
 # --- values from elsewhere ---
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import orjson
 import pytest
 import redis
+import requests
 import structlog
 from flask.testing import FlaskClient
 from standardwebhooks.webhooks import Webhook as Signer
+from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
 from app.core.errors import StoreUnavailable
@@ -23,7 +25,9 @@ from app.inbox import unpark
 from app.log import redactor
 from app.store import Store
 from app.store.connection import connect
+from app.twilio import FORM
 from app.web import create_app, receive
+from tests.sandbox.flex import PASSWORD, SERVICE, SETTINGS
 from tests.support import fixtures
 from tests.support.gateway import SECRET, Recorder, gateway, recorder, settings
 from tests.support.processes import free_port
@@ -398,6 +402,118 @@ def test_no_answer_ever_holds_a_trace(built: Gateway, client: FlaskClient, monke
     monkeypatch.setattr(built.destinations["desk"], "acknowledge", fail)
     for response in (post(client, message()), agent(client, to_customer())):
         assert refused(response) == (500, {"message": "An unexpected error; it has been logged."})
+
+
+# --- Flex: signed forms, and links to agents' files ---
+
+PEOPLE: dict[str, Any] = {
+    "type": "flex_conversations",
+    "account_sid": SETTINGS.twilio_account_sid,
+    "auth_tokens": [SETTINGS.twilio_auth_token],
+    "routing": {"type": "studio", "flow_sid": "FW" + "3" * 32},
+}
+EVENTS = "http://127.0.0.1:8000/destinations/people/events"
+
+
+@pytest.fixture
+def with_flex(redis_client: redis.Redis, flex_sandbox: str) -> Gateway:
+    """A gateway whose people are in the sandbox's Flex."""
+    urls = {"flex_url": "flex-api", "media_url": "mcs", "conversations_url": "conversations"}
+    people = PEOPLE | {key: f"{flex_sandbox}/twilio/{name}" for key, name in urls.items()}
+    return gateway(redis_client, destinations__people=people, channels__shop={"handoff": "people"})
+
+
+def said(client: FlaskClient, token: str = SETTINGS.twilio_auth_token, **fields: str) -> TestResponse:
+    """A webhook of Flex, signed with that token."""
+    form = fixtures.value("flex_conversations", "message_agent") | fields
+    signature = RequestValidator(token).compute_signature(EVENTS, form)
+    headers = {"X-Twilio-Signature": signature, "Host": "evil.example.test"}
+    return client.post("/destinations/people/events", data=form, headers=headers)
+
+
+def test_a_webhook_of_flex_is_recorded(with_flex: Gateway) -> None:
+    client = create_app(with_flex).test_client()
+    response = said(client, ConversationSid="CH5")
+    assert (200, b"") == (response.status_code, response.data)  # nobody's chat: no error that Twilio could mend
+    assert 200 == said(client, EventType="onConversationUpdated").status_code
+    assert {"ignored:people:onConversationUpdated": 1}.items() <= with_flex.store.lanes.counts().items()
+
+
+def test_a_forged_webhook_of_flex_is_403(with_flex: Gateway) -> None:
+    client = create_app(with_flex).test_client()
+    form = fixtures.value("flex_conversations", "message_agent")
+    forgeries = [
+        said(client, token="another-twilio-token"),
+        client.post("/destinations/people/events", data=form),
+        client.post("/destinations/people/events", json=form),
+        client.post("/destinations/people/events", data=b"a=%FF", content_type=FORM),
+        client.post("/destinations/people/new-message", data=form, headers=[*said_headers(form)]),
+    ]
+    assert [403] * 5 == [refused(response)[0] for response in forgeries]
+    assert 403 != client.post("/destinations/people/events", data=form, headers=[*said_headers(form)]).status_code
+
+
+def said_headers(form: dict[str, str]) -> list[tuple[str, str]]:
+    validator = RequestValidator(SETTINGS.twilio_auth_token)
+    return [("X-Twilio-Signature", validator.compute_signature(EVENTS, form))]
+
+
+def test_a_webhook_of_flex_that_breaks_a_rule_is_400_and_names_the_field(with_flex: Gateway) -> None:
+    client = create_app(with_flex).test_client()
+    status, error = refused(said(client, Index="four"))
+    assert (400, "Index: Not a valid integer.") == (status, error["message"])
+    assert with_flex.store.dead_letters.count() == 0
+
+
+def link(built: Gateway, sid: str = "ME" + "0" * 32) -> str:
+    """The path of a link to an agent's file."""
+    people = built.destinations["people"]
+    return f"/destinations/people/media/{people._links.dumps([SERVICE, sid])}"  # type: ignore[attr-defined]
+
+
+def test_a_link_leads_to_where_the_file_is_now(with_flex: Gateway, flex_sandbox: str) -> None:
+    answer = requests.post(
+        f"{flex_sandbox}/twilio/mcs/v1/Services/{SERVICE}/Media",
+        data=b"picture",
+        headers={"content-type": "image/png"},
+        auth=PASSWORD,
+        timeout=5,
+    )
+    response = create_app(with_flex).test_client().get(link(with_flex, answer.json()["sid"]))
+    assert (302, b"", "private, max-age=60") == (
+        response.status_code,
+        response.data,
+        response.headers["Cache-Control"],
+    )
+    assert b"picture" == requests.get(response.headers["Location"], timeout=5).content
+
+
+def test_a_link_that_is_forged_expired_or_of_another_destination_is_404(
+    with_flex: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, path = create_app(with_flex).test_client(), link(with_flex)
+    for bad in (
+        path[:-1],
+        path + "x",
+        path.replace("people", "desk"),
+        path.replace("people", "nobody"),
+        "/destinations/people/media/x",
+    ):
+        status, error = refused(client.get(bad))
+        assert (404, "This link is not valid, or not any more.") == (status, error["message"])
+    now = with_flex.destinations["people"]._links.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 7 * 86_400 + 1)
+    assert 404 == refused(client.get(path))[0]
+
+
+def test_a_file_that_twilio_does_not_show_is_502_with_a_time(with_flex: Gateway, flex_sandbox: str) -> None:
+    client = create_app(with_flex).test_client()
+    for fault in (None, {"kind": "fail", "status": 503}, {"kind": "close"}):
+        if fault:
+            requests.post(f"{flex_sandbox}/faults", json={"target": "flex", **fault}, timeout=5)
+        response = client.get(link(with_flex))
+        assert (refused(response)[0], response.headers["Retry-After"]) == (502, "10")
+        assert SETTINGS.twilio_auth_token not in response.text
 
 
 # --- the rest ---
