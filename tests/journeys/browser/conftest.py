@@ -26,10 +26,18 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Gateway:
-    """Where the pages are."""
+    """Where the pages are: `base` is the receiver's address, `sandbox` that of the stand-ins."""
 
-    chat: str
-    desk: str
+    base: str
+    sandbox: str
+
+    @property
+    def chat(self) -> str:
+        return f"{self.base}/chat/shop"
+
+    @property
+    def desk(self) -> str:
+        return f"{self.sandbox}/agent"
 
 
 class Window:
@@ -73,7 +81,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     process.start()
     try:
         wait_until(f"Patchbay prints its page; its log: {folder}", lambda: _has_started(process), 120)
-        yield Gateway(f"http://{HOST}:{port}/chat/shop", f"http://{HOST}:{port + 1}/agent")
+        yield Gateway(f"http://{HOST}:{port}", f"http://{HOST}:{port + 1}")
     finally:
         process.stop(90)
 

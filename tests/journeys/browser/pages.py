@@ -58,6 +58,31 @@ class Chat:
 
 
 @dataclass(frozen=True)
+class FlexDesk:
+    page: Page
+
+    def accept(self, last_words: str) -> None:
+        """The task in whose chat that was said last."""
+        self.page.get_by_test_id("task").filter(has_text=last_words).click()
+        self.page.get_by_test_id("accept").click()
+        expect(self.page.get_by_test_id("composer-text")).to_be_visible()
+
+    def say(self, text: str) -> None:
+        self.page.get_by_test_id("composer-text").fill(text)
+        self.page.get_by_test_id("send").click()
+
+    def send_file(self, name: str, kind: str, content: bytes) -> None:
+        self.page.get_by_test_id("file").set_input_files({"name": name, "mimeType": kind, "buffer": content})
+        self.page.get_by_test_id("send").click()
+
+    def end(self) -> None:
+        self.page.get_by_test_id("end").click()
+
+    def message(self, text: str) -> Locator:
+        return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
+
+
+@dataclass(frozen=True)
 class Desk:
     page: Page
 
