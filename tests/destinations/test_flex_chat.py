@@ -13,11 +13,11 @@ from marshmallow import ValidationError
 
 from app.core.events import Changed, Ended, Ignored, Written
 from app.core.message import Attachment
-from app.core.session import Session
 from app.destinations.flex.opening import Customer, Opening, filled
 from app.destinations.flex.provision import Provisioning, _same
 from app.destinations.flex.words import plain
 from app.destinations.flex_chat import FlexChatDestination
+from app.http import Response
 from tests.channels.conformance import unused
 from tests.destinations.flex import (
     ACCOUNT,
@@ -32,10 +32,12 @@ from tests.destinations.flex import (
     TOKEN,
     Died,
     Flexing,
+    Line,
     Place,
     Setup,
     addresses,
     built,
+    failing,
     revive,
 )
 from tests.sandbox.flex import SERVICE, STUDIO_FLOW, WORKFLOW, WORKSPACE, connect, seen
@@ -63,7 +65,7 @@ class TestFlexChatDestination(Flexing):
     values: ClassVar[dict[str, Any]] = {**VALUES, "integration": TASK}
     setups: ClassVar[dict[str, Setup]] = {"task": setup(TASK), "studio": setup(STUDIO)}
     chat_field, author_field = "ChannelSid", "From"
-    message_event, read_event = "onMessageSent", "onMemberUpdated"
+    read_event = "onMemberUpdated"
 
     # --- webhooks of this generation ---
 
@@ -178,9 +180,19 @@ class TestFlexChatDestination(Flexing):
         (update,) = [call for call in place.line.calls if dict(call.form).get("Attributes", "").find("INACTIVE") > 0]
         assert {"x-twilio-webhook-enabled": "true"} == update.headers
 
+    def test_a_message_refused_by_a_channel_that_is_over_opens_another(self, place: Place) -> None:
+        place.deliver()
+        first = place.chat
+        place.end_over_there()
+        refuse = failing(400, "POST", f"/{first}/Messages")
+        place.line.instead = refuse
+        answer = place.deliver(MORE)
+        assert first != place.chat
+        assert f"{place.chat}/0" == answer.receipt.external_id
+        assert [(CUSTOMER, "To people, please")] == place.said()
+
     def test_a_channel_whose_attributes_cannot_be_read_is_closed_all_the_same(self, place: Place) -> None:
         place.deliver()
-        place.line.instead = lambda call: None
         place.resource().update(attributes="{}")
         place.close()
         assert place.is_over()
@@ -206,17 +218,22 @@ class TestFlexChatDestination(Flexing):
         assert expected == place.tasks[0].assignment_status
         place.close()
 
-    def test_a_reserved_task_is_canceled_and_an_unknown_status_left(self, place: Place) -> None:
-        place.deliver()
-        from app.http import Response
+    STATUSES: ClassVar[dict[str, list[str]]] = {
+        "reserved": ["canceled"],
+        "transferring": [],
+        "canceled": [],
+    }
 
-        for status, calls in (("reserved", 1), ("transferring", 0), ("canceled", 0)):
-            body = orjson.dumps({"sid": "WT1", "assignment_status": status})
-            place.line.instead = lambda call, body=body: Response(200, {}, body) if "/Tasks/" in call.path else None
-            before = len([c for c in place.line.posts if "/Tasks/" in c])
-            place.desk._end_task(place.kept.handles, place.line)
-            assert calls == len([c for c in place.line.posts if "/Tasks/" in c]) - before
-        del before
+    @pytest.mark.parametrize(("status", "endings"), STATUSES.items(), ids=STATUSES)
+    def test_a_task_that_nobody_has_is_canceled_and_an_unknown_status_left(
+        self, status: str, endings: list[str], place: Place
+    ) -> None:
+        place.deliver()
+        body = orjson.dumps({"sid": "WT1", "assignment_status": status})
+        place.line.instead = lambda call: Response(200, {}, body) if "/Tasks/" in call.path else None
+        place.close()
+        moved = [dict(call.form) for call in place.line.calls if call.method == "POST" and "/Tasks/" in call.path]
+        assert [{"AssignmentStatus": end, "Reason": "The chat is over."} for end in endings] == moved
 
     def test_a_task_that_was_deleted_is_no_error(self, place: Place) -> None:
         place.deliver()
@@ -324,8 +341,6 @@ def test_truth_and_methods_are_written_in_several_ways() -> None:
 
 
 def provision(url: str, dry_run: bool = False, **changes: Any) -> tuple[dict[str, str], list[str]]:
-    from tests.destinations.flex import Line
-
     values = {**VALUES, "integration": TASK, **addresses(FlexChatDestination, url), **changes}
     desk = built(FlexChatDestination, values)
     run = Provisioning(desk.account, Line(url), dry_run)
@@ -382,6 +397,16 @@ def test_a_dry_run_makes_nothing(flex_sandbox: str) -> None:
     assert ({"flex_flow_sid": ""}, 1, []) == (found, len(calls), seen(flex_sandbox)["flows"])
 
 
-def test_an_agents_identity_is_plain() -> None:
-    assert ("agent_kim", "Session") == (plain(AGENT), Session.__name__)
-    assert CONVERSATION == plain("shop_2Fwebchat_3Av81")
+PLAIN = {
+    "an agent": (AGENT, "agent_kim"),
+    "a conversation": ("shop_2Fwebchat_3Av81", CONVERSATION),
+    "an address with what looks like an escape": ("webchat:a_3Ab", "webchat:a_3Ab"),
+    "small letters are no escape": ("a_3ab", "a_3ab"),
+    "system": ("system", "system"),
+    "nobody": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("identity", "expected"), PLAIN.values(), ids=PLAIN)
+def test_an_identity_is_plain(identity: str, expected: str) -> None:
+    assert expected == plain(identity)

@@ -60,7 +60,7 @@ class TestFlexConversationsDestination(Flexing):
         ),
     }
     chat_field, author_field = "ConversationSid", "Author"
-    message_event, read_event = "onMessageAdded", "onParticipantUpdated"
+    read_event = "onParticipantUpdated"
 
     # --- webhooks of this generation ---
 
