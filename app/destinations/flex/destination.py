@@ -309,8 +309,9 @@ class FlexDestination(ABC):
     def abandon(self, session: Session, http: Http) -> bool:
         if not session.chat or session.handles.get("ready"):
             return False
-        self._delete(session.handles, http)
-        self._end_task(session.handles, http)
+        if not self._is_used(session.handles, http):
+            self._delete(session.handles, http)
+            self._end_task(session.handles, http)
         return True
 
     # Setting a project up
@@ -341,6 +342,11 @@ class FlexDestination(ABC):
             return False
         chat = self.account.find(self._url(handles), http)
         return chat is None or self._is_over(chat)
+
+    def _is_used(self, handles: Mapping[str, Any], http: Http) -> bool:
+        """Whether somebody spoke in a chat that is not ready: then it was found open, and is not ours to take down."""
+        page = self.account.find(f"{self._url(handles)}/Messages?PageSize=1", http)
+        return bool(page and page.get("messages"))
 
     def _say(
         self,
