@@ -1118,6 +1118,23 @@ class Flexing(Receiving, Calling):
             assert [] == [task for task in place.tasks if task.assignment_status == "pending"]
             assert place.desk.abandon(place.session, place.line)
 
+    @pytest.mark.parametrize("who", ["", "platform", "customer"])
+    def test_a_chat_that_was_found_open_is_not_taken_down_with_what_was_said_in_it(
+        self, who: Any, place: Place
+    ) -> None:
+        place.deliver()
+        place.accept()
+        place.agent_says("I am with you")
+        before, place.kept = place.state(), Kept()
+        place.kept.dies_before = 1
+        with pytest.raises(Died):
+            place.deliver(MORE)
+        if who:
+            place.close(who)
+        else:
+            assert place.desk.abandon(place.session, place.line)
+        assert (before, "assigned") == (place.state(), place.tasks[0].assignment_status)
+
     def test_a_close_takes_a_half_open_chat_down(self, place: Place) -> None:
         place.kept.dies_after = 1
         with pytest.raises(Died):
