@@ -120,14 +120,14 @@ class _Job:
             "done",
             session=self._session_after(answer),
             append=self._replies(parent, answer.replies),
-            watch=self._destination.watch,
+            watch=self._destination.watch or None,
         )
 
     def check(self) -> Settlement:
         """Look at the chat: what was missed, what was read, whether it is over or was left."""
         session, destination = self._session, self._destination
         if not session.chat or not destination.watch:
-            return Settlement(self._claim, "done", lane_effect="none")
+            return Settlement(self._claim, "done", watch=0.0, lane_effect="none")
         try:
             checkup, chat = self._look()
         except Failure as failure:
@@ -147,7 +147,7 @@ class _Job:
             append=self._carried_over(checkup),
             chat=chat,
             front=front,
-            watch=0.0 if front else destination.watch,
+            watch=None if front else destination.watch,
         )
 
     def end(self) -> Settlement:
@@ -157,12 +157,11 @@ class _Job:
         session = self._session
         if chat and chat != session.chat:
             return Settlement(self._claim, "done", lane_effect="none")  # an earlier one
+        if who == "silence" and not silent(session, self._gateway.timeouts, self._claim.now):
+            return Settlement(self._claim, "done", lane_effect="none")  # somebody has spoken meanwhile
         written: tuple[Append | AppendItem, ...] = ()
         known: ChatState | None = None
         try:
-            if session.chat:
-                checkup, known = self._look()
-                written = self._carried_over(checkup)
             self._destination.close(session, who, self._gateway.http)
         except Failure as failure:
             settlement = failed(self._claim, failure, self._lane.retry)
@@ -171,12 +170,22 @@ class _Job:
             # what cannot be closed must not hold the customer
             log.error("not closed", destination=self._destination.name, error=failure.detail)
             self._gateway.store.lanes.count(f"not_closed:{self._destination.name}")
+        try:
+            if session.chat:  # what was said up to now; from here on no webhook tells of more
+                checkup, known = self._look()
+                written = self._carried_over(checkup)
+        except Failure as failure:
+            settlement = failed(self._claim, failure, self._lane.retry)
+            if settlement.outcome != "dead":
+                return settlement
+            log.error("not looked at", destination=self._destination.name, error=failure.detail)
         return Settlement(
             self._claim,
             "done",
             session=SessionChange(fresh(session, self._route, self._claim.now), changes_hands=True),
             append=(*written, *(self._told() if who != "customer" else ())),
             chat=known,
+            watch=0.0,
             lane_effect="none",
         )
 
@@ -262,7 +271,7 @@ class _Job:
             session=self._session,
             aliases=self._names([chat] if chat else []),
             chat=ChatState(f"{self._destination.name}:{chat}", seen) if seen is not None else None,
-            watch=self._destination.watch,
+            watch=self._destination.watch or None,
         )
 
     def _hold(self, **kept: Any) -> None:
@@ -322,7 +331,7 @@ class _Job:
             session=change,
             front=("handoff",) if after else (),
             append=self._replies(message.id, answer.replies),
-            watch=self._destination.watch,
+            watch=self._destination.watch or None,
         )
 
     def _session_after(self, answer: Answer) -> SessionChange:

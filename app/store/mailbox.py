@@ -144,7 +144,8 @@ class Settlement:
     `lane_effect`: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for `pause` seconds, `none` says
     nothing. `scope` is the external id that the platform gave, with its name space. `front` goes before what waits in
     the same mailbox, `append` behind what waits in others. `event` is shown in the live stream. `chat` is how far the
-    destination's chat is known now, `watch` the seconds until the next look at it (0: none).
+    destination's chat is known now, `watch` the seconds until the next look at it (0: no
+    more, None: as it was).
     """
 
     claim: Claim
@@ -161,7 +162,7 @@ class Settlement:
     front: tuple[str, ...] = ()
     append: tuple[Append | AppendItem, ...] = ()
     chat: ChatState | None = None
-    watch: float = 0.0
+    watch: float | None = None
     show: bool = False
     event: str = ""
     lane_effect: Literal["ok", "sick", "pause", "none"] = "ok"
@@ -384,7 +385,7 @@ class Mailboxes:
             request["session"] = self._session(s.session)
         if s.chat:
             request["chat"] = self._chat(s.chat)
-        if s.watch:
+        if s.watch is not None:
             request["watch_ms"] = int(s.watch * 1000)
         return request
 

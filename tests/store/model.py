@@ -12,6 +12,7 @@ from app.core.status import Status, climbs
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, Limits, Place, SessionChange, Settlement
 
 WAKE_MS = 5_000
+LOOK_AGAIN_MS = 3_600_000
 POISON_CLAIMS = 3
 
 
@@ -186,7 +187,9 @@ class Model:
                 self._climb(known.id, s.status)
         if s.session:
             self._write_session(s.claim.conversation, s.session)
-        if s.watch:
+        if s.watch == 0:
+            self.watch.pop(s.claim.conversation, None)
+        elif s.watch:
             self.watch[s.claim.conversation] = self.now + int(s.watch * 1000)
         if s.chat and s.chat.seen is not None:
             chat = self.chats.setdefault(s.chat.name, Chat())
@@ -262,6 +265,7 @@ class Model:
         for conversation in [one for one, due in self.watch.items() if due <= self.now]:
             del self.watch[conversation]
             if conversation in self.sessions:
+                self.watch[conversation] = self.now + LOOK_AGAIN_MS
                 self._ask_for_a_look(conversation, f"inbound:{self.sessions[conversation].destination}")
         for name in self.lanes:
             for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:

@@ -437,8 +437,21 @@ class TestWatching:
         assert ["check"] == queued(client, ANN_IN)
         assert ["check"] == Drain(store, DESK).finish()
 
-        clock.advance(3_600)
+    def test_a_look_that_comes_to_nothing_is_followed_by_another(self, store: Store, clock: Clock) -> None:
+        held(store)
+        settle(store, watch=60.0)
+        clock.advance(60)
+        assert [DESK] == lanes_of(store.mailboxes.sweep())
+        assert ["check"] == Drain(store, DESK).finish()
+        clock.advance(3_599)
         assert () == store.mailboxes.sweep()
+        clock.advance(1)
+        assert [DESK] == lanes_of(store.mailboxes.sweep())
+
+    def test_one_that_is_over_is_not_looked_at(self, store: Store, client: redis.Redis, clock: Clock) -> None:
+        held(store)
+        settle(store, watch=60.0)
+        settle(store, watch=0.0)
         assert keys(client, "watch") == set()
 
     def test_the_next_look_is_when_it_was_said_last(self, store: Store, client: redis.Redis, clock: Clock) -> None:

@@ -232,7 +232,7 @@ class Engine(RuleBasedStateMachine):
             ),
             session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
             chat=self.looks.get(claim.owner),
-            watch=replies % 4 if drain.lane == DESK else 0.0,
+            watch=replies % 4 if drain.lane == DESK else None,
             lane_effect=effect,
             pause=which % 3 + 0.5,
         )

@@ -546,14 +546,21 @@ class TestEnding:
         assert ["line 1", "Thank you for writing.", "ended"] == desk.told()
         assert desk.session.chat == ""
 
-    FINALLY: dict[str, tuple[str, list[str]]] = {
-        "it cannot be looked at": ("check", []),
-        "it cannot be closed": ("close", ["line 1"]),
+    def test_silence_that_somebody_broke_meanwhile_ends_nothing(self, desk: Desk) -> None:
+        desk.with_chat()
+        chat = desk.session.chat
+        desk.gateway.store.mailboxes.append("shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
+        desk.office.work()
+        assert (chat, []) == (desk.session.chat, desk.told())
+
+    FINALLY: dict[str, tuple[str, list[str], dict[str, int]]] = {
+        "it cannot be looked at": ("check", [], {}),
+        "it cannot be closed": ("close", ["line 1"], {"not_closed:desk": 1}),
     }
 
-    @pytest.mark.parametrize(("verb", "missed"), FINALLY.values(), ids=FINALLY)
+    @pytest.mark.parametrize(("verb", "missed", "counts"), FINALLY.values(), ids=FINALLY)
     def test_one_that_fails_for_good_ends_the_session_all_the_same(
-        self, verb: str, missed: list[str], desk: Desk
+        self, verb: str, missed: list[str], counts: dict[str, int], desk: Desk
     ) -> None:
         desk.with_chat().people.fails[verb] = [NO]
         desk.people.finds.append(Checkup((written(1),), seen=1))
@@ -561,7 +568,7 @@ class TestEnding:
         desk.office.work()
         assert [*missed, "Thank you for writing.", "ended"] == desk.told()
         assert desk.session.handles == {}
-        assert desk.gateway.store.lanes.counts() == {"not_closed:desk": 1}
+        assert desk.gateway.store.lanes.counts() == counts
         assert [] == desk.office.letters()
 
     def test_the_channel_is_told_of_each_end_by_an_id_of_its_own(self, desk: Desk) -> None:

@@ -14,6 +14,7 @@ local wakes = {}
 
 local WAKE_MS = 5000 -- a wake-up that did not arrive by then is lost
 local POISON_CLAIMS = 3 -- claims without a result
+local LOOK_AGAIN_MS = 3600000 -- at a chat, if the look that is owed comes to nothing
 local EARLY_S = 3600 -- how long a report may overtake its receipt
 local EARLY_MOST = 20
 local LIVE_MOST = 1000
@@ -94,8 +95,14 @@ local function has_chat(conversation, chat)
   return type(open) == 'string' and session[1] .. ':' .. open == chat
 end
 
--- Look at the chat of a conversation again in `ms`.
-local function watch(conversation, ms) redis.call('ZADD', P .. 'watch', now + ms, conversation) end
+-- Look at the chat of a conversation again in `ms`; 0: no more.
+local function watch(conversation, ms)
+  if ms == 0 then
+    redis.call('ZREM', P .. 'watch', conversation)
+  else
+    redis.call('ZADD', P .. 'watch', now + ms, conversation)
+  end
+end
 
 -- Write a session, unless it changed hands since it was read.
 local function write_session(conversation, s)

@@ -1,8 +1,8 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; chats that are due for it get their slow check.  ->  {wakes...}
 for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', now, 'LIMIT', 0, 50)) do
-  redis.call('ZREM', P .. 'watch', conversation)
   local destination = redis.call('HGET', P .. 's:' .. conversation, 'destination')
+  watch(conversation, destination and LOOK_AGAIN_MS or 0)
   if destination and redis.call('HEXISTS', P .. 'lanes', 'inbound:' .. destination) == 1 then
     check(conversation, 'inbound:' .. destination)
   end
