@@ -549,7 +549,9 @@ class TestEnding:
     def test_silence_that_somebody_broke_meanwhile_ends_nothing(self, desk: Desk) -> None:
         desk.with_chat()
         chat = desk.session.chat
-        desk.gateway.store.mailboxes.append("shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
+        mailboxes = desk.gateway.store.mailboxes
+        wakes = mailboxes.append("shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
+        desk.gateway.publisher.publish(wakes or ())
         desk.office.work()
         assert (chat, []) == (desk.session.chat, desk.told())
 
