@@ -33,10 +33,11 @@ from app.core.events import (
     Webhook,
     Written,
 )
-from app.core.message import Profile, content_to_dict, new_id
+from app.core.message import Profile, Text, content_to_dict, new_id
 from app.core.render import EVERYTHING, Capabilities
 from app.core.schema import (
     ID_LIMIT,
+    TEXT_LIMIT,
     ContentField,
     Lenient,
     ProfileSchema,
@@ -143,7 +144,11 @@ class WebhookChannel:
         raise Unverified(reason)
 
     def parse(self, webhook: Webhook) -> list[Event]:
-        envelope = load(_envelope, parse_json(webhook.body))
+        body = parse_json(webhook.body)
+        if plain := _plain_text(body):
+            external_id, customer, text = plain
+            return [Written(Text(text), external_id=external_id, customer=f"{self.provider}:{customer}")]
+        envelope = load(_envelope, body)
         match envelope["type"]:
             case "message.created":
                 return [self._written(envelope)]
@@ -220,6 +225,36 @@ class WebhookChannel:
         if self._signers:
             headers["webhook-signature"] = self._signers[0].sign(event_id, now, body.decode())
         return http.post(self._url, body=body, headers=headers, timeout=self._timeout).check()
+
+
+def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    """(external id, customer's id, text) of a message that is nothing but a valid text; None leaves it to the schemas.
+
+    Nearly every webhook is one, and the schemas are a fifth of what taking it costs. They alone refuse: whatever is odd
+    here in the least goes to them, and a test holds the two to the same answer.
+    """
+    match body:
+        case {
+            "type": "message.created",
+            "data": {
+                "id": str(external_id),
+                "from": {"id": str(customer)} as sender,
+                "content": {"type": "text", "text": str(text)},
+            } as data,
+        }:
+            short = 0 < len(external_id) <= ID_LIMIT and 0 < len(customer) <= ID_LIMIT and 0 < len(text) <= TEXT_LIMIT
+            alone = len(sender) == 1 and "metadata" not in data
+            if short and alone and _is_time(body.get("timestamp")):
+                return external_id, customer, text
+    return None
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        _envelope.fields["timestamp"].deserialize(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _is_secret(secret: str) -> bool:

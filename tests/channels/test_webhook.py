@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from marshmallow import ValidationError
 from standardwebhooks import webhooks as library
 
 from app.channels.base import Outgoing
 from app.channels.webhook import WebhookChannel
-from app.core.errors import Unverified
+from app.core.errors import BadWebhook, Unverified
 from app.core.events import Accepted, Ended, Event, Receipt, Reported, StatusReport, Typing, Webhook, Written
 from app.core.message import (
     Attachment,
@@ -32,6 +34,7 @@ from app.http import Http
 from tests.channels.conformance import Calling, Receiving, changed, post
 from tests.support import fixtures
 from tests.support.sink import Sink, Told
+from tests.support.values import THOROUGH, replaced, spoiled
 
 OLD = "whsec_Z2F0ZXdheS10ZXN0LXNlY3JldC0yNGJ5"
 NEW = "whsec_" + base64.b64encode(b"another-secret-of-32-bytes-long!").decode()
@@ -321,6 +324,86 @@ READ: dict[str, Event] = {
     "typing": Typing(customer=CUSTOMER),
     "ended": Ended("msg_1", customer=CUSTOMER),
 }
+
+
+# A plain text message, and what may stand in each of its places: every limit from both sides, and what is odd.
+PLAIN = {"type": "message.created", "data": {"id": "1", "from": {"id": "c"}, "content": {"type": "text", "text": "Hi"}}}
+MISSING = object()
+ODD = [MISSING, None, "", 5, True, [], {}, ["x"]]
+IDS = ["x", "x" * 256, "x" * 257, "ü" * 256, " ", "\x00", *ODD]
+PLACES: dict[tuple[str, ...], list[Any]] = {
+    ("type",): ["message.status", "x" * 64, "x" * 65, *ODD],
+    ("timestamp",): ["2026-01-01T00:00:00Z", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "2026-01-01", *ODD],
+    ("version",): ODD,
+    ("data",): ODD,
+    ("data", "id"): IDS,
+    ("data", "thread"): ODD,
+    ("data", "metadata"): [{"order": 7}, {"order": "x" * 17_000}, *ODD],
+    ("data", "from"): ODD,
+    ("data", "from", "id"): IDS,
+    ("data", "from", "name"): ["Ada", "x" * 257, *ODD],
+    ("data", "from", "shoe_size"): ODD,
+    ("data", "content"): ODD,
+    ("data", "content", "type"): ["card", "sticker", *ODD],
+    ("data", "content", "text"): ["x" * 7000, "x" * 7001, "ü" * 7000, *ODD],
+    ("data", "content", "emphasis"): ODD,
+}
+CHANGES = [(place, value) for place, values in PLACES.items() for value in values]
+
+
+def with_changes(changes: list[tuple[tuple[str, ...], Any]]) -> Any:
+    body = PLAIN
+    for place, value in sorted(changes, key=lambda change: -len(change[0])):  # the inner ones first
+        body = without(body, place) if value is MISSING else replaced(body, place, value)
+    return body
+
+
+def without(body: Any, place: tuple[str, ...]) -> Any:
+    name, *rest = place
+    if not rest:
+        return {key: value for key, value in body.items() if key != name}
+    return {**body, name: without(body[name], tuple(rest))}
+
+
+SENT = [fixtures.value("webhook", name) for name in READ]
+
+
+def outcome(body: Any) -> object:
+    """The events, or the broken rule and its field."""
+    try:
+        return channel().parse(post("/channels/desk", orjson.dumps(body), {}))
+    except BadWebhook as error:
+        return error.field, error.rule
+
+
+def same_as_the_schemas(body: Any) -> bool:
+    short = outcome(body)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("app.channels.webhook._plain_text", lambda body: None)
+        return short == outcome(body)
+
+
+def test_the_short_way_answers_as_the_schemas_do_in_every_place() -> None:
+    assert [] == [change for change in CHANGES if not same_as_the_schemas(with_changes([change]))]
+
+
+@THOROUGH
+@given(st.lists(st.sampled_from(CHANGES), max_size=3).map(with_changes) | spoiled([PLAIN, *SENT]))
+def test_the_short_way_answers_as_the_schemas_do(body: Any) -> None:
+    assert same_as_the_schemas(body)
+
+
+SHORT_WAY = {
+    "as bare as can be": PLAIN,
+    "with a time": {**PLAIN, "timestamp": "2026-01-01T00:00:00Z"},
+    "with what nobody knows": {**PLAIN, "version": 2, "data": {**PLAIN["data"], "thread": "t"}},  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize("body", SHORT_WAY.values(), ids=SHORT_WAY)
+def test_a_plain_text_is_read_without_the_schemas(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("app.channels.webhook.load")
+    assert [Written(Text("Hi"), external_id="1", customer="webhook:c")] == outcome(body)
 
 
 @pytest.mark.parametrize(("name", "expected"), READ.items(), ids=READ)
