@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -120,7 +120,7 @@ def split_conversation(conversation: str) -> tuple[str, str]:
 
 def new_id() -> str:
     """32 hex characters: fits every platform's alphabet and length (respond.io: 50, no dashes)."""
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 def derived_id(parent: str, part: object) -> str:
@@ -130,13 +130,11 @@ def derived_id(parent: str, part: object) -> str:
 
 def content_to_dict(content: Content) -> dict[str, Any]:
     """The wire form of Patchbay's own JSON: `type` and the fields that are set."""
-    data: dict[str, Any] = {"type": content.type}
-    for part in fields(content):
-        value = getattr(content, part.name)
-        if part.name == "images":
-            value = [_set_fields(image) for image in value]
-        if value is not None:
-            data[part.name] = list(value) if isinstance(value, tuple) else value
+    data = {"type": content.type, **_set_fields(content)}
+    if isinstance(content, QuickReply):
+        data["replies"] = list(content.replies)
+    if isinstance(content, Card):
+        data["images"] = [_set_fields(image) for image in content.images]
     return data
 
 
@@ -170,4 +168,5 @@ def decode(raw: bytes) -> Message:
 
 
 def _set_fields(value: Any) -> dict[str, Any]:
-    return {part.name: item for part in fields(value) if (item := getattr(value, part.name)) is not None}
+    """`vars` knows the fields of such an instance as `dataclasses.fields` does, at a quarter of the cost."""
+    return {name: item for name, item in vars(value).items() if item is not None}
