@@ -34,9 +34,10 @@ def reply(answer: Reply) -> Response:
         response = Response(answer.body, answer.status, mimetype="text/plain")
     else:
         response = _json(answer.body, answer.status)
-    response.headers.update(answer.headers)
+    if answer.headers:
+        response.headers.update(answer.headers)
     return response
 
 
 def _json(body: Any, status: int) -> Response:
-    return Response(orjson.dumps(body), status, mimetype="application/json")
+    return Response(orjson.dumps(body), status, content_type="application/json")

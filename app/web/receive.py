@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Sequence
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Request, Response, abort, current_app, request
 
 from app.channels.base import Channel
 from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
@@ -67,15 +67,16 @@ def media(name: str, token: str) -> Response:
 
 def webhook_of(gateway: Gateway) -> Webhook:
     """The request as adapters see it: the URL is the public one, never one made from a Host header."""
-    environ = request.environ
+    asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # each look through the proxy is a search
+    environ, path = asked.environ, asked.path
     query = environ.get("QUERY_STRING", "")
-    url = gateway.settings.gateway["public_url"] + request.path + (f"?{query}" if query else "")
-    headers = {key[5:].replace("_", "-").lower(): environ[key] for key in environ if key.startswith("HTTP_")}
+    url = gateway.settings.gateway["public_url"] + path + (f"?{query}" if query else "")
+    headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key[:5] == "HTTP_"}
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
-    body = request.get_data()
-    if request.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
+    body = asked.get_data()
+    if asked.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
         abort(413)  # where no length was announced, werkzeug cuts the body there in silence
-    return Webhook(request.method, url, request.path, headers, body)
+    return Webhook(asked.method, url, path, headers, body)
 
 
 def _receive(

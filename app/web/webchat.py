@@ -141,7 +141,7 @@ def events(name: str) -> Any:
 @blueprint.after_app_request
 def cors(response: Response) -> Response:
     """Let the sites that the channel's `origins` name use the chat's addresses, `/channels/<name>` among them."""
-    if request.blueprint != "webchat" and request.endpoint != "receive.channel":
+    if request.endpoint != "receive.channel" and request.blueprint != "webchat":
         return response
     channel = _gateway().channels.get((request.view_args or {}).get("name", ""))
     if not isinstance(channel, WebchatChannel) or not channel.origins:
