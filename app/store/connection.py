@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable
 from importlib import resources
@@ -20,6 +21,9 @@ from app.core.errors import StoreUnavailable
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = ("accept", "append", "report", "chat", "work", "remember", "sweep", "bury", "revive", "discard")
+# Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
+# an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.
+FRESH = 0.5
 # What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
 PASSING = (
     redis.ConnectionError,
@@ -60,7 +64,7 @@ class Connection:
         self.client = client
         self.prefix = prefix
         self._clock = clock
-        self._idle: deque[Any] = deque()  # appending and popping are atomic
+        self._idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
         folder = resources.files("app.store") / "scripts"
         common = (folder / "common.lua").read_text()
         self._scripts = {
@@ -91,11 +95,11 @@ class Connection:
         """One command on a connection of our own: borrowing one from redis-py's pool for each costs as much as all
         the rest. There are as many as there ever were calls at once; one that failed connects anew with the next."""
         try:
-            connection = self._idle.pop()
+            connection, last = self._idle.pop()
         except IndexError:
-            connection = self.client.connection_pool.make_connection()
+            connection, last = self.client.connection_pool.make_connection(), 0.0
         try:
-            if _was_closed(connection):
+            if time.monotonic() - last > FRESH and _was_closed(connection):
                 connection.disconnect()
             connection.send_command(*words)
             return connection.read_response()
@@ -105,7 +109,7 @@ class Connection:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
         finally:
-            self._idle.append(connection)
+            self._idle.append((connection, time.monotonic()))
 
     @staticmethod
     def guard(call: Callable[[], Any]) -> Any:

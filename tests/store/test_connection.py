@@ -91,7 +91,7 @@ def test_what_interrupts_a_call_leaves_no_answer_behind(
     store = Store(redis_client)
     store.lanes.declare(LANES)
     write(store, 1)
-    (connection,) = store.mailboxes._connection._idle
+    ((connection, _),) = store.mailboxes._connection._idle
     with monkeypatch.context() as patch:
         patch.setattr(connection, "read_response", _interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -107,14 +107,27 @@ def test_threads_that_come_and_go_share_connections(real_store: Store) -> None:
     assert len(real_store.mailboxes._connection._idle) == 1
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_not_used(
-    real_store: Store, redis_client: redis.Redis
+def test_an_idle_connection_that_the_server_closed_is_not_used(
+    real_store: Store, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(real_store, 1)
-    for client in redis_client.client_list():
-        if client["id"] != str(redis_client.client_id()):
-            redis_client.client_kill_filter(_id=client["id"])
+    _close_others(redis_client)
+    monkeypatch.setattr("app.store.connection.FRESH", 0.0)
     assert write(real_store, 2).state == "ok"
+
+
+def test_one_that_was_closed_right_after_its_last_call_fails_once(real_store: Store, redis_client: redis.Redis) -> None:
+    write(real_store, 1)
+    _close_others(redis_client)
+    with pytest.raises(StoreUnavailable):
+        write(real_store, 2)
+    assert write(real_store, 2).state == "ok"
+
+
+def _close_others(client: redis.Redis) -> None:
+    for other in client.client_list():
+        if other["id"] != str(client.client_id()):
+            client.client_kill_filter(_id=other["id"])
 
 
 def _interrupted() -> None:
