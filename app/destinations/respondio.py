@@ -48,7 +48,8 @@ from app.http import Http
 
 CONTACT_LIMIT = 50
 ONE_DAY = 86_400.0
-PLAIN = re.compile(rb"[A-Za-z0-9_+/]")  # the Custom ID alphabet without `=`, which starts an escape, and `@` of ALIAS
+# Beyond the Custom ID alphabet; and `=`, which starts an escape, and the `@` of ALIAS.
+NOT_PLAIN = re.compile(rb"[^A-Za-z0-9_+/]")
 ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
 FILE_NAME = re.compile(r"[^/\\]*\.\w+")  # the manual wants an extension
 MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;.*)?")
@@ -292,7 +293,7 @@ def contact_id(conversation: str) -> str:
     store remembers what the hash stands for.
     """
     raw = conversation.encode()
-    escaped = "".join(chr(byte) if PLAIN.match(bytes([byte])) else f"={byte:02X}" for byte in raw)
+    escaped = NOT_PLAIN.sub(lambda found: b"=%02X" % ord(found[0]), raw).decode()
     return escaped if len(escaped) <= CONTACT_LIMIT else ALIAS + sha256(raw).hexdigest()[:40]
 
 
