@@ -189,12 +189,12 @@ class Http:
         try:
             request = _prepared(method, url, sent, data, auth)
             limits = (min(CONNECT_TIMEOUT, timeout), timeout)
-            answer = self._adapter.send(request, stream=True, timeout=limits)
-            content = _read(answer.raw, most_bytes)
+            answer: Any = self._adapter.send(request, stream=True, timeout=limits)
+            content = _read(answer, most_bytes)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise _failure(error) from None
-        answered = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, answered, content, _credentials(sent, auth))
+        answered = {name.lower(): answer.headers[name] for name in answer.headers}
+        return Response(answer.status, answered, content, _credentials(sent, auth))
 
 
 def _prepared(
@@ -321,6 +321,9 @@ class _Timely(io.RawIOBase):
 
 
 class _GuardedAdapter(HTTPAdapter):
+    """Sends without the search for proxies, which there are none of, and answers with urllib3's own response: the one
+    that requests would wrap around it, with its cookies and history, costs as much again as reading the answer."""
+
     def __init__(self, guard: _Guard, pool: int) -> None:
         self._guard = guard
         super().__init__(pool_connections=64, pool_maxsize=pool, max_retries=0)
@@ -333,6 +336,19 @@ class _GuardedAdapter(HTTPAdapter):
             "http": type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
             "https": type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
         }
+
+    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
+        try:
+            host, tls = self.build_connection_pool_key_attributes(request, verify, cert)
+        except ValueError as error:
+            raise requests.exceptions.InvalidURL(error, request=request) from error
+        return self.poolmanager.connection_from_host(**host, pool_kwargs=tls)
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return request.path_url
+
+    def build_response(self, req: Any, resp: Any) -> Any:
+        return resp
 
 
 def _host_port(url: str) -> tuple[str, int]:
