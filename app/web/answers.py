@@ -39,5 +39,14 @@ def reply(answer: Reply) -> Response:
     return response
 
 
+class _Whole(Response):
+    """An answer whose body is all there, as the server wants it: none of what streams and redirects need is made."""
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        body = self.get_data()  # its length already stands among the headers
+        start_response(self.status, self.headers.to_wsgi_list())
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+
 def _json(body: Any, status: int) -> Response:
-    return Response(orjson.dumps(body), status, content_type="application/json")
+    return _Whole(orjson.dumps(body), status, content_type="application/json")

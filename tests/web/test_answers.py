@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.test import create_environ, run_wsgi_app
 
 from app.core.events import Reply
 from app.web.answers import problem, reply, try_again
@@ -34,6 +35,15 @@ REPLIES: dict[str, tuple[Reply, tuple[int, str, str]]] = {
 def test_an_adapters_reply(answer: Reply, expected: tuple[int, str, str]) -> None:
     response = reply(answer)
     assert expected == (response.status_code, response.mimetype, response.get_data(as_text=True))
+
+
+@pytest.mark.parametrize(("method", "expected"), [("POST", b'{"a":"\xc3\xbc"}'), ("HEAD", b"")])
+def test_an_answer_says_its_length_and_is_sent_in_one_piece(method: str, expected: bytes) -> None:
+    body, status, headers = run_wsgi_app(
+        reply(Reply(202, {"a": "ü"}, {"X-Kind": "test"})), create_environ(method=method)
+    )
+    assert (expected, "202 ACCEPTED") == (b"".join(body), status)
+    assert {"Content-Type": "application/json", "Content-Length": "10", "X-Kind": "test"} == dict(headers)
 
 
 PROBLEMS: dict[str, tuple[str, dict[str, Any]]] = {
