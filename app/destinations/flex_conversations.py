@@ -123,7 +123,7 @@ class FlexConversationsDestination(FlexDestination):
     def close(self, session: Session, who: Who, http: Http) -> None:
         """A conversation whose interaction failed is still open, and the customer's next words would go there."""
         super().close(session, who, http)
-        if session.handles.get("ready"):
+        if who == "platform" and session.handles.get("ready"):
             self._end_conversation(session.handles, http)
 
     def _steps(self) -> Sequence[Step]:
