@@ -718,6 +718,19 @@ class Flexing(Receiving, Calling):
         place.deliver()
         assert f"shop/{CUSTOMER}/Ada Lovelace/".ljust(256, "x") == place.chats[0]["friendly_name"]
 
+    def test_what_the_platform_can_do(self) -> None:
+        can = self.build().capabilities
+        assert (True, True, True, 1_600, frozenset({"text", "attachment"}), frozenset()) == (
+            can.resend_safe, can.statuses, can.people, can.text_limit, can.contents, can.described,
+        )  # fmt: skip
+
+    def test_settings_become_what_the_workers_ask_for(self) -> None:
+        desk = self.build(session_timeout=60, check_every=7, ended_text="Goodbye")
+        assert (60, 7, "Goodbye", None, "send") == (
+            desk.session_timeout, desk.watch, desk.farewell, desk.deadline, desk.late,
+        )  # fmt: skip
+        assert (86_400, 300, None) == (self.build().session_timeout, self.build().watch, self.build().farewell)
+
     # --- messages ---
 
     def test_a_message_says_who_and_which_and_wakes_the_webhooks(self, place: Place) -> None:

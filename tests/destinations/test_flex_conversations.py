@@ -336,6 +336,16 @@ class TestFlexConversationsDestination(Flexing):
         place.kept.handles["interaction"] = "KD" + "0" * 32
         assert not place.check().over
 
+    @pytest.mark.parametrize("missing", ["interaction", "interaction_channel"])
+    def test_an_interaction_that_is_not_known_in_full_is_not_asked(self, missing: str, place: Place) -> None:
+        place.deliver()
+        place.kept.handles[missing] = ""
+        number = len(place.line.calls)
+        assert not place.check().over
+        place.close()
+        assert place.is_over()
+        assert [] == [call for call in place.line.made[number:] if "Interactions" in call]
+
     def test_a_close_ends_the_interaction_with_a_routing_status(self, place: Place) -> None:
         place.deliver()
         place.accept()
