@@ -116,6 +116,7 @@ class Kept:
         self._write(lambda: self._hold(handles, seen))
 
     def remember(self, progress: Mapping[str, Any], aliases: Sequence[str]) -> None:
+        assert [] == list(aliases)  # the chat's name is kept with its handles
         self._write(lambda: self.progress.update(progress))
 
     def _hold(self, handles: Mapping[str, Any], seen: int | None) -> None:
@@ -848,9 +849,11 @@ class Flexing(Receiving, Calling):
     def test_a_chat_that_vanished_is_opened_anew_and_gets_the_message(self, each_place: Place) -> None:
         place = each_place
         place.deliver()
-        first = place.chat
+        first, number = place.chat, len(place.line.calls)
         self.delete(place)
         answer = place.deliver(MORE)
+        # refused, looked at, and then the whole way
+        assert 2 + place.setup.calls == len(place.line.calls) - number
         assert first != place.chat
         assert f"{place.chat}/0" == answer.receipt.external_id
         assert (CUSTOMER, "To people, please") == place.said()[0]
