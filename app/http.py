@@ -33,6 +33,7 @@ from app.core.errors import Failure
 from app.log import REDACTED
 
 MOST_BYTES = 2 * 1024 * 1024
+MOST_SAID = 4_096  # bytes of an error that are looked at
 CONNECT_TIMEOUT = 5.0
 REUSE_WITHIN = (
     4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
@@ -88,9 +89,10 @@ class Response:
         """
         if self.ok:
             return self
-        said = detail or self.body[:200].decode("utf-8", "replace").strip()
+        said = detail or self.body[:MOST_SAID].decode("utf-8", "replace").strip()
         for secret in self.secrets:
             said = said.replace(secret, REDACTED)
+        said = said if detail else said[:200]  # shortened last: half a secret would not be recognised
         raise Failure(
             kind_of(self.status),
             f"HTTP {self.status}: {said}" if said else f"HTTP {self.status}",

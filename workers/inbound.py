@@ -90,6 +90,8 @@ class _Job:
                 answer = self._send(message)
         except Failure as failure:
             return self._failed(message, failure)
+        if answer.over:  # the end is worked first; then the message goes to whoever answers next
+            return Settlement(self._claim, "behind", front=(f"ended platform {self._session.chat}",))
         return self._answered(message, self._in_time(answer, time.monotonic() - started))
 
     def open(self) -> Settlement:
@@ -234,6 +236,8 @@ class _Job:
         answers = []
         for number in range(done, len(parts)):
             answers.append(self._send_part(message, parts[number], number, number == done))
+            if answers[-1].over:
+                break
             if number + 1 < len(parts):
                 self._remember({"part": number + 1})({}, [])
         return _joined(answers)

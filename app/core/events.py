@@ -152,6 +152,7 @@ class Answer:
 
     `replies` go to the customer in order. `handles` replaces what the session remembers of the destination (None: no
     change). `handoff` moves the session to the channel's people, `end` closes it; `memory` goes along with a handoff.
+    `over`: the chat was over before, so nobody there reads the message; it is for whoever comes next.
     """
 
     receipt: Receipt = Receipt()
@@ -159,6 +160,7 @@ class Answer:
     handles: Mapping[str, Any] | None = None
     handoff: bool = False
     end: bool = False
+    over: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -87,6 +87,7 @@ class FlexChatDestination(FlexDestination):
     AUTHOR_FIELD = "From"
     MESSAGE_EVENTS = frozenset({"onMessageSent", "onMediaMessageSent"})
     READ_EVENTS = frozenset({"onMemberUpdated"})
+    ENDS_SILENTLY = True
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(name, settings, settings["integration"].get("workspace_sid"))

@@ -71,6 +71,7 @@ class FlexConversationsDestination(FlexDestination):
     AUTHOR_FIELD = "Author"
     MESSAGE_EVENTS = frozenset({"onMessageAdded"})
     READ_EVENTS = frozenset({"onParticipantUpdated"})
+    ENDS_SILENTLY = False
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(name, settings, settings["routing"].get("workspace_sid"))

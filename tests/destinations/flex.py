@@ -662,7 +662,8 @@ class Flexing(Receiving, Calling):
         first = place.deliver()
         before = len(place.line.calls)
         second = place.deliver(MORE)
-        assert 1 == len(place.line.calls) - before
+        looks = 1 if place.desk.ENDS_SILENTLY else 0  # whether the chat is over
+        assert 1 + looks == len(place.line.calls) - before
         assert first.handles == second.handles == place.kept.handles
         customers = [said for said in place.said() if said[0] == CUSTOMER]
         assert [(CUSTOMER, "Where is my parcel?"), (CUSTOMER, "To people, please")] == customers
@@ -737,7 +738,7 @@ class Flexing(Receiving, Calling):
     def test_a_message_says_who_and_which_and_wakes_the_webhooks(self, place: Place) -> None:
         place.deliver()
         answer = place.deliver(MORE)
-        call = place.line.calls[-1]
+        call = next(call for call in reversed(place.line.calls) if call.method == "POST")
         assert [
             (self.author_field, CUSTOMER),
             ("Attributes", '{"patchbay":{"id":"' + MORE.id + '"}}'),
@@ -752,7 +753,7 @@ class Flexing(Receiving, Calling):
         first, number = place.deliver(MORE), len(place.line.calls)
         again = place.deliver(MORE, uncertain=True)
         assert first.receipt == again.receipt
-        assert [f"GET {place.line.made[-1].partition(' ')[2]}"] == place.line.made[number:]
+        assert {"GET"} == {made.partition(" ")[0] for made in place.line.made[number:]}
         place.deliver(replace(MORE, id="7" * 32), uncertain=True)
         assert [MESSAGE.id, MORE.id, "7" * 32] == place.marks()
 
@@ -888,14 +889,15 @@ class Flexing(Receiving, Calling):
     # --- handoff ---
 
     def handoff_deaths(self) -> dict[str, Any]:
-        """The opening has one message less than a delivery; then four messages, each remembered."""
-        return deaths(self.setups, lambda s: s.calls - 1 + len(TALK), lambda s: s.keeps + len(TALK))
+        """The opening has neither a delivery's message nor the look after it; then four messages, each remembered."""
+        less = 2 if self.adapter_class.ENDS_SILENTLY else 1
+        return deaths(self.setups, lambda s: s.calls - less + len(TALK), lambda s: s.keeps + len(TALK))
 
     def test_a_handoff_shows_what_was_said_and_known(self, each_place: Place) -> None:
         place = each_place
         answer = place.open(*TALK, memory={"order": "M-PB 1"})
         assert place.kept.handles == answer.handles
-        assert {"told": 4} == place.kept.progress
+        assert {"chat": place.chat, "told": 4} == place.kept.progress
         expected = [
             (CUSTOMER, "Where is my parcel?"),
             ("helper", "Good day!"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.journeys.conftest import busy
 from tests.journeys.flexworld import FAREWELL, FlexWorld, flex_world
 from tests.support.processes import wait_until
 from tests.support.shop import signed, status
@@ -144,6 +145,19 @@ def test_a_chat_that_vanished_is_opened_anew(world: FlexWorld) -> None:
     world.direct.write("vanish-2", "tony", "still me")
     wait_until("there is a new chat", lambda: world.tasks("tony"))
     wait_until("with what he wrote", lambda: world.texts(world.chat("tony"), "customer") == ["still me"])
+
+
+def test_what_is_written_into_a_chat_that_is_over_goes_to_the_bot(world: FlexWorld) -> None:
+    world.shop.write("late-1", "rosa", "I want a human")
+    chat = world.accept("rosa")
+    wait_until("it is quiet", lambda: world.flex()["idle"] and not busy(world))
+    world.sandbox.fault(target="flex", kind="drop", times=1)
+    world.act(f"chats/{chat}/end")
+    before = len(world.said("rosa"))
+    world.shop.write("late-2", "rosa", "hello")
+    wait_until("the bot has answered", lambda: len(world.said("rosa")) > before + 1)
+    assert world.said("rosa")[before] == FAREWELL
+    assert len(world.events("conversation.ended")) == 1
 
 
 def test_webhooks_that_were_lost_are_made_good_in_order(world: FlexWorld) -> None:

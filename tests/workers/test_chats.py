@@ -49,11 +49,14 @@ class People(Unopened):
     opened: int = 0
     written: int = -1
     before_look: Callable[[], object] = lambda: None
+    is_over: bool = False
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
         handles = self._open(delivery.session, delivery.keep)
         self._call("deliver", handles["chat"], delivery.content.text)  # type: ignore[union-attr]  # these are texts
         self._ready(handles, delivery.keep)
+        if self.is_over:
+            return Answer(over=True)
         self.written += 1
         return Answer(Receipt(f"{handles['chat']}/{self.written}"))
 
@@ -632,6 +635,17 @@ class TestSilence:
         bot_first.office.shop.calls.clear()
         bot_first.office.clock.advance(PATIENCE + 1)
         return bot_first
+
+    def test_one_for_a_chat_that_was_over_waits_for_the_end_and_goes_to_the_bot(self, bot_first: Desk) -> None:
+        bot_first.office.customer_writes("a human please")
+        bot_first.office.work()
+        bot_first.office.shop.calls.clear()
+        bot_first.people.is_over = True
+        bot_first.office.customer_writes("are you there?")
+        bot_first.office.work()
+        assert [("close", "CH1", "platform")] == bot_first.people.done("close")
+        assert ["Thank you for writing.", "ended"] == bot_first.told()[:2]
+        assert bot_first.office.asked()[-1] == "are you there?"
 
     def test_it_closes_the_chat_and_begins_anew(self, left: Desk) -> None:
         message = left.office.customer_writes("hello again")

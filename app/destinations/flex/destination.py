@@ -80,6 +80,8 @@ class FlexDestination(ABC):
     AUTHOR_FIELD: ClassVar[str]
     MESSAGE_EVENTS: ClassVar[frozenset[str]]
     READ_EVENTS: ClassVar[frozenset[str]]
+    # Whether a chat that is over takes messages all the same, so that only a look tells.
+    ENDS_SILENTLY: ClassVar[bool]
 
     def __init__(self, name: str, settings: Mapping[str, Any], workspace: str | None) -> None:
         self.name = name
@@ -231,16 +233,25 @@ class FlexDestination(ABC):
         message = delivery.message
         opening = self._opening(delivery, Customer(message.conversation, message.profile), message.id, http)
         self._open(opening)
-        identity = opening.identity
+        handles, said = opening.handles, (delivery.id, opening.identity, delivery.content, http)
+        index, refused = -1, None
         try:
-            index = self._say(opening.handles, delivery.id, identity, delivery.content, http, delivery.uncertain)
+            index = self._say(handles, *said, delivery.uncertain)
         except TwilioFailure as failure:
-            if not self._is_lost(opening.handles, failure, http):
+            if failure.kind.retry:
                 raise
-            opening.handles.clear()
-            self._open(opening)
-            index = self._say(opening.handles, delivery.id, identity, delivery.content, http)
-        return Answer(Receipt(f"{opening.handles['chat']}/{index}"), handles=opening.handles)
+            refused = failure
+        if refused or self.ENDS_SILENTLY:
+            chat = self.account.find(self._url(handles), http)
+            if chat is None:
+                handles.clear()
+                self._open(opening)
+                index = self._say(handles, *said)
+            elif self._is_over(chat):
+                return Answer(over=True)
+            elif refused:
+                raise refused
+        return Answer(Receipt(f"{handles['chat']}/{index}"), handles=handles)
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
         """Open the chat with what the bot knew, and show in it what was said so far."""
@@ -250,7 +261,8 @@ class FlexDestination(ABC):
         opening = self._opening(handoff, customer, key, http)
         opening.memory, opening.transcript = handoff.session.context, handoff.transcript
         self._open(opening)
-        told = int(handoff.progress.get("told", 0))
+        chat = opening.handles["chat"]
+        told = int(handoff.progress.get("told", 0)) if handoff.progress.get("chat") == chat else 0
         last = max((n for n, said in enumerate(handoff.transcript) if said.direction == "inbound"), default=-1)
         for number, said in enumerate(handoff.transcript[told:], told):
             author = opening.identity if said.direction == "inbound" else said.source
@@ -259,7 +271,7 @@ class FlexDestination(ABC):
                 doubtful = handoff.uncertain and number == told
                 # only the last words of the customer are news to a flow that waits for the chat
                 self._say(opening.handles, ident, author, content, http, doubtful, wake=number == last)
-            handoff.remember({"told": number + 1}, [])
+            handoff.remember({"chat": chat, "told": number + 1}, [])
         return Answer(handles=opening.handles)
 
     def report(self, report: StatusReport, http: Http) -> None:
@@ -275,7 +287,8 @@ class FlexDestination(ABC):
             try:
                 self._say(handles, ident, "system", Text(text), http, report.uncertain)
             except TwilioFailure as failure:
-                if not self._is_lost(handles, failure, http):
+                chat = None if failure.kind.retry else self.account.find(self._url(handles), http)
+                if failure.kind.retry or (chat is not None and not self._is_over(chat)):
                     raise
 
     # Looking after open chats
@@ -329,19 +342,15 @@ class FlexDestination(ABC):
         return Opening(customer, identity, key, dict(work.session.handles), work.keep, http, work.uncertain)
 
     def _open(self, opening: Opening) -> None:
-        """Take the steps that are left; `ready` is the last handle."""
+        """Take the steps that are left; `ready` is the last handle. What an earlier try left may be gone by now."""
+        resumed = opening.handles and (opening.transcript or not opening.handles.get("ready"))
+        if resumed and self.account.find(self._url(opening.handles), opening.http) is None:
+            opening.handles.clear()
         for handle, step in self._steps():
             if handle not in opening.handles:
                 step(opening)
         if not opening.handles.get("ready"):
             opening.stands(ready=True, identity=opening.identity)
-
-    def _is_lost(self, handles: Mapping[str, Any], failure: TwilioFailure, http: Http) -> bool:
-        """Whether a message was refused because the chat is not there any more, or over."""
-        if failure.kind.retry:
-            return False
-        chat = self.account.find(self._url(handles), http)
-        return chat is None or self._is_over(chat)
 
     def _is_used(self, handles: Mapping[str, Any], http: Http) -> bool:
         """Whether somebody spoke in a chat that is not ready: then it was found open, and is not ours to take down."""
@@ -381,7 +390,10 @@ class FlexDestination(ABC):
             sid = self._upload(handles, content, http)
             if sid:
                 return {"MediaSid": sid}
-        return {"Body": as_text(content)[:BODY_LIMIT]}
+        text = as_text(content)
+        if len(text) > BODY_LIMIT:  # render has split what is a text; half a link would be none
+            raise Failure(errors.REJECTED, f"the link has {len(text)} characters; Flex takes {BODY_LIMIT}")
+        return {"Body": text}
 
     def _upload(self, handles: Mapping[str, Any], file: Attachment, http: Http) -> str | None:
         """The sid of a customer's file in Flex; None where it cannot be fetched or is refused: then its link goes."""
