@@ -249,8 +249,9 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
     raw = read(_file(config))
     with suppress(KeyError, TypeError, AttributeError):
         table = raw["destinations"][destination]
-        if table["type"] == "flex_chat":
-            table.setdefault("flex_flow_sid", UNKNOWN_FLOW)
+        flow = str(table.get("flex_flow_sid", "env:"))
+        if table["type"] == "flex_chat" and flow.startswith("env:") and not os.environ.get(flow.removeprefix("env:")):
+            table["flex_flow_sid"] = UNKNOWN_FLOW
     settings = check(raw, os.environ)
     if destination not in settings.destinations:
         raise click.ClickException(f"There is no destination {destination}.")
@@ -267,7 +268,10 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
             click.echo(f"{'would ' if dry_run else ''}{call}")
     if not run.calls:
         click.echo("Nothing to change.")
-    click.echo(f"\n[destinations.{destination}]")
+    for note in run.notes:
+        click.echo(note)
+    if found:
+        click.echo(f"\n[destinations.{destination}]")
     for key, value in found.items():
         click.echo(f'{key} = "{value}"' if value else f"{key} = # known after the run")
 

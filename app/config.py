@@ -223,10 +223,10 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
         if isinstance(only, str) and only not in channels:
             yield f"destinations.{name}.channel", f"There is no channel {only}."
         users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
-        kinds = [channels[user].get("type") for user in users]
+        providers = [channels[user].get("provider") or channels[user].get("type") for user in users]
         by_address = "flex" in str(destination.get("type")) and destination.get("target", "address") == "address"
-        if by_address and len(set(map(str, kinds))) < len(kinds):
-            rule = f"Must be conversation, because channels of one type share this destination: {', '.join(users)}."
+        if by_address and len(set(map(str, providers))) < len(providers):
+            rule = f"Must be conversation, because channels of one provider share this destination: {', '.join(users)}."
             yield f"destinations.{name}.target", rule
         if destination.get("id_type") == "phone" and only is None and len(users) > 1:
             yield f"destinations.{name}.channel", f"Required, because several channels use it: {', '.join(users)}."

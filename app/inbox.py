@@ -104,7 +104,7 @@ class Inbox:
         gateway = self._gateway
         conversation = self._conversation(name, event)
         channel, customer = split_conversation(conversation)
-        place = None if event.index is None else self._place(name, event.alias or "", event.index)
+        place = None if event.index is None else self._place(name, event.alias or "", event.index, event.more)
         if event.identity in (customer, conversation):
             if place:
                 self._look(conversation, place)
@@ -147,8 +147,8 @@ class Inbox:
         self.wakes += self._gateway.store.mailboxes.look(conversation, place)
 
     @staticmethod
-    def _place(name: str, chat: str, index: int | None) -> Place:
-        return Place(f"{name}:{chat}", f"inbound:{name}", index)
+    def _place(name: str, chat: str, index: int | None, more: bool = False) -> Place:
+        return Place(f"{name}:{chat}", f"inbound:{name}", index, more)
 
     def _conversation(self, name: str, event: Written | Typing | Ended | Changed) -> str:
         """The conversation that a destination speaks of. Raises: NotTaken."""

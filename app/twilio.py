@@ -22,6 +22,7 @@ from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
 
 FORM = "application/x-www-form-urlencoded"
+MOST_PAGES = 200  # of a list
 MOST_FIELDS = 1_000  # of a webhook's form
 MOST_QUOTED = 300  # characters of an error
 
@@ -94,7 +95,7 @@ class Account:
     def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[dict[str, Any]]:
         """The entries of a list, page after page, at most `most`. `key` is the list's name in the answer."""
         count = 0
-        while True:
+        for _ in range(MOST_PAGES):
             page = self.call("GET", url, http)
             for entry in page.get(key) or []:
                 yield entry

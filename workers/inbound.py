@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
+
+import orjson
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
@@ -70,6 +72,12 @@ def _holder(gateway: Gateway, route: Route, claim: Claim) -> Session:
     return replace(session, since=claim.message.id) if claim.message and not session.since else session
 
 
+def close(gateway: Gateway, name: str, claim: Claim) -> Settlement:
+    """Work a `close` for the destination `name`. Raises: Failure."""
+    route = gateway.routes.get(split_conversation(claim.conversation)[0], Route(name))
+    return _Job(gateway, gateway.destinations[name], route, Session(name), claim).close()
+
+
 class _Job:
     def __init__(
         self, gateway: Gateway, destination: Destination, route: Route, session: Session, claim: Claim
@@ -101,7 +109,9 @@ class _Job:
         transcript = [
             record.message
             for record in records[began:]
-            if record.message.direction == "outbound" or record.status != "queued"  # what still waits comes after
+            # what still waits comes after; what they said there already stands there
+            if (record.message.direction == "outbound" or record.status != "queued")
+            and record.message.source != self._destination.name
         ]
         handoff = Handoff(
             conversation=self._claim.conversation,
@@ -163,24 +173,13 @@ class _Job:
             return Settlement(self._claim, "done", lane_effect="none")  # somebody has spoken meanwhile
         written: tuple[Append | AppendItem, ...] = ()
         known: ChatState | None = None
-        try:
-            self._destination.close(session, who, self._gateway.http)
-        except Failure as failure:
-            settlement = failed(self._claim, failure, self._lane.retry)
-            if settlement.outcome != "dead":
-                return settlement
-            # what cannot be closed must not hold the customer
-            log.error("not closed", destination=self._destination.name, error=failure.detail)
-            self._gateway.store.lanes.count(f"not_closed:{self._destination.name}")
-        try:
-            if session.chat:  # what was said up to now; from here on no webhook tells of more
+        if session.chat:
+            try:
                 checkup, known = self._look()
                 written = self._carried_over(checkup)
-        except Failure as failure:
-            settlement = failed(self._claim, failure, self._lane.retry)
-            if settlement.outcome != "dead":
-                return settlement
-            log.error("not looked at", destination=self._destination.name, error=failure.detail)
+            except Failure as failure:  # a sick destination must not hold the customer; the closing looks again
+                log.warning("not looked at", destination=self._destination.name, error=failure.detail)
+            written += (self._closing(who),)
         return Settlement(
             self._claim,
             "done",
@@ -190,6 +189,22 @@ class _Job:
             watch=0.0,
             lane_effect="none",
         )
+
+    def close(self) -> Settlement:
+        """`close WHO HANDLES`: take down what a session that is over has open at the destination."""
+        _, who, handles = self._claim.item.split(" ", 2)
+        self._session = Session(self._destination.name, handles=orjson.loads(handles))
+        self._destination.close(self._session, cast("Who", who), self._gateway.http)
+        self._hold()
+        checkup, known = self._look()  # what was said up to now; from here on no webhook tells of more
+        return Settlement(self._claim, "done", append=self._carried_over(checkup), chat=known)
+
+    def _closing(self, who: Who) -> AppendItem:
+        """In the lane of reports: closing what is over may wait for a sick destination, the customer may not."""
+        name = self._destination.name
+        handles = orjson.dumps(dict(self._session.handles)).decode()
+        mailbox = mailbox_of(self._claim.conversation, f"status:{name}")
+        return AppendItem(mailbox, f"status:{name}", f"close {who} {handles}")
 
     def _look(self) -> tuple[Checkup, ChatState]:
         """What the destination finds in its chat, and how far it is known then; what was read is reported at once."""

@@ -10,6 +10,7 @@ from app.core.events import StatusReport
 from app.core.status import Status
 from app.gateway import Gateway
 from app.store.mailbox import Claim, Settlement
+from workers import inbound
 
 
 def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
@@ -17,6 +18,8 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
     adapter = gateway.channels.get(name) or gateway.destinations.get(name)
     if adapter is None:
         raise Failure(errors.MISCONFIGURED, f"{name} is no longer configured")
+    if claim.kind == "close" and name in gateway.destinations:
+        return inbound.close(gateway, name, claim)
     if claim.message is None:
         return Settlement(claim, "done", lane_effect="none")  # forgotten after its retention: nobody asks any more
     status = cast("Status", claim.item.split(" ")[2])

@@ -42,8 +42,8 @@ class Written:
     A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
     earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to
     first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
-    number in the chat `alias`, where the platform counts. `identity` is the name under which a destination's platform
-    knows the writer: a customer's own words that come back are dropped.
+    number in the chat `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
+    the name under which a destination's platform knows the writer: a customer's own words that come back are dropped.
     """
 
     content: Content
@@ -56,6 +56,7 @@ class Written:
     profile: Profile | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     index: int | None = None
+    more: bool = False
     identity: str | None = None
 
 

@@ -16,17 +16,17 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 from app.core.events import Changed, Ended, Event, Ignored
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.settings import sid_field
-from app.destinations.flex.destination import WAKE, FlexDestination
+from app.destinations.flex.destination import LOOK_BACK, WAKE, FlexDestination
 from app.destinations.flex.opening import Opening, Step, filled, pre_engagement, task_attributes
 from app.destinations.flex.provision import Provisioning
-from app.destinations.flex.settings import FlexSchema, base_url
-from app.destinations.flex.words import as_json, json_object
+from app.destinations.flex.settings import FlexSchema, base_url, events_field
+from app.destinations.flex.words import as_json, json_object, mark_of, plain
 from app.http import Http
 from app.twilio import path_part
 
 OVER = "INACTIVE"
-# Each of the channel's two webhooks: the event that it is for, and where it reaches us.
-HOOKS = {"hook_messages": ("onMessageSent", "new-message"), "hook_updates": ("onChannelUpdated", "channel-update")}
+# Each of the channel's two webhooks: the setting that names its events, and where it reaches us.
+HOOKS = {"hook_messages": ("message_events", "new-message"), "hook_updates": ("update_events", "channel-update")}
 RETRIES = "3"
 
 # What a kind of integration cannot do without.
@@ -68,13 +68,16 @@ class IntegrationSchema(Schema):
 
 class Settings(FlexSchema):
     """`flex_flow_sid` is what `patchbay flex provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
-    the Flex Flow's."""
+    the Flex Flow's. `message_events` and `update_events` are what a chat's two webhooks are for: `onMediaMessageSent`
+    and `onMemberUpdated` may be added where a project sends them."""
 
     chat_service_sid = sid_field("IS")
     flex_flow_sid = sid_field("FO")
     chat_url = url_field(required=False)
     friendly_name = fields.String(load_default="Patchbay", validate=validate.Length(1, LABEL_LIMIT))
     integration = fields.Nested(IntegrationSchema, required=True)
+    message_events = events_field("onMessageSent")
+    update_events = events_field("onChannelUpdated")
     long_lived = fields.Boolean(load_default=False)
     janitor_enabled = fields.Boolean(load_default=False)
 
@@ -87,6 +90,7 @@ class FlexChatDestination(FlexDestination):
     AUTHOR_FIELD = "From"
     MESSAGE_EVENTS = frozenset({"onMessageSent", "onMediaMessageSent"})
     READ_EVENTS = frozenset({"onMemberUpdated"})
+    TASK_FIELD = "channelSid"
     ENDS_SILENTLY = True
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -121,8 +125,8 @@ class FlexChatDestination(FlexDestination):
         return (("chat", self._create), *((name, partial(self._add_hook, name)) for name in HOOKS))
 
     def _create(self, opening: Opening) -> None:
-        """Flex gives back the open channel of the same target, if there is one: so a repeated call does no harm, and
-        what was said there before is not news."""
+        """Flex gives back the open channel of the same target, if there is one: so a repeated call does no harm. What
+        was said before is not news where the customer, or we for him, spoke in it; a flow's greeting is."""
         form = {
             "FlexFlowSid": self._settings["flex_flow_sid"],
             "Identity": opening.identity,
@@ -135,17 +139,18 @@ class FlexChatDestination(FlexDestination):
         }
         made = self.account.call("POST", f"{self._flex}/v1/Channels", opening.http, form)
         handles = {"chat": made["sid"], "service": self._service}
-        newest = self._newest(handles, opening.http, None, 1)
-        seen = newest[0]["index"] if newest else -1
+        newest = self._newest(handles, opening.http, None, LOOK_BACK)
+        used = any(mark_of(said["attributes"]) or plain(said["from"]) == opening.identity for said in newest)
+        seen = newest[0]["index"] if used else -1
         opening.stands(**handles, task=made.get("task_sid"), seen=seen)
 
     def _add_hook(self, name: str, opening: Opening) -> None:
-        event, path = HOOKS[name]
+        setting, path = HOOKS[name]
         form = [
             ("Type", "webhook"),
             ("Configuration.Url", f"{self._callback}/{path}"),
             ("Configuration.Method", "POST"),
-            ("Configuration.Filters", event),
+            *(("Configuration.Filters", event) for event in self._settings[setting]),
             ("Configuration.RetryCount", RETRIES),
         ]
         self._hook(opening, name, form)
@@ -180,7 +185,8 @@ class FlexChatDestination(FlexDestination):
 
     def _horizon(self, handles: Mapping[str, Any], http: Http) -> int:
         members = self.account.listed(f"{self._url(handles)}/Members", "members", http)
-        read = [one.get("last_consumed_message_index") for one in members if one["identity"] != handles["identity"]]
+        others = [one for one in members if plain(one["identity"]) != handles["identity"]]
+        read = [one.get("last_consumed_message_index") for one in others]
         return max((index for index in read if index is not None), default=-1)
 
     def _move_horizon(self, handles: Mapping[str, Any], index: int, http: Http) -> None:

@@ -16,7 +16,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from app.core import errors
 from app.core.errors import Failure
-from app.core.events import Changed, Checkup, Ended, Event, Ignored
+from app.core.events import Changed, Checkup, Ended, Event, Ignored, Webhook
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
 from app.core.settings import sid_field
@@ -24,15 +24,15 @@ from app.destinations.base import Who
 from app.destinations.flex.destination import WAKE, FlexDestination
 from app.destinations.flex.opening import Opening, Step, filled, pre_engagement, task_attributes
 from app.destinations.flex.provision import Provisioning
-from app.destinations.flex.settings import FlexSchema, base_url
+from app.destinations.flex.settings import FlexSchema, base_url, events_field
 from app.destinations.flex.words import as_json, json_object
 from app.http import Http
-from app.twilio import TwilioFailure, path_part
+from app.twilio import TwilioFailure, form_of, path_part
 
 CLOSED, FAILED = "closed", "failed"
 CONFLICT = 409
+STUDIO_CHECK = 15.0  # seconds
 CONVERSATION = "conversationSid"  # a task's attribute; Flex sets it, too
-EVENTS = ["onMessageAdded", "onConversationStateUpdated"]
 NEEDED = {"interaction": ("workspace_sid", "workflow_sid"), "studio": ("flow_sid",)}
 
 
@@ -59,7 +59,7 @@ class Settings(FlexSchema):
     chat_service_sid = sid_field("IS", required=False)
     conversations_url = url_field(required=False)
     routing = fields.Nested(RoutingSchema, required=True)
-    webhook_filters = fields.List(fields.String(validate=validate.Regexp(r"on[A-Za-z]+\Z")), load_default=EVENTS)
+    webhook_filters = events_field("onMessageAdded", "onConversationStateUpdated")
     address = fields.String(load_default="patchbay", validate=validate.Length(1, LABEL_LIMIT))
 
 
@@ -71,10 +71,13 @@ class FlexConversationsDestination(FlexDestination):
     AUTHOR_FIELD = "Author"
     MESSAGE_EVENTS = frozenset({"onMessageAdded"})
     READ_EVENTS = frozenset({"onParticipantUpdated"})
+    TASK_FIELD = CONVERSATION
     ENDS_SILENTLY = False
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(name, settings, settings["routing"].get("workspace_sid"))
+        if settings["check_every"] is None and settings["routing"]["type"] == "studio":
+            self.watch = STUDIO_CHECK  # what a flow says fires no webhook of the conversation
         self._routing: Mapping[str, Any] = settings["routing"]
         self._base = base_url(settings, "conversations_url", "https://conversations.twilio.com") + "/v1"
         service = settings["chat_service_sid"]
@@ -109,7 +112,16 @@ class FlexConversationsDestination(FlexDestination):
         url = f"{self._base}/Configuration/Addresses"
         found = self.account.listed(f"{url}?Type=chat", "address_configurations", run.http)
         same = next((one for one in found if one.get("address") == values["address"]), None)
-        return {"address_sid": run.resource(url, same, address)}
+        run.notes.append(f"The chat address is {run.resource(url, same, address) or 'not made yet'}.")
+        return {}
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        """Besides a conversation's own events: the chat service's `onMessageSent`, the only one that tells of what a
+        Studio flow says. Its author is not to be trusted, so the conversation is asked."""
+        form = form_of(webhook)
+        if form.get("EventType") == "onMessageSent" and form.get("ChannelSid"):
+            return [Changed(form["ChannelSid"])]
+        return super().parse(webhook)
 
     def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
         """Besides the chat: Flex sets an interaction up after it answered, and that may fail."""
@@ -148,7 +160,11 @@ class FlexConversationsDestination(FlexDestination):
         form = {
             "FriendlyName": filled(self._settings["chat_name"], opening),
             "Attributes": as_json(
-                {"from": opening.identity, "pre_engagement_data": pre_engagement(opening, self._settings)}
+                {
+                    **task_attributes(opening, self._settings),  # for a Studio flow
+                    "from": opening.identity,
+                    "pre_engagement_data": pre_engagement(opening, self._settings),
+                }
             ),
         }
         for number in count(1):
@@ -224,7 +240,7 @@ class FlexConversationsDestination(FlexDestination):
 
     def _interaction_of(self, handles: Mapping[str, Any], http: Http) -> dict[str, str] | None:
         """The handles of the conversation's interaction, as its task has them."""
-        task = self._task(CONVERSATION, handles["chat"], http)
+        task = self._tasks.find(CONVERSATION, handles["chat"], http)
         if task is None:
             return None
         known = json_object(task.get("attributes")) or {}

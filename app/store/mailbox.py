@@ -74,11 +74,12 @@ class Take:
 @dataclass(frozen=True)
 class Place:
     """A message's number in a destination's chat (`name`: both names); `lane` is where a gap is looked into. Without
-    `index`: something else changed in that chat."""
+    `index`: something else changed in that chat. With `more`, the number is done only with a later part."""
 
     name: str
     lane: str
     index: int | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,7 @@ class Mailboxes:
 
     def _place(self, place: Place) -> dict[str, Any]:
         request: dict[str, Any] = {"name": place.name, "lane": place.lane, "keep": self._limits.session_keep}
-        return request if place.index is None else {**request, "index": place.index}
+        return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
     def _append(self, entry: Append | AppendItem) -> dict[str, Any]:
         if isinstance(entry, AppendItem):

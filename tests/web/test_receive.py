@@ -468,7 +468,7 @@ def test_a_webhook_of_flex_that_breaks_a_rule_is_400_and_names_the_field(with_fl
 def link(built: Gateway, sid: str = "ME" + "0" * 32) -> str:
     """The path of a link to an agent's file."""
     people = built.destinations["people"]
-    return f"/destinations/people/media/{people._links.dumps([SERVICE, sid])}"  # type: ignore[attr-defined]
+    return f"/destinations/people/media/{people._media._signer.dumps([SERVICE, sid])}"  # type: ignore[attr-defined]
 
 
 def test_a_link_leads_to_where_the_file_is_now(with_flex: Gateway, flex_sandbox: str) -> None:
@@ -501,7 +501,7 @@ def test_a_link_that_is_forged_expired_or_of_another_destination_is_404(
     ):
         status, error = refused(client.get(bad))
         assert (404, "This link is not valid, or not any more.") == (status, error["message"])
-    now = with_flex.destinations["people"]._links.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    now = with_flex.destinations["people"]._media._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
     monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 7 * 86_400 + 1)
     assert 404 == refused(client.get(path))[0]
 

@@ -11,11 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from itsdangerous import BadData, URLSafeTimedSerializer
 from marshmallow import fields, validate
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
+from app.core.errors import Failure
 from app.core.events import (
     Accepted,
     Answer,
@@ -34,22 +33,21 @@ from app.core.render import Capabilities, as_text, render
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.core.session import Session
 from app.destinations.base import Delivery, Handoff, Who
+from app.destinations.flex.media import Media
 from app.destinations.flex.opening import Customer, Opening, Step
 from app.destinations.flex.provision import Provisioning
 from app.destinations.flex.settings import BODY_LIMIT, base_url
+from app.destinations.flex.tasks import Tasks
 from app.destinations.flex.words import author_of, mark, mark_of, plain
 from app.http import Http
-from app.twilio import Account, TwilioFailure, form_of, path_part
+from app.twilio import Account, TwilioFailure, form_of
 
 LOOK_BACK = 50  # messages among which one of ours is looked for
 MOST_MISSED = 5_000
-MEDIA_MOST = 16 * 1024 * 1024  # bytes of one attachment that is brought to Flex
+CHECK = 300.0  # seconds
 WAKE = "x-twilio-webhook-enabled"  # without it, what the API does fires no webhook and starts no Studio flow
 HOOK = "hook_"  # begins the handles that are webhooks
 CANNOT_BE_REACHED = "The customer could not be reached: {error}"
-
-# Where a task may go from its status when the chat is over.
-TASK_ENDS = {"pending": "canceled", "reserved": "canceled", "assigned": "completed", "wrapping": "completed"}
 
 
 class _MessageSchema(Lenient):
@@ -80,13 +78,15 @@ class FlexDestination(ABC):
     AUTHOR_FIELD: ClassVar[str]
     MESSAGE_EVENTS: ClassVar[frozenset[str]]
     READ_EVENTS: ClassVar[frozenset[str]]
+    # The attribute by which a task names its chat.
+    TASK_FIELD: ClassVar[str]
     # Whether a chat that is over takes messages all the same, so that only a look tells.
     ENDS_SILENTLY: ClassVar[bool]
 
     def __init__(self, name: str, settings: Mapping[str, Any], workspace: str | None) -> None:
         self.name = name
         self.session_timeout: float = settings["session_timeout"]
-        self.watch: float = settings["check_every"]
+        self.watch: float = settings["check_every"] or CHECK
         self.farewell: str | None = settings["ended_text"]
         self.account = Account(settings)
         self._settings = settings
@@ -95,13 +95,10 @@ class FlexDestination(ABC):
             self.CHAT_FIELD: text_field(LABEL_LIMIT),
         }
         self._webhook = Lenient.from_dict(labels)()
-        self._workspace = workspace
         self._callback: str = settings["callback"]
         self._flex = base_url(settings, "flex_url", "https://flex-api.twilio.com")
-        self._media = base_url(settings, "media_url", "https://mcs.us1.twilio.com")
-        self._taskrouter = base_url(settings, "taskrouter_url", "https://taskrouter.twilio.com")
-        # the last secret signs, all of them are good: links outlive a rotation of the tokens
-        self._links = URLSafeTimedSerializer(settings["auth_tokens"][::-1], salt=f"media of {name}")
+        self._media = Media(name, settings, self.account)
+        self._tasks = Tasks(settings, self.account, workspace)
 
     # What differs between the generations
 
@@ -154,7 +151,7 @@ class FlexDestination(ABC):
             return self._said(form, chat, load(_message, form))
         if event in self.READ_EVENTS:
             return [Changed(chat)]
-        if event.startswith("onTyping"):  # no event type of Twilio's lists; taken where a project sends it
+        if event == "onTypingStarted":  # no event type of Twilio's lists; taken where a project sends it
             return [Typing(alias=chat)]
         return self._update(chat, event, form)
 
@@ -185,7 +182,7 @@ class FlexDestination(ABC):
     def _written(self, chat: str, message: Mapping[str, Any], author: Author) -> list[Written]:
         """A message of theirs as one or more of ours: what it says, then its files."""
         contents: list[Content] = [Text(message["body"])] if message.get("body") else []
-        contents += [self._file(media) for media in message["media"]]
+        contents += [self._media.link(media) for media in message["media"]]
         return [
             Written(
                 content=content,
@@ -193,39 +190,14 @@ class FlexDestination(ABC):
                 alias=chat,
                 author=author,
                 index=message["index"],
+                more=number + 1 < len(contents),
                 metadata={"chat": chat, "index": message["index"]},
             )
             for number, content in enumerate(contents)
         ]
 
-    def _file(self, media: Mapping[str, str]) -> Attachment:
-        """An agent's file behind a link of ours: Twilio's own links last for minutes only."""
-        kind = media["content_type"].partition("/")[0]
-        token = self._links.dumps([media["service"], media["sid"]])
-        return Attachment(
-            kind if kind in ("image", "video", "audio") else "file",
-            f"{self._callback}/media/{token}",
-            mime_type=media["content_type"][:LABEL_LIMIT] or None,
-            file_name=media["filename"][:LABEL_LIMIT] or None,
-        )
-
     def media(self, token: str, http: Http) -> str:
-        """Where the file behind a link of ours is now; the address lasts for minutes.
-
-        Raises:
-            Unverified: the link is none of ours, or too old.
-            Failure: Twilio does not say.
-        """
-        try:
-            service, sid = self._links.loads(token, max_age=self._settings["media_keep"])
-        except (BadData, ValueError, TypeError):
-            raise Unverified("the link is not valid any more") from None
-        found = self.account.call("GET", f"{self._media}/v1/Services/{service}/Media/{sid}", http)
-        links = found.get("links") or {}
-        url = links.get("content_direct_temporary")
-        if not isinstance(url, str):
-            raise Failure(errors.UNPARSEABLE, "the media resource has no link")
-        return url
+        return self._media.where(token, http)
 
     # The customer's side
 
@@ -242,7 +214,7 @@ class FlexDestination(ABC):
                 raise
             refused = failure
         if refused or self.ENDS_SILENTLY:
-            chat = self.account.find(self._url(handles), http)
+            chat = self._after(handles, refused, http)
             if chat is None:
                 handles.clear()
                 self._open(opening)
@@ -259,19 +231,22 @@ class FlexDestination(ABC):
         customer = Customer(handoff.conversation, profiles[-1] if profiles else None)
         key = derived_id(handoff.conversation, handoff.session.version)
         opening = self._opening(handoff, customer, key, http)
-        opening.memory, opening.transcript = handoff.session.context, handoff.transcript
+        opening.transcript = handoff.transcript
+        resumed = bool(opening.handles)
         self._open(opening)
         chat = opening.handles["chat"]
-        told = int(handoff.progress.get("told", 0)) if handoff.progress.get("chat") == chat else 0
+        known = [said.id for said in handoff.transcript]
+        at = handoff.progress.get("told") if handoff.progress.get("chat") == chat else None
+        told = known.index(at) + 1 if at in known else 0
         last = max((n for n, said in enumerate(handoff.transcript) if said.direction == "inbound"), default=-1)
         for number, said in enumerate(handoff.transcript[told:], told):
             author = opening.identity if said.direction == "inbound" else said.source
             for part, content in enumerate(render(said.content, self.capabilities)):
                 ident = said.id if part == 0 else derived_id(said.id, part)
-                doubtful = handoff.uncertain and number == told
+                doubtful = resumed and number == told  # an earlier try may have come this far
                 # only the last words of the customer are news to a flow that waits for the chat
                 self._say(opening.handles, ident, author, content, http, doubtful, wake=number == last)
-            handoff.remember({"chat": chat, "told": number + 1}, [])
+            handoff.remember({"chat": chat, "told": said.id}, [])
         return Answer(handles=opening.handles)
 
     def report(self, report: StatusReport, http: Http) -> None:
@@ -322,9 +297,11 @@ class FlexDestination(ABC):
     def abandon(self, session: Session, http: Http) -> bool:
         if not session.chat or session.handles.get("ready"):
             return False
-        if not self._is_used(session.handles, http):
+        if self._is_used(session.handles, http):
+            self._end(session.handles, http)
+        else:
             self._delete(session.handles, http)
-            self._end_task(session.handles, http)
+        self._end_task(session.handles, http)
         return True
 
     # Setting a project up
@@ -339,7 +316,8 @@ class FlexDestination(ABC):
     def _opening(self, work: Delivery | Handoff, customer: Customer, key: str, http: Http) -> Opening:
         by_address = self._settings["target"] == "address"
         identity = customer.address if by_address else customer.conversation
-        return Opening(customer, identity, key, dict(work.session.handles), work.keep, http, work.uncertain)
+        handles, memory = dict(work.session.handles), work.session.context
+        return Opening(customer, identity, key, handles, work.keep, http, work.uncertain, memory)
 
     def _open(self, opening: Opening) -> None:
         """Take the steps that are left; `ready` is the last handle. What an earlier try left may be gone by now."""
@@ -353,7 +331,7 @@ class FlexDestination(ABC):
             opening.stands(ready=True, identity=opening.identity)
 
     def _is_used(self, handles: Mapping[str, Any], http: Http) -> bool:
-        """Whether somebody spoke in a chat that is not ready: then it was found open, and is not ours to take down."""
+        """Whether somebody spoke in a chat that is not ready: then what was said must stay."""
         page = self.account.find(f"{self._url(handles)}/Messages?PageSize=1", http)
         return bool(page and page.get("messages"))
 
@@ -387,30 +365,13 @@ class FlexDestination(ABC):
 
     def _content(self, handles: Mapping[str, Any], content: Content, http: Http) -> dict[str, str]:
         if isinstance(content, Attachment) and self._settings["media"] == "upload":
-            sid = self._upload(handles, content, http)
+            sid = self._media.upload(handles["service"], content, http)
             if sid:
                 return {"MediaSid": sid}
         text = as_text(content)
         if len(text) > BODY_LIMIT:  # render has split what is a text; half a link would be none
             raise Failure(errors.REJECTED, f"the link has {len(text)} characters; Flex takes {BODY_LIMIT}")
         return {"Body": text}
-
-    def _upload(self, handles: Mapping[str, Any], file: Attachment, http: Http) -> str | None:
-        """The sid of a customer's file in Flex; None where it cannot be fetched or is refused: then its link goes."""
-        try:
-            fetched = http.request("GET", file.url, timeout=self._settings["timeout"], most_bytes=MEDIA_MOST).check()
-        except Failure:
-            return None
-        kind = file.mime_type or fetched.headers.get("content-type") or "application/octet-stream"
-        url = f"{self._media}/v1/Services/{handles['service']}/Media"
-        if file.file_name:
-            url += f"?Filename={path_part(file.file_name)}"
-        try:
-            return str(self.account.call("POST", url, http, fetched.body, {"content-type": kind})["sid"])
-        except Failure as failure:
-            if failure.kind.retry:
-                raise
-            return None
 
     def _newest(
         self, handles: Mapping[str, Any], http: Http, after: int | None, most: int = MOST_MISSED
@@ -435,35 +396,36 @@ class FlexDestination(ABC):
                 author_of(author),
             )
 
-    def _hook(self, opening: Opening, name: str, form: Sequence[tuple[str, str]], path: str = "") -> None:
-        """One webhook of the chat, never doubled: what another try left there is taken over."""
+    def _hook(self, opening: Opening, name: str, form: Sequence[tuple[str, str]]) -> None:
+        """One webhook of the chat, never doubled: what another try left there is taken over, or corrected."""
         url = f"{self._url(opening.handles)}/Webhooks"
         wanted = dict(form)
-        for hook in self.account.listed(url, "webhooks", opening.http):
+        events = {value for field, value in form if field == "Configuration.Filters"}
+        for hook in list(self.account.listed(url, "webhooks", opening.http)):
             made = hook.get("configuration") or {}
-            same = made.get("flow_sid") == wanted.get("Configuration.FlowSid")
-            if same and made.get("url") == wanted.get("Configuration.Url"):
-                break
+            if made.get("flow_sid") == wanted.get("Configuration.FlowSid") and made.get("url") == wanted.get(
+                "Configuration.Url"
+            ):
+                if set(made.get("filters") or ()) == events:
+                    break
+                self.account.remove(f"{url}/{hook['sid']}", opening.http)
         else:
             hook = self.account.call("POST", url, opening.http, form)
         opening.stands(**{name: hook["sid"]})
 
-    def _task(self, attribute: str, value: str, http: Http) -> dict[str, Any] | None:
-        """A task with this attribute, if there is one."""
-        if not self._workspace:
-            return None
-        wanted = path_part(f'{attribute} == "{value}"')
-        url = f"{self._tasks()}?EvaluateTaskAttributes={wanted}&PageSize=1"
-        return next(self.account.listed(url, "tasks", http, 1), None)
+    def _after(self, handles: Mapping[str, Any], refused: Failure | None, http: Http) -> dict[str, Any] | None:
+        """The chat after a message; if it cannot be seen, it is open whether the message is there."""
+        try:
+            return self.account.find(self._url(handles), http)
+        except Failure as failure:
+            failure.maybe_done = failure.maybe_done or refused is None
+            raise
 
     def _end_task(self, handles: Mapping[str, Any], http: Http) -> None:
-        if not handles.get("task") or not self._workspace:
-            return
-        url = f"{self._tasks()}/{handles['task']}"
-        task = self.account.find(url, http)
-        ending = TASK_ENDS.get(task["assignment_status"]) if task else None
-        if ending:
-            self.account.call("POST", url, http, {"AssignmentStatus": ending, "Reason": "The chat is over."})
-
-    def _tasks(self) -> str:
-        return f"{self._taskrouter}/v1/Workspaces/{self._workspace}/Tasks"
+        """End the chat's task; one that Flex made later, or a flow, is found by the chat."""
+        sid = handles.get("task")
+        if not sid:
+            task = self._tasks.find(self.TASK_FIELD, handles["chat"], http)
+            sid = task["sid"] if task else None
+        if sid:
+            self._tasks.end(sid, http)

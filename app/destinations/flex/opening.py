@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from app.core.message import Message, Profile, split_conversation
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT
 from app.destinations.base import Keep
 from app.http import Http
-
-TRANSCRIPT_MOST = 3_000  # characters of it in a task's attributes; TaskRouter bounds these
-OPENING = "patchbayOpening"  # a task's attribute that tells which opening made it
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ Step = tuple[str, Callable[[Opening], None]]
 
 
 def task_attributes(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's attributes: who writes, what the bot knew and said, and what the configuration adds."""
+    """A task's attributes: who writes, what the configuration adds, and as much as fits of what the bot knew and of the
+    last of what was said."""
     words = opening.customer.words()
     found: dict[str, Any] = {
         "name": words["name"],
@@ -71,12 +71,13 @@ def task_attributes(opening: Opening, settings: Mapping[str, Any]) -> dict[str, 
         "channel": words["channel"],
         **opening.customer.known(),
         **settings["task_attributes"],
-        OPENING: opening.key,
     }
-    if opening.memory:
+    left = settings["attributes_limit"] - _size(found)
+    if opening.memory and _size({"memory": opening.memory}) < left:
         found["memory"] = opening.memory
+        left -= _size({"memory": opening.memory})
     if opening.transcript:
-        found["transcript"] = _transcript(opening.transcript)
+        found["transcript"] = _transcript(opening.transcript, left - _size({"transcript": []}))
     return found
 
 
@@ -90,14 +91,17 @@ def filled(template: str, opening: Opening) -> str:
     return template.format_map(opening.customer.words())[:LABEL_LIMIT]
 
 
-def _transcript(messages: Sequence[Message]) -> list[dict[str, str]]:
-    """The last of what was said, as much of it as a task may carry."""
+def _transcript(messages: Sequence[Message], most: int) -> list[dict[str, str]]:
+    """The last of what was said, in at most so many bytes."""
     lines: list[dict[str, str]] = []
-    left = TRANSCRIPT_MOST
     for message in reversed(messages):
-        text = as_text(message.content)
-        left -= len(text)
-        if left < 0:
+        line = {"author": message.author, "text": as_text(message.content)}
+        most -= _size(line) + 1
+        if most < 0:
             break
-        lines.append({"author": message.author, "text": text})
+        lines.append(line)
     return lines[::-1]
+
+
+def _size(value: Any) -> int:
+    return len(orjson.dumps(value))

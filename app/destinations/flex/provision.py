@@ -11,10 +11,12 @@ from app.twilio import Account
 
 
 class Provisioning:
-    """One run. `calls` describes each call that changes something; with `dry_run` none of them is made."""
+    """One run. `calls` describes each call that changes something; with `dry_run` none of them is made. `notes` are
+    what an operator may want to know and the configuration does not."""
 
     def __init__(self, account: Account, http: Http, dry_run: bool) -> None:
         self.calls: list[str] = []
+        self.notes: list[str] = []
         self.account = account
         self.http = http
         self._dry_run = dry_run

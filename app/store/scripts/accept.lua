@@ -3,7 +3,7 @@
 -- ARGV[3]: JSON {scope, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat}
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
---   chat:   {name, index, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
+--   chat:   {name, index, more, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
 --           a look at the chat is asked for, which will find what is missing and this message, in order. A chat that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
@@ -32,7 +32,7 @@ if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.mos
 
 if a.scope ~= '' then redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
 record(rec)
-if a.chat and not gap then saw(a.chat.name, a.chat.index, a.chat.keep) end
+if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then
   local session = P .. 's:' .. rec.cv
   local holds = redis.call('HGET', session, 'destination') == a.take.destination
