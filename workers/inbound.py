@@ -29,6 +29,7 @@ log = logger("inbound")
 TRANSCRIPT_MOST = 50
 TYPING_AFTER = 1.0  # seconds of waiting for a bot after which the customer sees that somebody types
 TYPING_AGAIN = 8.0
+LOOK_PATIENCE = 20.0  # seconds for which an end waits to bring along what was missed
 
 
 class LeaseLost(Exception):
@@ -177,7 +178,11 @@ class _Job:
             try:
                 checkup, known = self._look()
                 written = self._carried_over(checkup)
-            except Failure as failure:  # a sick destination must not hold the customer; the closing looks again
+            except Failure as failure:
+                settlement = failed(self._claim, failure, self._lane.retry)
+                if settlement.outcome == "retry" and self._claim.now - self._claim.first_at < LOOK_PATIENCE * 1000:
+                    return settlement
+                # a sick destination must not hold the customer for long; the closing looks again
                 log.warning("not looked at", destination=self._destination.name, error=failure.detail)
             written += (self._closing(who),)
         return Settlement(
