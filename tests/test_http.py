@@ -111,6 +111,51 @@ def test_another_port_of_a_configured_host_is_refused(outside: Sink) -> None:
     assert outside.calls == []
 
 
+def fetched(url: str, http: Http, **options: Any) -> Response:
+    return http.fetch(url, **{"timeout": 5, "most_bytes": 100, **options})
+
+
+def test_a_file_is_fetched_from_no_host_that_only_the_configuration_trusts(outside: Sink) -> None:
+    with pytest.raises(Failure) as raised:
+        fetched(f"{outside.url}/admin", Http([outside.url]))
+    assert (errors.REJECTED, False, []) == (raised.value.kind, raised.value.maybe_done, outside.calls)
+
+
+def test_a_connection_that_was_kept_for_calls_is_not_used_to_fetch_a_file(outside: Sink) -> None:
+    http = Http([outside.url])
+    assert http.post(outside.url).ok
+    with pytest.raises(Failure):
+        fetched(outside.url, http)
+    assert 1 == len(outside.calls)
+
+
+def test_what_files_may_be_fetched_from_is_not_trusted_with_calls(outside: Sink) -> None:
+    http = Http(files=[outside.url])
+    outside.answers(Told(200, b"picture"))
+    assert b"picture" == fetched(f"{outside.url}/a.png", http).body
+    assert errors.REJECTED == failure(outside.url, http).kind
+    (call,) = outside.calls
+    assert ("GET", "/a.png", False) == (call.method, call.path, "authorization" in call.headers)
+
+
+def test_a_file_has_limits_and_is_not_followed(outside: Sink) -> None:
+    http = Http(files=[outside.url])
+    outside.answers(Told(302, b"", {"Location": "http://127.0.0.1:9/"}), Told(200, b"x" * 101), Told(hang=True))
+    assert 302 == fetched(outside.url, http).status
+    for kind in (errors.UNPARSEABLE, errors.TIMED_OUT):
+        with pytest.raises(Failure) as raised:
+            fetched(outside.url, http, timeout=0.5)
+        assert kind == raised.value.kind
+
+
+@pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
+def test_a_files_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve(monkeypatch, address)
+    with pytest.raises(Failure) as raised:
+        fetched("http://files.example.test/", Http(["http://shop.example.test"]))
+    assert errors.REJECTED == raised.value.kind
+
+
 def test_a_public_name_is_called_by_the_address_that_was_checked(
     outside: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from app.core import errors
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Webhook
 from app.http import Http
-from app.twilio import MOST_FIELDS, Account, TwilioFailure, TwilioSchema, form_of, path_part
+from app.twilio import MOST_FIELDS, MOST_PAGES, Account, TwilioFailure, TwilioSchema, form_of, path_part
 from tests.support.sink import Sink, Told
 from tests.support.values import THOROUGH
 
@@ -319,6 +319,14 @@ def test_a_list_ends_where_enough_was_found(outside: Sink) -> None:
     pages(outside)
     assert 3 == len(list(account().listed(f"{outside.url}/v1/Things", "things", Http([outside.url]), 3)))
     assert 2 == len(outside.calls)
+
+
+@pytest.mark.parametrize("entries", [[], [{"n": 1}]], ids=["empty pages", "full pages"])
+def test_a_list_that_always_has_another_page_ends_all_the_same(entries: list[Any], outside: Sink) -> None:
+    body = {"things": entries, "meta": {"next_page_url": "https://api.twilio.example.test/v1/Things?Page=1"}}
+    outside.answers(Told(200, orjson.dumps(body)))
+    found = list(account().listed(f"{outside.url}/v1/Things", "things", Http([outside.url])))
+    assert (MOST_PAGES, MOST_PAGES * len(entries)) == (len(outside.calls), len(found))
 
 
 def test_a_list_that_is_not_there_is_empty(outside: Sink) -> None:
