@@ -197,12 +197,20 @@ def printed(result: Result) -> str:
     return result.stdout[result.stdout.index("[destinations.") :]
 
 
-def test_provisioning_conversations(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
+def test_provisioning_conversations(run: Run, flex: Callable[..., None], config: Path, flex_sandbox: str) -> None:
     flex(CONVERSATIONS)
     first = run("flex", "provision", "people")
     (address,) = seen(flex_sandbox)["addresses"]
-    assert {"destinations": {"people": {"address_sid": address["sid"]}}} == tomllib.loads(printed(first))
-    assert "Nothing to change." in run("flex", "provision", "people").stdout
+    note = f"The chat address is {address['sid']}.\n"
+    assert (0, True) == (first.exit_code, first.stdout.endswith(note))
+    assert "[destinations" not in first.stdout  # the configuration wants none of it
+    assert f"Nothing to change.\n{note}" == run("flex", "provision", "people").stdout
+    assert run("check-config", str(config)).exit_code == 0
+
+
+def test_a_dry_run_for_conversations_has_no_address_to_tell(run: Run, flex: Callable[..., None]) -> None:
+    flex(CONVERSATIONS)
+    assert run("flex", "provision", "people", "--dry-run").stdout.endswith("The chat address is not made yet.\n")
 
 
 def test_a_dry_run_shows_the_calls_and_makes_none(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
@@ -235,6 +243,25 @@ def test_only_provisioning_does_without_the_flows_sid(run: Run, flex: Callable[.
         result.exit_code,
         result.stderr,
     )
+
+
+def test_provisioning_does_without_an_environment_that_is_to_hold_the_flows_sid(
+    run: Run, flex: Callable[..., None], config: Path, flex_sandbox: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flex(CHAT, flex_flow_sid="env:FLEX_FLOW_SID")
+    for unset in (None, ""):
+        monkeypatch.delenv("FLEX_FLOW_SID", raising=False)
+        if unset is not None:
+            monkeypatch.setenv("FLEX_FLOW_SID", unset)
+        result = run("flex", "provision", "people")
+        assert (0, "") == (result.exit_code, result.stderr)
+        assert 2 == run("check-config", str(config)).exit_code
+    (flow,) = flows(flex_sandbox)
+    assert {"destinations": {"people": {"flex_flow_sid": flow["sid"]}}} == tomllib.loads(printed(result))
+    monkeypatch.setenv("FLEX_FLOW_SID", flow["sid"])
+    assert 0 == run("check-config", str(config)).exit_code
+    monkeypatch.setenv("FLEX_FLOW_SID", "FO1")
+    assert 2 == run("flex", "provision", "people").exit_code
 
 
 MADE = {"flex_flow_sid": "FO" + "6" * 32}

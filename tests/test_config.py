@@ -254,6 +254,26 @@ TARGETS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]] 
         {"shop": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE}},
         [],
     ),
+    "two of one type with providers of their own": (
+        {},
+        {"shop": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE, "provider": "second"}},
+        [],
+    ),
+    "two of one type with a provider that both name": (
+        {},
+        {"shop": {**TO_PEOPLE, "provider": "own"}, "second": {**SECOND, **TO_PEOPLE, "provider": "own"}},
+        ["destinations.people.target"],
+    ),
+    "two types of one provider": (
+        {},
+        {"chat": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE, "provider": "webchat"}},
+        ["destinations.people.target"],
+    ),
+    "two types of one provider, by conversation": (
+        {"target": "conversation"},
+        {"chat": TO_PEOPLE, "second": {**SECOND, **TO_PEOPLE, "provider": "webchat"}},
+        [],
+    ),
     "two of one type, one of them elsewhere": ({}, {"shop": TO_PEOPLE, "second": SECOND}, []),
     "a target that is a list": ({"target": ["address"]}, {"shop": TO_PEOPLE}, ["destinations.people.target"]),
 }
@@ -271,7 +291,7 @@ def test_customers_of_several_channels_must_not_become_one_in_flex(
 
 def test_the_rule_for_targets_names_the_channels_and_holds_for_flex_alone() -> None:
     raw = tables(destinations__people=FLEX, channels__shop=TO_PEOPLE, channels__second={**SECOND, **TO_PEOPLE})
-    with pytest.raises(ConfigError, match=r"conversation, because channels of one type share .*: shop, second"):
+    with pytest.raises(ConfigError, match=r"conversation, because channels of one provider share .*: shop, second"):
         check(raw, {})
     assert problems(tables(channels__second={**SECOND, "handoff": "desk"})) == []
 
@@ -281,7 +301,7 @@ def test_flex_knows_where_its_webhooks_reach_us_and_keeps_its_tokens_secret() ->
     settings = check(raw, {})
     assert settings.destinations["people"].values["callback"] == "https://gate.test/destinations/people"
     assert "twilio-token-0001" in settings.secrets
-    assert build_destination(settings.destinations["people"]).watch == 300.0
+    assert build_destination(settings.destinations["people"]).watch == 15.0  # a Studio flow speaks
 
 
 # --- values from elsewhere ---
