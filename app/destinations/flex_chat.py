@@ -141,7 +141,8 @@ class FlexChatDestination(FlexDestination):
         handles = {"chat": made["sid"], "service": self._service}
         newest = self._newest(handles, opening.http, None, LOOK_BACK)
         used = any(mark_of(said["attributes"]) or plain(said["from"]) == opening.identity for said in newest)
-        seen = newest[0]["index"] if used else -1
+        is_old = used or len(newest) == LOOK_BACK  # no flow greets so often
+        seen = newest[0]["index"] if is_old else -1
         opening.stands(**handles, task=made.get("task_sid"), seen=seen)
 
     def _add_hook(self, name: str, opening: Opening) -> None:

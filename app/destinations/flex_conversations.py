@@ -264,11 +264,9 @@ class FlexConversationsDestination(FlexDestination):
                         "workspace_sid": self._routing["workspace_sid"],
                         "workflow_sid": self._routing["workflow_sid"],
                         "task_channel_unique_name": self._routing["task_channel"],
-                        "attributes": {
-                            **task_attributes(opening, self._settings),
-                            "channelType": "web",
-                            CONVERSATION: opening.handles["chat"],
-                        },
+                        "attributes": task_attributes(
+                            opening, self._settings, channelType="web", **{CONVERSATION: opening.handles["chat"]}
+                        ),
                     }
                 }
             ),

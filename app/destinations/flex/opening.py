@@ -60,9 +60,9 @@ class Opening:
 Step = tuple[str, Callable[[Opening], None]]
 
 
-def task_attributes(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """A task's attributes: who writes, what the configuration adds, and as much as fits of what the bot knew and of the
-    last of what was said."""
+def task_attributes(opening: Opening, settings: Mapping[str, Any], **more: str) -> dict[str, Any]:
+    """A task's attributes: who writes, what the configuration adds, `more`, and as much as fits of what the bot knew
+    and of the last of what was said."""
     words = opening.customer.words()
     found: dict[str, Any] = {
         "name": words["name"],
@@ -71,13 +71,15 @@ def task_attributes(opening: Opening, settings: Mapping[str, Any]) -> dict[str, 
         "channel": words["channel"],
         **opening.customer.known(),
         **settings["task_attributes"],
+        **more,
     }
     left = settings["attributes_limit"] - _size(found)
     if opening.memory and _size({"memory": opening.memory}) < left:
         found["memory"] = opening.memory
         left -= _size({"memory": opening.memory})
-    if opening.transcript:
-        found["transcript"] = _transcript(opening.transcript, left - _size({"transcript": []}))
+    lines = _transcript(opening.transcript, left - _size({"transcript": []}))
+    if lines:
+        found["transcript"] = lines
     return found
 
 
