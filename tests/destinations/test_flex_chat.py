@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from app.core import errors
+from app.core.errors import Failure
 from app.core.events import Changed, Ended, Ignored, Written
-from app.core.message import Attachment
-from app.destinations.flex.opening import Customer, Opening, filled
+from app.core.message import Attachment, Message, Text
+from app.destinations.flex.opening import Customer, Opening, filled, task_attributes
 from app.destinations.flex.provision import Provisioning, _same
 from app.destinations.flex.words import plain
 from app.destinations.flex_chat import FlexChatDestination
@@ -26,12 +29,15 @@ from tests.destinations.flex import (
     CH,
     CONVERSATION,
     CUSTOMER,
+    MARK,
     MESSAGE,
     MORE,
     PROFILE,
+    SLACK,
     TOKEN,
     Died,
     Flexing,
+    Kept,
     Line,
     Place,
     Setup,
@@ -66,6 +72,7 @@ class TestFlexChatDestination(Flexing):
     setups: ClassVar[dict[str, Setup]] = {"task": setup(TASK), "studio": setup(STUDIO)}
     chat_field, author_field = "ChannelSid", "From"
     read_event = "onMemberUpdated"
+    by_flow: ClassVar[dict[str, Any]] = {"integration": {**STUDIO, "workspace_sid": WORKSPACE}}
 
     # --- webhooks of this generation ---
 
@@ -127,7 +134,6 @@ class TestFlexChatDestination(Flexing):
         assert {
             "name": "Ada Lovelace", "customerName": "Ada Lovelace", "customerAddress": CUSTOMER, "channel": "shop",
             "email": "ada@example.test", "phone": "+15550000001", "locale": "en-GB", "country": "GB",
-            "patchbayOpening": MESSAGE.id,
         } == orjson.loads(create.pop("TaskAttributes"))  # fmt: skip
         assert {
             "FlexFlowSid": place.desk._settings["flex_flow_sid"],
@@ -153,6 +159,77 @@ class TestFlexChatDestination(Flexing):
             ("webhook", f"{CALLBACK}/channel-update", ("onChannelUpdated",), 3),
         } == {(h["kind"], h["url"], tuple(h["filters"]), h["retries"]) for h in place.chats[0]["webhooks"]}
         assert place.tasks[0].sid == place.kept.handles["task"]
+
+    GREETED: ClassVar[dict[str, tuple[list[tuple[str, str]], int]]] = {
+        "nobody spoke": ([], -1),
+        "a flow greets": ([("Studio", "{}")], -1),
+        "a flow and an agent greet": ([("Studio", "{}"), (AGENT, "{}")], -1),
+        "the customer spoke": ([("Studio", "{}"), (CUSTOMER, "{}"), (AGENT, "{}")], 2),
+        "the customer spoke, escaped": ([("webchat_3Av81", "{}"), (AGENT, "{}")], 1),
+        "we spoke for the bot": ([("helper", MARK), (AGENT, "{}")], 1),
+        "others spoke for long": ([(AGENT, "{}")] * 60, 59),
+    }
+
+    @pytest.mark.parametrize(("talk", "expected"), GREETED.values(), ids=GREETED)
+    def test_the_greeting_in_a_fresh_channel_is_news_and_the_past_of_an_old_one_is_not(
+        self, talk: list[tuple[str, str]], expected: int, flex_sandbox: str
+    ) -> None:
+        place = Place(self.setups["studio"], flex_sandbox)
+        flow = place.desk._settings["flex_flow_sid"]
+        there = place.twilio.flex_api.v1.channel.create(
+            flex_flow_sid=flow, identity=CUSTOMER, target=CUSTOMER, chat_user_friendly_name="x", chat_friendly_name="x"
+        )
+        for number, (author, attributes) in enumerate(talk):
+            place.resource(there.sid).messages.create(from_=author, body=str(number), attributes=attributes)
+        place.deliver()
+        assert (there.sid, [expected]) == (place.chat, place.kept.seen)
+        news = [Text(str(number)) for number in range(len(talk))] if expected == -1 else []
+        greeting = [Text(body or "") for author, body in place.said()[len(talk) + 1 :] if author == "Studio"]
+        assert news + greeting == [written.content for written in place.check(expected).written]
+
+    EVENTS: ClassVar[dict[str, Any]] = {
+        "message_events": ["onMessageSent", "onMediaMessageSent"],
+        "update_events": ["onMemberUpdated", "onChannelUpdated"],
+    }
+
+    def test_the_webhooks_events_are_settings(self, flex_sandbox: str) -> None:
+        place = Place(self.setups["task"], flex_sandbox, self.EVENTS)
+        place.deliver()
+        assert list(self.EVENTS.values()) == [hook["filters"] for hook in place.hooks()]
+
+    def test_a_webhook_with_other_events_is_replaced(self, place: Place) -> None:
+        place.deliver()
+        others, place.kept = place.kept.handles, Kept()
+        place.desk = built(FlexChatDestination, {**place.desk_values, **self.EVENTS})
+        place.deliver(MORE)
+        assert list(self.EVENTS.values()) == [hook["filters"] for hook in place.hooks()]
+        assert not {others["hook_messages"], others["hook_updates"]} & set(place.kept.handles.values())
+        place.close()
+        assert [] == place.hooks()
+
+    # --- looks after messages ---
+
+    LOOK = r"/Channels/CH[0-9a-f]{32}$"
+
+    @pytest.mark.parametrize("status", [429, 503, 401])
+    def test_a_look_that_fails_after_a_message_leaves_it_in_doubt(self, status: int, place: Place) -> None:
+        place.deliver()
+        sick = failing(status, "GET", "")
+        place.line.instead = lambda call: sick(call) if re.search(self.LOOK, call.path) else None
+        with pytest.raises(Failure) as raised:
+            place.deliver(MORE)
+        assert (True, True) == (raised.value.kind.retry, raised.value.maybe_done)
+        place.line.instead = lambda call: None
+        place.deliver(MORE, uncertain=raised.value.maybe_done)
+        assert [MESSAGE.id, MORE.id] == place.marks()
+
+    def test_a_look_that_fails_after_a_refusal_proves_that_nothing_was_said(self, place: Place) -> None:
+        place.deliver()
+        refuses, sick = failing(400, "POST", "/Messages"), failing(429, "GET", "")
+        place.line.instead = lambda call: refuses(call) or (sick(call) if re.search(self.LOOK, call.path) else None)
+        with pytest.raises(Failure) as raised:
+            place.deliver(MORE)
+        assert (errors.THROTTLED, False) == (raised.value.kind, raised.value.maybe_done)
 
     def test_a_chat_that_lives_long(self, flex_sandbox: str) -> None:
         Place(self.setups["task"], flex_sandbox, {"long_lived": True}).deliver()
@@ -266,6 +343,15 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a broken template": ({"chat_name": "{name"}, "chat_name"),
     "a template by number": ({"chat_name": "{0}"}, "chat_name"),
     "a template that looks inside": ({"chat_name": "{name.x}"}, "chat_name"),
+    "a template that looks at its class": ({"chat_name": "{name.__class__}"}, "chat_name"),
+    "a template with a conversion": ({"chat_name": "{name!r}"}, "chat_name"),
+    "a template with a width": ({"customer_name": "{name:>9}"}, "customer_name"),
+    "a template within a template": ({"customer_name": "{name:{address}}"}, "customer_name"),
+    "messages that are not told": ({"message_events": ["onMediaMessageSent"]}, "message_events"),
+    "ends that are not told": ({"update_events": ["onMemberUpdated"]}, "update_events"),
+    "no events": ({"update_events": []}, "update_events"),
+    "an event that is none": ({"message_events": ["onMessageSent", "messages"]}, "message_events"),
+    "attributes without room": ({"attributes_limit": 499}, "attributes_limit"),
     "media that are dropped": ({"media": "drop"}, "media"),
     "links without time": ({"media_keep": 5}, "media_keep"),
     "looks without pause": ({"check_every": 0}, "check_every"),
@@ -294,7 +380,7 @@ def test_an_address_is_read_back_as_it_was_whether_escaped_or_not(provider: str,
 
 
 @THOROUGH
-@given(st.lists(st.sampled_from(["{name}", "{address}", "{channel}", "{{", "}}", " ", "x", "{name!r}"])), words, words)
+@given(st.lists(st.sampled_from(["{name}", "{address}", "{channel}", "{{", "}}", " ", "x", "{name:}"])), words, words)
 def test_a_template_that_was_taken_can_always_be_filled(parts: list[str], name: str, ident: str) -> None:
     template = "".join(parts)
     FlexChatDestination.Settings().load({**VALUES, "integration": TASK, "chat_name": template})
@@ -302,6 +388,63 @@ def test_a_template_that_was_taken_can_always_be_filled(parts: list[str], name: 
     opening = Opening(Customer(message.conversation, message.profile), "", "", {}, unused, None, False)  # type: ignore[arg-type]
     assert len(filled(template, opening)) <= 256
     assert (name or f"webchat:{ident}")[:256] == filled("{name}", opening)
+
+
+lines = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300), max_size=9)
+
+
+@THOROUGH
+@given(st.dictionaries(words, words | st.integers(0, 9), max_size=9), lines, st.integers(500, 2_000), words)
+def test_a_tasks_attributes_stay_within_their_limit(
+    memory: dict[str, Any], said: list[str], limit: int, more: str
+) -> None:
+    raw = {**VALUES, "integration": TASK, "attributes_limit": limit}
+    settings = FlexChatDestination.Settings().load(raw)
+    talk: list[Message] = [replace(MESSAGE, id=f"{n:032}", content=Text(text)) for n, text in enumerate(said)]
+    opening = Opening(
+        Customer(MESSAGE.conversation, PROFILE),
+        "",
+        "",
+        {},
+        unused,
+        None,
+        False,
+        memory,
+        talk,  # type: ignore[arg-type]
+    )
+    found = task_attributes(opening, settings, channelType=more)
+    size = len(orjson.dumps(found))
+    assert size <= limit
+    assert more == found["channelType"]
+    shown = [line["text"] for line in found.get("transcript", [])]
+    assert said[len(said) - len(shown) :] == shown
+    bare = {name: value for name, value in found.items() if name not in ("memory", "transcript")}
+    if memory and "memory" not in found:
+        assert len(orjson.dumps({**bare, "memory": memory})) >= limit
+    if len(shown) < len(said):
+        whole = {"author": "customer", "text": said[-len(shown) - 1]}
+        assert len(orjson.dumps({**found, "transcript": [whole, *found.get("transcript", [])]})) > limit - SLACK
+
+
+@pytest.mark.parametrize("spare", range(-3, 70))
+def test_a_memory_that_only_just_fits_leaves_no_room_that_is_not_there(spare: int) -> None:
+    settings = FlexChatDestination.Settings().load({**VALUES, "integration": TASK, "attributes_limit": 1_000})
+
+    def attributes(memory: dict[str, str], *talk: Message) -> dict[str, Any]:
+        customer = Customer(MESSAGE.conversation, PROFILE)
+        return task_attributes(
+            Opening(customer, "", "", {}, unused, None, False, memory, talk),  # type: ignore[arg-type]
+            settings,
+        )
+
+    room = 1_000 - len(orjson.dumps(attributes({"order": ""})))
+    found = attributes({"order": "x" * (room - spare)}, replace(MESSAGE, content=Text("y")))
+    assert len(orjson.dumps(found)) <= 1_000
+    if spare >= SLACK:
+        assert "memory" in found
+    need = len(b',"transcript":[{"author":"customer","text":"y"}]')
+    if "memory" in found and spare >= need + SLACK:
+        assert "transcript" in found
 
 
 scalars = st.booleans() | st.integers(0, 10**6) | words

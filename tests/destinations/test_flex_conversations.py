@@ -10,7 +10,7 @@ import pytest
 from marshmallow import ValidationError
 
 from app.core import errors
-from app.core.errors import Failure
+from app.core.errors import BadWebhook, Failure
 from app.core.events import Changed, Ended, Ignored, Written
 from app.core.message import Attachment, Text
 from app.destinations.flex.provision import Provisioning
@@ -22,6 +22,7 @@ from tests.destinations.flex import (
     CALLBACK,
     CH,
     CUSTOMER,
+    MARK,
     MESSAGE,
     MORE,
     REPLY,
@@ -44,6 +45,7 @@ from tests.support import fixtures
 VALUES: dict[str, Any] = {"type": "flex_conversations", "account_sid": ACCOUNT, "auth_tokens": [TOKEN]}
 INTERACTION = {"type": "interaction", "workspace_sid": WORKSPACE, "workflow_sid": WORKFLOW}
 STUDIO = {"type": "studio", "flow_sid": STUDIO_FLOW}
+FILTERS = ["onMessageAdded", "onConversationStateUpdated", "onParticipantUpdated"]
 HOME = "conversations/v1/"
 
 
@@ -61,6 +63,7 @@ class TestFlexConversationsDestination(Flexing):
     }
     chat_field, author_field = "ConversationSid", "Author"
     read_event = "onParticipantUpdated"
+    by_flow: ClassVar[dict[str, Any]] = {"routing": {**STUDIO, "workspace_sid": WORKSPACE}}
 
     # --- webhooks of this generation ---
 
@@ -75,6 +78,27 @@ class TestFlexConversationsDestination(Flexing):
     @pytest.mark.parametrize(("state", "events"), STATES.values(), ids=STATES)
     def test_a_conversation_is_over_once_it_is_closed(self, state: str | None, events: list[Any]) -> None:
         assert events == self.parse("state_closed", StateTo=state)
+
+    def test_the_services_event_for_a_message_is_a_reason_to_look(self) -> None:
+        """The only one that tells of what a Studio flow says; it has the older generation's names."""
+        fields: dict[str, Any] = {"EventType": "onMessageSent", "ConversationSid": None, "Author": None}
+        more = {"ChannelSid": CH, "From": "Studio", "Attributes": MARK}
+        assert [Changed(CH)] == self.parse("message_agent", **fields, **more)
+        assert [Changed(CH)] == self.parse("message_agent", EventType="onMessageSent", ChannelSid=CH, Index=None)
+        assert [Ignored("onMessageSent")] == self.parse("message_agent", EventType="onMessageSent")
+        with pytest.raises(BadWebhook):
+            self.parse("message_agent", EventType="onMessageSent", ConversationSid=None, ChannelSid="")
+
+    WATCHES: ClassVar[dict[str, tuple[dict[str, Any], float]]] = {
+        "interactions": ({}, 300),
+        "interactions, said": ({"check_every": 7}, 7),
+        "a flow": ({"routing": STUDIO}, 15),
+        "a flow, said": ({"routing": STUDIO, "check_every": 600}, 600),
+    }
+
+    @pytest.mark.parametrize(("changes", "seconds"), WATCHES.values(), ids=WATCHES)
+    def test_a_flow_is_looked_after_more_often(self, changes: dict[str, Any], seconds: float) -> None:
+        assert seconds == self.build(**changes).watch
 
     MEDIA: ClassVar[dict[str, tuple[str | None, int]]] = {
         "missing": (None, 0),
@@ -102,6 +126,7 @@ class TestFlexConversationsDestination(Flexing):
         files = [content for content in contents if isinstance(content, Attachment)]
         assert ([Text(body)] if body else []) + files == contents
         assert count == len(files) == len({file.url for file in files})
+        assert [True] * (len(events) - 1) + [False] == [event.more for event in events if isinstance(event, Written)]
         if count == 2:
             assert ("file", None, None) == (files[0].kind, files[0].mime_type, files[0].file_name)
             assert ("audio", "audio/ogg", "a.ogg") == (files[1].kind, files[1].mime_type, files[1].file_name)
@@ -153,7 +178,9 @@ class TestFlexConversationsDestination(Flexing):
             "country": "GB",
         }  # fmt: skip
         form = dict(create.form)
-        assert {"from": CUSTOMER, "pre_engagement_data": known} == orjson.loads(form.pop("Attributes"))
+        task = {"name": "Ada Lovelace", "customerName": "Ada Lovelace", "customerAddress": CUSTOMER, "channel": "shop"}
+        task |= {name: value for name, value in known.items() if name != "friendlyName"}
+        assert {**task, "from": CUSTOMER, "pre_engagement_data": known} == orjson.loads(form.pop("Attributes"))
         assert {"FriendlyName": "shop Ada Lovelace", "UniqueName": f"patchbay-{MESSAGE.id}"} == form
         assert {"x-twilio-webhook-enabled": "true"} == create.headers
         form = dict(join.form)
@@ -177,7 +204,7 @@ class TestFlexConversationsDestination(Flexing):
         assert {
             "name": "Ada Lovelace", "customerName": "Ada Lovelace", "customerAddress": CUSTOMER, "channel": "shop",
             "email": "ada@example.test", "phone": "+15550000001", "locale": "en-GB", "country": "GB",
-            "patchbayOpening": MESSAGE.id, "channelType": "web",
+            "channelType": "web", "conversationSid": place.chat,
         }.items() <= properties.pop("attributes").items()  # fmt: skip
         assert {
             "workspace_sid": WORKSPACE, "workflow_sid": WORKFLOW, "task_channel_unique_name": "chat",
@@ -195,10 +222,52 @@ class TestFlexConversationsDestination(Flexing):
         assert (1, 1) == (len(place.tasks), len(seen(flex_sandbox)["interactions"]))
 
     def test_the_webhooks_events_are_a_setting(self, flex_sandbox: str) -> None:
-        filters = ["onMessageAdded", "onConversationStateUpdated", "onParticipantUpdated"]
-        place = Place(self.setups["interaction"], flex_sandbox, {"webhook_filters": filters})
+        place = Place(self.setups["interaction"], flex_sandbox, {"webhook_filters": FILTERS})
         place.deliver()
-        assert filters == place.hooks()[0]["filters"]
+        assert FILTERS == place.hooks()[0]["filters"]
+
+    def test_a_webhook_with_other_events_is_replaced_and_the_flows_stays(self, flex_sandbox: str) -> None:
+        place = Place(self.setups["studio"], flex_sandbox)
+        place.deliver()
+        before, place.kept = place.kept.handles, Kept()
+        place.desk = built(FlexConversationsDestination, {**place.desk_values, "webhook_filters": FILTERS})
+        place.deliver(MORE)
+        assert [FILTERS] == [hook["filters"] for hook in place.hooks() if "url" in hook]
+        assert 2 == len(place.hooks())
+        assert before["hook_studio"] == place.kept.handles["hook_studio"]
+        assert before["hook_events"] != place.kept.handles["hook_events"]
+
+    def test_a_flows_webhook_that_shows_no_events_is_used_again(self, flex_sandbox: str) -> None:
+        place = Place(self.setups["studio"], flex_sandbox)
+        place.kept.dies_before = 4  # it was made and not kept
+        with pytest.raises(Died):
+            place.deliver()
+        revive(place)
+
+        def shown(call: Any) -> Response | None:
+            if call.method != "GET" or not call.path.endswith("/Webhooks"):
+                return None
+            hooks = [{"sid": hook.sid, "configuration": {**hook.configuration}} for hook in hooks_of()]
+            for hook in hooks:
+                if "flow_sid" in hook["configuration"]:
+                    del hook["configuration"]["filters"]
+            return Response(200, {}, orjson.dumps({"webhooks": hooks}))
+
+        def hooks_of() -> Any:
+            return place.resource().webhooks.list()
+
+        (sid,) = [hook.sid for hook in hooks_of() if "flow_sid" in hook.configuration]
+        place.line.instead = shown
+        place.deliver(uncertain=True)
+        assert sid == place.kept.handles["hook_studio"]
+        assert [] == [call for call in place.line.made if call.startswith("DELETE")]
+
+    def test_a_flow_finds_in_the_conversation_what_the_bot_knew(self, flex_sandbox: str) -> None:
+        place = Place(self.setups["studio"], flex_sandbox, {"task_attributes": {"from": "mine", "shop": "north"}})
+        place.open(*TALK, memory={"order": "M-PB 1"})
+        attributes = orjson.loads(place.resource().fetch().attributes)
+        assert {"memory": {"order": "M-PB 1"}, "from": CUSTOMER, "shop": "north"}.items() <= attributes.items()
+        assert 4 == len(attributes["transcript"])
 
     def test_a_name_that_is_taken_finds_the_conversation_of_an_earlier_try(self, place: Place) -> None:
         there = place.twilio.conversations.v1.conversations.create(unique_name=f"patchbay-{MESSAGE.id}")
@@ -380,7 +449,9 @@ BAD_SETTINGS: dict[str, tuple[dict[str, Any], str]] = {
     "a workspace missing": ({"routing": {"workflow_sid": WORKFLOW}}, "routing"),
     "a flow missing": ({"routing": {"type": "studio"}}, "routing"),
     "an unknown routing": ({"routing": {"type": "fax"}}, "routing"),
-    "a filter that is none": ({"webhook_filters": ["messages"]}, "webhook_filters"),
+    "a filter that is none": ({"webhook_filters": [*FILTERS, "messages"]}, "webhook_filters"),
+    "messages that are not told": ({"webhook_filters": ["onConversationStateUpdated"]}, "webhook_filters"),
+    "ends that are not told": ({"webhook_filters": ["onMessageAdded"]}, "webhook_filters"),
     "another kind of sid": ({"chat_service_sid": WORKSPACE}, "chat_service_sid"),
     "an empty address": ({"address": ""}, "address"),
 }
@@ -396,11 +467,13 @@ def test_settings_are_checked(changes: dict[str, Any], key: str) -> None:
 # --- setting a project up ---
 
 
-def provision(url: str, dry_run: bool = False, **changes: Any) -> tuple[dict[str, str], list[str]]:
+def provision(url: str, dry_run: bool = False, **changes: Any) -> tuple[list[str], list[str]]:
+    """The calls that changed something, and the notes; the configuration wants no identifiers."""
     values = {**VALUES, "routing": STUDIO, **addresses(FlexConversationsDestination, url), **changes}
     desk = built(FlexConversationsDestination, values)
     run = Provisioning(desk.account, Line(url), dry_run)
-    return desk.provision(run), run.calls
+    assert {} == desk.provision(run)
+    return run.calls, run.notes
 
 
 PROJECTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -414,12 +487,12 @@ PROJECTS: dict[str, tuple[dict[str, Any], str]] = {
 def test_provisioning_sets_the_webhook_and_the_address_and_a_second_run_changes_nothing(
     changes: dict[str, Any], scope: str, flex_sandbox: str
 ) -> None:
-    found, calls = provision(flex_sandbox, **changes)
+    calls, notes = provision(flex_sandbox, **changes)
     assert 2 == len(calls)
     conversations = connect(flex_sandbox).conversations.v1
     (address,) = conversations.address_configurations.list()
-    assert ({"address_sid": address.sid}, "chat", "patchbay", "Patchbay desk") == (
-        found, address.type, address.address, address.friendly_name,
+    assert ([f"The chat address is {address.sid}."], "chat", "patchbay", "Patchbay desk") == (
+        notes, address.type, address.address, address.friendly_name,
     )  # fmt: skip
     by_flow = "routing" not in changes
     expected = {"enabled": by_flow} | ({"type": "studio", "studio_flow_sid": STUDIO_FLOW} if by_flow else {})
@@ -428,22 +501,21 @@ def test_provisioning_sets_the_webhook_and_the_address_and_a_second_run_changes_
     assert (f"{CALLBACK}/events", "post", ["onMessageAdded", "onConversationStateUpdated"]) == (
         hook["PostWebhookUrl"], hook.get("Method", "post").lower(), hook["Filters"],
     )  # fmt: skip
-    assert (found, []) == provision(flex_sandbox, **changes)
+    assert ([], notes) == provision(flex_sandbox, **changes)
 
 
 def test_provisioning_corrects_what_differs_and_nothing_else(flex_sandbox: str) -> None:
-    found, _ = provision(flex_sandbox)
+    _, notes = provision(flex_sandbox)
+    (address,) = connect(flex_sandbox).conversations.v1.address_configurations.list()
     flow = "FW" + "8" * 32
-    again, calls = provision(
-        flex_sandbox, routing={**STUDIO, "flow_sid": flow}, webhook_filters=["onParticipantUpdated", "onMessageAdded"]
-    )
-    assert found == again
+    calls, again = provision(flex_sandbox, routing={**STUDIO, "flow_sid": flow}, webhook_filters=FILTERS)
+    assert notes == again
     base = f"{flex_sandbox}/twilio/conversations/v1/Configuration"
     assert [
-        f"POST {base}/Webhooks\n    Filters=onParticipantUpdated\n    Filters=onMessageAdded",
-        f"POST {base}/Addresses/{found['address_sid']}\n    AutoCreation.StudioFlowSid={flow}",
+        f"POST {base}/Webhooks\n    " + "\n    ".join(f"Filters={event}" for event in FILTERS),
+        f"POST {base}/Addresses/{address.sid}\n    AutoCreation.StudioFlowSid={flow}",
     ] == calls
-    _, calls = provision(flex_sandbox, address="another")
+    calls, _ = provision(flex_sandbox, address="another")
     assert 2 == len(connect(flex_sandbox).conversations.v1.address_configurations.list())
     assert 2 == len(calls)
 
@@ -458,6 +530,7 @@ def test_a_webhook_of_somebody_else_is_not_overwritten(flex_sandbox: str) -> Non
 
 
 def test_a_dry_run_makes_nothing(flex_sandbox: str) -> None:
-    found, calls = provision(flex_sandbox, dry_run=True)
-    assert ({"address_sid": ""}, 2, []) == (found, len(calls), seen(flex_sandbox)["addresses"])
+    calls, notes = provision(flex_sandbox, dry_run=True)
+    assert (2, []) == (len(calls), seen(flex_sandbox)["addresses"])
+    assert ["The chat address is not made yet."] == notes
     assert seen(flex_sandbox)["configuration"] == {"account": {}, "service": {}}
