@@ -228,7 +228,7 @@ class Engine(RuleBasedStateMachine):
             append=(
                 *(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
                 *self._missed(claim),
-                *((ended,) if claim.kind == "ended" else ()),
+                *((ended,) if claim.kind == "ended" and drain.lane in (BOT, DESK) else ()),
             ),
             session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
             chat=self.looks.get(claim.owner),
