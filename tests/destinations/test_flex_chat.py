@@ -420,7 +420,7 @@ def test_a_tasks_attributes_stay_within_their_limit(
     assert said[len(said) - len(shown) :] == shown
     bare = {name: value for name, value in found.items() if name not in ("memory", "transcript")}
     if memory and "memory" not in found:
-        assert len(orjson.dumps({**bare, "memory": memory})) >= limit
+        assert len(orjson.dumps({**bare, "memory": memory})) > limit - SLACK
     if len(shown) < len(said):
         whole = {"author": "customer", "text": said[-len(shown) - 1]}
         assert len(orjson.dumps({**found, "transcript": [whole, *found.get("transcript", [])]})) > limit - SLACK

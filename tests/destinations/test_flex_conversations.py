@@ -239,7 +239,7 @@ class TestFlexConversationsDestination(Flexing):
 
     def test_a_flows_webhook_that_shows_no_events_is_used_again(self, flex_sandbox: str) -> None:
         place = Place(self.setups["studio"], flex_sandbox)
-        place.kept.dies_before = 4  # it was made and not kept
+        place.kept.dies_before = 3  # it was made and not kept
         with pytest.raises(Died):
             place.deliver()
         revive(place)
