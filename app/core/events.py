@@ -28,11 +28,19 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a webhook: `body` is sent as JSON unless it is a string."""
+    """The answer to a webhook: `body` is sent as JSON unless it is a string or bytes."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a platform, to be shown behind a link of ours."""
+
+    body: bytes
+    mime_type: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Written:
     earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to
     first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
     number in the chat `alias`, where the platform counts. `identity` is the name under which a destination's platform
-    knows the writer: a customer's own words that come back are dropped.
+    knows the writer: a customer's own words that come back are dropped. `token` names the webhook that brought it,
+    where a platform sends one again under other ids.
     """
 
     content: Content
@@ -57,6 +66,7 @@ class Written:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     index: int | None = None
     identity: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)

@@ -193,6 +193,7 @@ class Mailboxes:
         entry: Append,
         *,
         scope: str,
+        also: str = "",
         window: float | None = None,
         follow: bool = False,
         take: Take | None = None,
@@ -203,6 +204,7 @@ class Mailboxes:
 
         Args:
             scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
+            also: a second name of the message; it is a duplicate where either is known.
             follow: use the lane of the session's destination if there is a session.
             take: who is active in the conversation, and may hold it from now on.
             place: where the message stands in the destination's chat.
@@ -228,6 +230,8 @@ class Mailboxes:
             request["take"] = {"destination": take.destination, "mode": take.mode, "seize": take.seize}
         if place:
             request["chat"] = self._place(place)
+        if also:
+            request["also"] = also
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
