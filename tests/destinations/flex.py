@@ -317,20 +317,6 @@ def failing(status: int, method: str, path: str) -> Callable[[Call], Response | 
     return lambda call: Response(status, {}, body) if call.method == method and path in call.path else None
 
 
-def form_of(body: bytes) -> bytes:
-    """A fixture as the form that stands for it; what is no JSON object is left as it is."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body
-    if not isinstance(fields, dict):
-        return body
-    pairs = [
-        (name, value if isinstance(value, str) else orjson.dumps(value).decode()) for name, value in fields.items()
-    ]
-    return urlencode(pairs).encode()
-
-
 def deaths(
     setups: Mapping[str, Setup], calls: Callable[[Setup], int], writes: Callable[[Setup], int]
 ) -> dict[str, Any]:
@@ -390,7 +376,7 @@ class Flexing(Receiving, Calling):
     # --- webhooks ---
 
     def sign(self, body: bytes, token: str = TOKEN, path: str = "", **changes: Any) -> Webhook:
-        form = form_of(body)
+        form = fixtures.as_form(body)
         url = BASE + (path or self.path)
         try:
             pairs = dict(parse_qsl(form.decode(), keep_blank_values=True, errors="strict"))
