@@ -24,6 +24,7 @@ def test_the_index_shows_what_is_configured_but_no_token(client):
         SETTINGS.twilio_whatsapp,
         SETTINGS.twilio_messenger,
         "/channels/whatsapp",
+        "/phone",
         SETTINGS.flex_chat_service_sid,
         SETTINGS.flex_workspace_sid,
         SETTINGS.flex_workflow_sid,

@@ -1,4 +1,4 @@
-"""The small JSON API by which tests play customers with phones."""
+"""The page on which a person plays a customer with a phone, and the small JSON API behind it; tests use that too."""
 
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -15,7 +15,7 @@ from app.sandbox.messaging.media_api import temporary_link
 from app.sandbox.messaging.memory import Memory
 from app.sandbox.messaging.outbound import Outbound, is_readable
 from app.sandbox.messaging.records import Customer, Media, Message, Place
-from app.sandbox.pages import protect, read_body
+from app.sandbox.pages import protect, read_body, show
 
 NEW = record({"kind": Field(one_of(KINDS)), "address": optional(text(80)), "name": optional(text(80))})
 SAY = record({"text": Field(text(4096)), "replyTo": optional(text(34))})
@@ -28,17 +28,21 @@ PLACE = record(
         "label": optional(text(256)),
     }
 )
+KIND_NAMES = {"sms": "SMS", "whatsapp": "WhatsApp", "messenger": "Messenger"}
 NAMES = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Tony", "Radia", "Donald")
 
 
 @dataclass(frozen=True)
 class Phone:
-    """The views; all are called with the lock held."""
+    """The views; all but `page` are called with the lock held."""
 
     memory: Memory
     inbound: Inbound
     outbound: Outbound
     senders: dict[str, Sender]
+
+    def page(self) -> Response:
+        return show("phone.html", senders=self.senders.values(), names=KIND_NAMES)
 
     def customers(self) -> Answer:
         entries = [self._customer(customer) for customer in self.memory.customers.values()]
@@ -164,6 +168,7 @@ class Phone:
 def create_blueprint(phone: Phone) -> Blueprint:
     blueprint = Blueprint("phone", __name__, url_prefix="/phone")
     routes = Routes(blueprint, phone.memory)
+    blueprint.add_url_rule("", "page", phone.page)
     routes.add("GET", "/api/customers", phone.customers)
     routes.add("POST", "/api/customers", phone.make)
     one = "/api/customers/<address>"
