@@ -19,7 +19,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import orjson
 import requests
@@ -47,6 +47,8 @@ KINDS = {
     410: errors.GONE,
     429: errors.THROTTLED,
 }
+MOVED = (301, 302, 303, 307, 308)
+MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504)  # a proxy lost the platform's answer: the request may have been carried out
 
 # Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
@@ -162,6 +164,17 @@ class Http:
             data = orjson.dumps(json)
             sent.setdefault("content-type", "application/json")
         return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
+
+    def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MOST_BYTES) -> Response:
+        """GET a file, and go where it has moved to, at most `MOST_MOVES` times. No credentials, and the SSRF guard at
+        each step; arguments and errors as those of `request`."""
+        for _ in range(MOST_MOVES):
+            answer = self.request("GET", url, timeout=timeout, most_bytes=most_bytes)
+            where = answer.headers.get("location")
+            if answer.status not in MOVED or not where:
+                return answer
+            url = urljoin(url, where)
+        return self.request("GET", url, timeout=timeout, most_bytes=most_bytes)
 
     def request(
         self,

@@ -73,7 +73,7 @@ class FlexDestination(ABC):
     )
     deadline = None
     late = "send"
-    calls = 4  # is it there already, fetch a file, bring it up, send
+    calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
 
     # Names of webhook fields and JSON fields of this generation.
     CHAT_FIELD: ClassVar[str]
@@ -386,7 +386,7 @@ class FlexDestination(ABC):
     def _upload(self, handles: Mapping[str, Any], file: Attachment, http: Http) -> str | None:
         """The sid of a customer's file in Flex; None where it cannot be fetched or is refused: then its link goes."""
         try:
-            fetched = http.request("GET", file.url, timeout=self._settings["timeout"], most_bytes=MEDIA_MOST).check()
+            fetched = http.fetch(file.url, timeout=self._settings["timeout"], most_bytes=MEDIA_MOST).check()
         except Failure:
             return None
         kind = file.mime_type or fetched.headers.get("content-type") or "application/octet-stream"
