@@ -149,6 +149,12 @@ def test_files_over_rest(texts, hooks, twilio):
     assert shown(texts)[0]["message"]["files"], "the customer keeps it"
 
 
+def test_a_file_is_found_below_its_own_message_only(texts, hooks, twilio):
+    files = [phone(texts, ADA, "media", data=b"x", headers={"Content-Type": "image/png"})["mId"] for _ in range(2)]
+    (media,) = twilio.messages(files[0]).media.list()
+    assert (404, 20404) == refused(twilio.messages(files[1]).media(media.sid).fetch)
+
+
 @pytest.mark.parametrize(
     ("content_type", "kind"), [("video/mp4", "video"), ("audio/ogg", "audio"), ("application/pdf", "document")]
 )

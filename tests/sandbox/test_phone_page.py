@@ -48,6 +48,12 @@ def twilio(texts):
 
 
 def add(page, kind, **known):
+    fill_in(page, kind, **known)
+    expect(page.get_by_test_id("composer-text")).to_be_visible()
+    expect(page.get_by_test_id("customer-list")).to_be_hidden()
+
+
+def fill_in(page, kind, **known):
     page.get_by_test_id("start-kind").select_option(kind)
     if known:
         page.get_by_text("Name and address").press("Enter")
@@ -97,6 +103,11 @@ def test_what_is_not_looked_at_stays_unread(texts, page, twilio):
     page.get_by_role("button", name="Back to customers").press("Enter")
     expect(entry).to_be_focused()
     expect(entry).not_to_contain_text("unread")
+    made = twilio.messages.create(to=ADA_WHATSAPP, from_=WHATSAPP, body="Are you there?")
+    expect(entry).to_contain_text("1 unread")
+    assert made.fetch().status == "delivered"
+    entry.press("Enter")
+    wait_until(lambda: made.fetch().status == "read")
 
 
 def test_a_picture_goes_out_with_words(page, hooks):
@@ -196,7 +207,7 @@ def test_what_did_not_arrive_says_why_and_takes_no_reply(texts, page, twilio):
 
 
 def test_what_is_refused_is_said(page):
-    add(page, "sms", address="5551230001")
+    fill_in(page, "sms", address="5551230001")
     expect(page.locator("#start-problem")).to_contain_text("is no address for sms")
     expect(page.get_by_test_id("start-address")).to_have_value("5551230001")
 

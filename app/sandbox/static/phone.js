@@ -12,6 +12,7 @@ let current = null;
 let version = null;
 let customers = [];
 let sending = Promise.resolve();
+let looking = Promise.resolve();
 
 async function call(path, method = "GET", body = undefined, type = "application/json") {
   const headers = body === undefined ? {} : { "Content-Type": type };
@@ -65,7 +66,9 @@ async function showConversation() {
   const { contactId, messages } = await call(pathOf(current, "messages"));
   if (contactId !== current) return;
   log.show(messages, chosen.name, finish);
-  if (chosen.unread && document.visibilityState === "visible") await call(pathOf(contactId, "read"), "POST");
+  // On a small screen the list may lie over the messages.
+  const isSeen = document.visibilityState === "visible" && byId("log").checkVisibility();
+  if (chosen.unread && isSeen) await call(pathOf(contactId, "read"), "POST");
 }
 
 async function choose(address) {
@@ -74,12 +77,21 @@ async function choose(address) {
   document.body.dataset.view = "conversation";
   composer.allow(customer()?.kind === "whatsapp");
   showCustomers();
-  const conversation = showConversation().catch(report);
+  const conversation = inLine(showConversation).catch(report);
   byId(matchMedia("(max-width: 720px)").matches ? "customer-name" : "composer-text").focus();
   await conversation;
 }
 
-async function refresh() {
+// Looks come one after the other, so that a late answer does not bring back what was before.
+function inLine(look) {
+  const looked = looking.then(look);
+  looking = looked.catch(() => {});
+  return looked;
+}
+
+const refresh = () => inLine(look);
+
+async function look() {
   const answer = await call("");
   byId("connection").textContent = "";
   if (answer.version === version) return;
