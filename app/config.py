@@ -18,6 +18,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.channels import CHANNELS
 from app.channels.base import Channel
+from app.channels.twilio_inbound import address_of
 from app.core.routing import Route
 from app.core.schema import problems, web_url
 from app.destinations import DESTINATIONS
@@ -66,7 +67,7 @@ class GatewaySchema(Schema):
 
 @dataclass(frozen=True)
 class Platform:
-    """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults. A destination's values hold
+    """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults. Its values hold
     `callback` too: the address below which its webhooks reach us."""
 
     name: str
@@ -76,7 +77,8 @@ class Platform:
 
 @dataclass(frozen=True)
 class Settings:
-    """`secrets` are all values that may never be shown; `hosts` the URLs that the configuration names."""
+    """`secrets` are all values that may never be shown; `hosts` the URLs that the configuration names, our own
+    among them: customers' files may stand there."""
 
     gateway: Mapping[str, Any] = field(repr=False)
     channels: Mapping[str, Platform]
@@ -128,16 +130,17 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     gateway = gateway or {}
     gateway["broker_url"] = gateway["broker_url"] or gateway["redis_url"]
     gateway["public_url"] = gateway["public_url"].rstrip("/")
-    for name, platform in destinations.items():
-        callback = f"{gateway['public_url']}/destinations/{name}"
-        destinations[name] = replace(platform, values={**platform.values, "callback": callback})
+    for kind, platforms in (("channels", channels), ("destinations", destinations)):
+        for name, platform in platforms.items():
+            callback = f"{gateway['public_url']}/{kind}/{name}"
+            platforms[name] = replace(platform, values={**platform.values, "callback": callback})
     every = [*channels.values(), *destinations.values()]
     return Settings(
         gateway=gateway,
         channels=channels,
         destinations=destinations,
         secrets=frozenset(secret for platform in every for secret in _secrets(platform)) | _url_secrets(gateway),
-        hosts=frozenset(url for platform in every for url in _urls(platform)),
+        hosts=frozenset({gateway["public_url"], *(url for platform in every for url in _urls(platform))}),
     )
 
 
@@ -211,6 +214,7 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
     channels, destinations = _tables(resolved, "channels"), _tables(resolved, "destinations")
     for name, channel in channels.items():
         yield from _channel_rules(f"channels.{name}", channel, destinations, gateway)
+    yield from _senders(channels)
     for name in sorted(channels.keys() & destinations.keys()):
         yield f"destinations.{name}", "A channel has the same name."
     for key, schemes in SCHEMES.items():
@@ -244,6 +248,19 @@ def _channel_rules(
     host = urlsplit(gateway["public_url"]).hostname if gateway else LOOPBACK[0]
     if channel.get("verification") == "none" and host not in LOOPBACK:
         yield f"{key}.verification", "May be none only while gateway.public_url is on loopback."
+    if channel.get("type") == "twilio" and channel.get("status_callback", True) and "_" in (host or ""):
+        yield f"{key}.status_callback", "Must be false: Twilio refuses a gateway.public_url with _ in its host."
+
+
+def _senders(channels: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """One sender at Twilio has one webhook, so it is one channel."""
+    seen: dict[str, str] = {}
+    for name, channel in channels.items():
+        address = channel.get("address")
+        if channel.get("type") == "twilio" and isinstance(address, str):
+            first = seen.setdefault(address_of(address), name)
+            if first != name:
+                yield f"channels.{name}.address", f"The channel {first} has the same one."
 
 
 def _tables(resolved: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from celery import Celery
 
 from app import log
+from app.channels import CHANNELS
 from app.channels.base import Channel
 from app.config import Settings, build_channel, build_destination, load
 from app.core.message import conversation_key, split_conversation
@@ -64,7 +65,8 @@ class Gateway:
         self.store = store
         self.publisher = publisher
         self.live = live or store.messages  # with a patience of its own: it waits for news
-        self.http = http or Http(settings.hosts)
+        # files of customers may lie behind links of ours
+        self.http = http or Http(settings.hosts, files=[settings.gateway["public_url"]])
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
@@ -99,7 +101,8 @@ def lanes_of(settings: Settings) -> list[Lane]:
     """One lane per direction and platform, and one for status reports to each platform."""
     lanes = []
     for platform in settings.channels.values():
-        lanes += [_lane("outbound", platform.values, platform.name), _lane("status", platform.values, platform.name)]
+        values, calls = platform.values, CHANNELS[platform.type].calls
+        lanes += [_lane("outbound", values, platform.name, calls), _lane("status", values, platform.name)]
     for platform in settings.destinations.values():
         values, calls = platform.values, DESTINATIONS[platform.type].calls
         lanes += [_lane(kind, values, platform.name, calls) for kind in ("inbound", "status")]

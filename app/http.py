@@ -19,7 +19,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import orjson
 import requests
@@ -48,6 +48,8 @@ KINDS = {
     410: errors.GONE,
     429: errors.THROTTLED,
 }
+MOVED = (301, 302, 303, 307, 308)
+MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504)  # a proxy lost the platform's answer: the request may have been carried out
 
 # Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
@@ -167,8 +169,15 @@ class Http:
             sent.setdefault("content-type", "application/json")
         return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
 
-    def fetch(self, url: str, *, timeout: float, most_bytes: int) -> Response:
-        """GET an address that somebody outside chose; like `request`, but no host is exempt from the SSRF guard."""
+    def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MOST_BYTES) -> Response:
+        """GET a file at an address that somebody outside chose, and go where it has moved to, at most `MOST_MOVES` times.
+        No credentials, and no host of the configuration is exempt from the SSRF guard; else like `request`."""
+        for _ in range(MOST_MOVES):
+            answer = self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
+            where = answer.headers.get("location")
+            if answer.status not in MOVED or not where:
+                return answer
+            url = urljoin(url, where)
         return self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
 
     def request(

@@ -97,7 +97,12 @@ class Inbox:
         # where customers choose the ids themselves, one of them must not take another one's
         owner = f"{name}:inbound:{customer}/" if live else f"{name}:inbound:"
         return self._enter(
-            entry, event, owner + (event.external_id or _fingerprint(customer, event)), follow=True, show=live
+            entry,
+            event,
+            owner + (event.external_id or _fingerprint(customer, event)),
+            also=f"{name}:token:{event.token}" if event.token else "",
+            follow=True,
+            show=live,
         )
 
     def _to_customer(self, name: str, event: Written) -> Accepted:

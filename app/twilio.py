@@ -92,6 +92,18 @@ class Account:
             raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
         return body
 
+    def fetch(self, url: str, http: Http, most_bytes: int) -> Response:
+        """GET what is no JSON: a file of at most so many bytes, or the redirect to it, which is not followed.
+
+        Raises:
+            TwilioFailure: Twilio refused.
+            Failure: there was no answer, or too large a one.
+        """
+        answer = http.request("GET", url, auth=self._auth, timeout=self._timeout, most_bytes=most_bytes)
+        if answer.status >= 400:
+            raise _failure(answer)
+        return answer
+
     def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[dict[str, Any]]:
         """The entries of a list, page after page, at most `most`. `key` is the list's name in the answer."""
         count = 0

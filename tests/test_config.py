@@ -304,6 +304,59 @@ def test_flex_knows_where_its_webhooks_reach_us_and_keeps_its_tokens_secret() ->
     assert build_destination(settings.destinations["people"]).watch == 15.0  # a Studio flow speaks
 
 
+TWILIO: dict[str, Any] = {
+    "type": "twilio",
+    "account_sid": ACCOUNT,
+    "auth_tokens": ["twilio-token-0001"],
+    "address": "+15551239999",
+    "destination": "helper",
+}
+SENDERS: dict[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
+    "one": ({"sms": {}}, []),
+    "two": ({"sms": {}, "wa": {"address": "whatsapp:+15551239999"}}, []),
+    "the same twice": ({"sms": {}, "more": {}}, ["channels.more.address"]),
+    "the same in other words": ({"sms": {}, "more": {"address": "sms:+15551239999"}}, ["channels.more.address"]),
+    "the same three times": ({"sms": {}, "b": {}, "c": {}}, ["channels.b.address", "channels.c.address"]),
+    "an address that is a list": ({"sms": {"address": ["+1"]}}, ["channels.sms.address"]),
+    "no sender": ({"sms": {"address": None}}, ["channels.sms.address"]),
+    "an unknown way with files": ({"sms": {"media": "hide"}}, ["channels.sms.media"]),
+    "a service that is none": ({"sms": {"messaging_service_sid": "MG1"}}, ["channels.sms.messaging_service_sid"]),
+}
+
+
+@pytest.mark.parametrize(("channels", "keys"), SENDERS.values(), ids=SENDERS)
+def test_a_sender_of_twilio_is_one_channel(channels: dict[str, dict[str, Any]], keys: list[str]) -> None:
+    made = {
+        f"channels__{name}": {key: value for key, value in {**TWILIO, **changes}.items() if value is not None}
+        for name, changes in channels.items()
+    }
+    assert keys == problems(tables(**made))
+
+
+def test_an_address_of_another_type_is_no_sender_of_twilio() -> None:
+    assert ["channels.shop.address"] == problems(
+        tables(channels__sms=TWILIO, channels__shop={"address": "+15551239999"})
+    )
+
+
+UNDERSCORES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "in the host": ("https://the_gate.example.test", {}, ["channels.sms.status_callback"]),
+    "in the host, without callbacks": ("https://the_gate.example.test", {"status_callback": False}, []),
+    "in the path": ("https://gate.example.test/the_gate", {}, []),
+}
+
+
+@pytest.mark.parametrize(("public_url", "changes", "keys"), UNDERSCORES.values(), ids=UNDERSCORES)
+def test_twilio_calls_no_host_with_an_underscore(public_url: str, changes: dict[str, Any], keys: list[str]) -> None:
+    assert keys == problems(tables(channels__sms={**TWILIO, **changes}, gateway={"public_url": public_url}))
+
+
+def test_a_channel_knows_where_its_webhooks_reach_us() -> None:
+    settings = check(tables(channels__sms=TWILIO, gateway={"public_url": "https://gate.test/in/"}), {})
+    assert "https://gate.test/in/channels/sms" == settings.channels["sms"].values["callback"]
+    assert "twilio-token-0001" in settings.secrets
+
+
 # --- values from elsewhere ---
 
 
@@ -386,7 +439,7 @@ def test_a_file_becomes_settings_and_adapters(tmp_path: Path) -> None:
     settings = load(write(tmp_path, FILE.encode()), ENVIRON)
     assert settings.gateway["public_url"] == "http://127.0.0.1:8000"
     assert Route("helper", None) == settings.route("shop")
-    assert frozenset({"https://shop.example.test/größe"}) == settings.hosts
+    assert frozenset({"http://127.0.0.1:8000", "https://shop.example.test/größe"}) == settings.hosts
     assert build_channel(settings.channels["shop"]).name == "shop"
     assert build_destination(settings.destinations["helper"]).name == "helper"
 

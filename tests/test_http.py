@@ -188,6 +188,51 @@ def test_a_redirect_is_not_followed(outside: Sink) -> None:
         answer.check()
 
 
+def moved(where: str, status: int = 302) -> Told:
+    return Told(status, headers={"Location": where} if where else {})
+
+
+MOVES: dict[str, tuple[list[Told], int, list[str]]] = {
+    "nowhere": ([Told(200)], 200, ["/a/b"]),
+    "away": ([moved("/c"), Told(200)], 200, ["/a/b", "/c"]),
+    "beside it": ([moved("c?d=e", 307), Told(200)], 200, ["/a/b", "/a/c?d=e"]),
+    "twice": ([moved("/c", 301), moved("/d", 308), Told(200)], 200, ["/a/b", "/c", "/d"]),
+    "without end": ([moved("/c")], 302, ["/a/b", "/c", "/c"]),
+    "to no place": ([moved("")], 302, ["/a/b"]),
+    "by another status": ([moved("/c", 300)], 300, ["/a/b"]),
+    "and is gone": ([moved("/c"), Told(404)], 404, ["/a/b", "/c"]),
+}
+
+
+@pytest.mark.parametrize(("answers", "status", "paths"), MOVES.values(), ids=MOVES)
+def test_a_file_is_fetched_where_it_has_moved_to(
+    answers: list[Told], status: int, paths: list[str], outside: Sink
+) -> None:
+    outside.answers(*answers)
+    assert status == Http([outside.url]).fetch(f"{outside.url}/a/b").status
+    assert [("GET", path) for path in paths] == [(call.method, call.path) for call in outside.calls]
+
+
+BAD_MOVES = {
+    "inside": ("http://127.0.0.2:9/", errors.REJECTED),
+    "to a file": ("file:///etc/passwd", errors.MISCONFIGURED),
+}
+
+
+@pytest.mark.parametrize(("where", "kind"), BAD_MOVES.values(), ids=BAD_MOVES)
+def test_a_file_that_has_moved_where_nobody_may_go(where: str, kind: Kind, outside: Sink) -> None:
+    outside.answers(moved(where))
+    with pytest.raises(Failure) as raised:
+        Http([outside.url]).fetch(outside.url)
+    assert (kind, 1) == (raised.value.kind, len(outside.calls))
+
+
+def test_a_fetched_file_has_a_largest_size(outside: Sink) -> None:
+    outside.answers(moved("/c"), Told(200, b"123"))
+    with pytest.raises(Failure):
+        Http([outside.url]).fetch(outside.url, most_bytes=2)
+
+
 BAD_URLS = {
     "no scheme": "shop.example.test/",
     "another scheme": "ftp://shop.example.test/",

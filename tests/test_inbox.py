@@ -78,6 +78,21 @@ def test_the_same_external_id_elsewhere_is_another_message(built: Gateway) -> No
     assert ids[1] == accept(built, "chat", visitor)
 
 
+def test_a_webhook_that_comes_again_under_another_id_is_the_same_message(built: Gateway) -> None:
+    first = accept(built, "shop", replace(HELLO, token="tok-1"))
+    same = replace(HELLO, external_id="shop-2", token="tok-1")
+    assert first == accept(built, "shop", same)
+    assert Inbox(built).accept("shop", same).duplicate
+    others = {
+        "another webhook": accept(built, "shop", replace(same, token="tok-2")),
+        "a webhook without a token": accept(built, "shop", replace(HELLO, external_id="shop-3")),
+        "another channel's": accept(built, "chat", replace(same, customer="webchat:a")),
+        "a message whose id is that word": accept(built, "shop", replace(HELLO, external_id="tok-1")),
+    }
+    assert len({first, *others.values()}) == 5
+    assert waiting(built, "inbound:helper") == 5
+
+
 WITHOUT_IDS: dict[str, tuple[dict[str, Any], bool]] = {
     "the same": ({}, True),
     "another text": ({"content": Text("Good night!")}, False),

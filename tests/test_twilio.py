@@ -289,6 +289,31 @@ def test_what_is_not_there_is_none_and_may_be_removed_again(outside: Sink) -> No
             verb(outside.url, http)
 
 
+def test_a_file_is_fetched_as_it_is_and_a_redirect_is_not_followed(outside: Sink) -> None:
+    http = Http([outside.url])
+    outside.answers(Told(200, b"\xff\x00", {"Content-Type": "image/png"}))
+    found = account().fetch(outside.url, http, 2)
+    assert (b"\xff\x00", "image/png") == (found.body, found.headers["content-type"])
+    assert basic(ACCOUNT, TOKEN) == outside.calls[0].headers["authorization"]
+    outside.answers(Told(307, b"", {"Location": f"{outside.url}/there"}))
+    assert (307, 2) == (account().fetch(outside.url, http, 2).status, len(outside.calls))
+
+
+FETCHES: dict[str, tuple[Told, Kind]] = {
+    "too large": (Told(200, b"123"), errors.UNPARSEABLE),
+    "not there": (Told(404), errors.MISCONFIGURED),
+    "away": (Told(503), errors.UNAVAILABLE),
+}
+
+
+@pytest.mark.parametrize(("answer", "kind"), FETCHES.values(), ids=FETCHES)
+def test_a_file_that_cannot_be_fetched(answer: Told, kind: Kind, outside: Sink) -> None:
+    outside.answers(answer)
+    with pytest.raises(Failure) as raised:
+        account().fetch(outside.url, Http([outside.url]), 2)
+    assert kind == raised.value.kind
+
+
 def pages(outside: Sink, name: str = "things") -> None:
     """Three pages of two entries each, their links as a proxy's client sees them: with another host."""
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
+from app.channels.twilio import TwilioChannel
 from app.channels.webchat import WebchatChannel
 from app.channels.webhook import WebhookChannel
 
-CHANNELS: dict[str, Any] = {"webchat": WebchatChannel, "webhook": WebhookChannel}
+CHANNELS: dict[str, Any] = {"twilio": TwilioChannel, "webchat": WebchatChannel, "webhook": WebhookChannel}

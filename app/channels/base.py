@@ -8,7 +8,8 @@ from typing import Protocol
 
 from marshmallow import fields
 
-from app.core.events import Accepted, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.errors import Unverified
+from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.settings import PlatformSchema
@@ -36,13 +37,16 @@ class Outgoing:
 class Channel(Protocol):
     """A configured account on a customer platform.
 
-    `provider` is the first half of its customers' addresses. Every verb gets what it needs as arguments and keeps no
-    state; `verify` raises Unverified, `parse` raises BadWebhook, the others raise Failure.
+    `provider` is the first half of its customers' addresses; of several, that of customers whom it writes to first.
+    `methods` are those of its webhooks. `calls`: at most so many in a row for one content. Every verb gets what it
+    needs as arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
     """
 
     name: str
     provider: str
     capabilities: Capabilities
+    methods: Sequence[str]
+    calls: int
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -64,6 +68,19 @@ class Channel(Protocol):
 
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Tell the platform that the conversation's session is over. `event_id` stays the same over retries."""
+
+    def media(self, token: str, http: Http) -> File | str:
+        """A customer's file that is shown behind a link of ours, or where it is now. Raises: Unverified, Failure."""
+
+
+class Usual:
+    """Mixed into channels whose webhooks are POSTed, that make one call for a content, and keep no files."""
+
+    methods: Sequence[str] = ("POST",)
+    calls = 1
+
+    def media(self, token: str, http: Http) -> File | str:
+        raise Unverified("this channel has no files")
 
 
 class ChannelSchema(PlatformSchema):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from marshmallow import ValidationError, fields, validate
 
-from app.channels.base import ChannelSchema, Outgoing
+from app.channels.base import ChannelSchema, Outgoing, Usual
 from app.core.errors import Unverified
 from app.core.events import (
     Accepted,
@@ -80,7 +80,7 @@ class _EnvelopeSchema(Lenient):
 _envelope, _message, _status = _EnvelopeSchema(), _MessageSchema(), _StatusSchema()
 
 
-class WebchatChannel:
+class WebchatChannel(Usual):
     """See `app.channels.base.Channel` for the verbs."""
 
     Settings = Settings

@@ -18,7 +18,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from standardwebhooks.webhooks import Webhook as Signer
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from app.channels.base import ChannelSchema, Outgoing
+from app.channels.base import ChannelSchema, Outgoing, Usual
 from app.core.errors import Unverified
 from app.core.events import (
     Accepted,
@@ -107,7 +107,7 @@ class _EnvelopeSchema(Lenient):
 _envelope, _message, _status, _from = _EnvelopeSchema(), _MessageSchema(), _StatusSchema(), _FromSchema()
 
 
-class WebhookChannel:
+class WebhookChannel(Usual):
     """See `app.channels.base.Channel` for the verbs."""
 
     Settings = Settings

@@ -40,6 +40,7 @@ MISCONFIGURED = Kind("misconfigured", "The configuration does not fit the platfo
 REJECTED = Kind("rejected", "The platform refuses this message.")
 UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.")
 GONE = Kind("gone", "The customer can no longer be reached there.")
+OPTED_OUT = Kind("opted_out", "The customer wants no messages there.")
 UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True, sick=True)
 UNEXPECTED = Kind("unexpected", "A bug in Patchbay; the log has its traceback.", retry=True, ours=True)
 
@@ -54,6 +55,7 @@ PALETTE = {
         REJECTED,
         UNSUPPORTED,
         GONE,
+        OPTED_OUT,
         UNPARSEABLE,
         UNEXPECTED,
     )

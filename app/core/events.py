@@ -28,11 +28,19 @@ class Webhook:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer to a webhook: `body` is sent as JSON unless it is a string."""
+    """The answer to a webhook: `body` is sent as JSON unless it is a string or bytes."""
 
     status: int
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a platform, to be shown behind a link of ours."""
+
+    body: bytes
+    mime_type: str
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Written:
     first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
     number in the chat `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
     the name under which a destination's platform knows the writer: a customer's own words that come back are dropped.
+    `token` names the webhook that brought it, where a platform sends one again under other ids.
     """
 
     content: Content
@@ -58,6 +67,7 @@ class Written:
     index: int | None = None
     more: bool = False
     identity: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import agent, autopilot, control, flex, respondio
+from app.sandbox import agent, autopilot, control, flex, messaging, respondio
 from app.sandbox.agent import Agent
 from app.sandbox.autopilot import Autopilot
 from app.sandbox.control import Control
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
+from app.sandbox.messaging import Messaging
 from app.sandbox.outgoing import Outgoing
 from app.sandbox.server import MEDIA_LIMIT, build_server
 from app.sandbox.settings import SandboxSettings
@@ -36,7 +37,10 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     contact_centre = Flex.build(settings, faults)
     for blueprint in flex.create_blueprints(contact_centre, faults):
         app.register_blueprint(blueprint)
-    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre)
+    texts = Messaging.build(settings, faults)
+    for blueprint in messaging.create_blueprints(texts, faults):
+        app.register_blueprint(blueprint)
+    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts)
     app.register_blueprint(control.create_blueprint(everything))
     return app
 

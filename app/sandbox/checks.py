@@ -92,6 +92,11 @@ def integer(low: int, high: int, shape: str = "an integer") -> Check:
     return check
 
 
+def boolean(value: object, path: str) -> None:
+    if not isinstance(value, bool):
+        raise Refused(path, f"must be a boolean, not {_kind(value)}")
+
+
 def one_of(words: Iterable[str]) -> Check:
     known = tuple(words)
 

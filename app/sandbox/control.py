@@ -9,6 +9,9 @@ from app.sandbox.checks import Refused, read_json_body
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults, parse_fault
 from app.sandbox.flex import Flex
+from app.sandbox.messaging import Messaging
+from app.sandbox.messaging.addresses import read_senders
+from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.outgoing import Outgoing
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
@@ -24,9 +27,11 @@ class Control:
     outgoing: Outgoing
     faults: Faults
     flex: Flex
+    messaging: Messaging
 
     def index(self) -> str:
-        return render_template("index.html", settings=self.settings)
+        senders = read_senders(self.settings).values()
+        return render_template("index.html", settings=self.settings, senders=senders, content=READY_CONTENT.sid)
 
     def inspect(self) -> Response:
         faults = {"active": self.faults.active(), "met": self.faults.met()}
@@ -34,11 +39,13 @@ class Control:
             autopilot=self.dialogues.inspect(),
             respondio=self.workspace.inspect(),
             flex=self.flex.inspect(),
+            messaging=self.messaging.inspect(),
             faults=faults,
         )
 
     def reset(self) -> Response:
-        for memory in (self.faults, self.outgoing, self.dialogues, self.workspace, self.flex):
+        stand_ins = (self.outgoing, self.dialogues, self.workspace, self.flex, self.messaging)
+        for memory in (self.faults, *stand_ins):
             memory.reset()
         return Response(status=HTTPStatus.NO_CONTENT)
 
@@ -54,6 +61,7 @@ class Control:
         self.faults.clear()
         self.outgoing.release()
         self.flex.release()
+        self.messaging.release()
         return Response(status=HTTPStatus.NO_CONTENT)
 
 

@@ -2,7 +2,8 @@
 
 A request meets at most one fault, the oldest that is switched on for it: `path` narrows a fault to requests whose
 path holds it, `method` to one method. It applies before the request is checked, so even a wrong one meets it; only
-`close_after` lets the request be worked first. Faults of outgoing calls can be narrowed to one `event` of Flex.
+`close_after` lets the request be worked first. Faults of outgoing calls can be narrowed to one `event`: of Flex,
+or for messaging `inbound` or the status that is called back.
 """
 
 import socket
@@ -32,7 +33,12 @@ from app.sandbox.checks import (
 INCOMING = ("fail", "delay", "close", "close_after")
 OUTGOING = ("duplicate", "reorder", "drop")
 # An outgoing call of respond.io has an answer that the agent reads; it is never lost quietly.
-KINDS = {"autopilot": INCOMING, "respondio": (*INCOMING, "duplicate", "reorder"), "flex": INCOMING + OUTGOING}
+KINDS = {
+    "autopilot": INCOMING,
+    "respondio": (*INCOMING, "duplicate", "reorder"),
+    "flex": INCOMING + OUTGOING,
+    "messaging": INCOMING + OUTGOING,
+}
 DEFAULT_STATUS = 503
 
 _BASE = {

@@ -18,6 +18,14 @@ ENVIRONMENT = {
     "respondio_id_type": "SANDBOX_RESPONDIO_ID_TYPE",
     "twilio_account_sid": "SANDBOX_TWILIO_ACCOUNT_SID",
     "twilio_auth_token": "SANDBOX_TWILIO_AUTH_TOKEN",
+    "twilio_number": "SANDBOX_TWILIO_NUMBER",
+    "twilio_number_channel": "SANDBOX_TWILIO_NUMBER_CHANNEL",
+    "twilio_whatsapp": "SANDBOX_TWILIO_WHATSAPP",
+    "twilio_whatsapp_channel": "SANDBOX_TWILIO_WHATSAPP_CHANNEL",
+    "twilio_messenger": "SANDBOX_TWILIO_MESSENGER",
+    "twilio_messenger_channel": "SANDBOX_TWILIO_MESSENGER_CHANNEL",
+    "twilio_messaging_service_sid": "SANDBOX_TWILIO_MESSAGING_SERVICE_SID",
+    "twilio_overrides": "SANDBOX_TWILIO_OVERRIDES",
     "flex_chat_service_sid": "SANDBOX_FLEX_CHAT_SERVICE_SID",
     "flex_workspace_sid": "SANDBOX_FLEX_WORKSPACE_SID",
     "flex_workflow_sid": "SANDBOX_FLEX_WORKFLOW_SID",
@@ -35,6 +43,14 @@ PATTERNS = {
     "respondio_id_type": (r"custom|phone", "custom or phone"),
     "twilio_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
     "twilio_auth_token": (r"\S+", "a token without spaces"),
+    "twilio_number": (r"\+[1-9][0-9]{6,14}", "a phone number in E.164"),
+    "twilio_number_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
+    "twilio_whatsapp": (r"whatsapp:\+[1-9][0-9]{6,14}", "whatsapp: and a phone number in E.164"),
+    "twilio_whatsapp_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
+    "twilio_messenger": (r"messenger:[0-9]+", "messenger: and a page's id"),
+    "twilio_messenger_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
+    "twilio_messaging_service_sid": (r"MG[0-9a-f]{32}", "MG and 32 hex digits"),
+    "twilio_overrides": (r"[^#\s]*", "connection overrides without the #"),
     "flex_chat_service_sid": (r"IS[0-9a-f]{32}", "IS and 32 hex digits"),
     "flex_workspace_sid": (r"WS[0-9a-f]{32}", "WS and 32 hex digits"),
     "flex_workflow_sid": (r"WW[0-9a-f]{32}", "WW and 32 hex digits"),
@@ -57,6 +73,16 @@ class SandboxSettings:
     respondio_id_type: str = "custom"
     twilio_account_sid: str = "AC" + "3c" * 16
     twilio_auth_token: str = field(default="sandbox-twilio-token", repr=False)
+    # Senders of Programmable Messaging, and the channels of the gateway that have them.
+    twilio_number: str = "+15551239998"
+    twilio_number_channel: str = "sms"
+    twilio_whatsapp: str = "whatsapp:+15551239999"
+    twilio_whatsapp_channel: str = "whatsapp"
+    twilio_messenger: str = "messenger:105551239999"
+    twilio_messenger_channel: str = "messenger"
+    twilio_messaging_service_sid: str = "MG" + "9a" * 16
+    # Behind the # of the senders' webhook URLs, for example rc=3&rp=5xx,ct,rt
+    twilio_overrides: str = ""
     flex_chat_service_sid: str = "IS" + "4d" * 16
     flex_workspace_sid: str = "WS" + "6e" * 16
     flex_workflow_sid: str = "WW" + "8f" * 16
@@ -79,6 +105,10 @@ class SandboxSettings:
     def outgoing_url(self) -> str:
         """Where respond.io's outgoing calls go: the base URL of the desk, and `/message` behind it."""
         return f"{self.gateway_url.rstrip('/')}/destinations/{quote(self.desk)}/message"
+
+    def channel_url(self, channel: str) -> str:
+        """The webhook URL of a channel; its fallback is `/fallback` below it."""
+        return f"{self.gateway_url.rstrip('/')}/channels/{quote(channel)}"
 
     @property
     def allows_chat_start(self) -> bool:

@@ -194,6 +194,7 @@ class Mailboxes:
         entry: Append,
         *,
         scope: str,
+        also: str = "",
         window: float | None = None,
         follow: bool = False,
         take: Take | None = None,
@@ -204,6 +205,7 @@ class Mailboxes:
 
         Args:
             scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
+            also: a second name of the message; it is a duplicate where either is known.
             follow: use the lane of the session's destination if there is a session.
             take: who is active in the conversation, and may hold it from now on.
             place: where the message stands in the destination's chat.
@@ -229,6 +231,8 @@ class Mailboxes:
             request["take"] = {"destination": take.destination, "mode": take.mode, "seize": take.seize}
         if place:
             request["chat"] = self._place(place)
+        if also:
+            request["also"] = also
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 

@@ -32,6 +32,8 @@ def reply(answer: Reply) -> Response:
         response = Response(status=answer.status)
     elif isinstance(answer.body, str):
         response = Response(answer.body, answer.status, mimetype="text/plain")
+    elif isinstance(answer.body, bytes):
+        response = Response(answer.body, answer.status, mimetype="application/octet-stream")
     else:
         response = _json(answer.body, answer.status)
     if answer.headers:

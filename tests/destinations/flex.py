@@ -335,20 +335,6 @@ def failing_at(number: int, status: int, path: str = "/Messages") -> Callable[[C
     return answer
 
 
-def form_of(body: bytes) -> bytes:
-    """A fixture as the form that stands for it; what is no JSON object is left as it is."""
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return body
-    if not isinstance(fields, dict):
-        return body
-    pairs = [
-        (name, value if isinstance(value, str) else orjson.dumps(value).decode()) for name, value in fields.items()
-    ]
-    return urlencode(pairs).encode()
-
-
 def deaths(
     setups: Mapping[str, Setup], calls: Callable[[Setup], int], writes: Callable[[Setup], int]
 ) -> dict[str, Any]:
@@ -409,7 +395,7 @@ class Flexing(Receiving, Calling):
     # --- webhooks ---
 
     def sign(self, body: bytes, token: str = TOKEN, path: str = "", **changes: Any) -> Webhook:
-        form = form_of(body)
+        form = fixtures.as_form(body)
         url = BASE + (path or self.path)
         try:
             pairs = dict(parse_qsl(form.decode(), keep_blank_values=True, errors="strict"))
@@ -826,11 +812,18 @@ class Flexing(Receiving, Calling):
         assert [(CUSTOMER, None), (CUSTOMER, None)] == place.said()
         assert "authorization" not in outside.calls[0].headers
 
+    def test_a_file_behind_a_link_of_ours_goes_up_from_where_that_leads(self, place: Place, outside: Sink) -> None:
+        outside.answers(Told(302, b"", {"Location": "/at-its-platform"}), Told(200, b"picture"))
+        place.line._adapter = Http([place.url, outside.url])._adapter
+        place.deliver(content=Attachment("image", f"{outside.url}/channels/wa/media/x", "image/jpeg"))
+        assert [("image/jpeg", 7)] == [(one["content_type"], one["size"]) for one in seen(place.url)["media"]]
+        assert ["/channels/wa/media/x", "/at-its-platform"] == [call.path for call in outside.calls]
+
     LINKS: ClassVar[dict[str, tuple[Told, dict[str, Any]]]] = {
         "it is not there": (Told(404), {}),
         "its host is ill": (Told(503), {}),
         "its host hangs up": (Told(drop=True), {}),
-        "it leads elsewhere": (Told(302, b"", {"Location": "/b.png"}), {}),
+        "it is moved around without end": (Told(302, b"", {"Location": "/b.png"}), {}),
         "it is too large": (Told(200, b"x" * (16 * 1024 * 1024 + 1)), {}),
         "it is empty": (Told(200, b""), {}),
         "its type is refused": (Told(200, b"x"), {"mime_type": FORM}),

@@ -12,6 +12,7 @@ from app.sandbox import SandboxSettings, create_app, make_server
 
 from .flex import Listener, connect, recording_listener
 from .gateway import Gateway, recording_gateway
+from .messaging import Hooks, recording_hooks
 
 
 @pytest.fixture
@@ -60,3 +61,20 @@ def listener() -> Iterator[Listener]:
     """Somebody who takes webhooks."""
     with recording_listener() as listener:
         yield listener
+
+
+@pytest.fixture
+def hooks() -> Iterator[Hooks]:
+    """A gateway with webhooks for messages."""
+    with recording_hooks() as hooks:
+        yield hooks
+
+
+@pytest.fixture
+def texts(hooks: Hooks) -> Iterator[str]:
+    """The base URL of a sandbox whose messages go to `hooks`."""
+    server = make_server("127.0.0.1", 0, SandboxSettings(gateway_url=hooks.url))
+    threading.Thread(target=_serve, args=(server,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    server.server_close()

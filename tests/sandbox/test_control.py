@@ -1,5 +1,13 @@
 from .calls import SETTINGS, agent_sends, ask, deliver, inspect, message_event
 
+READY = {
+    "sid": "HX" + "2b" * 16,
+    "body": "Hello {{1}}, how can we help?",
+    "buttons": [
+        {"text": "Track an order", "payload": "track"},
+        {"text": "Talk to a person", "payload": "person"},
+    ],
+}
 FAULT = {"target": "respondio", "kind": "delay", "seconds": 2.5}
 
 
@@ -12,6 +20,11 @@ def test_the_index_shows_what_is_configured_but_no_token(client):
         "/destinations/desk/message",
         "/respondio/custom/channel/webhook/",
         SETTINGS.twilio_account_sid,
+        SETTINGS.twilio_number,
+        SETTINGS.twilio_whatsapp,
+        SETTINGS.twilio_messenger,
+        "/channels/whatsapp",
+        "/phone",
         SETTINGS.flex_chat_service_sid,
         SETTINGS.flex_workspace_sid,
         SETTINGS.flex_workflow_sid,
@@ -65,6 +78,19 @@ def test_inspect_starts_empty(client):
             "attempts": [],
             "refused": [],
             "typing": [],
+            "idle": True,
+        },
+        "messaging": {
+            "customers": [],
+            "messages": [],
+            "media": [],
+            "recordings": [],
+            "opted_out": [],
+            "outcomes": [],
+            "contents": [READY],
+            "switches": {"advanced_opt_out": False, "direct_media": False, "fallback": True, "overrides": ""},
+            "attempts": [],
+            "refused": [],
             "idle": True,
         },
         "faults": {"active": [], "met": []},

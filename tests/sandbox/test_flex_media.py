@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from app.sandbox.flex import media_api
+from app.sandbox import links
 
 from .flex import CUSTOMER, PASSWORD, SERVICE, chat, conversation, make_channel, make_conversation, make_flow
 from .test_flex_rest import switch_on
@@ -43,8 +43,8 @@ def test_the_lasting_link_asks_for_a_password(served):
 
 def test_a_link_ends(served, monkeypatch):
     url = link(served, upload(served).json()["sid"])
-    later = time.time() + media_api.LINK_SECONDS + 2
-    monkeypatch.setattr(media_api.time, "time", lambda: later)
+    later = time.time() + links.LINK_SECONDS + 2
+    monkeypatch.setattr(links.time, "time", lambda: later)
     assert requests.get(url).status_code == 403
 
 

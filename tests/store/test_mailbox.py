@@ -60,6 +60,34 @@ class TestAccepting:
         write(store, 1, scope="shop:inbound:7")
         assert write(store, 2, scope="desk:written:7").state == "ok"
 
+    EITHER = {
+        "both": ("shop:inbound:1", "shop:token:a", "duplicate"),
+        "the first": ("shop:inbound:1", "shop:token:b", "duplicate"),
+        "the second": ("shop:inbound:2", "shop:token:a", "duplicate"),
+        "neither": ("shop:inbound:2", "shop:token:b", "ok"),
+        "the first, without a second": ("shop:inbound:1", "", "duplicate"),
+        "another one, without a second": ("shop:inbound:2", "", "ok"),
+    }
+
+    @pytest.mark.parametrize(("scope", "also", "state"), EITHER.values(), ids=EITHER)
+    def test_a_message_with_two_names_is_known_by_either(
+        self, scope: str, also: str, state: str, store: Store, client: redis.Redis
+    ) -> None:
+        write(store, 1, also="shop:token:a")
+        before = snapshot(client)
+        entered = write(store, 2, scope=scope, also=also)
+
+        assert state == entered.state
+        assert (state == "duplicate") == (snapshot(client) == before)
+        assert f"{1 if state == 'duplicate' else 2:032x}" == entered.message_id
+
+    def test_the_second_name_lasts_as_long_as_the_first_and_refused_messages_leave_none(
+        self, store: Store, client: redis.Redis
+    ) -> None:
+        write(store, 1, also="shop:token:a", window=5.0)
+        assert 3_000 < client.pttl(key("x", "shop:token:a")) <= 5_000
+        assert "" not in {name.partition(":")[2] for name in keys(client, "x:*")}
+
     def test_a_message_without_external_id_is_never_a_duplicate(self, store: Store, client: redis.Redis) -> None:
         assert [write(store, number, scope="").state for number in (1, 2)] == ["ok", "ok"]
         assert keys(client, "x:*") == set()

@@ -24,6 +24,8 @@ REPLIES: dict[str, tuple[Reply, tuple[int, str, str]]] = {
     "an empty object": (Reply(202, {}), (202, "application/json", "{}")),
     "a text is plain": (Reply(200, "<b>challenge</b>"), (200, "text/plain", "<b>challenge</b>")),
     "nothing": (Reply(204), (204, "text/html", "")),
+    "bytes": (Reply(200, b"x"), (200, "application/octet-stream", "x")),
+    "bytes of a type": (Reply(200, b"x", {"Content-Type": "image/png"}), (200, "image/png", "x")),
     "a type of its own": (
         Reply(200, "<Response/>", {"Content-Type": "application/xml"}),
         (200, "application/xml", "<Response/>"),

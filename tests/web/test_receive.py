@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 import orjson
 import pytest
@@ -18,10 +19,11 @@ from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
 from app.core.errors import StoreUnavailable
-from app.core.message import Message, Text
+from app.core.events import Written
+from app.core.message import Attachment, Message, Text
 from app.destinations.respondio import contact_id
 from app.gateway import Gateway, limits_of
-from app.inbox import unpark
+from app.inbox import Inbox, unpark
 from app.log import redactor
 from app.store import Store
 from app.store.connection import connect
@@ -29,8 +31,9 @@ from app.twilio import FORM
 from app.web import create_app, receive
 from tests.sandbox.flex import PASSWORD, SERVICE, SETTINGS
 from tests.support import fixtures
-from tests.support.gateway import SECRET, Recorder, gateway, recorder, settings
+from tests.support.gateway import SECRET, Recorder, gateway, recorder, run_until_quiet, settings
 from tests.support.processes import free_port
+from tests.support.sink import Sink, Told
 
 TOKEN = "desk-token-0001"
 CONVERSATION = "shop/webhook:customer-42"
@@ -235,6 +238,14 @@ def test_another_method_is_405_and_says_which_one_is_good(method: str, path: str
     response = client.open(path, method=method)
     assert refused(response)[0] == 405
     assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/channels/shop", "/channels/shop/status", "/channels/chat"])
+def test_a_channel_takes_webhooks_only_by_its_own_method(path: str, built: Gateway, client: FlaskClient) -> None:
+    response = client.get(path)
+    assert (405, {"message": "This channel's webhooks come by POST."}) == refused(response)
+    assert "POST" == response.headers["Allow"]
+    assert 405 == client.head(path).status_code
 
 
 @pytest.mark.parametrize("chunked", [False, True], ids=["announced", "in chunks"])
@@ -514,6 +525,171 @@ def test_a_file_that_twilio_does_not_show_is_502_with_a_time(with_flex: Gateway,
         response = client.get(link(with_flex))
         assert (refused(response)[0], response.headers["Retry-After"]) == (502, "10")
         assert SETTINGS.twilio_auth_token not in response.text
+
+
+# --- Twilio Messaging: TwiML, three addresses, GET, and links to customers' files ---
+
+WA = "http://127.0.0.1:8000/channels/wa"
+LOST = "This link is not valid, or not any more."
+
+
+@pytest.fixture
+def with_twilio(redis_client: redis.Redis, outside: Sink) -> Gateway:
+    wa = {
+        "type": "twilio",
+        "account_sid": SETTINGS.twilio_account_sid,
+        "auth_tokens": [SETTINGS.twilio_auth_token],
+        "address": "whatsapp:+15551239999",
+        "api_url": outside.url,
+        "destination": "helper",
+    }
+    return gateway(redis_client, channels__wa=wa)
+
+
+def twilio_says(
+    built: Gateway, name: str, path: str = "", token: str = "", method: str = "POST", **fields: str
+) -> TestResponse:
+    """A fixture as Twilio sends it to one of the channel's addresses."""
+    form = fixtures.value("twilio", name) | fields
+    url, rest = f"{WA}{path}", {"data": form}
+    if method == "GET":
+        url, rest, form = f"{url}?{urlencode(form)}", {}, {}
+    signature = RequestValidator(SETTINGS.twilio_auth_token).compute_signature(url, form)
+    headers = {"X-Twilio-Signature": signature} | ({"I-Twilio-Idempotency-Token": token} if token else {})
+    where = url.removeprefix("http://127.0.0.1:8000")
+    return create_app(built).test_client().open(where, method=method, headers=headers, **rest)  # type: ignore[arg-type]
+
+
+def kept(built: Gateway) -> list[str | None]:
+    """The external ids of what the customer said, in order."""
+    timeline = built.store.messages.timeline("wa/whatsapp:+15551230001")
+    return [record.message.external_id for record in timeline]
+
+
+def test_a_message_by_twilio_is_answered_with_empty_twiml(with_twilio: Gateway) -> None:
+    response = twilio_says(with_twilio, "several_image_text")
+    assert (200, "text/xml", b"<Response/>") == (response.status_code, response.content_type, response.data)
+    first = fixtures.value("twilio", "several_image_text")["MessageSid"]
+    assert [first, f"{first}/1", f"{first}/2", f"{first}/3"] == kept(with_twilio)
+    assert with_twilio.store.lanes.state("inbound:helper", 0).waiting == 4
+
+
+REPEATS: dict[str, list[dict[str, str]]] = {
+    "the same": [{}, {}],
+    "by the fallback": [{}, {"path": "/fallback", "ErrorCode": "11205", "ErrorUrl": WA}],
+    "first by the fallback": [{"path": "/fallback", "ErrorCode": "11205", "ErrorUrl": WA}, {}],
+    "by GET": [{}, {"method": "GET"}],
+    "under another sid": [{"token": "t-1"}, {"token": "t-1", "MessageSid": "SM" + "8" * 32}],
+    "under another token": [{"token": "t-1"}, {"token": "t-2"}],
+}
+
+
+@pytest.mark.parametrize("webhooks", REPEATS.values(), ids=REPEATS)
+@pytest.mark.parametrize("name", ["message_text", "several_image_text"])
+def test_what_twilio_sends_again_is_one_message(
+    name: str, webhooks: list[dict[str, str]], with_twilio: Gateway
+) -> None:
+    counts = []
+    for fields in webhooks:
+        response = twilio_says(with_twilio, name, **fields)  # type: ignore[arg-type]
+        assert (200, b"<Response/>") == (response.status_code, response.data)
+        counts.append(len(kept(with_twilio)))
+    assert [4 if name == "several_image_text" else 1] * len(webhooks) == counts
+
+
+def test_a_webhook_of_twilio_that_does_not_verify_is_401(with_twilio: Gateway) -> None:
+    client = create_app(with_twilio).test_client()
+    form = fixtures.value("twilio", "message_text")
+    query = urlencode(form)
+    answers = [client.post(f"/channels/wa{path}", data=form) for path in ("", "/fallback", "/status")]
+    answers.append(client.get(f"/channels/wa?{query}", headers={"X-Twilio-Signature": "x"}))
+    assert [401] * 4 == [refused(answer)[0] for answer in answers]
+    assert [] == kept(with_twilio)
+
+
+def test_a_status_of_twilio_finds_its_message(with_twilio: Gateway, outside: Sink) -> None:
+    sid = fixtures.value("twilio", "status_failed")["MessageSid"]
+    outside.answers(Told(201, orjson.dumps({"sid": sid, "status": "queued"})))
+    inbox = Inbox(with_twilio)
+    event = Written(Text("Hello"), author="bot", conversation="wa/whatsapp:+15551230001")
+    message_id = inbox.accept("helper", event).message_id or ""
+    with_twilio.publisher.publish(inbox.wakes)
+    run_until_quiet(with_twilio)
+    assert ("queued", "") == state(with_twilio, message_id)
+    assert 200 == twilio_says(with_twilio, "status_failed", "/status", ErrorCode="21610").status_code
+    status, error = state(with_twilio, message_id)
+    assert ("failed", "opted_out: 21610") == (status, error[:16])
+    assert 200 == twilio_says(with_twilio, "status_failed", "/status", MessageStatus="delivered").status_code
+    assert ("delivered", "") == state(with_twilio, message_id)
+
+
+def state(built: Gateway, message_id: str) -> tuple[str, str]:
+    record = built.store.messages.read(message_id)
+    assert record is not None
+    return record.status, record.error
+
+
+def links(built: Gateway) -> list[str]:
+    records = built.store.messages.timeline("wa/whatsapp:+15551230001")
+    return [record.message.content.url for record in records if isinstance(record.message.content, Attachment)]
+
+
+def test_a_customers_file_is_behind_a_link_for_a_while(
+    with_twilio: Gateway, outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = fixtures.value("twilio", "message_image")
+    url = form["MediaUrl0"].replace(form["AccountSid"], SETTINGS.twilio_account_sid)
+    twilio_says(with_twilio, "message_image", MediaUrl0=url)
+    (link,) = links(with_twilio)
+    assert link.startswith(f"{WA}/media/")
+    client, path = create_app(with_twilio).test_client(), link.removeprefix("http://127.0.0.1:8000")
+    outside.answers(Told(307, b"", {"Location": "https://media.example.test/7"}))
+    response = client.get(path)
+    assert (302, "https://media.example.test/7", "private, max-age=60") == (
+        response.status_code,
+        response.headers["Location"],
+        response.headers["Cache-Control"],
+    )
+    assert urlsplit(url).path == outside.calls[0].path
+    for bad in (path[:-1], path + "x", path.replace("/wa/", "/shop/"), path.replace("/wa/", "/nobody/")):
+        status, error = refused(client.get(bad))
+        assert (404, LOST) == (status, error["message"])
+    outside.answers(Told(503))
+    response = client.get(path)
+    assert (refused(response)[0], response.headers["Retry-After"]) == (502, "10")
+    now = with_twilio.channels["wa"]._links.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 7 * 86_400 + 1)
+    assert 404 == refused(client.get(path))[0]
+
+
+SHOWN = {
+    "a picture": ("image/png", "image/png", "inline"),
+    "a sound": ("audio/ogg; codecs=opus", "audio/ogg", "inline"),
+    "a film": ("Video/MP4", "video/mp4", "inline"),
+    "a picture with scripts": ("image/svg+xml", "image/svg+xml", "attachment"),
+    "a document": ("application/pdf", "application/pdf", "attachment"),
+    "a page": ("text/html", "text/html", "attachment"),
+    "no type": ("", "application/octet-stream", "attachment"),
+    "nonsense": ("image/png, text/html", "application/octet-stream", "attachment"),
+}
+
+
+@pytest.mark.parametrize(("said", "kind", "how"), SHOWN.values(), ids=SHOWN)
+def test_a_strangers_file_is_shown_only_where_it_can_do_nothing(
+    said: str, kind: str, how: str, with_twilio: Gateway, outside: Sink
+) -> None:
+    outside.answers(Told(200, b"\xff<script>", {"Content-Type": said} if said else {}))
+    token = with_twilio.channels["wa"]._links.dumps(["MM" + "0" * 32, "ME" + "0" * 32])  # type: ignore[attr-defined]
+    response = create_app(with_twilio).test_client().get(f"/channels/wa/media/{token}")
+    assert (200, b"\xff<script>", kind, how) == (
+        response.status_code,
+        response.data,
+        response.content_type,
+        response.headers["Content-Disposition"],
+    )
+    assert "nosniff" == response.headers["X-Content-Type-Options"]
+    assert "sandbox" in response.headers["Content-Security-Policy"]
+    assert "private, max-age=60" == response.headers["Cache-Control"]
 
 
 # --- the rest ---

@@ -71,7 +71,7 @@ class FlexDestination(ABC):
     )
     deadline = None
     late = "send"
-    calls = 4  # is it there already, fetch a file, bring it up, send
+    calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
 
     # Names of webhook fields and JSON fields of this generation.
     CHAT_FIELD: ClassVar[str]

@@ -4,18 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox.checks import Field, Json, Refused, as_object, read_json_body, record, text
+from app.sandbox.checks import Field, Json, record, text
 from app.sandbox.flex.agent import Agent, is_over
 from app.sandbox.flex.form import Param, read_params, words
 from app.sandbox.flex.media_api import temporary_link
 from app.sandbox.flex.memory import Memory
 from app.sandbox.flex.records import Message, Room, Task
 from app.sandbox.flex.rest import Answer, Problem, Routes
+from app.sandbox.pages import protect, read_body, show
 
-# The page shows outside files but runs nothing from outside.
-POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
 SEND = record({"text": Field(text())})
 # Task attributes are free; these are the names under which gateways are known to put things.
 NAMES = ("customerName", "name", "customer_name", "from")
@@ -32,8 +31,7 @@ class Desk:
     agent: Agent
 
     def page(self) -> Response:
-        html = render_template("flex.html", agent=self.agent.identity)
-        return Response(html, headers={"Content-Security-Policy": POLICY, "Content-Type": "text/html"})
+        return show("flex.html", agent=self.agent.identity)
 
     def tasks(self) -> Answer:
         """Newest first."""
@@ -54,8 +52,7 @@ class Desk:
         return jsonify(chatSid=room.sid, isOver=is_over(room), messages=entries)
 
     def send(self, chat_sid: str) -> Answer:
-        body = as_object(read_json_body(request.mimetype, request.get_data()), "body")
-        SEND(body, "")
+        body = read_body(SEND)
         message = self.agent.say(chat_sid, str(body["text"]))
         return jsonify(self._message(self.memory.rooms[chat_sid], message)), HTTPStatus.CREATED
 
@@ -155,22 +152,8 @@ def create_blueprint(desk: Desk) -> Blueprint:
     }
     for name, act in acts.items():
         routes.add("POST", f"/api/chats/<chat_sid>/{name}", act)
-    blueprint.before_request(_same_site)
-    blueprint.register_error_handler(Refused, lambda problem: _error(problem.field, str(problem), 400))
-    blueprint.register_error_handler(Problem, lambda problem: _error("path", str(problem), problem.status))
+    protect(blueprint)
     return blueprint
-
-
-def _same_site() -> Answer | None:
-    """A page of another site must not act as the agent."""
-    origin = request.headers.get("Origin")
-    if origin is None or f"{origin}/" == request.host_url or request.method == "GET":
-        return None
-    return _error("Origin", "is another site", HTTPStatus.FORBIDDEN)
-
-
-def _error(field: str, message: str, status: int) -> Answer:
-    return jsonify(error={"field": field, "message": message}), status
 
 
 def _first(attributes: Json, names: tuple[str, ...]) -> str:

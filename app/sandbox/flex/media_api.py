@@ -1,12 +1,10 @@
 """Twilio's media service: raw bytes go up, and come down through a link that is good for a while."""
 
-import hmac
-import time
 from collections.abc import Callable
-from hashlib import sha256
 
 from flask import Blueprint, Response, jsonify, request
 
+from app.sandbox import links
 from app.sandbox.checks import Json, Refused
 from app.sandbox.faults import Faults, expose
 from app.sandbox.flex.form import Param, read_params, words
@@ -16,9 +14,6 @@ from app.sandbox.flex.rest import FORM_TYPE, Answer, Routes, created, error_answ
 from app.sandbox.settings import SandboxSettings
 
 MEDIA = "/mcs/v1/Services/<service_sid>/Media"
-LINK_SECONDS = 300
-# A picture from outside must not act on our pages.
-SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 
 
 class MediaApi:
@@ -82,8 +77,7 @@ class MediaApi:
 
 
 def temporary_link(memory: Memory, media: Media) -> str:
-    expires = int(time.time()) + LINK_SECONDS
-    return own_url(f"/media/{media.sid}?Expires={expires}&Signature={_sign(memory, media.sid, str(expires))}")
+    return links.temporary_link(memory.secret, own_url(f"/media/{media.sid}"), media.sid)
 
 
 def create_blueprint(memory: Memory, faults: Faults) -> Blueprint:
@@ -96,9 +90,7 @@ def create_blueprint(memory: Memory, faults: Faults) -> Blueprint:
 
 def _download(memory: Memory) -> Callable[[str], Response]:
     def download(media_sid: str) -> Response:
-        expires, given = request.args.get("Expires", ""), request.args.get("Signature", "")
-        good = hmac.compare_digest(_sign(memory, media_sid, expires).encode(), given.encode())
-        if not good or int(expires) < time.time():
+        if not links.is_good(memory.secret, media_sid, request.args):
             return Response("This link is not good, or no longer", 403)
         media = memory.media.get(media_sid)
         return _serve(media) if media else Response(status=404)
@@ -106,9 +98,5 @@ def _download(memory: Memory) -> Callable[[str], Response]:
     return download
 
 
-def _sign(memory: Memory, media_sid: str, expires: str) -> str:
-    return hmac.new(memory.secret, f"{media_sid}:{expires}".encode(), sha256).hexdigest()
-
-
 def _serve(media: Media) -> Response:
-    return Response(media.data, content_type=media.content_type, headers=SAFE)
+    return links.serve(media.data, media.content_type)

@@ -2,15 +2,15 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, jsonify, request
 
 from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.form import Param, read_params, whole, words
-from app.sandbox.flex.memory import Memory
 from app.sandbox.flex.records import Dated, Form
 from app.sandbox.settings import SandboxSettings
 
@@ -24,6 +24,15 @@ PAGING = {"PageSize": Param(whole(1, 1000)), "Page": Param(whole()), "PageToken"
 Answer: TypeAlias = Response | tuple[Response, int]
 View: TypeAlias = Callable[..., Answer]
 Record = TypeVar("Record", bound=Dated)
+
+
+class Keeper(Protocol):
+    """A memory that can be locked and that keeps what was refused."""
+
+    @property
+    def lock(self) -> AbstractContextManager[object]: ...
+
+    def keep(self, name: str, entry: Json) -> None: ...
 
 
 class Problem(Exception):  # an answer, not an error of ours
@@ -52,7 +61,7 @@ def error_answer(status: int, message: str, code: int | None = None) -> Response
 class Routes:
     """Adds views to the blueprint; each runs alone, so that what it looks up is still true when it writes."""
 
-    def __init__(self, blueprint: Blueprint, memory: Memory) -> None:
+    def __init__(self, blueprint: Blueprint, memory: Keeper) -> None:
         self._blueprint = blueprint
         self._memory = memory
 
@@ -61,10 +70,11 @@ class Routes:
             with self._memory.lock:
                 return view(**parts)
 
-        self._blueprint.add_url_rule(rule, f"{method} {rule}", alone, methods=[method])
+        endpoint = f"{method} {rule}".replace(".", "_")  # Flask wants no dots
+        self._blueprint.add_url_rule(rule, endpoint, alone, methods=[method])
 
 
-def guard(blueprint: Blueprint, settings: SandboxSettings, memory: Memory) -> None:
+def guard(blueprint: Blueprint, settings: SandboxSettings, memory: Keeper) -> None:
     """Ask every request for the password, and answer refusals in Twilio's form."""
 
     def refuse(status: int, message: str, code: int | None = None) -> Response:

@@ -2,8 +2,11 @@
 
 export const STATUS_WORDS = {
   queued: ["○", "Queued"], sent: ["✓", "Sent"], delivered: ["✓✓", "Delivered"],
-  read: ["✓✓", "Read"], failed: ["!", "Failed"],
+  read: ["✓✓", "Read"], failed: ["!", "Failed"], accepted: ["○", "Accepted"], scheduled: ["○", "Scheduled"],
+  undelivered: ["!", "Undelivered"], canceled: ["!", "Canceled"],
 };
+const AUTHORS = { bot: "Bot", agent: "You", you: "You", business: "Business", network: "Network" };
+export const PREVIEWS = { bot: "Bot: ", agent: "You: ", you: "You: " };
 
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -22,6 +25,7 @@ export function summary(message) {
     attachment: () => message.attachment.fileName || message.attachment.type,
     location: () => message.address || "location",
     quick_reply: () => message.title,
+    parts: () => message.text || message.files[0]?.fileName || "A file",
   }[message.type];
   return by ? by() : message.type;
 }
@@ -50,7 +54,20 @@ function location(message) {
   return [...lines, link(map, `Location ${place}`)];
 }
 
+// Texts, WhatsApp and Messenger: words with any number of files, and buttons that can be pressed.
+function parts({ text, quote, files, buttons }) {
+  const chips = buttons.map(({ text: words, payload }) =>
+    element("li", {}, element("button", { type: "button", class: "chip", "data-payload": payload }, words)));
+  return [
+    ...(quote ? [element("p", { class: "quote" }, element("span", { class: "unseen" }, "In reply to: "), quote)] : []),
+    ...files.flatMap((file) => attachment({ attachment: file })),
+    ...(text ? [element("p", { class: "text" }, text)] : []),
+    ...(chips.length ? [element("ul", { class: "chips", "aria-label": "Buttons" }, ...chips)] : []),
+  ];
+}
+
 const BODIES = {
+  parts,
   text: (message) => [element("p", { class: "text" }, message.text)],
   attachment,
   location,
@@ -66,7 +83,7 @@ function body(message) {
 }
 
 export function messageElement(entry, contactName) {
-  const author = { customer: contactName, bot: "Bot", agent: "You" }[entry.author];
+  const author = AUTHORS[entry.author] || contactName;
   const article = element("article", { class: "message", "data-testid": "message", "data-author": entry.author },
     element("p", { class: "author" }, author),
     ...body(entry.message),
@@ -93,8 +110,8 @@ export function updateMessage(article, entry) {
 }
 
 export function contactElement(contact, isCurrent, choose) {
-  const { last, unread, name, contactId } = contact;
-  const who = { bot: "Bot: ", agent: "You: " }[last?.author] || "";
+  const { last, unread, name, contactId, via } = contact;
+  const who = PREVIEWS[last?.author] || "";
   const initial = [...name].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "#";
   const badge = element("span", { class: "unread" }, String(unread), element("span", { class: "unseen" }, " unread"));
   const button = element("button", {
@@ -103,7 +120,7 @@ export function contactElement(contact, isCurrent, choose) {
   element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
   element("span", { class: "name" }, name),
   element("span", { class: "when" }, last ? shortTime(last.timestamp) : ""),
-  element("span", { class: "preview" }, last ? who + summary(last.message) : "No messages yet"),
+  element("span", { class: "preview" }, (via ? `${via} · ` : "") + (last ? who + summary(last.message) : "No messages yet")),
   unread ? badge : "");
   button.addEventListener("click", () => choose(contactId));
   return element("li", {}, button);

@@ -1,6 +1,7 @@
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat}
+-- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat}
+--   also:   a second name; whichever of the two was seen before, the message is a duplicate
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
 --   chat:   {name, index, more, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
@@ -9,8 +10,11 @@
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
 local a = cjson.decode(ARGV[3])
 local rec = a.rec
-local seen = P .. 'x:' .. a.scope
-if a.scope ~= '' then
+local marks = {}
+for _, scope in ipairs({ a.scope, a.also }) do
+  if scope ~= '' then marks[#marks + 1] = P .. 'x:' .. scope end
+end
+for _, seen in ipairs(marks) do
   local known = redis.call('GET', seen)
   if known then return { 'duplicate', known } end
 end
@@ -30,7 +34,7 @@ end
 if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full', '' } end
 if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
 
-if a.scope ~= '' then redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
+for _, seen in ipairs(marks) do redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
 record(rec)
 if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then

@@ -1,0 +1,214 @@
+"""What Twilio's inbound webhooks say, in our words: contents, profile, metadata.
+
+Parameters: https://www.twilio.com/docs/messaging/guides/webhook-request. They vary by channel and grow without notice,
+so what is not read here is kept.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import orjson
+from marshmallow import ValidationError, fields, validate
+
+from app.core.errors import BadWebhook
+from app.core.events import Event, Ignored, Written
+from app.core.message import Attachment, Content, Location, Profile, Text
+from app.core.schema import (
+    ID_LIMIT,
+    LABEL_LIMIT,
+    OBJECT_LIMIT,
+    TEXT_LIMIT,
+    URL_LIMIT,
+    Lenient,
+    is_web_url,
+    keepable,
+    load,
+    text_field,
+)
+
+MOST_MEDIA = 10
+SMS = "sms"  # what a plain number's addresses begin with among ours
+
+# Read into the message itself, or the same once more.
+SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
+
+# Our names in a message's metadata; all other parameters stand below `twilio` with their own.
+NAMES = {
+    "OriginalRepliedMessageSid": "reply_to",
+    "OriginalRepliedMessageSender": "reply_to_sender",
+    "ButtonPayload": "button_payload",
+    "OptOutType": "opt_out",
+    "WaId": "wa_id",
+    "ExternalUserId": "external_user_id",
+    "Forwarded": "forwarded",
+    "FrequentlyForwarded": "frequently_forwarded",
+    "ErrorCode": "error_code",  # these two of a fallback: why the first address did not take the message
+    "ErrorUrl": "error_url",
+}
+WORDS = {"true": True, "false": False}
+JSON_PARAMETERS = {"ChannelMetadata": "channel_metadata"}
+REFERRAL = "Referral"  # begins the parameters of click-to-chat advertisements
+
+RAW_LIMIT = OBJECT_LIMIT - 2_048  # bytes of parameters; our names and the braces need room, too
+BASE64_LEAST = 60
+
+
+class _MessageSchema(Lenient):
+    MessageSid = text_field(LABEL_LIMIT)
+    To = text_field(ID_LIMIT)
+    Body = text_field(TEXT_LIMIT, required=False)
+    ButtonText = text_field(LABEL_LIMIT, required=False)
+    Latitude = fields.Float(validate=validate.Range(-90, 90))
+    Longitude = fields.Float(validate=validate.Range(-180, 180))
+
+
+class _CustomerSchema(Lenient):
+    From = text_field(ID_LIMIT)
+
+
+_message, _customer = _MessageSchema(), _CustomerSchema()
+
+
+def address_of(value: str) -> str:
+    """An address as Twilio writes it (`whatsapp:+1...`, `messenger:1`, `+1...`) as `provider:identifier`."""
+    provider, colon, identifier = value.partition(":")
+    return f"{provider.lower()}:{identifier}" if colon else f"{SMS}:{value}"
+
+
+def on_the_wire(address: str) -> str:
+    """The inverse of `address_of`: a number without a channel before it is one for SMS."""
+    return address.removeprefix(f"{SMS}:")
+
+
+def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]) -> list[Event]:
+    """The messages in an inbound webhook: what it says, its files in order, its place. Ignored, if it says nothing.
+
+    Args:
+        token: names the webhook, if something does.
+        media: the address that others may know for that of a file at Twilio.
+
+    Raises:
+        BadWebhook: a parameter that must be there is not, or one that is read breaks a rule.
+    """
+    said = {name: value for name, value in form.items() if value}
+    data = load(_message, said)
+    customer, used = _customer_of(said), set(SPOKEN_FOR)
+    contents = list(_contents(said, data, used, media))
+    profile = _profile(said, customer, used)
+    metadata = _metadata({name: value for name, value in said.items() if name not in used})
+    return [
+        Written(
+            content,
+            external_id=_numbered(data["MessageSid"], number),
+            customer=customer,
+            profile=profile,
+            metadata=metadata if number == 0 else {},
+            token=_numbered(token, number) if token else None,
+        )
+        for number, content in enumerate(contents)
+    ] or [Ignored("message.empty")]
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name}/{number}" if number else name
+
+
+def _customer_of(said: Mapping[str, str]) -> str:
+    """Whoever hides his number from businesses is known by his id alone."""
+    sender = said.get("From", "")
+    if not sender.rpartition(":")[2]:
+        sender = said.get("ExternalUserId", "")
+    sender = load(_customer, {"From": sender} if sender else {})["From"]
+    return address_of(sender)
+
+
+def _contents(
+    said: Mapping[str, str], data: Mapping[str, Any], used: set[str], media: Callable[[str], str]
+) -> Iterator[Content]:
+    """What is said, and which parameters that took."""
+    text = data.get("ButtonText") or data.get("Body")
+    if text:
+        used |= {name for name in ("ButtonText", "Body") if data.get(name) == text}
+        yield Text(_decoded(text) if data["MessageSid"].startswith("MM") and ":" not in said.get("From", "") else text)
+    for number in range(MOST_MEDIA):
+        url, kind = said.get(f"MediaUrl{number}"), said.get(f"MediaContentType{number}", "")
+        if url:
+            if not is_web_url(url) or len(url) > URL_LIMIT:
+                raise BadWebhook(f"MediaUrl{number}", "Must be an absolute http or https URL.")
+            used |= {f"MediaUrl{number}", f"MediaContentType{number}"}
+            yield _file(media(url), kind)
+    if "Latitude" in data and "Longitude" in data:
+        used |= {"Latitude", "Longitude", "Address", "Label"}
+        named = ", ".join(said[name] for name in ("Label", "Address") if name in said)
+        yield Location(data["Latitude"], data["Longitude"], named[:LABEL_LIMIT] or None)
+
+
+def _file(url: str, mime_type: str) -> Attachment:
+    kind = mime_type.partition("/")[0]
+    return Attachment(kind if kind in ("image", "video", "audio") else "file", url, mime_type[:LABEL_LIMIT] or None)
+
+
+def _decoded(text: str) -> str:
+    """Long SMS come as MMS with their text in base64 now and then. Only what can hardly be anything else is decoded."""
+    packed = "".join(text.splitlines()).strip()
+    if len(packed) < BASE64_LEAST:
+        return text
+    try:
+        plain = base64.b64decode(packed, validate=True).decode()
+    except ValueError:  # no base64, or no UTF-8 inside
+        return text
+    return plain if plain and all(char.isprintable() or char.isspace() for char in plain) else text
+
+
+def _profile(said: Mapping[str, str], customer: str, used: set[str]) -> Profile:
+    number = customer.partition(":")[2]
+    phone = number if number.startswith("+") else f"+{said['WaId']}" if said.get("WaId", "").isdigit() else ""
+    name, country = said.get("ProfileName", ""), said.get("FromCountry", "")
+    used.add("ProfileName")
+    return Profile(
+        name=name[:LABEL_LIMIT] or None,
+        phone=phone if 0 < len(phone) <= 32 else None,
+        country=country if len(country) == 2 else None,
+    )
+
+
+def _metadata(values: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters under our names, those of an advertisement together, the rest with its own names."""
+    found: dict[str, Any] = {}
+    referral: dict[str, str] = {}
+    rest: dict[str, str] = {}
+    for name, value in _as_much_as_fits(values).items():
+        if name in NAMES:
+            found[NAMES[name]] = WORDS.get(value, value)
+        elif name in JSON_PARAMETERS:
+            found[JSON_PARAMETERS[name]] = _parsed(value)
+        elif name.startswith(REFERRAL):
+            referral[name.removeprefix(REFERRAL)] = value
+        else:
+            rest[name] = value
+    return found | {key: part for key, part in (("referral", referral), ("twilio", rest)) if part}
+
+
+def _as_much_as_fits(values: Mapping[str, str]) -> dict[str, str]:
+    """The parameters without the largest ones, if they are too large together."""
+    sizes = {name: len(orjson.dumps([name, value])) for name, value in values.items()}
+    total = sum(sizes.values())
+    dropped = set()
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if total > RAW_LIMIT:
+            dropped.add(name)
+            total -= sizes[name]
+    return {name: value for name, value in values.items() if name not in dropped}
+
+
+def _parsed(value: str) -> Any:
+    """JSON that takes no more room than its text may, else the text."""
+    try:
+        parsed = orjson.loads(value)
+        keepable({"": parsed})
+        return parsed if len(orjson.dumps(parsed)) <= len(value.encode()) else value
+    except (orjson.JSONDecodeError, ValidationError):
+        return value

@@ -1,0 +1,105 @@
+"""What a call that creates a message may say, and Twilio's codes for what does not fit."""
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from app.sandbox.checks import Json, Refused, is_web_url
+from app.sandbox.flex.form import Param, Reader, flag, json_object, moment, sid, whole, word, words
+from app.sandbox.flex.rest import Problem
+from app.sandbox.messaging.addresses import kind_of
+
+BODY_MOST, MEDIA_MOST = 1600, 10
+# Codes of Twilio's dictionary; those that the contract does not name are unverified.
+BAD_TO, NO_TO, NO_FROM, NO_BODY, NOT_OURS, OPTED_OUT = 21211, 21604, 21603, 21602, 21606, 21610
+BAD_CALLBACK, TOO_LONG, BAD_MEDIA, TOO_MANY_MEDIA = 21609, 21617, 21620, 21623
+BAD_SERVICE, BAD_PAIR, BAD_CONTENT, BAD_VARIABLES, NEEDS_SERVICE = 21701, 21910, 21655, 21656, 35118
+NOT_CANCELABLE = 30409
+
+
+def refuse(code: int, message: str) -> Problem:
+    return Problem(400, message, code)
+
+
+def recipient(value: str, name: str) -> str:
+    if value and kind_of(value) is None:
+        raise refuse(BAD_TO, f"The 'To' number {value} is not a valid phone number or channel address")
+    return value
+
+
+def body(value: str, name: str) -> str:
+    if len(value) > BODY_MOST:
+        raise refuse(TOO_LONG, f"The message body has {len(value)} characters, at most {BODY_MOST} are allowed")
+    return value
+
+
+def callback(value: str, name: str) -> str:
+    """Absolute, with a host name that has no underscore."""
+    if not is_web_url(value) or re.search(r"\s", value) or "_" in (urlsplit(value).hostname or ""):
+        raise refuse(BAD_CALLBACK, f"The StatusCallback URL {value} is not a valid URL")
+    return value
+
+
+def media_url(value: str, name: str) -> str:
+    if not is_web_url(value) or re.search(r"\s", value):
+        raise refuse(BAD_MEDIA, f"The MediaUrl {value} is not a valid URL")
+    return value
+
+
+def service_sid(known: str) -> Reader:
+    def read(value: str, name: str) -> str:
+        if value and value != known:
+            raise refuse(BAD_SERVICE, f"The Messaging Service {value} does not exist")
+        return value
+
+    return read
+
+
+def variables(value: str, name: str) -> Json:
+    try:
+        read = json_object(value, name)
+    except Refused as problem:
+        raise refuse(BAD_VARIABLES, f"The ContentVariables parameter is invalid: {problem.reason}") from problem
+    if not all(isinstance(entry, str) for entry in read.values()):
+        raise refuse(BAD_VARIABLES, "The ContentVariables parameter is invalid: all values must be strings")
+    return read
+
+
+def fill(template: str, values: Json) -> str:
+    """The text of a content template with its variables in it."""
+
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in values:
+            raise refuse(BAD_VARIABLES, f"The ContentVariables parameter has no {json.dumps(found[1])}")
+        return str(values[found[1]])
+
+    return re.sub(r"\{\{\s*([A-Za-z0-9_]+)\s*\}\}", value, template)
+
+
+def create_params(known_service: str) -> dict[str, Param]:
+    """Everything that Twilio takes; what is not read further is only checked for its form."""
+    return {
+        "To": Param(recipient),
+        "From": Param(words()),
+        "MessagingServiceSid": Param(service_sid(known_service)),
+        "Body": Param(body),
+        "MediaUrl": Param(media_url, many=True),
+        "ContentSid": Param(sid("HX")),
+        "ContentVariables": Param(variables),
+        "StatusCallback": Param(callback),
+        "ValidityPeriod": Param(whole(1, 36_000)),
+        "PersistentAction": Param(words(), many=True),
+        "SendAt": Param(moment),
+        "ScheduleType": Param(word("fixed")),
+        "ApplicationSid": Param(sid("AP")),
+        "MaxPrice": Param(words()),
+        "Attempt": Param(whole()),
+        "ContentRetention": Param(word("retain", "discard")),
+        "AddressRetention": Param(word("retain", "obfuscate")),
+        "TrafficType": Param(word("free")),
+        "MessageIntent": Param(words()),
+        "RiskCheck": Param(word("enable", "disable")),
+        "FallbackFrom": Param(words()),
+        **{name: Param(flag) for name in ("ProvideFeedback", "ForceDelivery", "SmartEncoded", "ShortenUrls")},
+        "SendAsMms": Param(flag),
+    }

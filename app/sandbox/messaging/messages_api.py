@@ -1,0 +1,213 @@
+"""Messages over REST: create, fetch, list, redact or cancel, delete."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from flask import jsonify
+
+from app.sandbox.checks import Json, Refused
+from app.sandbox.flex.form import Param, word, words
+from app.sandbox.flex.records import Form, new_sid
+from app.sandbox.flex.rest import Answer, created, deleted, not_found, read_form, read_query
+from app.sandbox.messaging import form as rules
+from app.sandbox.messaging.addresses import SMS, Sender, kind_of, read_senders
+from app.sandbox.messaging.form import refuse
+from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.outbound import Outbound
+from app.sandbox.messaging.records import OUTBOUND, Button, Message, Place, rfc2822
+from app.sandbox.messaging.rest import AccountRoutes, page, uri
+from app.sandbox.settings import SandboxSettings
+
+ONE = "/Messages/<message_sid>.json"
+
+
+class MessagesApi:
+    def __init__(self, settings: SandboxSettings, memory: Memory, outbound: Outbound) -> None:
+        self._settings = settings
+        self._memory = memory
+        self._outbound = outbound
+        self._senders = read_senders(settings)
+        self._params = rules.create_params(settings.twilio_messaging_service_sid)
+
+    def register(self, routes: AccountRoutes) -> None:
+        routes.add("POST", "/Messages.json", self.create)
+        routes.add("GET", "/Messages.json", self.all)
+        routes.add("GET", ONE, self.fetch)
+        routes.add("POST", ONE, self.update)
+        routes.add("DELETE", ONE, self.delete)
+
+    def create(self) -> Answer:
+        form = read_form(self._params)
+        if not form.get("To"):
+            raise refuse(rules.NO_TO, "A 'To' phone number is required")
+        sender = self._sender(form)
+        if self._memory.is_opted_out(sender.kind, form["To"]):
+            raise refuse(rules.OPTED_OUT, "Attempt to send to unsubscribed recipient")
+        return created(self.show(self._outbound.send(self._message(form, sender))))
+
+    def fetch(self, message_sid: str) -> Answer:
+        return jsonify(self.show(self.find(message_sid)))
+
+    def all(self) -> Answer:
+        """Newest first."""
+        dates = {f"DateSent{sign}": Param(_day_or_moment) for sign in ("", "<", ">")}
+        query = read_query({"To": Param(words()), "From": Param(words()), **dates})
+        found = [one for one in reversed(self._memory.messages.values()) if _matches(one, query)]
+        return page("messages", found, self.show, query)
+
+    def update(self, message_sid: str) -> Answer:
+        """An empty `Body` redacts, `Status` cancels; the customer keeps what has arrived."""
+        message = self.find(message_sid)
+        form = read_form({"Body": Param(words()), "Status": Param(word("canceled"))})
+        if not form:
+            raise Refused("Body", "is missing, an update needs Body or Status")
+        if form.get("Body"):
+            raise Refused("Body", "must be empty, a message can only be redacted")
+        if "Status" in form:
+            canceled = self._outbound.cancel(message)
+            if canceled is None:
+                raise refuse(rules.NOT_CANCELABLE, f"The message is {message.status} and cannot be canceled")
+            message = canceled
+        if "Body" in form:
+            message = self._memory.change(self._memory.messages, message, is_redacted=True)
+        return jsonify(self.show(message))
+
+    def delete(self, message_sid: str) -> Answer:
+        self._memory.change(self._memory.messages, self.find(message_sid), is_deleted=True)
+        return deleted()
+
+    def find(self, message_sid: str) -> Message:
+        message = self._memory.messages.get(message_sid)
+        if message is None or message.is_deleted:
+            raise not_found()
+        return message
+
+    def _sender(self, form: Form) -> Sender:
+        """Who sends: the one that is named, or the service's for the kind of the recipient."""
+        kind = kind_of(form["To"])
+        assert kind
+        ours = self._senders[kind]
+        if not form.get("From"):
+            if not form.get("MessagingServiceSid"):
+                raise refuse(rules.NO_FROM, "A 'From' or 'MessagingServiceSid' is required")
+            return ours
+        if form["From"] not in {sender.address for sender in self._senders.values()}:
+            raise refuse(rules.NOT_OURS, f"The 'From' {form['From']} is not a sender of this account")
+        if form["From"] != ours.address:
+            raise refuse(rules.BAD_PAIR, "Invalid From and To pair, both must be of the same channel")
+        return ours
+
+    def _message(self, form: Form, sender: Sender) -> Message:
+        media_urls = tuple(form.get("MediaUrl", ()))
+        if len(media_urls) > rules.MEDIA_MOST:
+            raise refuse(rules.TOO_MANY_MEDIA, f"At most {rules.MEDIA_MOST} MediaUrl are allowed")
+        body, buttons = self._words(form)
+        if not body and not media_urls and "PersistentAction" not in form:
+            raise refuse(rules.NO_BODY, "A message body, media or content is required")
+        return Message(
+            sid=new_sid("MM" if media_urls else "SM"),
+            direction=OUTBOUND,
+            kind=sender.kind,
+            to=form["To"],
+            from_=sender.address,
+            body=body,
+            status=_first_status(form),
+            num_media=len(media_urls),
+            media_urls=media_urls,
+            service_sid=form.get("MessagingServiceSid") or None,
+            callback=form.get("StatusCallback"),
+            content_sid=form.get("ContentSid"),
+            buttons=buttons,
+            place=_place(form),
+        )
+
+    def _words(self, form: Form) -> tuple[str, tuple[Button, ...]]:
+        if "ContentSid" not in form:
+            if "ContentVariables" in form:
+                raise Refused("ContentVariables", "needs ContentSid")
+            return form.get("Body", ""), ()
+        content = self._memory.contents.get(form["ContentSid"])
+        if content is None:
+            raise refuse(rules.BAD_CONTENT, f"The ContentSid {form['ContentSid']} does not exist")
+        return rules.fill(content.body, form.get("ContentVariables", {})), content.buttons
+
+    def show(self, message: Message) -> Json:
+        account = self._settings.twilio_account_sid
+        return {
+            "sid": message.sid,
+            "account_sid": account,
+            "api_version": "2010-04-01",
+            "status": message.status,
+            "direction": message.direction,
+            "to": message.to,
+            "from": message.from_,
+            "body": "" if message.is_redacted else message.body,
+            "num_media": str(message.num_media),
+            "num_segments": str(count_segments(message)),
+            "messaging_service_sid": message.service_sid,
+            "error_code": message.error_code,
+            "error_message": message.error_message,
+            "date_created": rfc2822(message.created),
+            "date_updated": rfc2822(message.updated),
+            "date_sent": rfc2822(message.sent),
+            "price": None,
+            "price_unit": "USD",
+            "uri": uri(account, f"Messages/{message.sid}.json"),
+            "subresource_uris": {"media": uri(account, f"Messages/{message.sid}/Media.json")},
+        }
+
+
+def count_segments(message: Message) -> int:
+    """Texts are cut for the network; which letters make it cut sooner is only roughly told here."""
+    if message.kind != SMS:
+        return 1
+    whole, part = (160, 153) if message.body.isascii() else (70, 67)
+    return 1 if len(message.body) <= whole else -(-len(message.body) // part)
+
+
+def _first_status(form: Form) -> str:
+    if ("SendAt" in form) != ("ScheduleType" in form):
+        raise Refused("SendAt", "and ScheduleType go together")
+    if "SendAt" in form:
+        if not form.get("MessagingServiceSid"):
+            raise refuse(rules.NEEDS_SERVICE, "A MessagingServiceSid is required to schedule a message")
+        return "scheduled"
+    return "accepted" if form.get("MessagingServiceSid") else "queued"
+
+
+def _place(form: Form) -> Place | None:
+    """A location, `geo:<latitude>,<longitude>|<label>`; other actions are taken and not shown."""
+    for action in form.get("PersistentAction", ()):
+        found = re.fullmatch(r"geo:(-?\d+(?:\.\d+)?),(-?\d+(?:\.\d+)?)(?:\|(.*))?", action)
+        if found:
+            return Place(float(found[1]), float(found[2]), label=found[3] or "")
+    return None
+
+
+def _day_or_moment(value: str, name: str) -> tuple[datetime, datetime]:
+    """The first and the last second that are meant: of a whole day, or just the one."""
+    try:
+        start = datetime.fromisoformat(value)
+    except ValueError as problem:
+        raise Refused(name, "must be YYYY-MM-DD, or a date and time in ISO 8601") from problem
+    start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    length = timedelta(days=1) if len(value) == 10 else timedelta(seconds=1)
+    return start, start + length - timedelta(seconds=1)
+
+
+def _matches(message: Message, query: Form) -> bool:
+    if message.is_deleted:
+        return False
+    if query.get("To", message.to) != message.to or query.get("From", message.from_) != message.from_:
+        return False
+    limits: dict[str, Callable[[datetime, datetime, datetime], bool]] = {
+        "DateSent": lambda sent, first, last: first <= sent <= last,
+        "DateSent<": lambda sent, first, last: sent <= last,
+        "DateSent>": lambda sent, first, last: first <= sent,
+    }
+    asked = [(limits[name], query[name]) for name in limits if name in query]
+    if asked and message.sent is None:
+        return False
+    sent = message.sent.replace(microsecond=0) if message.sent else message.created
+    return all(is_within(sent, *span) for is_within, span in asked)

@@ -1,0 +1,40 @@
+"""What the pages on which a person plays somebody share."""
+
+from http import HTTPStatus
+
+from flask import Blueprint, Response, jsonify, render_template, request
+
+from app.sandbox.checks import Check, Json, Refused, as_object, read_json_body
+from app.sandbox.flex.rest import Answer, Problem
+
+# A page shows outside files but runs nothing from outside.
+POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
+
+
+def show(template: str, **values: object) -> Response:
+    html = render_template(template, **values)
+    return Response(html, headers={"Content-Security-Policy": POLICY, "Content-Type": "text/html"})
+
+
+def read_body(check: Check) -> Json:
+    body = as_object(read_json_body(request.mimetype, request.get_data()), "body")
+    check(body, "")
+    return body
+
+
+def protect(blueprint: Blueprint) -> None:
+    """A page of another site must not act here; refusals are JSON that names the field."""
+    blueprint.before_request(_same_site)
+    blueprint.register_error_handler(Refused, lambda problem: _error(problem.field, str(problem), 400))
+    blueprint.register_error_handler(Problem, lambda problem: _error("path", str(problem), problem.status))
+
+
+def _same_site() -> Answer | None:
+    origin = request.headers.get("Origin")
+    if origin is None or f"{origin}/" == request.host_url or request.method == "GET":
+        return None
+    return _error("Origin", "is another site", HTTPStatus.FORBIDDEN)
+
+
+def _error(field: str, message: str, status: int) -> Answer:
+    return jsonify(error={"field": field, "message": message}), status
