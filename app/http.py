@@ -170,7 +170,7 @@ class Http:
         return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
 
     def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MOST_BYTES) -> Response:
-        """GET a file at an address that somebody outside chose, and go where it has moved to, at most `MOST_MOVES` times.
+        """GET a file at an address that an outsider chose, and go where it has moved to, at most `MOST_MOVES` times.
         No credentials, and no host of the configuration is exempt from the SSRF guard; else like `request`."""
         for _ in range(MOST_MOVES):
             answer = self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
