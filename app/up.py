@@ -49,6 +49,7 @@ TWILIO = {
     "conversations": "conversations",
     "media": "mcs",
     "taskrouter": "taskrouter",
+    "messaging": "api",
 }
 
 
@@ -222,12 +223,14 @@ def _page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str
     """The one page that a person reads after the start."""
     channels = list(map(build_channel, settings.channels.values()))
     hooks = [channel for channel in channels if not isinstance(channel, WebchatChannel)]
-    rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks]
+    # the sandbox knows where its own go
+    rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks if not plan.sandbox]
     chats = [channel for channel in channels if isinstance(channel, WebchatChannel)]
     rows += [(f"Chat {chat.name}", f"{plan.address}/chat/{chat.name}") for chat in chats]
     if plan.sandbox:
         rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent   (respond.io)"))
         rows.append(("Flex desk", f"http://{HOST}:{plan.sandbox_port}/flex"))
+        rows.append(("Phone", f"http://{HOST}:{plan.sandbox_port}/phone   (SMS, WhatsApp, Messenger)"))
         rows.append(("Sandbox", f"http://{HOST}:{plan.sandbox_port}/"))
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
