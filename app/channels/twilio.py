@@ -43,7 +43,7 @@ TOKEN_HEADER = "i-twilio-idempotency-token"  # noqa: S105 - names a webhook, ope
 NOTHING = Reply(200, "<Response/>", {"Content-Type": "text/xml"})  # TwiML; what is to be said comes by the API
 
 ADDRESS = re.compile(r"(whatsapp:\+[1-9]\d{4,14}|messenger:\d{1,32}|(sms:)?(\+[1-9]\d{4,14}|\d{3,8}))\Z")
-MEDIA = re.compile(r"/Messages/((?:MM|SM)[0-9a-fA-F]{32})/Media/(ME[0-9a-fA-F]{32})\Z")
+MEDIA = re.compile(r"/Messages/((?:MM|SM)[0-9a-fA-F]{32})/Media/(ME[0-9a-fA-F]{32})")
 
 STATUSES: dict[str, Status] = {
     "accepted": "queued",

@@ -163,16 +163,17 @@ def _decoded(text: str) -> str:
     return plain if plain and all(char.isprintable() or char.isspace() for char in plain) else text
 
 
-def _profile(said: Mapping[str, str], customer: str, used: set[str]) -> Profile:
+def _profile(said: Mapping[str, str], customer: str, used: set[str]) -> Profile | None:
     number = customer.partition(":")[2]
     phone = number if number.startswith("+") else f"+{said['WaId']}" if said.get("WaId", "").isdigit() else ""
     name, country = said.get("ProfileName", ""), said.get("FromCountry", "")
     used.add("ProfileName")
-    return Profile(
+    profile = Profile(
         name=name[:LABEL_LIMIT] or None,
         phone=phone if 0 < len(phone) <= 32 else None,
         country=country if len(country) == 2 else None,
     )
+    return profile if profile != Profile() else None
 
 
 def _metadata(values: Mapping[str, str]) -> dict[str, Any]:

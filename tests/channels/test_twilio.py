@@ -266,7 +266,7 @@ READ: dict[str, Event] = {
         },
     ),
     "message_messenger": Written(
-        Text("Hello"), sid("SM", 3), "messenger:9876543210", profile=Profile(),
+        Text("Hello"), sid("SM", 3), "messenger:9876543210",
         metadata={"twilio": {"NumSegments": "1", "To": "messenger:1234567890", "MessageType": "text"}},
     ),
     "message_location": Written(
@@ -413,12 +413,40 @@ def test_who_writes(fields: dict[str, str | None], customer: str, phone: str | N
     assert (customer, phone) == (event.customer, event.profile.phone)
 
 
+LENGTHS: dict[str, tuple[dict[str, str | None], Profile | None]] = {
+    "a name too long": ({"ProfileName": "x" * 300}, replace(ADA, name="x" * 256)),
+    "a phone too long": ({"From": "+" + "1" * 32}, Profile(name="Ada")),
+    "a longest phone": ({"From": "+" + "1" * 31}, replace(ADA, phone="+" + "1" * 31)),
+    "a country's name": ({"FromCountry": "USA"}, ADA),
+    "nothing": ({"ProfileName": "", "From": "12345", "WaId": None}, None),
+}
+
+
+@pytest.mark.parametrize(("fields", "profile"), LENGTHS.values(), ids=LENGTHS)
+def test_a_profile_has_what_fits(fields: dict[str, str | None], profile: Profile | None) -> None:
+    assert profile == read("message_text", **fields).profile
+
+
+TYPES = {
+    "unknown": ("x" * 300, "file", "x" * 256),
+    "none": (None, "file", None),
+    "a film": ("video/mp4", "video", "video/mp4"),
+}
+
+
+@pytest.mark.parametrize(("said", "kind", "kept"), TYPES.values(), ids=TYPES)
+def test_a_files_type_says_its_kind(said: str | None, kind: str, kept: str | None) -> None:
+    (event,) = files("message_image", MediaContentType0=said)
+    assert (kind, kept) == (event.content.kind, event.content.mime_type)
+
+
 PACKED = fixtures.value("twilio", "message_base64")["Body"]
 NOT_PACKED = {
     "WhatsApp": ("message_text", {"Body": PACKED, "MessageSid": sid("MM", 12)}),
     "no MMS": ("message_base64", {"MessageSid": sid("SM", 12)}),
     "short": ("message_base64", {"Body": "SGVsbG8gdGhlcmU="}),
     "cut": ("message_base64", {"Body": PACKED[:-1]}),
+    "with other characters": ("message_base64", {"Body": f"{PACKED[:40]}!{PACKED[40:]}"}),
     "words": ("message_base64", {"Body": "Where is my parcel? " * 8}),
     "no ASCII": ("message_base64", {"Body": "größer" * 12}),
     "no text inside": ("message_base64", {"Body": "AAECAwQF" * 10}),
@@ -641,6 +669,11 @@ CONTENTS: dict[str, tuple[str, Content, dict[str, str]]] = {
     "a picture by its file's name": (
         "whatsapp", Attachment("file", "https://x.example.test/7?a=b.zip", None, "a.png"),
         {"MediaUrl": "https://x.example.test/7?a=b.zip"},
+    ),
+    "a picture by its address": (
+        "whatsapp",
+        Attachment("file", "https://x.example.test/a.jpg?b=c.zip"),
+        {"MediaUrl": "https://x.example.test/a.jpg?b=c.zip"},
     ),
     "a type with a parameter": ("whatsapp", replace(PICTURE, mime_type="Image/JPG; q=1"), {"MediaUrl": PICTURE.url}),
     "a GIF in WhatsApp": ("whatsapp", replace(PICTURE, mime_type="image/gif"), {"Body": PICTURE.url}),
@@ -927,7 +960,9 @@ def test_a_file_that_twilio_gives_itself_is_passed_on(outside: Sink) -> None:
     assert File(b"?", "") == fetched(outside, shown(f"https://api.twilio.com{AT_TWILIO}"))
 
 
-def test_a_file_at_the_configured_host_counts_as_twilios(outside: Sink) -> None:
+def test_a_file_at_the_configured_host_counts_as_twilios_and_so_does_one_at_its_own() -> None:
+    proxied = {"api_url": "https://proxy.example.test/tw/"}
+    assert shown(f"https://api.twilio.com{AT_TWILIO}", **proxied).startswith(CALLBACK)
     assert shown(f"https://proxy.example.test/tw{AT_TWILIO}", api_url="https://proxy.example.test/tw/").startswith(
         CALLBACK
     )
