@@ -127,13 +127,14 @@ class FlexChatDestination(FlexDestination):
     def _create(self, opening: Opening) -> None:
         """Flex gives back the open channel of the same target, if there is one: so a repeated call does no harm. What
         was said before is not news where the customer, or we for him, spoke in it; a flow's greeting is."""
+        known = pre_engagement(opening, self._settings)
         form = {
             "FlexFlowSid": self._settings["flex_flow_sid"],
             "Identity": opening.identity,
             "ChatUserFriendlyName": filled(self._settings["customer_name"], opening),
             "ChatFriendlyName": filled(self._settings["chat_name"], opening),
             "Target": opening.identity,
-            "PreEngagementData": as_json(pre_engagement(opening, self._settings)),
+            "PreEngagementData": as_json({**known, "memory": opening.memory} if opening.memory else known),
             "TaskAttributes": as_json(task_attributes(opening, self._settings)),
             "LongLived": "true" if self._settings["long_lived"] else "false",
         }

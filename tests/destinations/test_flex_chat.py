@@ -34,6 +34,7 @@ from tests.destinations.flex import (
     MORE,
     PROFILE,
     SLACK,
+    TALK,
     TOKEN,
     Died,
     Flexing,
@@ -44,6 +45,7 @@ from tests.destinations.flex import (
     addresses,
     built,
     failing,
+    failing_at,
     revive,
 )
 from tests.sandbox.flex import SERVICE, STUDIO_FLOW, WORKFLOW, WORKSPACE, connect, seen
@@ -230,6 +232,20 @@ class TestFlexChatDestination(Flexing):
         with pytest.raises(Failure) as raised:
             place.deliver(MORE)
         assert (errors.THROTTLED, False) == (raised.value.kind, raised.value.maybe_done)
+
+    def test_a_webhook_of_a_chat_that_was_given_up_is_taken_away(self, place: Place) -> None:
+        place.line.instead = failing_at(1, 400, "/Webhooks")
+        with pytest.raises(Failure):
+            place.deliver()
+        place.api_says(AGENT, "Hello")
+        assert len(place.hooks()) == 1
+        place.desk.abandon(place.session, place.line)
+        assert place.hooks() == []
+
+    def test_what_the_bot_knew_stands_in_the_chat_too(self, place: Place) -> None:
+        place.open(*TALK, memory={"order": "M-PB 1"})
+        form = dict(place.line.calls[0].form)
+        assert {"order": "M-PB 1"} == orjson.loads(form["PreEngagementData"])["memory"]
 
     def test_a_chat_that_lives_long(self, flex_sandbox: str) -> None:
         Place(self.setups["task"], flex_sandbox, {"long_lived": True}).deliver()

@@ -290,15 +290,14 @@ class FlexDestination(ABC):
         if who != "platform":
             self._end(session.handles, http)
             self._end_task(session.handles, http)
-        hooks = [sid for handle, sid in session.handles.items() if handle.startswith(HOOK)]
-        for hook in hooks:
-            self.account.remove(f"{self._url(session.handles)}/Webhooks/{hook}", http)
+        self._unhook(session.handles, http)
 
     def abandon(self, session: Session, http: Http) -> bool:
         if not session.chat or session.handles.get("ready"):
             return False
         if self._is_used(session.handles, http):
             self._end(session.handles, http)
+            self._unhook(session.handles, http)
         else:
             self._delete(session.handles, http)
         self._end_task(session.handles, http)
@@ -413,6 +412,11 @@ class FlexDestination(ABC):
         else:
             hook = self.account.call("POST", url, opening.http, form)
         opening.stands(**{name: hook["sid"]})
+
+    def _unhook(self, handles: Mapping[str, Any], http: Http) -> None:
+        """Take our webhooks away from a chat that is over."""
+        for hook in [sid for handle, sid in handles.items() if handle.startswith(HOOK)]:
+            self.account.remove(f"{self._url(handles)}/Webhooks/{hook}", http)
 
     def _after(self, handles: Mapping[str, Any], refused: Failure | None, http: Http) -> dict[str, Any] | None:
         """The chat after a message; if it cannot be seen, it is open whether the message is there."""
