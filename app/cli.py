@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from app import up as supervision
-from app.config import ConfigError, Settings, build_destination, check, load, read
+from app.config import ConfigError, Settings, build_destination, check_alone, load, read
 from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
 from app.destinations.flex.destination import FlexDestination
 from app.destinations.flex.provision import Provisioning
@@ -246,15 +246,17 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
 
     The identifiers that it prints may still be missing in the file.
     """
+    _find_running(config)
     raw = read(_file(config))
     with suppress(KeyError, TypeError, AttributeError):
         table = raw["destinations"][destination]
         flow = str(table.get("flex_flow_sid", "env:"))
         if table["type"] == "flex_chat" and flow.startswith("env:") and not os.environ.get(flow.removeprefix("env:")):
             table["flex_flow_sid"] = UNKNOWN_FLOW
-    settings = check(raw, os.environ)
-    if destination not in settings.destinations:
-        raise click.ClickException(f"There is no destination {destination}.")
+    try:
+        settings = check_alone(raw, destination, os.environ)
+    except KeyError:
+        raise click.ClickException(f"There is no destination {destination}.") from None
     adapter = build_destination(settings.destinations[destination])
     if not isinstance(adapter, FlexDestination):
         raise click.ClickException(f"{destination} is no Flex destination.")
@@ -262,7 +264,7 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
     try:
         found = adapter.provision(run)
     except Failure as failure:
-        raise click.ClickException(f"{failure.kind.sentence} {failure.detail}") from None
+        raise click.ClickException(f"Twilio did not do it: {failure.detail}") from None
     finally:
         for call in run.calls:
             click.echo(f"{'would ' if dry_run else ''}{call}")
@@ -325,10 +327,15 @@ def _settings(config: Path | None) -> Settings:
     return settings_from_environment()
 
 
-def _gateway(config: Path | None) -> Gateway:
-    told = supervision.remembered()  # what runs here under `patchbay up` is meant, unless somebody says otherwise
+def _find_running(config: Path | None) -> None:
+    """What runs here under `patchbay up` is meant, unless somebody says otherwise."""
+    told = supervision.remembered()
     if told and not os.environ.get(CONFIG_VARIABLE) and (config is None or str(config) == told.get(CONFIG_VARIABLE)):
         os.environ.update({name: value for name, value in told.items() if not os.environ.get(name)})
+
+
+def _gateway(config: Path | None) -> Gateway:
+    _find_running(config)
     return build(_settings(config), role="cli", timeout=WORKER_TIMEOUT)
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from celery import Celery
 
 from app import log
 from app.channels import CHANNELS
 from app.channels.base import Channel
-from app.config import Settings, build_channel, build_destination, load
+from app.config import LOOPBACK, Settings, build_channel, build_destination, load
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
@@ -65,8 +66,7 @@ class Gateway:
         self.store = store
         self.publisher = publisher
         self.live = live or store.messages  # with a patience of its own: it waits for news
-        # files of customers may lie behind links of ours
-        self.http = http or Http(settings.hosts, files=[settings.gateway["public_url"]])
+        self.http = http or Http(settings.hosts, files=file_hosts(settings))
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
@@ -95,6 +95,13 @@ class Gateway:
         """Whether a destination may write on that conversation: its channel must name it."""
         route = self.routes.get(split_conversation(conversation)[0])
         return route is not None and destination in (route.first, route.handoff)
+
+
+def file_hosts(settings: Settings) -> set[str]:
+    """Where customers' files may lie that are not on public hosts: behind links of ours, and in a trial on one machine
+    wherever these lead."""
+    public_url = settings.gateway["public_url"]
+    return {public_url, *settings.hosts} if urlsplit(public_url).hostname in LOOPBACK else {public_url}
 
 
 def lanes_of(settings: Settings) -> list[Lane]:

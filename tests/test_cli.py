@@ -269,13 +269,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a wrong token": (
         {"auth_tokens": ["another-twilio-token"]},
         "people",
-        "The platform refuses our credentials. Correct them and restart; what waits is kept. "
-        "HTTP 401: 20003 Authenticate",
+        "Twilio did not do it: HTTP 401: 20003 Authenticate",
     ),
     "nobody there": (
         {"flex_url": "http://127.0.0.1:1"},
         "people",
-        "The platform cannot be reached or answers with a fault. no connection",
+        "Twilio did not do it: no connection",
     ),
     "an unknown destination": (MADE, "nobody", "There is no destination nobody."),
     "no Flex destination": (MADE, "desk", "desk is no Flex destination."),

@@ -14,8 +14,6 @@ from typing import Any
 import orjson
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.core import errors
-from app.core.errors import Failure
 from app.core.events import Changed, Checkup, Ended, Event, Ignored, Webhook
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
@@ -94,9 +92,13 @@ class FlexConversationsDestination(FlexDestination):
         url = f"{self._home}/Configuration/Webhooks"
         there = self.account.find(url, run.http)
         others = (there or {}).get("post_webhook_url")
-        if others not in (None, "", hooks["PostWebhookUrl"]):
-            raise Failure(errors.MISCONFIGURED, f"the service's webhooks go to {others}; clear that first")
-        run.resource(url, there, hooks, single=True)
+        if others in (None, "", hooks["PostWebhookUrl"]):
+            run.resource(url, there, hooks, single=True)
+        else:
+            run.notes.append(
+                f"The service's webhooks go to {others} and are left alone. Chats work all the same; what a Studio "
+                "flow says is found with the next look."
+            )
         studio = self._routing["type"] == "studio"
         address = {
             "Type": "chat",

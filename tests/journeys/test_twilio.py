@@ -131,8 +131,8 @@ def test_a_customer_on_whatsapp_is_handed_to_an_agent(sandbox: Sandbox) -> None:
     phone.read()
     wait_until("the agent knows", lambda: [m["status"] for m in _said(chat) if m["author"] == "agent"] == ["read"])
     wait_until("the agent sees the picture", lambda: len(_said(chat)) == 4)
-    link = next(m["message"]["text"] for m in _said(chat) if "/channels/whatsapp/media/" in m["message"]["text"])
-    assert requests.get(link, timeout=10).content == PICTURE  # its platform's password is not asked for
+    (file,) = (m["message"]["attachment"] for m in _said(chat) if m["message"]["type"] == "attachment")
+    assert requests.get(file["url"], timeout=10).content == PICTURE
 
 
 def _task(sandbox: Sandbox, phone: Phone) -> Any:
