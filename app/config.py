@@ -77,8 +77,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Settings:
-    """`secrets` are all values that may never be shown; `hosts` the URLs that the configuration names, our own
-    among them: customers' files may stand there."""
+    """`secrets` are all values that may never be shown; `hosts` the URLs of platforms that the configuration names."""
 
     gateway: Mapping[str, Any] = field(repr=False)
     channels: Mapping[str, Platform]
@@ -156,7 +155,7 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         channels=channels,
         destinations=destinations,
         secrets=frozenset(secret for platform in every for secret in _secrets(platform)) | _url_secrets(gateway),
-        hosts=frozenset({gateway["public_url"], *(url for platform in every for url in _urls(platform))}),
+        hosts=frozenset(url for platform in every for url in _urls(platform)),
     )
 
 
