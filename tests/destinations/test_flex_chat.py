@@ -242,6 +242,17 @@ class TestFlexChatDestination(Flexing):
         place.desk.abandon(place.session, place.line)
         assert place.hooks() == []
 
+    @pytest.mark.parametrize("identity", [CUSTOMER, CUSTOMER.replace(":", "_3A")], ids=["as it is", "escaped"])
+    def test_what_the_customer_read_is_not_what_people_read(self, identity: str, place: Place) -> None:
+        place.deliver()
+        members = [
+            {"identity": identity, "last_consumed_message_index": 5},
+            {"identity": AGENT, "last_consumed_message_index": 2},
+        ]
+        told = Response(200, {}, orjson.dumps({"members": members}))
+        place.line.instead = lambda call: told if call.path.partition("?")[0].endswith("/Members") else None
+        assert place.check().read == 2
+
     def test_what_the_bot_knew_stands_in_the_chat_too(self, place: Place) -> None:
         place.open(*TALK, memory={"order": "M-PB 1"})
         form = dict(place.line.calls[0].form)

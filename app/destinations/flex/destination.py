@@ -399,16 +399,16 @@ class FlexDestination(ABC):
         """One webhook of the chat, never doubled: what another try left there is taken over, or corrected."""
         url = f"{self._url(opening.handles)}/Webhooks"
         wanted = dict(form)
+        target = (wanted.get("Configuration.FlowSid"), wanted.get("Configuration.Url"))
         events = {value for field, value in form if field == "Configuration.Filters"}
         for hook in list(self.account.listed(url, "webhooks", opening.http)):
             made = hook.get("configuration") or {}
-            if made.get("flow_sid") == wanted.get("Configuration.FlowSid") and made.get("url") == wanted.get(
-                "Configuration.Url"
-            ):
-                filters = made.get("filters")
-                if filters is None or set(filters) == events:  # a flow's webhook may show none, and must not start anew
-                    break
-                self.account.remove(f"{url}/{hook['sid']}", opening.http)
+            if (made.get("flow_sid"), made.get("url")) != target:
+                continue
+            filters = made.get("filters")
+            if filters is None or set(filters) == events:  # a flow's webhook may show none, and must not start anew
+                break
+            self.account.remove(f"{url}/{hook['sid']}", opening.http)
         else:
             hook = self.account.call("POST", url, opening.http, form)
         opening.stands(**{name: hook["sid"]})
