@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
+from itsdangerous import BadData, URLSafeTimedSerializer
 from marshmallow import ValidationError, fields, validate, validates_schema
 from twilio.request_validator import RequestValidator
 
@@ -145,6 +146,29 @@ class Account:
         params = _signed_part(webhook)
         if not any(validator.validate(webhook.url, params, signature) for validator in self._validators):
             raise Unverified("the signature does not match")
+
+
+class Links:
+    """Links of ours to files at Twilio: what they lead to is signed, so nobody can have us ask for anything else, and
+    they end after `media_keep` seconds."""
+
+    def __init__(self, settings: Mapping[str, Any], salt: str) -> None:
+        # the last secret signs, all of them are good: links outlive a rotation of the tokens
+        self._signer = URLSafeTimedSerializer(settings["auth_tokens"][::-1], salt=salt)
+        self._address = f"{settings['callback']}/media"
+        self._keep: int = settings["media_keep"]
+
+    def to(self, *sids: str) -> str:
+        """The address of the file that these two sids name."""
+        return f"{self._address}/{self._signer.dumps(sids)}"
+
+    def read(self, token: str) -> tuple[str, str]:
+        """The sids in a link's last part. Raises: Unverified, it is none of ours, or too old."""
+        try:
+            first, second = self._signer.loads(token, max_age=self._keep)
+        except (BadData, ValueError, TypeError):
+            raise Unverified("the link is not valid any more") from None
+        return first, second
 
 
 class _Params(dict[str, list[str]]):

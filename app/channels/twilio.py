@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
-from itsdangerous import BadData, URLSafeTimedSerializer
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.channels.base import ChannelSchema, Outgoing
@@ -32,7 +31,7 @@ from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, te
 from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
-from app.twilio import Account, TwilioFailure, TwilioSchema, form_of
+from app.twilio import Account, Links, TwilioFailure, TwilioSchema, form_of
 
 API = "https://api.twilio.com"
 BODY_LIMIT = 1_600
@@ -159,8 +158,7 @@ class TwilioChannel:
         self._callback: str = settings["callback"]
         self._account_path = f"/2010-04-01/Accounts/{self.account.sid}"
         self._url = (settings.get("api_url") or API).rstrip("/") + self._account_path
-        # the last secret signs, all of them are good: links outlive a rotation of the tokens
-        self._links = URLSafeTimedSerializer(settings["auth_tokens"][::-1], salt=f"media of channel {name}")
+        self.links = Links(settings, f"media of channel {name}")
 
     # Webhooks
 
@@ -209,10 +207,7 @@ class TwilioChannel:
 
     def media(self, token: str, http: Http) -> File | str:
         """Twilio gives the file, or sends us off to where it lies for some hours."""
-        try:
-            message, media = self._links.loads(token, max_age=self._settings["media_keep"])
-        except (BadData, ValueError, TypeError):
-            raise Unverified("the link is not valid any more") from None
+        message, media = self.links.read(token)
         try:
             answer = self.account.fetch(f"{self._url}/Messages/{message}/Media/{media}", http, FILE_MOST)
         except TwilioFailure as failure:
@@ -235,7 +230,7 @@ class TwilioChannel:
         found = MEDIA.fullmatch(next((url.removeprefix(base) for base in bases if url.startswith(base)), ""))
         if self._settings["media"] == "pass" or not found:
             return url
-        return f"{self._callback}/media/{self._links.dumps(found.groups())}"
+        return self.links.to(*found.groups())
 
     def _sender(self) -> list[tuple[str, str]]:
         found = [("From", on_the_wire(self.address))] if self.address else []

@@ -995,12 +995,19 @@ def test_a_link_that_is_forged_expired_or_of_another_channel_is_refused(
 ) -> None:
     link = shown(f"https://api.twilio.com{AT_TWILIO}")
     other = TwilioChannel("other", {**TwilioChannel.Settings().load(VALUES), "callback": CALLBACK})
-    for bad in (link[:-1], link + "x", "x", other._links.dumps(FILE), other._links.dumps("x"), built()._links.dumps(5)):
+    for bad in (
+        link[:-1],
+        link + "x",
+        "x",
+        other.links._signer.dumps(FILE),
+        other.links._signer.dumps("x"),
+        built().links._signer.dumps(5),
+    ):
         with pytest.raises(Unverified):
             fetched(outside, bad)
     with pytest.raises(Unverified):
         fetched(outside, link, auth_tokens=[OLD])
-    now = built()._links.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    now = built().links._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
     monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 61)
     outside.answers(Told(200, b"x"))
     assert fetched(outside, link)

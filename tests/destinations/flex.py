@@ -595,7 +595,7 @@ class Flexing(Receiving, Calling):
             "open": lambda desk, http: desk.open(
                 Handoff(CONVERSATION, Session("desk"), TALK, unused, keep=unused), http
             ),
-            "media": lambda desk, http: desk.media(desk._media._signer.dumps([SERVICE, "ME1"]), http),
+            "media": lambda desk, http: desk.media(desk._media.links._signer.dumps([SERVICE, "ME1"]), http),
         }
 
     def late_calls(self) -> dict[str, Any]:
@@ -1399,7 +1399,7 @@ class Flexing(Receiving, Calling):
 
     def test_a_link_expires(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
-        now = place.desk._media._signer.make_signer().get_timestamp()
+        now = place.desk._media.links._signer.make_signer().get_timestamp()
         for after, good in ((7 * 86_400 - 5, True), (7 * 86_400 + 5, False)):
             monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self, a=after: now + a)
             if good:

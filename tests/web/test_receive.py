@@ -479,7 +479,7 @@ def test_a_webhook_of_flex_that_breaks_a_rule_is_400_and_names_the_field(with_fl
 def link(built: Gateway, sid: str = "ME" + "0" * 32) -> str:
     """The path of a link to an agent's file."""
     people = built.destinations["people"]
-    return f"/destinations/people/media/{people._media._signer.dumps([SERVICE, sid])}"  # type: ignore[attr-defined]
+    return f"/destinations/people/media/{people._media.links._signer.dumps([SERVICE, sid])}"  # type: ignore[attr-defined]
 
 
 def test_a_link_leads_to_where_the_file_is_now(with_flex: Gateway, flex_sandbox: str) -> None:
@@ -512,7 +512,7 @@ def test_a_link_that_is_forged_expired_or_of_another_destination_is_404(
     ):
         status, error = refused(client.get(bad))
         assert (404, "This link is not valid, or not any more.") == (status, error["message"])
-    now = with_flex.destinations["people"]._media._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    now = with_flex.destinations["people"]._media.links._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
     monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 7 * 86_400 + 1)
     assert 404 == refused(client.get(path))[0]
 
@@ -657,7 +657,7 @@ def test_a_customers_file_is_behind_a_link_for_a_while(
     outside.answers(Told(503))
     response = client.get(path)
     assert (refused(response)[0], response.headers["Retry-After"]) == (502, "10")
-    now = with_twilio.channels["wa"]._links.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    now = with_twilio.channels["wa"].links._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
     monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 7 * 86_400 + 1)
     assert 404 == refused(client.get(path))[0]
 
@@ -679,7 +679,7 @@ def test_a_strangers_file_is_shown_only_where_it_can_do_nothing(
     said: str, kind: str, how: str, with_twilio: Gateway, outside: Sink
 ) -> None:
     outside.answers(Told(200, b"\xff<script>", {"Content-Type": said} if said else {}))
-    token = with_twilio.channels["wa"]._links.dumps(["MM" + "0" * 32, "ME" + "0" * 32])  # type: ignore[attr-defined]
+    token = with_twilio.channels["wa"].links._signer.dumps(["MM" + "0" * 32, "ME" + "0" * 32])  # type: ignore[attr-defined]
     response = create_app(with_twilio).test_client().get(f"/channels/wa/media/{token}")
     assert (200, b"\xff<script>", kind, how) == (
         response.status_code,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from itsdangerous import BadData, URLSafeTimedSerializer
-
 from app.core import errors
-from app.core.errors import Failure, Unverified
+from app.core.errors import Failure
 from app.core.message import Attachment
 from app.core.schema import LABEL_LIMIT
 from app.destinations.flex.settings import base_url
 from app.http import Http
-from app.twilio import Account, path_part
+from app.twilio import Account, Links, path_part
 
 MEDIA_MOST = 16 * 1024 * 1024  # bytes of one file that is brought to Flex
 
@@ -24,19 +22,15 @@ class Media:
     def __init__(self, name: str, settings: Mapping[str, Any], account: Account) -> None:
         self._account = account
         self._base = base_url(settings, "media_url", "https://mcs.us1.twilio.com")
-        self._callback: str = settings["callback"]
-        self._keep: int = settings["media_keep"]
         self._timeout: float = settings["timeout"]
-        tokens = settings["auth_tokens"]
-        self._signer = URLSafeTimedSerializer(list(reversed(tokens)), salt=f"media of {name}")  # the last one signs
+        self.links = Links(settings, f"media of {name}")
 
     def link(self, media: Mapping[str, str]) -> Attachment:
         """An agent's file behind a link of ours: Twilio's own links last for minutes only."""
         kind = media["content_type"].partition("/")[0]
-        token = self._signer.dumps([media["service"], media["sid"]])
         return Attachment(
             kind if kind in ("image", "video", "audio") else "file",
-            f"{self._callback}/media/{token}",
+            self.links.to(media["service"], media["sid"]),
             mime_type=media["content_type"][:LABEL_LIMIT] or None,
             file_name=media["filename"][:LABEL_LIMIT] or None,
         )
@@ -48,10 +42,7 @@ class Media:
             Unverified: the link is none of ours, or too old.
             Failure: Twilio does not say.
         """
-        try:
-            service, sid = self._signer.loads(token, max_age=self._keep)
-        except (BadData, ValueError, TypeError):
-            raise Unverified("the link is not valid any more") from None
+        service, sid = self.links.read(token)
         found = self._account.call("GET", f"{self._base}/v1/Services/{service}/Media/{sid}", http)
         url = (found.get("links") or {}).get("content_direct_temporary")
         if not isinstance(url, str):
