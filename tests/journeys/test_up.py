@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,25 +19,12 @@ import requests
 from tests.support.processes import Process, free_port, wait_until
 
 
-def ports_in_a_row(count: int = 4) -> int:
-    """The first of some free ports that follow each other."""
-    while True:
-        first = free_port()
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except (OSError, OverflowError):
-            continue
-        return first
-
-
 class Up:
     """One `patchbay up` with a data folder that outlives it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = ports_in_a_row()
+        self.port = free_port(4)
         self.url = f"http://127.0.0.1:{self.port}"
         self.page = folder / "page.txt"
         command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(self.port), "--workers", "1"]
@@ -156,7 +142,7 @@ def test_a_receiver_that_is_killed_leaves_nothing_behind_and_is_replaced(up: Up)
 
 
 def test_two_do_not_share_a_data_folder(up: Up) -> None:
-    done = _run("up", "--sandbox", "--port", str(ports_in_a_row()), PATCHBAY_DATA=str(up.folder / "data"))
+    done = _run("up", "--sandbox", "--port", str(free_port(4)), PATCHBAY_DATA=str(up.folder / "data"))
     assert 1 == done.returncode
     assert ["Patchbay already runs with its data in"] == [line[:38] for line in done.stderr.splitlines()]
 

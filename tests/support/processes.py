@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import redis
@@ -18,13 +20,30 @@ import requests
 from app.parts import redis_server
 
 HOST = "127.0.0.1"
+# Ports below those that systems give to outgoing connections. Each of the processes that share the tests has a part of
+# them to itself and goes through it from somewhere, so that nobody takes a port between the look and its use.
+PORTS, PORTS_EACH = 12_000, 4_000
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_turns = count(random.randrange(PORTS_EACH))
 
 
-def free_port() -> int:
+def free_port(row: int = 1) -> int:
+    """A port on which nobody listens; the first of `row` that follow each other."""
+    while True:
+        first = PORTS + PORTS_EACH * (_worker % 5) + next(_turns) % (PORTS_EACH - row)
+        for _ in range(row - 1):
+            next(_turns)
+        if all(_is_free(port) for port in range(first, first + row)):
+            return first
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0, every: float = 0.02) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,7 +74,7 @@ class Windows:
 @pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The real thing, in processes of its own, on ports of its own."""
-    folder, port = tmp_path_factory.mktemp("up"), _four_free_ports()
+    folder, port = tmp_path_factory.mktemp("up"), free_port(4)
     command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(port), "--workers", "1"]
     process = Process(command, folder / "up.log", {"PATCHBAY_DATA": str(folder / "data")})
     process.start()
@@ -120,20 +119,3 @@ def _has_started(process: Process) -> bool:
     text = process.log.read_text(errors="replace")
     assert process.running, f"patchbay up ended:\n{text}"
     return STARTED in text
-
-
-def _four_free_ports() -> int:
-    """The first of four ports in a row on which nobody listens."""
-    while True:
-        first = free_port()
-        if first < 65_000 and all(_is_free(port) for port in range(first, first + 4)):
-            return first
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
