@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 
 import redis
@@ -23,18 +22,18 @@ HOST = "127.0.0.1"
 # Ports below those that systems give to outgoing connections. Each of the processes that share the tests has a part of
 # them to itself and goes through it from somewhere, so that nobody takes a port between the look and its use.
 PORTS, PORTS_EACH = 12_000, 4_000
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_turns = count(random.randrange(PORTS_EACH))
+_first = PORTS + PORTS_EACH * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 5)
+_next = random.randrange(PORTS_EACH)
 
 
 def free_port(row: int = 1) -> int:
     """A port on which nobody listens; the first of `row` that follow each other."""
+    global _next
     while True:
-        first = PORTS + PORTS_EACH * (_worker % 5) + next(_turns) % (PORTS_EACH - row)
-        for _ in range(row - 1):
-            next(_turns)
-        if all(_is_free(port) for port in range(first, first + row)):
-            return first
+        place = _next if _next + row <= PORTS_EACH else 0
+        _next = place + row
+        if all(_is_free(_first + port) for port in range(place, _next)):
+            return _first + place
 
 
 def _is_free(port: int) -> bool:
