@@ -18,11 +18,11 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.channels import CHANNELS
 from app.channels.base import Channel
-from app.channels.twilio_inbound import address_of
 from app.core.routing import Route
 from app.core.schema import problems, web_url
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
+from app.twilio import address_of
 
 NAME = validate.Regexp(
     r"[a-z0-9][a-z0-9_-]{0,31}\Z", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."

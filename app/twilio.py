@@ -26,6 +26,7 @@ FORM = "application/x-www-form-urlencoded"
 MOST_PAGES = 200  # of a list
 MOST_FIELDS = 1_000  # of a webhook's form
 MOST_QUOTED = 300  # characters of an error
+SMS = "sms"  # what a plain number's addresses begin with among ours
 
 # Codes that say more than the status they come with.
 KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
@@ -196,6 +197,17 @@ def form_of(webhook: Webhook) -> dict[str, str]:
     except ValueError:
         raise BadWebhook("", "The form cannot be read.") from None
     return {name: values[-1] for name, values in raw.items()}
+
+
+def address_of(value: str) -> str:
+    """An address as Twilio writes it (`whatsapp:+1...`, `messenger:1`, `+1...`) as `provider:identifier`."""
+    provider, colon, identifier = value.partition(":")
+    return f"{provider.lower()}:{identifier}" if colon else f"{SMS}:{value}"
+
+
+def on_the_wire(address: str) -> str:
+    """The inverse of `address_of`: a number without a channel before it is one for SMS."""
+    return address.removeprefix(f"{SMS}:")
 
 
 def path_part(value: str) -> str:

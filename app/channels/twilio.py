@@ -21,7 +21,7 @@ import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.channels.base import ChannelSchema, Outgoing
-from app.channels.twilio_inbound import SMS, address_of, on_the_wire, read
+from app.channels.twilio_inbound import read
 from app.core import errors
 from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
@@ -31,7 +31,7 @@ from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, te
 from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
-from app.twilio import Account, Links, TwilioFailure, TwilioSchema, form_of
+from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire
 
 API = "https://api.twilio.com"
 BODY_LIMIT = 1_600

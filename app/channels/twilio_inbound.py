@@ -28,9 +28,9 @@ from app.core.schema import (
     load,
     text_field,
 )
+from app.twilio import address_of
 
 MOST_MEDIA = 10
-SMS = "sms"  # what a plain number's addresses begin with among ours
 
 # Read into the message itself, or the same once more.
 SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
@@ -70,17 +70,6 @@ class _CustomerSchema(Lenient):
 
 
 _message, _customer = _MessageSchema(), _CustomerSchema()
-
-
-def address_of(value: str) -> str:
-    """An address as Twilio writes it (`whatsapp:+1...`, `messenger:1`, `+1...`) as `provider:identifier`."""
-    provider, colon, identifier = value.partition(":")
-    return f"{provider.lower()}:{identifier}" if colon else f"{SMS}:{value}"
-
-
-def on_the_wire(address: str) -> str:
-    """The inverse of `address_of`: a number without a channel before it is one for SMS."""
-    return address.removeprefix(f"{SMS}:")
 
 
 def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]) -> list[Event]:
