@@ -91,6 +91,17 @@ class Gateway:
         name = wanted or (users[0] if len(users) == 1 else None)
         return conversation_key(name, f"{self.channels[name].provider}:{identifier}") if name else None
 
+    def meet(self, destination: str, address: str) -> str | None:
+        """The conversation that a destination has with that address: on its `channel`, else on the first channel of the
+        address's provider that names it. None where there is no such channel."""
+        provider = address.partition(":")[0]
+        wanted = self.settings.destinations[destination].values.get("channel")
+        for name, route in self.routes.items():
+            ours = destination in (route.first, route.handoff) and self.channels[name].provider == provider
+            if ours and wanted in (None, name):
+                return conversation_key(name, address)
+        return None
+
     def answers(self, destination: str, conversation: str) -> bool:
         """Whether a destination may write on that conversation: its channel must name it."""
         route = self.routes.get(split_conversation(conversation)[0])

@@ -13,7 +13,7 @@ import orjson
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
-from app.core.events import Answer, Checkup
+from app.core.events import Answer, Checkup, Said
 from app.core.message import Author, Content, Message, Text, derived_id, split_conversation
 from app.core.render import render
 from app.core.routing import Route, current, fresh, handed_over, silent
@@ -253,7 +253,7 @@ class _Job:
         """All parts of the message, from where an earlier try stopped; the answers become one."""
         parts = render(message.content, self._destination.capabilities)
         done = int(self._claim.progress.get("part", 0))
-        answers = []
+        answers: list[Answer] = []
         for number in range(done, len(parts)):
             answers.append(self._send_part(message, parts[number], number, number == done))
             if answers[-1].over:
@@ -342,6 +342,8 @@ class _Job:
         return replace(answer, replies=(), handoff=answer.handoff or late == "people")
 
     def _answered(self, message: Message, answer: Answer) -> Settlement:
+        for what in answer.unsupported:
+            self._unsupported(what)
         after = (
             handed_over(self._session, self._route, dict(answer.memory), self._claim.now) if answer.handoff else None
         )
@@ -365,17 +367,38 @@ class _Job:
         handles = self._session.handles if answer.handles is None else answer.handles
         return SessionChange(replace(self._session, handles=handles, last_at=self._claim.now))
 
-    def _replies(self, parent: str, replies: Sequence[Content]) -> tuple[Append, ...]:
+    def _unsupported(self, what: str) -> None:
+        """Tell the operator what a destination asked for in vain."""
+        log.warning("unsupported", destination=self._destination.name, what=what)
+        self._gateway.store.lanes.count(f"unsupported:{self._destination.name}:{what}")
+
+    def _replies(self, parent: str, replies: Sequence[Content | Said]) -> tuple[Append, ...]:
         """Messages to the customer. The same work done again makes the same ids, so nothing is said twice."""
         author: Author = "agent" if self._destination.capabilities.people else "bot"
-        return tuple(
-            self._to_customer(derived_id(parent, f"reply-{number}"), content, author=author)
-            for number, content in enumerate(replies)
-        )
+        found = []
+        for number, reply in enumerate(replies):
+            said = reply if isinstance(reply, Said) else Said(reply)
+            conversation = self._gateway.meet(self._destination.name, said.to) if said.to else self._claim.conversation
+            if conversation is None:
+                self._unsupported("recipient")
+                continue
+            found.append(
+                self._to_customer(
+                    derived_id(parent, f"reply-{number}"),
+                    said.content,
+                    conversation,
+                    author=author,
+                    metadata=said.metadata,
+                )
+            )
+        return tuple(found)
 
-    def _to_customer(self, message_id: str, content: Content, *, scope: str = "", **parts: Any) -> Append:
+    def _to_customer(
+        self, message_id: str, content: Content, conversation: str = "", *, scope: str = "", **parts: Any
+    ) -> Append:
+        """A message for a conversation; '' is the one that the head belongs to."""
         name = self._destination.name
-        channel, customer = split_conversation(self._claim.conversation)
+        channel, customer = split_conversation(conversation or self._claim.conversation)
         return Append(
             Message(
                 id=message_id,
@@ -427,5 +450,6 @@ def _joined(answers: Sequence[Answer]) -> Answer:
     return replace(
         last,
         replies=tuple(reply for answer in answers for reply in answer.replies),
+        unsupported=tuple(what for answer in answers for what in answer.unsupported),
         handoff=any(answer.handoff for answer in answers),
     )

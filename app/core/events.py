@@ -158,16 +158,28 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A reply with what goes along: `metadata` of the message that it becomes, and `to`, the address of somebody else
+    than the customer who wrote."""
+
+    content: Content
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    to: str | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a destination said to a delivery.
 
-    `replies` go to the customer in order. `handles` replaces what the session remembers of the destination (None: no
-    change). `handoff` moves the session to the channel's people, `end` closes it; `memory` goes along with a handoff.
-    `over`: the chat was over before, so nobody there reads the message; it is for whoever comes next.
+    `replies` go to the customer in order; `unsupported` names what it asked for beside them and nobody can do.
+    `handles` replaces what the session remembers of the destination (None: no change). `handoff` moves the session to
+    the channel's people, `end` closes it; `memory` goes along with a handoff. `over`: the chat was over before, so
+    nobody there reads the message; it is for whoever comes next.
     """
 
     receipt: Receipt = Receipt()
-    replies: tuple[Content, ...] = ()
+    replies: tuple[Content | Said, ...] = ()
+    unsupported: tuple[str, ...] = ()
     handles: Mapping[str, Any] | None = None
     handoff: bool = False
     end: bool = False

@@ -19,7 +19,8 @@ class Capabilities:
     `described` are the kinds of attachment whose description it shows.
     `typing`: it can show that somebody types. `statuses`: it wants to know what became of the messages that came from
     it. `resend_safe`: a repeated send is recognised there. `live`: the customer reads from Patchbay's own event stream.
-    `people`: humans answer, so whoever writes from there holds the conversation.
+    `people`: humans answer, so whoever writes from there holds the conversation. `keywords`: it knows what a customer's
+    STOP, START and HELP mean, so it is told of them although they are answered already.
     """
 
     contents: frozenset[str] = frozenset({"text"})
@@ -30,6 +31,7 @@ class Capabilities:
     resend_safe: bool = False
     live: bool = False
     people: bool = False
+    keywords: bool = False
 
 
 def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
