@@ -16,7 +16,9 @@ import click
 
 from app import up as supervision
 from app.config import ConfigError, Settings, build_destination, check_alone, load, read
+from app.core.consent import State
 from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
+from app.core.message import conversation_key
 from app.destinations.flex.destination import FlexDestination
 from app.destinations.flex.provision import Provisioning
 from app.gateway import (
@@ -32,6 +34,7 @@ from app.http import Http
 from app.inbox import Inbox, NotTaken, unpark
 from app.parts import CannotStart, Plan
 from app.store.dead_letters import DeadLetter
+from app.twilio import address_of
 
 MOST_THREADS = 64  # of one worker
 UNKNOWN_FLOW = "FO" + "0" * 32  # stands for the Flex Flow that is only just to be made
@@ -171,8 +174,7 @@ def list_letters(config: Path | None, most: int) -> None:
     """The newest first: id, time, lane, reason and error."""
     letters = _gateway(config).store.dead_letters.newest(most)
     for letter in letters:
-        when = datetime.fromtimestamp(letter.at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        click.echo(f"{letter.id}  {when}  {letter.where}  {letter.reason}: {letter.error}")
+        click.echo(f"{letter.id}  {_when(letter.at)}  {letter.where}  {letter.reason}: {letter.error}")
     if not letters:
         click.echo("No dead letters.")
 
@@ -232,6 +234,39 @@ def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
 
 
 @main.group()
+def consent() -> None:
+    """Who wants no messages on a channel."""
+
+
+@consent.command("show")
+@config_option
+@click.argument("channel")
+@click.argument("customer")
+@complains
+def show_consent(config: Path | None, channel: str, customer: str) -> None:
+    """Whether CUSTOMER (an address such as whatsapp:+15551230001) wants messages on CHANNEL, and who said so when."""
+    gateway = _gateway(config)
+    known = gateway.store.consents.read(_conversation(gateway, channel, customer))
+    if known is None:
+        click.echo("in: nothing else was ever said")
+    else:
+        click.echo(f"{known.state}: since {_when(known.at)}, {known.by}")
+
+
+@consent.command("set")
+@config_option
+@click.argument("channel")
+@click.argument("customer")
+@click.argument("state", type=click.Choice(["in", "out"]))
+@complains
+def set_consent(config: Path | None, channel: str, customer: str, state: State) -> None:
+    """State what CUSTOMER wants on CHANNEL: `in` or `out`. His platform may know better and still refuse."""
+    gateway = _gateway(config)
+    gateway.store.consents.write(_conversation(gateway, channel, customer), state, "an operator set it")
+    click.echo(f"{customer} is {state} on {channel}")
+
+
+@main.group()
 def flex() -> None:
     """Twilio Flex projects."""
 
@@ -276,6 +311,20 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
         click.echo(f"\n[destinations.{destination}]")
     for key, value in found.items():
         click.echo(f'{key} = "{value}"' if value else f"{key} = # known after the run")
+
+
+def _when(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _conversation(gateway: Gateway, channel: str, customer: str) -> str:
+    """Raises: click.ClickException, there is no such channel, or the address can be none of its customers'."""
+    if channel not in gateway.channels:
+        raise click.ClickException(f"There is no channel {channel}.")
+    address, provider = address_of(customer), gateway.channels[channel].provider
+    if not address.startswith(f"{provider}:") or address == f"{provider}:":
+        raise click.ClickException(f"{customer} is no address on {channel}: those begin with {provider}:")
+    return conversation_key(channel, address)
 
 
 def _replay(gateway: Gateway, letter: DeadLetter) -> None:

@@ -15,7 +15,9 @@ from celery import Celery
 from app import log
 from app.channels import CHANNELS
 from app.channels.base import Channel
+from app.channels.consent import keywords_of
 from app.config import LOOPBACK, Settings, build_channel, build_destination, load
+from app.core.consent import Keywords
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
@@ -70,6 +72,10 @@ class Gateway:
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
+        }
+        self.keywords: Mapping[str, Keywords | None] = {
+            name: keywords_of(settings.channels[name].values["consent"], channel.answered)
+            for name, channel in self.channels.items()
         }
         self.routes: Mapping[str, Route] = {name: settings.route(name) for name in settings.channels}
         self.timeouts = {name: d.session_timeout for name, d in self.destinations.items()}

@@ -8,22 +8,27 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import orjson
 
+from app.channels.consent import confirms
+from app.core.consent import STATES, Heard, word_of
 from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
+    Text,
     content_to_dict,
     conversation_key,
+    derived_id,
     new_id,
     split_conversation,
 )
 from app.gateway import Gateway
 from app.log import logger
-from app.store.mailbox import Append, Place, Take, Wake
+from app.store.mailbox import Append, Place, Stated, Take, Wake
 
 log = logger("inbox")
 
@@ -76,20 +81,24 @@ class Inbox:
         channel = gateway.channels[name]
         live = channel.capabilities.live
         customer = event.customer or ""
+        message = Message(
+            id=new_id(),
+            direction="inbound",
+            channel=name,
+            customer=customer,
+            content=event.content,
+            author="customer",
+            source=name,
+            at=_now(),
+            external_id=event.external_id,
+            profile=event.profile,
+            metadata=event.metadata,
+        )
+        heard = self._heard(message)
+        if heard and heard.keyword:
+            message = replace(message, metadata={**event.metadata, "opt_out": heard.word})
         entry = Append(
-            Message(
-                id=new_id(),
-                direction="inbound",
-                channel=name,
-                customer=customer,
-                content=event.content,
-                author="customer",
-                source=name,
-                at=_now(),
-                external_id=event.external_id,
-                profile=event.profile,
-                metadata=event.metadata,
-            ),
+            message,
             lane=f"inbound:{gateway.routes[name].first}",
             report_to=name if channel.capabilities.statuses else "",
             live=live,
@@ -103,7 +112,44 @@ class Inbox:
             also=f"{name}:token:{event.token}" if event.token else "",
             follow=True,
             show=live,
+            stated=self._stated(message, heard) if heard else None,
         )
+
+    def _heard(self, message: Message) -> Heard | None:
+        """The word that the platform says it is (then there is no keyword), else that of a keyword. Words that lift an
+        opt-out are words like others where there is none."""
+        if word := word_of(message.metadata.get("opt_out")):
+            return Heard(word, "", "")
+        keywords = self._gateway.keywords[message.channel]
+        heard = keywords.heard(message.content.text) if keywords and isinstance(message.content, Text) else None
+        if heard and heard.word == "START":
+            known = self._gateway.store.consents.read(message.conversation)
+            return heard if known and known.state == "out" else None
+        return heard
+
+    def _stated(self, message: Message, heard: Heard) -> Stated:
+        name = message.channel
+        channel = self._gateway.channels[name]
+        answer = None
+        ours = confirms(self._gateway.settings.channels[name].values["consent"], channel.answered, heard.keyword)
+        if heard.answer and ours:
+            answer = Append(
+                Message(
+                    id=derived_id(message.id, "consent"),
+                    direction="outbound",
+                    channel=name,
+                    customer=message.customer,
+                    content=Text(heard.answer),
+                    author="system",
+                    source=name,
+                    at=message.at,
+                ),
+                lane=f"outbound:{name}",
+                live=channel.capabilities.live,
+                exempt=True,
+            )
+        by = f"the customer wrote {heard.keyword}" if heard.keyword else f"the platform said {heard.word}"
+        return Stated(STATES.get(heard.word), by, answer)
 
     def _to_customer(self, name: str, event: Written) -> Accepted:
         gateway = self._gateway

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -310,3 +311,28 @@ def test_provisioning_from_a_broken_file_names_the_problems(text: str, run: Run,
     result = run("flex", "provision", "people")
     assert 2 == result.exit_code
     assert "Traceback" not in result.output
+
+
+class TestConsent:
+    def test_it_is_shown_and_set(self, run: Run) -> None:
+        assert run("consent", "show", "shop", "webhook:ada").stdout == "in: nothing else was ever said\n"
+        assert run("consent", "set", "shop", "webhook:ada", "out").stdout == "webhook:ada is out on shop\n"
+        assert re.fullmatch(r"out: since [-0-9]+ [:0-9]+, an operator set it\n", self.shown(run, "shop"))
+        assert self.shown(run, "chat", "webchat:ada").startswith("in")
+        run("consent", "set", "shop", "webhook:ada", "in")
+        assert self.shown(run, "shop").startswith("in: since ")
+
+    def shown(self, run: Run, channel: str, customer: str = "webhook:ada") -> str:
+        return run("consent", "show", channel, customer).stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "complaint"),
+        [
+            (("post", "webhook:ada"), "There is no channel post."),
+            (("shop", "webchat:ada"), "webchat:ada is no address on shop: those begin with webhook:"),
+            (("shop", "webhook:"), "webhook: is no address on shop: those begin with webhook:"),
+        ],
+    )
+    def test_it_names_what_is_wrong(self, arguments: tuple[str, str], complaint: str, run: Run) -> None:
+        result = run("consent", "show", *arguments)
+        assert (1, f"Error: {complaint}\n") == (result.exit_code, result.stderr)

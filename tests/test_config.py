@@ -339,6 +339,43 @@ def test_an_address_of_another_type_is_no_sender_of_twilio() -> None:
     )
 
 
+CONSENT: dict[str, tuple[Any, list[str]]] = {
+    "all defaults": ({}, []),
+    "not a table": ("yes", ["channels.shop.consent"]),
+    "none heard": ({"keywords": False}, []),
+    "an unknown key": ({"words": []}, ["channels.shop.consent.words"]),
+    "an unknown way to confirm": ({"confirm": "perhaps"}, ["channels.shop.consent.confirm"]),
+    "English with another answer": ({"languages": {"en": {"stop_text": "Done."}}}, []),
+    "a language with all that it needs": (
+        {"languages": {"de": {"stop": ["STOPP"], "stop_text": "Gut.", "help_text": "Hilfe."}}},
+        [],
+    ),
+    "keywords without an answer": (
+        {"languages": {"de": {"stop": ["STOPP"]}}},
+        ["channels.shop.consent.languages.de.stop_text"],
+    ),
+    "keywords that are never answered": ({"confirm": "never", "languages": {"de": {"stop": ["STOPP"]}}}, []),
+    "a keyword with two meanings": (
+        {"languages": {"de": {"stop": ["ja"], "start": [" JA "], "stop_text": "a", "start_text": "b"}}},
+        ["channels.shop.consent.languages.de.start"],
+    ),
+    "an English keyword with two meanings": (
+        {"languages": {"en": {"help": ["stop"]}}},
+        ["channels.shop.consent.languages.en.help"],
+    ),
+    "a keyword that is none": (
+        {"languages": {"en": {"stop": ["STOP", " . "]}}},
+        ["channels.shop.consent.languages.en.stop.1"],
+    ),
+    "a language that is none": ({"languages": {"english!": {}}}, ["channels.shop.consent.languages.english!"]),
+}
+
+
+@pytest.mark.parametrize(("table", "keys"), CONSENT.values(), ids=CONSENT)
+def test_the_words_of_consent_have_one_meaning_and_an_answer(table: Any, keys: list[str]) -> None:
+    assert keys == problems(tables(channels__shop={"consent": table}))
+
+
 UNDERSCORES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "in the host": ("https://the_gate.example.test", {}, ["channels.sms.status_callback"]),
     "in the host, without callbacks": ("https://the_gate.example.test", {"status_callback": False}, []),

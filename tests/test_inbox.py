@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import redis
 
+from app.core.consent import ANSWERS
 from app.core.events import Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
-from app.core.message import Location, Profile, Text
+from app.core.message import Location, Profile, Text, new_id
+from app.core.render import as_text
 from app.core.session import Session
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park, unpark
@@ -365,3 +367,106 @@ def test_a_parked_webhook_comes_back_as_it_was_but_for_the_secrets(built: Gatewa
         )
         == unpark(letter.webhook)
     )  # fmt: skip
+
+
+CONSENT = {"consent": {"languages": {"en": {}, "de": {"stop": ["STOPP"], "stop_text": "Gut."}}}}
+
+
+class TestConsent:
+    """What a customer's words say of the messages that he wants."""
+
+    @pytest.fixture
+    def built(self, redis_client: redis.Redis, clock: Clock) -> Gateway:
+        sms = {
+            "type": "twilio",
+            "account_sid": "AC" + "1" * 32,
+            "auth_tokens": ["twilio-token-0001"],
+            "address": "+15551239999",
+            "destination": "helper",
+        }
+        return gateway(redis_client, clock, channels__shop=CONSENT, channels__sms=sms)
+
+    def says(self, built: Gateway, text: str, channel: str = "shop", opt_out: str = "") -> None:
+        customer = CUSTOMER if channel == "shop" else "webchat:x" if channel == "chat" else "sms:+15551230001"
+        metadata = {"opt_out": opt_out} if opt_out else {}
+        accept(built, channel, Written(Text(text), external_id=new_id(), customer=customer, metadata=metadata))
+
+    def timeline(self, built: Gateway, conversation: str = CONVERSATION) -> list[tuple[str, str, Any]]:
+        records = built.store.messages.timeline(conversation)
+        return [(r.message.author, as_text(r.message.content), r.message.metadata.get("opt_out")) for r in records]
+
+    def state(self, built: Gateway, conversation: str = CONVERSATION) -> str | None:
+        known = built.store.consents.read(conversation)
+        return known and f"{known.state}: {known.by}"
+
+    def test_a_keyword_opts_out_and_is_answered_in_its_language(self, built: Gateway) -> None:
+        self.says(built, "stopp")
+        assert self.state(built) == "out: the customer wrote STOPP"
+        assert self.timeline(built) == [("customer", "stopp", "STOP"), ("system", "Gut.", None)]
+
+    def test_start_lifts_it(self, built: Gateway) -> None:
+        self.says(built, "Stop")
+        self.says(built, "yes")
+        assert self.state(built) == "in: the customer wrote YES"
+        assert self.timeline(built)[-1] == ("system", ANSWERS["START"], None)
+
+    def test_where_nothing_is_to_be_lifted_yes_is_a_word_like_others(self, built: Gateway) -> None:
+        self.says(built, "yes")
+        assert self.state(built) is None
+        assert self.timeline(built) == [("customer", "yes", None)]
+
+    def test_help_is_answered_to_whoever_opted_out_too(self, built: Gateway) -> None:
+        self.says(built, "STOP")
+        self.says(built, "help")
+        answer = built.store.messages.timeline(CONVERSATION)[-1]
+        assert (as_text(answer.message.content), answer.status) == (ANSWERS["HELP"], "queued")
+        assert self.state(built) == "out: the customer wrote STOP"
+
+    def test_a_channel_without_keywords_has_none(self, built: Gateway) -> None:
+        self.says(built, "STOP", channel="chat")
+        assert self.state(built, "chat/webchat:x") is None
+        assert self.timeline(built, "chat/webchat:x") == [("customer", "STOP", None)]
+
+    def test_what_twilio_answers_itself_is_not_answered_again(self, built: Gateway) -> None:
+        self.says(built, "STOP", channel="sms")
+        assert self.state(built, "sms/sms:+15551230001") == "out: the customer wrote STOP"
+        assert self.timeline(built, "sms/sms:+15551230001") == [("customer", "STOP", "STOP")]
+
+    @pytest.mark.parametrize(
+        ("word", "expected"),
+        [("STOP", "out: the platform said STOP"), ("START", "in: the platform said START"), ("HELP", None)],
+    )
+    def test_a_platform_may_say_it_and_then_has_answered(self, word: str, expected: str | None, built: Gateway) -> None:
+        self.says(built, "whatever", opt_out=word)
+        assert self.state(built) == expected
+        assert self.timeline(built) == [("customer", "whatever", word)]
+
+    def test_words_of_a_platform_that_we_do_not_know_say_nothing(self, built: Gateway) -> None:
+        self.says(built, "whatever", opt_out="PAUSE")
+        assert self.state(built) is None
+
+
+ANSWERED = {
+    "needed, a keyword of the platform": ("needed", "STOP", 0),
+    "needed, a keyword of our own": ("needed", "STOPP", 1),
+    "always": ("always", "STOP", 1),
+    "never": ("never", "STOPP", 0),
+}
+
+
+@pytest.mark.parametrize(("confirm", "keyword", "answers"), ANSWERED.values(), ids=ANSWERED)
+def test_confirmations_go_where_the_platform_sends_none(
+    confirm: str, keyword: str, answers: int, redis_client: redis.Redis, clock: Clock
+) -> None:
+    consent = {"confirm": confirm, "languages": CONSENT["consent"]["languages"]}
+    sms = {
+        "type": "twilio",
+        "account_sid": "AC" + "1" * 32,
+        "auth_tokens": ["twilio-token-0001"],
+        "address": "+15551239999",
+        "destination": "helper",
+        "consent": consent,
+    }
+    built = gateway(redis_client, clock, channels__sms=sms)
+    accept(built, "sms", Written(Text(keyword), external_id="SM1", customer="sms:+15551230001"))
+    assert waiting(built, "outbound:sms") == answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from app.core import errors
 from app.core.errors import Failure
 from app.core.retry import RetryPolicy, next_try
 from app.store.mailbox import Claim, Settlement
@@ -23,6 +24,10 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
     if failure.maybe_done and not resend_safe:
         due, detail = None, f"{failure.detail}; {AMBIGUOUS}"
     effect, pause = _lane_effect(failure)
+    if failure.kind is errors.OPTED_OUT:  # not an operator's to revive: only the customer lifts it
+        return Settlement(
+            claim, "done", status="failed", reason=failure.kind.code, error=f"{failure.kind.code}: {detail[:500]}"
+        )
     if due is None:
         return Settlement(claim, "dead", reason=failure.kind.code, error=detail[:500], lane_effect=effect, pause=pause)
     return Settlement(

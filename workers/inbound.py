@@ -12,6 +12,7 @@ from typing import Any, cast
 import orjson
 
 from app.core import errors
+from app.core.consent import word_of
 from app.core.errors import Failure, StoreUnavailable
 from app.core.events import Answer, Checkup, Said
 from app.core.message import Author, Content, Message, Text, derived_id, split_conversation
@@ -93,6 +94,9 @@ class _Job:
     def deliver(self, message: Message) -> Settlement:
         if self._claim.uncertain and self._claim.status in ("delivered", "read"):
             return Settlement(self._claim, "done", lane_effect="none")  # the platform itself proved it
+        knows = self._destination.capabilities.people or self._destination.capabilities.keywords
+        if word_of(message.metadata.get("opt_out")) and not knows:
+            return Settlement(self._claim, "done", status="delivered", lane_effect="none")  # it is answered already
         started = time.monotonic()
         try:
             with self._typing(message):

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from marshmallow import fields
 
+from app.channels.consent import ConsentSchema
 from app.core.errors import Unverified
 from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
 from app.core.message import Content, Message, derived_id
@@ -38,8 +39,9 @@ class Channel(Protocol):
     """A configured account on a customer platform.
 
     `provider` is the first half of its customers' addresses; of several, that of customers whom it writes to first.
-    `methods` are those of its webhooks. `calls`: at most so many in a row for one content. Every verb gets what it
-    needs as arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
+    `methods` are those of its webhooks. `calls`: at most so many in a row for one content. `answered` are the opt-out
+    keywords that its platform answers by itself (see `app.core.consent.plain`). Every verb gets what it needs as
+    arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Channel(Protocol):
     capabilities: Capabilities
     methods: Sequence[str]
     calls: int
+    answered: frozenset[str]
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -78,14 +81,17 @@ class Usual:
 
     methods: Sequence[str] = ("POST",)
     calls = 1
+    answered: frozenset[str] = frozenset()
 
     def media(self, token: str, http: Http) -> File | str:
         raise Unverified("this channel has no files")
 
 
 class ChannelSchema(PlatformSchema):
-    """Keys of every channel: who answers first, who after a handoff, and the bot task that begins a conversation."""
+    """Keys of every channel: who answers first, who after a handoff, the bot task that begins a conversation, and how
+    customers opt out. Without a `consent` table those keywords count that the platform answers by itself, if any."""
 
     destination = fields.String(required=True)
     handoff = fields.String(load_default=None)
     target_task = fields.String(load_default=None)
+    consent = fields.Nested(ConsentSchema, load_default=None)

@@ -23,6 +23,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.channels.base import ChannelSchema, Outgoing
 from app.channels.twilio_inbound import read
 from app.core import errors
+from app.core.consent import KEYWORDS, plain
 from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
 from app.core.message import Attachment, Content, Location
@@ -77,6 +78,10 @@ ERRORS: dict[int, tuple[Kind, str]] = {
     63016: (errors.REJECTED, "he last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)"),
     63018: (errors.THROTTLED, "the channel's own limit for this sender"),
 }
+
+# Twilio's own keywords for SMS, which it answers unless the service handles opt-outs otherwise:
+# https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out
+ANSWERED = frozenset(plain(keyword) for keywords in KEYWORDS.values() for keyword in keywords)
 
 TEXT_AND_FILES = frozenset({"text", "attachment"})
 CAPABILITIES = {
@@ -154,6 +159,7 @@ class TwilioChannel:
         self.address = address_of(settings["address"]) if settings["address"] else None
         self.provider = self.address.partition(":")[0] if self.address else SMS
         self.capabilities = CAPABILITIES[self.provider]
+        self.answered = ANSWERED if self.provider == SMS else frozenset()
         self._settings = settings
         self._callback: str = settings["callback"]
         self._account_path = f"/2010-04-01/Accounts/{self.account.sid}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, validate
 
 PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot carry other characters
 
@@ -23,6 +23,19 @@ class PlatformSchema(Schema):
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
     retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
+
+
+class TablesField(fields.Dict):
+    """Tables by name. A problem is named by the key under which it stands in the file."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+        except ValidationError as error:
+            found = error.messages
+            if not isinstance(found, dict):
+                raise
+            raise ValidationError({name: parts.get("key") or parts["value"] for name, parts in found.items()}) from None
 
 
 def secret_field(**kwargs: Any) -> fields.String:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import redis
 
 from app.store.connection import Connection
+from app.store.consents import Consents
 from app.store.dead_letters import DeadLetters
 from app.store.lanes import Lanes
 from app.store.mailbox import Limits, Mailboxes
@@ -24,5 +25,6 @@ class Store:
         self.mailboxes = Mailboxes(connection, limits)
         self.messages = Messages(connection)
         self.sessions = Sessions(connection, limits)
+        self.consents = Consents(connection)
         self.lanes = Lanes(connection)
         self.dead_letters = DeadLetters(connection, limits)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from app.core import session as sessions
+from app.core.consent import State
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
@@ -40,13 +41,15 @@ class Limits:
 @dataclass(frozen=True)
 class Append:
     """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
-    `scope` is its external id with its name space, where a webhook may bring the same message."""
+    `scope` is its external id with its name space, where a webhook may bring the same message. `exempt`: it goes to a
+    customer who opted out, too, because it confirms just that."""
 
     message: Message
     lane: str
     report_to: str = ""
     live: bool = False
     scope: str = ""
+    exempt: bool = False
 
     @property
     def mailbox(self) -> str:
@@ -60,6 +63,15 @@ class AppendItem:
     mailbox: str
     lane: str
     item: str
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What a customer says of his consent with a message (None: nothing new), and the answer that he gets for it."""
+
+    state: State | None
+    by: str
+    answer: Append | None = None
 
 
 @dataclass(frozen=True)
@@ -200,6 +212,7 @@ class Mailboxes:
         take: Take | None = None,
         place: Place | None = None,
         show: bool = False,
+        stated: Stated | None = None,
     ) -> Entered:
         """Record a message once and put it into its mailbox.
 
@@ -210,6 +223,7 @@ class Mailboxes:
             take: who is active in the conversation, and may hold it from now on.
             place: where the message stands in the destination's chat.
             show: show the message in the live stream at once.
+            stated: what the customer says of his consent with it.
 
         Raises:
             StoreUnavailable: nothing was recorded.
@@ -233,6 +247,10 @@ class Mailboxes:
             request["chat"] = self._place(place)
         if also:
             request["also"] = also
+        if stated and stated.state:
+            request["consent"] = {"state": stated.state, "by": stated.by}
+        if stated and stated.answer:
+            request["answer"] = self._append(stated.answer)
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
@@ -288,6 +306,7 @@ class Mailboxes:
             token,
             int(lease * 1000) if go_on else 0,
             rate,
+            self._limits.retention,
         )
         return Worked(
             claim=_claim(claim) if text(state) == "claimed" else None,
@@ -298,7 +317,7 @@ class Mailboxes:
 
     def settle(self, settlement: Settlement) -> Worked:
         """Settle without claiming more."""
-        settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0)
+        settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
         return Worked(None, _wakes(wakes), stale=text(settled) == "stale")
 
     def remember(
@@ -340,7 +359,7 @@ class Mailboxes:
         return _wakes(self._connection.run("sweep"))
 
     def _record(self, entry: Append) -> dict[str, Any]:
-        return {
+        record = {
             "id": entry.message.id,
             "body": encode(entry.message).decode(),
             "cv": entry.message.conversation,
@@ -349,6 +368,7 @@ class Mailboxes:
             "lv": str(self._limits.retention) if entry.live else "",
             "retention": self._limits.retention,
         }
+        return {**record, "ex": True} if entry.exempt else record
 
     def _settlement(self, s: Settlement) -> dict[str, Any]:
         """The script's argument; only what the outcome needs, because it travels with every message."""

@@ -38,7 +38,13 @@ class Phone:
         return list(requests.get(f"{self._url}/messages", timeout=10).json()["messages"])
 
     def heard(self) -> list[str]:
-        return [m["message"].get("text", "") for m in self.messages if m["author"] == "business"]
+        return self._texts("business")
+
+    def told_by_twilio(self) -> list[str]:
+        return self._texts("network")
+
+    def _texts(self, author: str) -> list[str]:
+        return [m["message"].get("text", "") for m in self.messages if m["author"] == author]
 
     def write(self, text: str) -> None:
         requests.post(f"{self._url}/messages", json={"text": text}, timeout=30).raise_for_status()
@@ -116,6 +122,22 @@ def test_a_webhook_that_comes_twice_is_one_message(sandbox: Sandbox) -> None:
     assert phone.heard() == ["You said: first words", "You said: second words"]
 
 
+def test_a_customer_who_wants_no_texts_gets_none_until_he_says_so(sandbox: Sandbox) -> None:
+    """Twilio answers his words itself; nobody answers a second time, and it never has to refuse a text."""
+    phone = Phone.of(sandbox, "sms")
+    phone.write("STOP")
+    wait_until("Twilio has answered", lambda: len(phone.told_by_twilio()) == 1)
+    for text in ("for the bot", "for the bot, too"):  # when it gets the second one, its answer to the first is settled
+        phone.write(text)
+    wait_until("the bot was asked", lambda: _asked(sandbox, phone) == ["for the bot", "for the bot, too"])
+    phone.write("START")
+    wait_until("Twilio has answered", lambda: len(phone.told_by_twilio()) == 2)
+    phone.write("and now?")
+    wait_until("the bot has answered", lambda: phone.heard()[-1:] == ["You said: and now?"])
+    assert "You said: for the bot" not in phone.heard()
+    assert "21610" not in str(sandbox.inspect()["messaging"]["refused"])
+
+
 def test_a_customer_on_whatsapp_is_handed_to_an_agent(sandbox: Sandbox) -> None:
     phone = Phone.of(sandbox, "whatsapp")
     phone.write("I want a human")
@@ -133,6 +155,11 @@ def test_a_customer_on_whatsapp_is_handed_to_an_agent(sandbox: Sandbox) -> None:
     wait_until("the agent sees the picture", lambda: len(_said(chat)) == 4)
     (file,) = (m["message"]["attachment"] for m in _said(chat) if m["message"]["type"] == "attachment")
     assert requests.get(file["url"], timeout=10).content == PICTURE
+
+
+def _asked(sandbox: Sandbox, phone: Phone) -> list[str]:
+    calls = sandbox.inspect()["autopilot"]["calls"]
+    return [call["text"] for call in calls if phone.address in call["user_id"]]
 
 
 def _task(sandbox: Sandbox, phone: Phone) -> Any:

@@ -60,6 +60,7 @@ class Known:
     report_to: str
     status: Status = "queued"
     state: str = "waiting"
+    exempt: bool = False
     told: list[str] = field(default_factory=list)
 
 
@@ -110,6 +111,7 @@ class Model:
         self.sessions: dict[str, Held] = {}
         self.chats: dict[str, Chat] = {}
         self.watch: dict[str, int] = {}
+        self.out: set[str] = set()  # conversations whose customers want no messages
         self.woken: list[str] = []  # lanes for which the step that runs owes a drain
 
     # what the store's callers ask
@@ -128,8 +130,11 @@ class Model:
             lane = f"inbound:{session.destination}"
         if take and (session is None or session.destination != take):
             self.sessions[known.conversation] = Held(take, session.version + 1 if session else 1)
-        self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
+        self._enter(known, lane)
         return "ok"
+
+    def consent(self, conversation: str, wants: bool) -> None:
+        (self.out.discard if wants else self.out.add)(conversation)
 
     def look(self, conversation: str, place: Place) -> None:
         chat = self.chats.setdefault(place.name, Chat())
@@ -203,7 +208,7 @@ class Model:
             if isinstance(entry, AppendItem):
                 self._push(entry.mailbox, entry.lane, entry.item)
             elif entry.message.id not in self.messages and entry.scope not in self.seen:
-                self._append(entry)
+                self.append(entry)
         self._release(mailbox, self.now)
 
     def claim(self, name: str, token: str, lease: int, *, go_on: bool = True) -> tuple[str, str]:
@@ -315,13 +320,27 @@ class Model:
             return
         self._push(f"{conversation}|inbound", lane, "check")
 
-    def _append(self, entry: Append) -> None:
+    def append(self, entry: Append) -> None:
         message = entry.message
-        self.messages[message.id] = Known(message.id, message.conversation, message.direction, entry.report_to)
+        known = Known(message.id, message.conversation, message.direction, entry.report_to, exempt=entry.exempt)
+        self.messages[message.id] = known
         if entry.scope:
             self.seen[entry.scope] = message.id
             self.chats[message.metadata["chat"]].carried.append(message.metadata["index"])
-        self._push(entry.mailbox, entry.lane, f"message {message.id}")
+        self._enter(known, entry.lane)
+
+    def _enter(self, known: Known, lane: str) -> None:
+        if self._is_unwanted(known):
+            self._refuse(known)
+        else:
+            self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
+
+    def _is_unwanted(self, known: Known) -> bool:
+        return known.direction == "outbound" and not known.exempt and known.conversation in self.out
+
+    def _refuse(self, known: Known) -> None:
+        known.state = "settled"
+        self._climb(known.id, "failed")
 
     def _push(self, mailbox: str, lane: str, item: str) -> None:
         box = self.boxes.setdefault(mailbox, Box(lane, self.now))
@@ -403,10 +422,16 @@ class Model:
         while due := self._due(name):
             mailbox = min(due, key=lambda one: (self.boxes[one].due, one))
             box = self.boxes[mailbox]
+            known = self.messages.get(box.items[0].removeprefix("message "))
+            unwanted = known if known and self._is_unwanted(known) else None
             box.claims += 1
-            if box.claims <= POISON_CLAIMS:
+            if not unwanted and box.claims <= POISON_CLAIMS:
                 return mailbox
-            self._bury(mailbox, name, box.drop_head())
+            item = box.drop_head()
+            if unwanted:
+                self._refuse(unwanted)
+            else:
+                self._bury(mailbox, name, item)
             self._release(mailbox, self.now)
         return None
 

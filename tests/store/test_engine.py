@@ -32,6 +32,7 @@ from app.store.mailbox import (
     Place,
     SessionChange,
     Settlement,
+    Stated,
     Take,
     Wake,
     mailbox_of,
@@ -138,6 +139,21 @@ class Engine(RuleBasedStateMachine):
         self._owed(entered.wakes)
         if at_once:
             self._arrive(-1)
+
+    @rule(who=some, wants=st.booleans(), confirmed=st.booleans())
+    def a_customer_states_what_he_wants(self, who: int, wants: bool, confirmed: bool) -> None:
+        """STOP or START, with an answer that goes out all the same."""
+        conversation, number = CONVERSATIONS[who % 3], self._number()
+        written = entry(number, conversation)
+        answer = replace(entry(self._number(), conversation, "outbound"), exempt=True) if confirmed else None
+        self.model.consent(conversation, wants)
+        scope = f"shop:inbound:{number}"
+        known = Known(written.message.id, conversation, "inbound", "")
+        assert self.model.accept(known, scope, BOT, follow=True) == "ok"
+        if answer:
+            self.model.append(answer)
+        stated = Stated("in" if wants else "out", "the customer", answer)
+        self._owed(self.store.mailboxes.accept(written, scope=scope, follow=True, stated=stated).wakes)
 
     @rule(who=some)
     def an_agent_writes_and_takes_over(self, who: int) -> None:

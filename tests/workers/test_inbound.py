@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.core.consent import ANSWERS
 from app.core.message import Attachment, QuickReply
 from tests.support.gateway import recorder
 from tests.support.sink import Told
@@ -243,3 +244,27 @@ def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch
     kinds = [call.json["type"] for call in office.shop.calls]
     assert kinds.index("conversation.typing") < kinds.index("message.created")
     assert recorder(office.gateway).wakes == []
+
+
+def test_keywords_are_not_for_bots_but_for_people(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"consent": {}})
+    asked = office.customer_writes("help")
+    office.work()
+    assert (office.asked(), office.status(asked)) == ([], "delivered")
+    office.customer_writes("a human please")
+    office.customer_writes("STOP")
+    office.work()
+    assert office.seen()[-1] == ("message", "STOP")
+
+
+def test_a_bots_reply_to_somebody_who_opted_out_goes_nowhere(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"consent": {}})
+    office.customer_writes("hello")
+    office.customer_writes("Stop")
+    office.work()
+    assert office.asked() == ["hello"]
+    assert office.said() == [ANSWERS["STOP"]]
+    office.customer_writes("start")
+    office.customer_writes("hello again")
+    office.work()
+    assert office.said() == [ANSWERS["STOP"], ANSWERS["START"], "You said: hello again"]

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from app.core import errors
+from app.core.errors import Failure
 from app.core.events import Receipt
 from app.core.message import Card, Image, Text
 from app.core.render import Capabilities
@@ -86,3 +88,20 @@ def test_the_receipts_of_a_channel_may_prove_more_than_sent(office: Office, monk
     message = office.agent_writes(Text("hello"))
     office.work()
     assert office.status(message) == "delivered"
+
+
+def test_a_customer_who_blocked_us_is_left_alone_and_nobody_is_asked_to_mend_it(office: Office) -> None:
+    first, second = office.agent_writes("hello"), office.agent_writes("anybody there?")
+    office.shop.answers(Told(status=400, body=b"blocked"))
+    channel = office.gateway.channels["shop"]
+
+    def refuse(outgoing: Any, http: Any) -> Receipt:
+        raise Failure(errors.OPTED_OUT, "403 the user blocked us")
+
+    channel.send = refuse  # type: ignore[method-assign]  # as a platform's adapter would
+    office.work()
+    assert [office.status(first), office.status(second)] == ["failed", "failed"]
+    assert office.letters() == []
+    known = office.gateway.store.consents.read("shop/webhook:ada")
+    assert known is not None
+    assert (known.state, known.by) == ("out", "403 the user blocked us")

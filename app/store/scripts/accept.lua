@@ -1,12 +1,14 @@
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat}
+-- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, answer}
 --   also:   a second name; whichever of the two was seen before, the message is a duplicate
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
 --   chat:   {name, index, more, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
 --           a look at the chat is asked for, which will find what is missing and this message, in order. A chat that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
+--   consent: {state, by} that the customer states with this message
+--   answer: {rec, mailbox, lane} that he gets for it
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
 local a = cjson.decode(ARGV[3])
 local rec = a.rec
@@ -35,7 +37,7 @@ if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_f
 if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
 
 for _, seen in ipairs(marks) do redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
-record(rec)
+if a.consent then consent(rec.cv, a.consent.state, a.consent.by) end
 if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then
   local session = P .. 's:' .. rec.cv
@@ -52,5 +54,6 @@ if a.take then
   end
 end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
-push(a.mailbox, lane, 'message ' .. rec.id)
+enter(rec, a.mailbox, lane)
+if a.answer then enter(a.answer.rec, a.answer.mailbox, a.answer.lane) end
 return { 'ok', rec.id, unpack(wakes) }

@@ -119,6 +119,15 @@ local function live(conversation, retention, ...)
   redis.call('EXPIRE', key, retention)
 end
 
+-- Consent of a customer on one channel (app/core/consent.py). It has no expiry.
+local function wants_none(conversation) return redis.call('HGET', P .. 'o:' .. conversation, 'state') == 'out' end
+
+local function consent(conversation, state, by)
+  redis.call('HSET', P .. 'o:' .. conversation, 'state', state, 'by', by, 'at', str(now))
+end
+
+local OPTED_OUT = 'opted_out: ' -- begins the error of what an opt-out stopped, whoever noticed it
+
 local RANK = { queued = 0, sent = 1, delivered = 2, read = 3 }
 
 -- The ladder of app/core/status.py.
@@ -130,10 +139,10 @@ local function climbs(current, reported)
 end
 
 -- Raise a message's status and append what follows: a report to whoever the message came from, an entry in the
--- customer's live stream.
+-- customer's live stream, and that he wants no more messages, if it failed for that.
 local function climb(id, status, err)
   local key = P .. 'm:' .. id
-  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er')
+  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr')
   if not rec[1] or not climbs(rec[1], status) then return false end
   redis.call('HSET', key, 'st', status, 'sa', str(now))
   if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
@@ -143,6 +152,8 @@ local function climb(id, status, err)
   if rec[4] and rec[4] ~= '' then
     live(rec[2], tonumber(rec[4]), 'kind', 'status', 'id', id, 'status', status, 'error', err or '')
   end
+  local refused = status == 'failed' and rec[6] == 'outbound' and string.sub(err or '', 1, #OPTED_OUT) == OPTED_OUT
+  if refused and not wants_none(rec[2]) then consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1)) end
   return true
 end
 
@@ -159,11 +170,13 @@ local function bind(id, scope, retention)
 end
 
 -- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
--- (seconds for which the live stream keeps it, '' for channels without one), retention (seconds).
+-- (seconds for which the live stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out,
+-- too, because it confirms just that), retention (seconds).
 -- The record has no expiry until its work is done: what waits is never forgotten.
 local function record(rec)
   local key = P .. 'm:' .. rec.id
   redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
+  if rec.ex then redis.call('HSET', key, 'ex', '1') end
   local timeline = P .. 't:' .. rec.cv
   if redis.call('RPUSH', timeline, rec.id) > TIMELINE_MOST then redis.call('LPOP', timeline) end
   redis.call('EXPIRE', timeline, rec.retention)
@@ -172,6 +185,19 @@ end
 -- From here on the record may be forgotten: its work is done.
 local function forget_later(id, retention)
   redis.call('EXPIRE', P .. 'm:' .. id, retention)
+end
+
+-- A customer who opted out gets nothing: the message has failed, and whoever wrote it hears that at once.
+local function refuse(id, retention)
+  climb(id, 'failed', OPTED_OUT .. 'the customer wants no messages on this channel')
+  forget_later(id, retention)
+end
+
+-- Write a message's record and put it into its mailbox.
+local function enter(rec, mailbox, lane)
+  record(rec)
+  if rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) then return refuse(rec.id, rec.retention) end
+  push(mailbox, lane, 'message ' .. rec.id)
 end
 
 -- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive.

@@ -1,7 +1,8 @@
 -- Settle the head that was worked and claim the next one, in one step: an item leaves its mailbox only here, together with
 -- the record of its outcome and everything that follows from it.
 -- ARGV[3]: settlement as JSON, or ''. ARGV[4]: lane to claim from, or ''. ARGV[5]: the drain's token.
--- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit.
+-- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the record of what
+-- is done is kept.
 -- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), claim (nil or list), wakes...}
 local settled = ''
 
@@ -35,8 +36,7 @@ local function append(op)
   if not op.rec then return push(op.mailbox, op.lane, op.item) end
   if redis.call('EXISTS', P .. 'm:' .. op.rec.id) == 1 then return end -- appended by an earlier try
   if op.scope and not redis.call('SET', P .. 'x:' .. op.scope, op.rec.id, 'NX', 'PX', op.window_ms) then return end
-  record(op.rec)
-  push(op.mailbox, op.lane, op.item)
+  enter(op.rec, op.mailbox, op.lane)
 end
 
 local function settle(s)
@@ -139,6 +139,14 @@ local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', '
 if tonumber(state[1] or '0') > now then return leave() end
 if state[2] and tonumber(state[3] or '0') > now then return leave() end -- one probe at a time
 
+-- The id of a message that was on its way when its customer opted out.
+local function unwanted_message(mailbox, item)
+  if string.sub(lane, 1, 9) ~= 'outbound:' then return nil end
+  local id = string.match(item, '^message (%x+)')
+  if not id or not wants_none(string.match(mailbox, '^(.*)|[^|]*$')) then return nil end
+  return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
+end
+
 local lease = tonumber(ARGV[6])
 local function next_due()
   while true do
@@ -148,9 +156,15 @@ local function next_due()
     local item = redis.call('LINDEX', P .. 'q:' .. mailbox, 0)
     redis.call('ZREM', ready, mailbox)
     local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
-    if tonumber(state[1] or '0') < POISON_CLAIMS then return mailbox, item, state end
+    local unwanted = unwanted_message(mailbox, item)
+    local poison = tonumber(state[1] or '0') >= POISON_CLAIMS
+    if not unwanted and not poison then return mailbox, item, state end
     drop_head(mailbox, lane)
-    bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+    if unwanted then
+      refuse(unwanted, tonumber(ARGV[8]))
+    else
+      bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+    end
     release(mailbox, lane, now)
   end
 end

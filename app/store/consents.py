@@ -1,0 +1,24 @@
+"""Who wants no messages on which channel. Scripts enforce it where a message for a customer enters or is claimed."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from app.core.consent import Consent, State
+from app.store.connection import Connection, text
+
+
+class Consents:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+
+    def read(self, conversation: str) -> Consent | None:
+        """What is known of a customer on a channel; None where nobody ever said anything."""
+        key = self._connection.key("o", conversation)
+        state, at, by = self._connection.guard(lambda: self._client.hmget(key, ["state", "at", "by"]))
+        return Consent(cast("State", text(state)), int(at), text(by)) if state else None
+
+    def write(self, conversation: str, state: State, by: str) -> None:
+        """What an operator knows. With `out`, what waits for the customer fails as soon as its turn comes."""
+        self._connection.run("consent", {"cv": conversation, "state": state, "by": by})
