@@ -33,9 +33,9 @@ from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
 from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire
+from app.twilio_message import BODY_LIMIT
 
 API = "https://api.twilio.com"
-BODY_LIMIT = 1_600
 FILE_MOST = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
 LOOK_BACK = 50  # messages to a customer among which one of ours is looked for
 SKEW = 2  # seconds by which our clock may be ahead of Twilio's

@@ -29,28 +29,10 @@ from app.core.schema import (
     text_field,
 )
 from app.twilio import address_of
-
-MOST_MEDIA = 10
+from app.twilio_message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WORDS
 
 # Read into the message itself, or the same once more.
 SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
-
-# Our names in a message's metadata; all other parameters stand below `twilio` with their own.
-NAMES = {
-    "OriginalRepliedMessageSid": "reply_to",
-    "OriginalRepliedMessageSender": "reply_to_sender",
-    "ButtonPayload": "button_payload",
-    "OptOutType": "opt_out",
-    "WaId": "wa_id",
-    "ExternalUserId": "external_user_id",
-    "Forwarded": "forwarded",
-    "FrequentlyForwarded": "frequently_forwarded",
-    "ErrorCode": "error_code",  # these two of a fallback: why the first address did not take the message
-    "ErrorUrl": "error_url",
-}
-WORDS = {"true": True, "false": False}
-JSON_PARAMETERS = {"ChannelMetadata": "channel_metadata"}
-REFERRAL = "Referral"  # begins the parameters of click-to-chat advertisements
 
 RAW_LIMIT = OBJECT_LIMIT - 2_048  # bytes of parameters; our names and the braces need room, too
 BASE64_LEAST = 60
