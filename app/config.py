@@ -229,7 +229,8 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
     channels, destinations = _tables(resolved, "channels"), _tables(resolved, "destinations")
     for name, channel in channels.items():
         yield from _channel_rules(f"channels.{name}", channel, destinations, gateway)
-    yield from _senders(channels)
+    yield from _addresses("channels", "twilio", channels)  # one sender at Twilio has one webhook, so it is one channel
+    yield from _addresses("destinations", "twiml", destinations)  # an account's application is known by its address
     for name in sorted(channels.keys() & destinations.keys()):
         yield f"destinations.{name}", "A channel has the same name."
     for key, schemes in SCHEMES.items():
@@ -242,13 +243,17 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
         if isinstance(only, str) and only not in channels:
             yield f"destinations.{name}.channel", f"There is no channel {only}."
         users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
-        providers = [channels[user].get("provider") or channels[user].get("type") for user in users]
+        providers = [_provider(channels[user]) for user in users]
+        shared = len(set(providers)) < len(providers)
         by_address = "flex" in str(destination.get("type")) and destination.get("target", "address") == "address"
-        if by_address and len(set(map(str, providers))) < len(providers):
+        if by_address and shared:
             rule = f"Must be conversation, because channels of one provider share this destination: {', '.join(users)}."
             yield f"destinations.{name}.target", rule
         if destination.get("id_type") == "phone" and only is None and len(users) > 1:
             yield f"destinations.{name}.channel", f"Required, because several channels use it: {', '.join(users)}."
+        if destination.get("type") == "twiml" and only is None and shared:
+            rule = f"Required, because channels of one provider share this destination: {', '.join(users)}."
+            yield f"destinations.{name}.channel", rule
 
 
 def _channel_rules(
@@ -267,15 +272,24 @@ def _channel_rules(
         yield f"{key}.status_callback", "Must be false: Twilio refuses a gateway.public_url with _ in its host."
 
 
-def _senders(channels: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """One sender at Twilio has one webhook, so it is one channel."""
-    seen: dict[str, str] = {}
-    for name, channel in channels.items():
-        address = channel.get("address")
-        if channel.get("type") == "twilio" and isinstance(address, str):
-            first = seen.setdefault(address_of(address), name)
+def _addresses(kind: str, type_: str, tables: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """An address belongs to one channel, and to one destination of an account."""
+    seen: dict[tuple[str, str], str] = {}
+    for name, table in tables.items():
+        address = table.get("address")
+        if table.get("type") == type_ and isinstance(address, str):
+            account = str(table.get("account_sid")) if kind == "destinations" else ""
+            first = seen.setdefault((account, address_of(address)), name)
             if first != name:
-                yield f"channels.{name}.address", f"The channel {first} has the same one."
+                yield f"{kind}.{name}.address", f"The {kind[:-1]} {first} has the same one."
+
+
+def _provider(channel: Mapping[str, Any]) -> str:
+    """The first half of its customers' addresses, as far as the table says it."""
+    address = channel.get("address")
+    if channel.get("type") == "twilio":
+        return address_of(address if isinstance(address, str) else "").partition(":")[0]
+    return str(channel.get("provider") or channel.get("type"))
 
 
 def _tables(resolved: Mapping[str, Any], kind: str) -> dict[str, dict[str, Any]]:

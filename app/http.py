@@ -19,7 +19,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache, partial
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import orjson
 import requests
@@ -116,6 +116,18 @@ def kind_of(status: int) -> errors.Kind:
     if status >= 500:
         return errors.UNAVAILABLE
     return KINDS.get(status, errors.REJECTED)
+
+
+def called(url: str) -> str:
+    """The URL as a call says it, which is what a signature speaks of: escaped, and without its fragment.
+
+    Raises:
+        Failure: MISCONFIGURED, no such URL can be.
+    """
+    try:
+        return urldefrag(_prepared_url(url) or "").url
+    except (requests.RequestException, UnicodeError) as error:
+        raise _failure(error) from None
 
 
 def _number(value: str) -> float | None:

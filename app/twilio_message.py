@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from marshmallow import ValidationError
 
 from app.core import errors
@@ -44,6 +45,10 @@ NAMES = {
 WORDS = {"true": True, "false": False}
 JSON_PARAMETERS = {"ChannelMetadata": "channel_metadata"}
 REFERRAL = "Referral"  # begins the parameters of click-to-chat advertisements
+# What the message itself, or the one who tells of it, says; whatever was kept of another telling would contradict.
+TOLD_ANEW = re.compile(r"Media(Url|ContentType)\d+|Error(Code|Url)|MessageStatus|MessagingServiceSid")
+
+USUAL_TYPES = {"image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "file": ""}
 
 # Twilio's codes for what our errors begin with; 0: none.
 CANCELED = "canceled"
@@ -67,7 +72,9 @@ CODED = re.compile(r"(?:HTTP \d{3}: )?([1-9]\d{4})(?:[ :;,.]+(.*))?\Z", re.DOTAL
 
 SID = re.compile(r"(?:SM|MM)([0-9a-f]{32})\Z")
 HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(?:\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\Z")
-CALLBACK_RULE = "Must be an absolute http or https URL with a valid host name; Twilio calls none with a _ in it."
+CALLBACK_RULE = (
+    "Must be an absolute http or https URL without credentials, with a valid host name, which has no _ in it."
+)
 
 
 def said(body: str, media: Sequence[str], metadata: Mapping[str, Any], to: str | None = None) -> list[Said]:
@@ -98,6 +105,29 @@ def shown(content: Content) -> tuple[str, list[str]]:
         case Location():
             return "", []
     return as_text(content), []
+
+
+def mime_type_of(file: Attachment) -> str:
+    """Where nobody named a file's type, its name or kind tells; '' where they do not."""
+    guessed = (mimetypes.guess_type(urlsplit(name or "").path)[0] for name in (file.file_name, file.url))
+    stated = (file.mime_type or "").partition(";")[0].strip().lower()
+    return stated or next(filter(None, guessed), None) or USUAL_TYPES[file.kind]
+
+
+def parameters(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What an inbound message's metadata says beside the content, as Twilio's parameters."""
+    rest, referral = (_mapping(metadata.get(name)) for name in ("twilio", "referral"))
+    found: dict[str, Any] = {**rest, **{REFERRAL + name: value for name, value in referral.items()}}
+    found |= {name: metadata.get(ours) for name, ours in NAMES.items()}
+    words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in found.items()}
+    for name, ours in JSON_PARAMETERS.items():
+        value = metadata.get(ours)
+        words[name] = orjson.dumps(value).decode() if value and not isinstance(value, str) else value
+    return {
+        name: value
+        for name, value in words.items()
+        if isinstance(value, str) and value and not TOLD_ANEW.fullmatch(name)
+    }
 
 
 def whole(message: Message) -> tuple[str, list[str]]:
@@ -163,10 +193,13 @@ def _file(url: str, description: str) -> Attachment:
     return Attachment(kind if kind in ATTACHMENT_KINDS else "file", url, mime_type, description=described)
 
 
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _kept(message: Message) -> Mapping[str, Any]:
     """What `said` wrote down; below the same name stand an inbound message's parameters."""
-    found: Mapping[str, Any] = message.metadata.get("twilio", {}) if message.direction == "outbound" else {}
-    return found
+    return _mapping(message.metadata.get("twilio")) if message.direction == "outbound" else {}
 
 
 def _fits(metadata: Mapping[str, Any]) -> bool:

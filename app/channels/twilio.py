@@ -10,12 +10,11 @@ an equal text sent since counts as ours, and a template is sent again.
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -33,7 +32,7 @@ from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
 from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire
-from app.twilio_message import BODY_LIMIT
+from app.twilio_message import BODY_LIMIT, mime_type_of
 
 API = "https://api.twilio.com"
 FILE_MOST = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
@@ -112,7 +111,6 @@ CARRIED = {
         *("video/mp4", "video/mpeg", "video/quicktime", "video/3gpp", "video/webm"),
     },
 }
-USUAL_TYPES = {"image": "image/jpeg", "audio": "audio/mpeg", "video": "video/mp4", "file": ""}
 SYNONYMS = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "text/x-vcard": "text/vcard"}
 
 
@@ -319,10 +317,8 @@ def _template(sid: str, variables: Any) -> list[tuple[str, str]]:
 
 
 def _is_carried(file: Attachment, customer: str) -> bool:
-    """Whether the customer's channel shows such a file. Where nobody named its type, its name or kind tells."""
-    guessed = (mimetypes.guess_type(urlsplit(name or "").path)[0] for name in (file.file_name, file.url))
-    stated = (file.mime_type or "").partition(";")[0].strip().lower()
-    found = stated or next(filter(None, guessed), None) or USUAL_TYPES[file.kind]
+    """Whether the customer's channel shows such a file."""
+    found = mime_type_of(file)
     return SYNONYMS.get(found, found) in CARRIED.get(customer.partition(":")[0], ())
 
 

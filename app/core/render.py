@@ -54,7 +54,7 @@ def as_text(content: Content) -> str:
             name = " - ".join(part for part in (content.description, content.file_name) if part)
             return f"{name}: {content.url}" if name else content.url
         case Location():
-            point = f"{_degrees(content.latitude)}, {_degrees(content.longitude)}"
+            point = f"{degrees(content.latitude)}, {degrees(content.longitude)}"
             return f"{content.address} ({point})" if content.address else point
         case QuickReply():
             return "\n".join([content.title, *(f"{n}. {reply}" for n, reply in enumerate(content.replies, 1))])
@@ -76,7 +76,7 @@ def _described(content: Content, capabilities: Capabilities) -> Iterator[Content
         yield content
 
 
-def _degrees(value: float) -> str:
+def degrees(value: float) -> str:
     """To the sixth decimal, which is a hand's breadth."""
     return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
 
