@@ -78,6 +78,7 @@ class Gateway:
             for name, channel in self.channels.items()
         }
         self.routes: Mapping[str, Route] = {name: settings.route(name) for name in settings.channels}
+        self.lists = lists_of(settings)
         self.timeouts = {name: d.session_timeout for name, d in self.destinations.items()}
         self.redact: Callable[[str], str] = log.redactor(settings.secrets)
 
@@ -159,6 +160,18 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
+def lists_of(settings: Settings) -> dict[str, list[str]]:
+    """For each channel the accounts that may list its messages: those of the TwiML applications that it names."""
+    found: dict[str, list[str]] = {}
+    for channel in settings.channels:
+        route = settings.route(channel)
+        named = [settings.destinations[name] for name in (route.first, route.handoff) if name]
+        accounts = {one.values["account_sid"] for one in named if one.type == "twiml"}
+        if accounts:
+            found[channel] = sorted(accounts)
+    return found
+
+
 def build(settings: Settings, *, role: str, timeout: float, celery: Celery | None = None) -> Gateway:
     """A gateway on the configured Redis and broker.
 
@@ -169,8 +182,12 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     """
     log.configure(settings.secrets)
     values = settings.gateway
-    store = Store(connect(values["redis_url"], timeout=timeout, name=role, connections=128), limits_of(settings))
+    store = Store(
+        connect(values["redis_url"], timeout=timeout, name=role, connections=128),
+        limits_of(settings),
+        lists=lists_of(settings),
+    )
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
     live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live"))
-    return Gateway(settings, store, Publisher(celery), live=Messages(live))
+    return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))

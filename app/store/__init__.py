@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import redis
 
@@ -17,13 +18,17 @@ from app.store.sessions import Sessions
 
 class Store:
     def __init__(
-        self, client: redis.Redis, limits: Limits | None = None, clock: Callable[[], int] | None = None
+        self,
+        client: redis.Redis,
+        limits: Limits | None = None,
+        clock: Callable[[], int] | None = None,
+        lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
         connection = Connection(client, clock)
         limits = limits or Limits()
         self.limits = limits
-        self.mailboxes = Mailboxes(connection, limits)
-        self.messages = Messages(connection)
+        self.mailboxes = Mailboxes(connection, limits, lists)
+        self.messages = Messages(connection, limits)
         self.sessions = Sessions(connection, limits)
         self.consents = Consents(connection)
         self.lanes = Lanes(connection)

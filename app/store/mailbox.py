@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
@@ -197,9 +198,14 @@ def mailbox_of(conversation: str, direction: str) -> str:
 
 
 class Mailboxes:
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    """`lists`: for each channel, the lists in which its messages stand."""
+
+    def __init__(
+        self, connection: Connection, limits: Limits, lists: Mapping[str, Sequence[str]] = MappingProxyType({})
+    ) -> None:
         self._connection = connection
         self._limits = limits
+        self._lists = lists
 
     def accept(
         self,
@@ -213,6 +219,7 @@ class Mailboxes:
         place: Place | None = None,
         show: bool = False,
         stated: Stated | None = None,
+        more: Sequence[Append] = (),
     ) -> Entered:
         """Record a message once and put it into its mailbox.
 
@@ -224,6 +231,7 @@ class Mailboxes:
             place: where the message stands in the destination's chat.
             show: show the message in the live stream at once.
             stated: what the customer says of his consent with it.
+            more: messages that come with it; they stand behind it.
 
         Raises:
             StoreUnavailable: nothing was recorded.
@@ -250,7 +258,9 @@ class Mailboxes:
         if stated and stated.state:
             request["consent"] = {"state": stated.state, "by": stated.by}
         if stated and stated.answer:
-            request["answer"] = self._append(stated.answer)
+            more = [*more, stated.answer]
+        if more:
+            request["more"] = [self._append(entry) for entry in more]
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
@@ -359,7 +369,7 @@ class Mailboxes:
         return _wakes(self._connection.run("sweep"))
 
     def _record(self, entry: Append) -> dict[str, Any]:
-        record = {
+        record: dict[str, Any] = {
             "id": entry.message.id,
             "body": encode(entry.message).decode(),
             "cv": entry.message.conversation,
@@ -368,7 +378,11 @@ class Mailboxes:
             "lv": str(self._limits.retention) if entry.live else "",
             "retention": self._limits.retention,
         }
-        return {**record, "ex": True} if entry.exempt else record
+        if entry.exempt:
+            record["ex"] = True
+        if entry.message.channel in self._lists:
+            record["ix"] = list(self._lists[entry.message.channel])
+        return record
 
     def _settlement(self, s: Settlement) -> dict[str, Any]:
         """The script's argument; only what the outcome needs, because it travels with every message."""

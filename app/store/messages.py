@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import Any, cast
 
 import redis
 
-from app.core.message import Message, decode
+from app.core.message import Message, decode, encode
 from app.core.status import Status
 from app.store.connection import Connection, text
-from app.store.mailbox import Wake, _wakes
+from app.store.mailbox import Limits, Wake, _wakes
+
+CHUNK = 200  # of a list, read at once
+FOREVER = 2**53
+Position = tuple[int, str]
+"""Of a message in a list: when Patchbay took it, in Unix ms, and its id."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own."""
+    """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own; `changed_at`
+    is when its status last climbed, in Unix ms (0: never)."""
 
     message: Message
     status: Status
     error: str = ""
     external_id: str = ""
+    changed_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -36,9 +46,10 @@ class LiveEntry:
 
 
 class Messages:
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._client = connection.client
+        self._retention = limits.retention
 
     def report(
         self, ref: str, status: Status, *, scope: str, direction: str, owner: str, error: str = "", wait: bool = True
@@ -72,7 +83,7 @@ class Messages:
         def call() -> list[Any]:
             pipeline = self._client.pipeline(transaction=False)
             for message_id in message_ids:
-                pipeline.hmget(self._connection.key("m", message_id), ["body", "st", "er", "xid"])
+                pipeline.hmget(self._connection.key("m", message_id), ["body", "st", "er", "xid", "sa"])
             return pipeline.execute()
 
         return [_record(row) for row in self._connection.guard(call)] if message_ids else []
@@ -82,6 +93,46 @@ class Messages:
         key = self._connection.key("t", conversation)
         ids = self._connection.guard(lambda: self._client.lrange(key, -most, -1))
         return [record for record in self.read_many([text(i) for i in ids]) if record]
+
+    def newest(
+        self, listed: str, *, since: int = 0, until: int | None = None, behind: Position | None = None
+    ) -> Iterator[tuple[Position, Record]]:
+        """The messages of a list, the newest first, with the positions behind which it goes on.
+
+        Args:
+            since, until: Unix ms when Patchbay took them, both included.
+        """
+        key = self._connection.key("i", listed)
+        last = min(until if until is not None else FOREVER, behind[0] if behind else FOREVER)
+        for start in count(0, CHUNK):
+            read = partial(self._client.zrevrangebyscore, key, last, since, start=start, num=CHUNK, withscores=True)
+            rows = self._connection.guard(read)
+            places = [(int(at), text(name)) for name, at in rows]
+            places = [place for place in places if behind is None or place < behind]
+            for place, record in zip(places, self.read_many([name for _, name in places]), strict=True):
+                if record:
+                    yield place, record
+            if len(rows) < CHUNK:
+                return
+
+    def cancel(self, conversation: str, message_ids: Sequence[str], error: str) -> tuple[bool, tuple[Wake, ...]]:
+        """Call off a message with all its parts; False if it is too late."""
+        request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
+        state, *wakes = self._connection.run("cancel", request)
+        return text(state) == "ok", _wakes(wakes)
+
+    def rewrite(self, messages: Sequence[Message]) -> bool:
+        """Store other contents of messages of one conversation; False if one of them still waits."""
+        bodies = [{"id": message.id, "body": encode(message).decode()} for message in messages]
+        return self._rewrite(messages[0].conversation, bodies, ())
+
+    def forget(self, messages: Sequence[Message], lists: Sequence[str]) -> bool:
+        """Forget messages of one conversation that stand in those lists; False if one of them still waits."""
+        return self._rewrite(messages[0].conversation, [{"id": message.id, "body": ""} for message in messages], lists)
+
+    def _rewrite(self, conversation: str, messages: list[dict[str, str]], lists: Sequence[str]) -> bool:
+        request = {"messages": messages, "cv": conversation, "lists": list(lists)}
+        return text(self._connection.run("rewrite", request)) == "ok"
 
     def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
         """Entries of the customer's stream after a position ('0': all), waiting up to `wait` seconds."""
@@ -115,8 +166,8 @@ class Messages:
 
 
 def _record(row: list[Any]) -> Record | None:
-    body, status, error, scope = row
+    body, status, error, scope, changed_at = row
     if body is None:
         return None
     external_id = text(scope).split(":", 2)[2] if scope else ""
-    return Record(decode(body), cast("Status", text(status)), text(error or b""), external_id)
+    return Record(decode(body), cast("Status", text(status)), text(error or b""), external_id, int(changed_at or 0))

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 
 from app.config import Settings, check
-from app.gateway import Gateway, limits_of
+from app.gateway import Gateway, limits_of, lists_of
 from app.store import Store
 from app.store.mailbox import Wake
 from workers.drain import Drainer
@@ -95,7 +95,7 @@ def settings(**options: Any) -> Settings:
 def gateway(client: redis.Redis, clock: Callable[[], int] | None = None, **options: Any) -> Gateway:
     """A gateway on that Redis with the configuration of `tables`."""
     chosen = settings(**options)
-    built = Gateway(chosen, Store(client, limits_of(chosen), clock), Recorder())
+    built = Gateway(chosen, Store(client, limits_of(chosen), clock, lists_of(chosen)), Recorder())
     built.declare()
     return built
 

@@ -171,12 +171,17 @@ end
 
 -- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
 -- (seconds for which the live stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out,
--- too, because it confirms just that), retention (seconds).
+-- too, because it confirms just that), ix (the lists in which it stands), retention (seconds).
 -- The record has no expiry until its work is done: what waits is never forgotten.
 local function record(rec)
   local key = P .. 'm:' .. rec.id
   redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
   if rec.ex then redis.call('HSET', key, 'ex', '1') end
+  for _, list in ipairs(rec.ix or {}) do
+    redis.call('ZADD', P .. 'i:' .. list, now, rec.id)
+    redis.call('ZREMRANGEBYSCORE', P .. 'i:' .. list, '-inf', now - rec.retention * 1000)
+    redis.call('EXPIRE', P .. 'i:' .. list, rec.retention)
+  end
   local timeline = P .. 't:' .. rec.cv
   if redis.call('RPUSH', timeline, rec.id) > TIMELINE_MOST then redis.call('LPOP', timeline) end
   redis.call('EXPIRE', timeline, rec.retention)

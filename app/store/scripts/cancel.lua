@@ -1,0 +1,28 @@
+-- Call off a message that still waits for its customer, with all its parts or not at all. One that a worker has in hand, or
+-- that an earlier try may have brought over, is too late.
+-- ARGV[3]: JSON {ids, cv, retention, error}  ->  {'ok' | 'late', wakes...}
+local a = cjson.decode(ARGV[3])
+local mailbox = a.cv .. '|outbound'
+local queue, box = P .. 'q:' .. mailbox, P .. 'b:' .. mailbox
+local tried = redis.call('HMGET', box, 'owner', 'claims', 'uncertain', 'progress')
+local begun = tried[1] or tried[2] or tried[3] or tried[4]
+for _, id in ipairs(a.ids) do
+  local position = redis.call('LPOS', queue, 'message ' .. id)
+  if not position or (position == 0 and begun) then return { 'late' } end
+end
+local lane = redis.call('HGET', box, 'lane')
+for _, id in ipairs(a.ids) do
+  if redis.call('LPOS', queue, 'message ' .. id) == 0 then
+    drop_head(mailbox, lane)
+  else
+    redis.call('LREM', queue, 1, 'message ' .. id)
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -1)
+  end
+  climb(id, 'failed', a.error)
+  forget_later(id, a.retention)
+end
+if redis.call('LLEN', queue) == 0 then
+  redis.call('ZREM', P .. 'ready:' .. lane, mailbox)
+  redis.call('DEL', box)
+end
+return { 'ok', unpack(wakes) }

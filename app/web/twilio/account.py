@@ -1,0 +1,97 @@
+"""An account as Twilio-compatible REST has it: who may log in, which addresses send, which messages are its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Any
+
+from app.config import Platform
+from app.core.message import Message
+from app.core.schema import ID_LIMIT
+from app.gateway import Gateway
+from app.twilio import SMS, address_of
+
+TWIML = "twiml"
+NUMBER = re.compile(r"\+[1-9]\d{4,14}\Z")
+SHORT_CODE = re.compile(r"\d{3,8}\Z")
+ADDRESS = re.compile(r"[a-z][a-z0-9_]{0,31}:[^\s\x00-\x1f\x7f]+\Z")
+NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
+
+
+@dataclass(frozen=True)
+class Sender:
+    """An address that an application sends from, the destination that it is, and the pool where it belongs, if any."""
+
+    destination: str
+    address: str
+    service: str | None
+
+
+@dataclass(frozen=True)
+class TwilioAccount:
+    """`logins` are pairs of user name and password; `channels` those that name one of its applications."""
+
+    sid: str
+    logins: frozenset[tuple[str, str]]
+    senders: tuple[Sender, ...]
+    channels: Mapping[str, Sender]
+
+    def admits(self, user: str, password: str) -> bool:
+        given = f"{user}:{password}".encode()
+        return any(compare_digest(given, f"{name}:{secret}".encode()) for name, secret in self.logins)
+
+    def sender(self, address: str) -> Sender | None:
+        return next((sender for sender in self.senders if sender.address == address), None)
+
+    def pool(self, service: str) -> list[Sender]:
+        return [sender for sender in self.senders if sender.service == service]
+
+    def sender_of(self, message: Message) -> Sender | None:
+        """The application's side of a message; None where the message is none of the account's."""
+        if message.channel not in self.channels:
+            return None
+        wrote = next((sender for sender in self.senders if sender.destination == message.source), None)
+        return wrote or self.channels[message.channel]
+
+
+def accounts_of(gateway: Gateway) -> dict[str, TwilioAccount]:
+    """The accounts of all destinations of type `twiml`, by their sid."""
+    found: dict[str, list[Platform]] = {}
+    for platform in gateway.settings.destinations.values():
+        if platform.type == TWIML:
+            found.setdefault(platform.values["account_sid"], []).append(platform)
+    return {sid: _account(gateway, sid, platforms) for sid, platforms in found.items()}
+
+
+def is_address(address: str) -> bool:
+    """Whether it can be a customer's: of any channel, a phone number where the channel's customers have one."""
+    provider, _, identifier = address.partition(":")
+    if provider == SMS and SHORT_CODE.match(identifier):
+        return True
+    if provider in NUMBERED and identifier[:1] in "+0123456789":
+        return bool(NUMBER.match(identifier))
+    return len(address) <= ID_LIMIT and provider != SMS and bool(ADDRESS.match(address))
+
+
+def _account(gateway: Gateway, sid: str, platforms: list[Platform]) -> TwilioAccount:
+    senders = {
+        platform.name: Sender(
+            platform.name, address_of(platform.values["address"]), platform.values["messaging_service_sid"]
+        )
+        for platform in platforms
+    }
+    channels: dict[str, Sender] = {}
+    for name, route in gateway.routes.items():
+        for destination in (route.first, route.handoff):
+            if destination in senders:
+                channels.setdefault(name, senders[destination])
+    logins = frozenset(login for platform in platforms for login in _logins(platform.values))
+    return TwilioAccount(sid, logins, tuple(senders.values()), channels)
+
+
+def _logins(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    key = [(values["api_key_sid"], values["api_key_secret"])] if values["api_key_sid"] else []
+    return [*((values["account_sid"], token) for token in values["auth_tokens"]), *key]

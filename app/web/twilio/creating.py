@@ -1,0 +1,145 @@
+"""`POST Messages.json`: what an application wants to send, checked as Twilio checks it, and recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from werkzeug.datastructures import MultiDict
+
+from app.core.message import Message, derived_id, new_id, split_conversation
+from app.core.schema import is_web_url
+from app.gateway import Gateway
+from app.store.mailbox import Append
+from app.store.messages import Record
+from app.twilio import address_of, on_the_wire
+from app.twilio_message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
+from app.web.twilio import refusal
+from app.web.twilio.account import Sender, TwilioAccount, is_address
+from app.web.twilio.refusal import Refused
+
+# Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
+# we do not read (MaxPrice, SmartEncoded, ...) change neither.
+UNSUPPORTED = ("SendAt", "ScheduleType", "ValidityPeriod", "ApplicationSid", "PersistentAction", "ShortenUrls")
+TEMPLATE = "HX"  # begins a content's sid
+
+
+def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) -> Record:
+    """Record the message for its customer. Raises: Refused, StoreUnavailable."""
+    for name in UNSUPPORTED:
+        if form.get(name):
+            raise Refused(refusal.UNKNOWN_PARAMETER, f"{name} is not supported")
+    to = form.get("To", "")
+    if not to:
+        raise Refused(refusal.NO_TO, "A 'To' address is required")
+    customer = address_of(to)
+    if not is_address(customer):
+        raise Refused(refusal.BAD_TO, f"The 'To' address {to[:64]} is not valid")
+    sender, conversation = _way(gateway, account, form, customer)
+    body, files, metadata = _content(form, gateway, conversation)
+    consent = gateway.store.consents.read(conversation)
+    if consent and consent.state == "out":
+        raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
+    message_id, contents = new_id(), said(body, files, metadata)
+    parts = [
+        _entry(
+            gateway,
+            sender,
+            Message(
+                id=message_id if number == len(contents) else derived_id(message_id, f"part-{number}"),
+                direction="outbound",
+                channel=split_conversation(conversation)[0],
+                customer=customer,
+                content=part.content,
+                author="bot",
+                source=sender.destination,
+                at=int(time.time() * 1000),
+                metadata=part.metadata,
+            ),
+        )
+        for number, part in enumerate(contents, 1)
+    ]
+    entered = gateway.store.mailboxes.accept(parts[0], scope="", more=parts[1:])
+    if entered.state == "mailbox_full":
+        raise Refused(refusal.TOO_MANY, "Too many messages to this recipient are waiting", 429)
+    if entered.state == "lane_full":
+        raise Refused(refusal.UNAVAILABLE, "Too many messages are waiting; nothing was recorded", 503)
+    gateway.publisher.publish(entered.wakes)
+    return Record(parts[-1].message, "queued")
+
+
+def _way(gateway: Gateway, account: TwilioAccount, form: Mapping[str, str], customer: str) -> tuple[Sender, str]:
+    """Who sends, and on which conversation. Raises: Refused."""
+    given, service = form.get("From", ""), form.get("MessagingServiceSid", "")
+    if service:
+        senders = account.pool(service)
+        if not senders:
+            raise Refused(refusal.NO_SERVICE, f"The messaging service {service[:64]} does not exist")
+    elif given:
+        senders = list(account.senders)
+    else:
+        raise Refused(refusal.NO_FROM, "A 'From' address or a 'MessagingServiceSid' is required")
+    if given:
+        senders = [sender for sender in senders if sender.address == address_of(given)]
+        if not senders:
+            raise Refused(refusal.NOT_OURS, f"The 'From' address {given[:64]} is none of the account's")
+    for sender in senders:
+        if conversation := gateway.meet(sender.destination, customer):
+            return sender, conversation
+    code = refusal.UNREACHABLE if given else refusal.EMPTY_SERVICE
+    raise Refused(code, f"No channel leads from {given[:64] or service[:64]} to {on_the_wire(customer)[:64]}")
+
+
+def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> tuple[str, list[str], dict[str, Any]]:
+    """Body, files and metadata. Raises: Refused."""
+    body, files, template = form.get("Body", ""), form.getlist("MediaUrl"), form.get("ContentSid", "")
+    files = [url for url in files if url]
+    if len(body) > BODY_LIMIT:
+        raise Refused(refusal.TOO_LONG, f"The message body exceeds the {BODY_LIMIT} character limit")
+    if len(files) > MOST_MEDIA:
+        raise Refused(refusal.TOO_MANY_MEDIA, f"At most {MOST_MEDIA} media files are allowed")
+    if not all(is_web_url(url) for url in files):
+        raise Refused(refusal.BAD_MEDIA, "Invalid media URL(s)")
+    callback = form.get("StatusCallback", "")
+    if callback and not is_callback_url(callback):
+        raise Refused(refusal.BAD_CALLBACK, f"The 'StatusCallback' URL {callback[:200]} is not a valid URL")
+    metadata: dict[str, Any] = {"twilio": {"direction": "outbound-api"}}
+    if form.get("MessagingServiceSid"):
+        metadata["twilio"]["messaging_service_sid"] = form["MessagingServiceSid"]
+    if callback:
+        metadata["status_callbacks"] = [{"url": callback, "method": "POST"}]
+    if template:
+        metadata |= _template(template, form.get("ContentVariables", ""), gateway, conversation)
+        body = body or template
+    elif form.get("ContentVariables"):
+        raise Refused(refusal.BAD_VARIABLES, "ContentVariables belong to a ContentSid")
+    if not body and not files:
+        raise Refused(refusal.NO_BODY, "Message body, media or a content sid is required")
+    return body, files, metadata
+
+
+def _template(template: str, variables: str, gateway: Gateway, conversation: str) -> dict[str, Any]:
+    """A template is only known to Twilio, so only its own channels carry one. Raises: Refused."""
+    channel = split_conversation(conversation)[0]
+    if gateway.settings.channels[channel].type != "twilio" or not template.startswith(TEMPLATE):
+        raise Refused(refusal.BAD_CONTENT, f"The 'ContentSid' {template[:64]} is not known on this channel")
+    if not variables:
+        return {"content_sid": template}
+    try:
+        parsed = orjson.loads(variables)
+    except orjson.JSONDecodeError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise Refused(refusal.BAD_VARIABLES, "ContentVariables must be a JSON object")
+    return {"content_sid": template, "content_variables": parsed}
+
+
+def _entry(gateway: Gateway, sender: Sender, message: Message) -> Append:
+    return Append(
+        message,
+        lane=f"outbound:{message.channel}",
+        report_to=sender.destination,
+        live=gateway.channels[message.channel].capabilities.live,
+    )

@@ -1,0 +1,99 @@
+"""`GET Messages.json`: pages and filters of the list of messages, as Twilio has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from app.core.message import Message
+from app.gateway import Gateway
+from app.store.messages import Position, Record
+from app.twilio import address_of
+from app.twilio_message import id_of, is_part
+from app.web.twilio.account import TwilioAccount
+from app.web.twilio.refusal import UNKNOWN_PARAMETER, Refused
+from app.web.twilio.resource import messages_uri, paging, shown
+
+PAGE_SIZE, PAGE_SIZE_MOST = 50, 1_000
+LOOKED_AT = 5_000  # messages for one page; a page that finds fewer than it may hold leads on all the same
+PAGING = ("Page", "PageSize", "PageToken")
+
+
+def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> dict[str, Any]:
+    """One page of the list, the newest first. Raises: Refused."""
+    size = _number(args, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MOST)
+    number = _number(args, "Page", 0, 0, 2**31)
+    since, until = _days(args)
+    wanted = {name: address_of(args[name]) for name in ("To", "From") if args.get(name)}
+    behind = _token(args)
+    newest = gateway.store.messages.newest(account.sid, since=since, until=until, behind=behind)
+    found: list[Record] = []
+    more = False
+    for count, (position, record) in enumerate(islice(newest, LOOKED_AT), 1):
+        if _is_wanted(account, record.message, wanted):
+            found.append(record)
+        if len(found) == size or count == LOOKED_AT:
+            behind, more = position, True
+            break
+    kept = {name: value for name, value in args.items() if name not in PAGING}
+    token = f"PA{behind[0]}-{behind[1]}" if behind and more else None
+    return {
+        "messages": [shown(account, record) for record in found],
+        **paging(messages_uri(account), number, size, len(found), kept, token),
+    }
+
+
+def _is_wanted(account: TwilioAccount, message: Message, wanted: Mapping[str, str]) -> bool:
+    ours = account.sender_of(message)
+    if ours is None or is_part(message):
+        return False
+    ends = (message.customer, ours.address) if message.direction == "inbound" else (ours.address, message.customer)
+    return all(dict(zip(("From", "To"), ends, strict=True))[name] == address for name, address in wanted.items())
+
+
+def _token(args: Mapping[str, str]) -> Position | None:
+    token = args.get("PageToken", "")
+    if not token:
+        return None
+    at, _, message_id = token.removeprefix("PA").partition("-")
+    if not at.isdecimal() or not id_of(f"SM{message_id}"):
+        raise Refused(UNKNOWN_PARAMETER, "PageToken is none of this list")
+    return int(at), message_id
+
+
+def _number(args: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
+    value = args.get(name, "")
+    if not value:
+        return usual
+    if not value.isdecimal() or int(value) < least:
+        raise Refused(UNKNOWN_PARAMETER, f"{name} must be a number from {least}")
+    return min(int(value), most)
+
+
+def _days(args: Mapping[str, str]) -> tuple[int, int | None]:
+    """Unix ms between which the list lies, both included: `DateSent` is a day, `DateSent>` and `DateSent<` (as
+    `DateSent<=2026-01-31` comes) are moments, a date alone its midnight."""
+    since, until = 0, None
+    if value := args.get("DateSent", ""):
+        day = _moment("DateSent", value).replace(hour=0, minute=0, second=0, microsecond=0)
+        since, until = _ms(day), _ms(day + timedelta(days=1)) - 1
+    if value := args.get("DateSent>", ""):
+        since = max(since, _ms(_moment("DateSent>", value)))
+    if value := args.get("DateSent<", ""):
+        end = _ms(_moment("DateSent<", value)) + 999  # dates are shown to the second
+        until = end if until is None else min(until, end)
+    return since, until
+
+
+def _moment(name: str, value: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise Refused(UNKNOWN_PARAMETER, f"{name} must be a date such as 2026-01-31") from None
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
