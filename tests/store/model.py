@@ -294,6 +294,25 @@ class Model:
         if known:
             known.state = "discarded"
 
+    def cancel(self, known: Known) -> bool:
+        """Whether it was in time."""
+        mailbox, item = f"{known.conversation}|{known.direction}", f"message {known.id}"
+        box = self.boxes.get(mailbox)
+        if box is None or item not in box.items:
+            return False
+        begun = box.owner or box.claims or box.uncertain or box.progress
+        if item == box.items[0] and begun:
+            return False
+        if item == box.items[0]:
+            box.drop_head()
+        else:
+            box.items.remove(item)
+        known.state = "settled"
+        self._climb(known.id, "failed")
+        if not box.items:
+            del self.boxes[mailbox]
+        return True
+
     # what follows from it
 
     def _comes_later(self, conversation: str, place: Place) -> bool:

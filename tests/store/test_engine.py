@@ -216,6 +216,15 @@ class Engine(RuleBasedStateMachine):
         assert state == expected
         self._owed(wakes)
 
+    @precondition(lambda self: self._outbound())
+    @rule(which=some)
+    def an_application_calls_a_message_off(self, which: int) -> None:
+        known = self._outbound()[which % len(self._outbound())]
+        expected = self.model.cancel(known)
+        done, wakes = self.store.messages.cancel(known.conversation, [known.id], "canceled")
+        assert done is expected
+        self._owed(wakes)
+
     # the work
 
     @precondition(lambda self: self.flying)
@@ -497,6 +506,9 @@ class Engine(RuleBasedStateMachine):
 
     def _inbound(self) -> list[int]:
         return [number for number, (drain, _) in enumerate(self.working) if drain.lane in (BOT, DESK)]
+
+    def _outbound(self) -> list[Known]:
+        return [known for known in self.model.messages.values() if known.direction == "outbound"]
 
     def _look(self, conversation: str, index: int | None) -> None:
         place = Place(chat_of(conversation), DESK, index)
