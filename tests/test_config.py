@@ -376,6 +376,108 @@ def test_the_words_of_consent_have_one_meaning_and_an_answer(table: Any, keys: l
     assert keys == problems(tables(channels__shop={"consent": table}))
 
 
+TWIML: dict[str, Any] = {
+    "type": "twiml",
+    "account_sid": ACCOUNT,
+    "auth_tokens": ["twilio-token-0001"],
+    "address": "+15551239999",
+    "callback_url": "https://app.example.test/in",
+}
+APPLICATIONS: dict[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
+    "one": ({"app": {}}, []),
+    "two": ({"app": {}, "other": {"address": "whatsapp:+15551239999"}}, []),
+    "two of one address": ({"app": {}, "other": {}}, ["destinations.other.address"]),
+    "two of one address in other words": ({"app": {}, "other": {"address": "SMS:+15551239999"}}, [
+        "destinations.other.address"
+    ]),
+    "two of one address and different accounts": ({"app": {}, "other": {"account_sid": "AC" + "2" * 32}}, []),
+    "no address": ({"app": {"address": None}}, ["destinations.app.address"]),
+    "an address of a word": ({"app": {"address": "shop"}}, ["destinations.app.address"]),
+    "an address that is a list": ({"app": {"address": ["+1"]}}, ["destinations.app.address"]),
+    "no callback": ({"app": {"callback_url": None}}, ["destinations.app.callback_url"]),
+    "a callback with _": ({"app": {"callback_url": "https://an_app.test/"}}, ["destinations.app.callback_url"]),
+    "a fallback with _": ({"app": {"fallback_url": "https://an_app.test/"}}, ["destinations.app.fallback_url"]),
+    "a status callback with _": ({"app": {"status_callback_url": "https://an_app.test/"}}, [
+        "destinations.app.status_callback_url"
+    ]),
+    "methods": ({"app": {f"{name}_method": "PUT" for name in ("callback", "fallback", "status_callback")}}, [
+        f"destinations.app.{name}_method" for name in ("callback", "fallback", "status_callback")
+    ]),
+    "a service that is none": ({"app": {"messaging_service_sid": "MG1"}}, ["destinations.app.messaging_service_sid"]),
+    "an unknown channel": ({"app": {"channel": "fax"}}, ["destinations.app.channel"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("destinations", "keys"), APPLICATIONS.values(), ids=APPLICATIONS)
+def test_an_application_is_known_by_its_address(destinations: dict[str, dict[str, Any]], keys: list[str]) -> None:
+    made = {
+        f"destinations__{name}": {key: value for key, value in {**TWIML, **changes}.items() if value is not None}
+        for name, changes in destinations.items()
+    }
+    assert keys == problems(tables(**made))
+
+
+TO_APP = {"handoff": "app"}
+SERVICE = {name: value for name, value in {**TWILIO, **TO_APP}.items() if name != "address"}
+SHARED: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]], list[str]]] = {
+    "channels of different providers": ({}, {"shop": TO_APP, "chat": TO_APP}, []),
+    "two channels of one provider": (
+        {}, {"shop": TO_APP, "second": {**SECOND, **TO_APP}}, ["destinations.app.channel"]
+    ),
+    "two channels of one provider, one of them meant": (
+        {"channel": "second"}, {"shop": TO_APP, "second": {**SECOND, **TO_APP}}, []
+    ),
+    "two channels with providers of their own": (
+        {}, {"shop": TO_APP, "second": {**SECOND, **TO_APP, "provider": "second"}}, []
+    ),
+    "two types of one provider": (
+        {}, {"chat": TO_APP, "second": {**SECOND, **TO_APP, "provider": "webchat"}}, ["destinations.app.channel"]
+    ),
+    "senders of Twilio on different channels": (
+        {}, {"sms": {**TWILIO, **TO_APP}, "wa": {**TWILIO, **TO_APP, "address": "whatsapp:+15551239999"}}, []
+    ),
+    "two senders of Twilio on one channel": (
+        {}, {"sms": {**TWILIO, **TO_APP}, "more": {**TWILIO, **TO_APP, "address": "+15551239998"}},
+        ["destinations.app.channel"],
+    ),
+    "a sender of Twilio and a shop that calls itself one": (
+        {}, {"sms": {**TWILIO, **TO_APP}, "second": {**SECOND, **TO_APP, "provider": "sms"}},
+        ["destinations.app.channel"],
+    ),
+    "two services of Twilio": (
+        {}, {name: {**SERVICE, "messaging_service_sid": f"MG{n * 32}"} for name, n in (("sms", "1"), ("more", "2"))},
+        ["destinations.app.channel"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "channels", "keys"), SHARED.values(), ids=SHARED)
+def test_it_must_be_clear_on_which_channel_an_application_writes(
+    changes: dict[str, Any], channels: dict[str, dict[str, Any]], keys: list[str]
+) -> None:
+    made = {f"channels__{name}": value for name, value in channels.items()}
+    assert keys == problems(tables(destinations__app={**TWIML, **changes}, **made))
+
+
+def test_the_rules_for_applications_say_what_they_mean() -> None:
+    made = {"destinations__app": {**TWIML, "callback_url": "https://an_app.test/"}, "destinations__other": TWIML}
+    with pytest.raises(ConfigError) as raised:
+        check(tables(**made, channels__shop=TO_APP, channels__second={**SECOND, **TO_APP}), {})
+    assert {
+        "destinations.app.callback_url": "Must be an absolute http or https URL without credentials, with a valid host "
+        "name, which has no _ in it.",
+        "destinations.other.address": "The destination app has the same one.",
+        "destinations.app.channel": "Required, because channels of one provider share this destination: shop, second.",
+    } == dict(raised.value.problems)
+
+
+def test_an_applications_addresses_are_trusted_and_its_tokens_secret() -> None:
+    urls = {f"{name}_url": f"https://{name.replace('_', '-')}.example.test/" for name in ("callback", "fallback")}
+    settings = check(tables(destinations__app={**TWIML, **urls}), {})
+    assert {*urls.values()} <= settings.hosts
+    assert "twilio-token-0001" in settings.secrets
+
+
 UNDERSCORES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "in the host": ("https://the_gate.example.test", {}, ["channels.sms.status_callback"]),
     "in the host, without callbacks": ("https://the_gate.example.test", {"status_callback": False}, []),

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from app import http as module
 from app.core import errors
 from app.core.errors import Failure, Kind
-from app.http import MOST_BYTES, MOST_WAIT, REUSE_WITHIN, Http, Response, kind_of
+from app.http import MOST_BYTES, MOST_WAIT, REUSE_WITHIN, Http, Response, called, kind_of
 from tests.channels.conformance import outside, sinkhole
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told
@@ -247,6 +247,28 @@ BAD_URLS = {
 def test_a_url_that_can_be_none_is_our_own_fault(url: str) -> None:
     failed = failure(url)
     assert (failed.kind, failed.maybe_done) == (errors.MISCONFIGURED, False)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "shop.example.test", "http:///path", f"http://{'ü' * 80}.example.test/", "http://[::1"]
+)
+def test_a_url_that_cannot_be_called_is_not_known_either(url: str) -> None:
+    with pytest.raises(Failure, match="misconfigured"):
+        called(url)
+
+
+CALLED = {
+    "https://shop.example.test": "/",
+    "https://shop.example.test/größe?a=ü&b=%20#part": "/gr%C3%B6%C3%9Fe?a=%C3%BC&b=%20",
+    "https://shop.example.test/a?b=c+d": "/a?b=c+d",
+}
+
+
+@pytest.mark.parametrize(("url", "path"), CALLED.items(), ids=CALLED)
+def test_a_url_is_known_as_it_is_called(url: str, path: str, outside: Sink) -> None:
+    assert f"https://shop.example.test{path}" == called(url)
+    Http([outside.url]).request("GET", url.replace("https://shop.example.test", outside.url))
+    assert [path] == [call.path for call in outside.calls]
 
 
 HEADERS = {"a line break": "token\r\nx: y", "no Latin": "\N{GREEK SMALL LETTER ALPHA}" * 8}
