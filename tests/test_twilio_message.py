@@ -19,6 +19,7 @@ from app.twilio_message import (
     id_of,
     is_callback_url,
     is_part,
+    mime_type_of,
     said,
     shown,
     sid_of,
@@ -100,6 +101,20 @@ SHOWN: dict[str, tuple[Content, tuple[str, list[str]]]] = {
 @pytest.mark.parametrize(("content", "expected"), SHOWN.values(), ids=SHOWN)
 def test_a_content_as_twilio_has_it(content: Content, expected: tuple[str, list[str]]) -> None:
     assert expected == shown(content) == whole(message(content))
+
+
+TYPES: dict[str, tuple[Attachment, str]] = {
+    "stated": (Attachment("file", PNG, "Image/WebP; q=1", "a.pdf"), "image/webp"),
+    "by its name": (Attachment("file", PNG, file_name="a.pdf"), "application/pdf"),
+    "by its address": (Attachment("file", PNG, file_name="a"), "image/png"),
+    "by its kind": (Attachment("audio", BARE), "audio/mpeg"),
+    "unknown": (Attachment("file", BARE), ""),
+}
+
+
+@pytest.mark.parametrize(("file", "expected"), TYPES.values(), ids=TYPES)
+def test_the_type_of_a_file(file: Attachment, expected: str) -> None:
+    assert expected == mime_type_of(file)
 
 
 def test_what_a_customers_message_carries_is_not_ours() -> None:
@@ -185,6 +200,8 @@ URLS: dict[str, bool] = {
     "https://app.example.test/" + "x" * 1_976: False,
     "https://my_app.example.test/status": False,
     "https://app.-example.test/": False,
+    "https://app-.example.test/": False,
+    "https://app.example-.test/": False,
     "https://app..test/": False,
     "https://-/": False,
     "/status": False,

@@ -21,7 +21,7 @@ from app.core import errors
 from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Answer, Event, Receipt, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
-from app.core.render import render
+from app.core.render import Capabilities, render
 from app.core.session import Session
 from app.core.status import climbs
 from app.destinations import twiml
@@ -668,6 +668,11 @@ def test_nobody_is_told_of_a_part_nor_where_nobody_asks(outside: Sink) -> None:
 
 
 # --- the rest ---
+
+
+def test_what_it_can_do() -> None:
+    carries = frozenset({"text", "attachment", "location"})
+    assert Capabilities(carries, statuses=True, resend_safe=True, keywords=True) == built().capabilities
 
 
 def test_it_takes_over_without_a_call() -> None:
