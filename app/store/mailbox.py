@@ -59,11 +59,13 @@ class Append:
 
 @dataclass(frozen=True)
 class AppendItem:
-    """Something that is no message (`ended ID`) for a mailbox."""
+    """Something that is no message (`ended ID`) for a mailbox, once for each `scope` (a name with its name space, '' =
+    always)."""
 
     mailbox: str
     lane: str
     item: str
+    scope: str = ""
 
 
 @dataclass(frozen=True)
@@ -444,14 +446,11 @@ class Mailboxes:
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
     def _append(self, entry: Append | AppendItem) -> dict[str, Any]:
+        request: dict[str, Any] = {"mailbox": entry.mailbox, "lane": entry.lane}
         if isinstance(entry, AppendItem):
-            return {"mailbox": entry.mailbox, "lane": entry.lane, "item": entry.item}
-        request: dict[str, Any] = {
-            "rec": self._record(entry),
-            "mailbox": entry.mailbox,
-            "lane": entry.lane,
-            "item": f"message {entry.message.id}",
-        }
+            request["item"] = entry.item
+        else:
+            request |= {"rec": self._record(entry), "item": f"message {entry.message.id}"}
         if entry.scope:
             request |= {"scope": entry.scope, "window_ms": int(self._limits.dedup_window * 1000)}
         return request

@@ -206,7 +206,7 @@ class Model:
                 self.messages[again.removeprefix("message ")].state = "waiting"
         for entry in s.append:
             if isinstance(entry, AppendItem):
-                self._push(entry.mailbox, entry.lane, entry.item)
+                self._append_item(entry)
             elif entry.message.id not in self.messages and entry.scope not in self.seen:
                 self.append(entry)
         self._release(mailbox, self.now)
@@ -360,6 +360,13 @@ class Model:
     def _refuse(self, known: Known) -> None:
         known.state = "settled"
         self._climb(known.id, "failed")
+
+    def _append_item(self, entry: AppendItem) -> None:
+        if entry.scope in self.seen:
+            return
+        if entry.scope:
+            self.seen[entry.scope] = ""
+        self._push(entry.mailbox, entry.lane, entry.item)
 
     def _push(self, mailbox: str, lane: str, item: str) -> None:
         box = self.boxes.setdefault(mailbox, Box(lane, self.now))

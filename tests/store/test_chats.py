@@ -306,6 +306,19 @@ class TestSettlements:
         assert store.lanes.state(SHOP, 0).waiting == 2
         assert [item(101), "ended 7"] == Drain(store, SHOP, settled.wakes[0].token).finish()
 
+    def test_what_is_no_message_and_has_a_scope_is_appended_once(self, store: Store, client: redis.Redis) -> None:
+        for scope in ("bot:record:1", "bot:record:1", "bot:record:2", "", ""):
+            settle(store, append=(AppendItem(ANN_OUT, SHOP, f"record {scope}", scope),))
+
+        assert ["record bot:record:1", "record bot:record:2", "record ", "record "] == queued(client, ANN_OUT)
+        assert store.lanes.state(SHOP, 0).waiting == 4
+        assert {"x:bot:record:1", "x:bot:record:2"} == keys(client, "x:*")
+        mark = key("x", "bot:record:1")
+        assert 72 * 3_600_000 - 2_000 < client.pttl(mark) <= 72 * 3_600_000
+        client.pexpire(mark, 0)
+        settle(store, append=(AppendItem(ANN_OUT, SHOP, "again", "bot:record:1"),))
+        assert queued(client, ANN_OUT)[-1] == "again"
+
     STATES = {
         "the first": ([ChatState(CHAT, 4, 2)], ChatState(CHAT, 4, 2)),
         "further": ([ChatState(CHAT, 4, 2), ChatState(CHAT, 6, 5)], ChatState(CHAT, 6, 5)),
@@ -328,7 +341,7 @@ class TestSettlements:
         store.mailboxes.sweep()
         before = snapshot(client)
         everything: dict[str, Any] = {
-            "append": (found(1), AppendItem(ANN_OUT, SHOP, "ended 7")),
+            "append": (found(1), AppendItem(ANN_OUT, SHOP, "ended 7", "desk:ended:7")),
             "chat": ChatState(CHAT, 3, 3),
             "watch": 60.0,
         }

@@ -245,6 +245,8 @@ class Engine(RuleBasedStateMachine):
         known = self.model.messages.get(claim.item.removeprefix("message "))
         more = replies % 3 if drain.lane == BOT else 0
         ended = AppendItem(mailbox_of(claim.conversation, "outbound"), SHOP, f"ended {self._number()}")
+        reports = mailbox_of(claim.conversation, "status:desk")
+        once = AppendItem(reports, "status:desk", f"record {self._number()}", scope=f"bot:record:{which % 9}")
         settlement = Settlement(
             claim,
             "done",
@@ -254,6 +256,7 @@ class Engine(RuleBasedStateMachine):
                 *(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
                 *self._missed(claim),
                 *((ended,) if claim.kind == "ended" and drain.lane in (BOT, DESK) else ()),
+                *((once,) if drain.lane == BOT else ()),
             ),
             session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
             chat=self.looks.get(claim.owner),

@@ -33,10 +33,12 @@ local function breaker(lane, s)
 end
 
 local function append(op)
-  if not op.rec then return push(op.mailbox, op.lane, op.item) end
-  if redis.call('EXISTS', P .. 'm:' .. op.rec.id) == 1 then return end -- appended by an earlier try
-  if op.scope and not redis.call('SET', P .. 'x:' .. op.scope, op.rec.id, 'NX', 'PX', op.window_ms) then return end
-  enter(op.rec, op.mailbox, op.lane)
+  local rec = op.rec
+  if rec and redis.call('EXISTS', P .. 'm:' .. rec.id) == 1 then return end -- appended by an earlier try
+  local named = rec and rec.id or ''
+  if op.scope and not redis.call('SET', P .. 'x:' .. op.scope, named, 'NX', 'PX', op.window_ms) then return end
+  if rec then return enter(rec, op.mailbox, op.lane) end
+  push(op.mailbox, op.lane, op.item)
 end
 
 local function settle(s)
