@@ -209,11 +209,17 @@ class _Job:
         return Settlement(self._claim, "done", append=self._carried_over(checkup), chat=known)
 
     def _closing(self, who: Who) -> AppendItem:
-        """In the lane of reports: closing what is over may wait for a sick destination, the customer may not."""
-        name = self._destination.name
         handles = orjson.dumps(dict(self._session.handles)).decode()
-        mailbox = mailbox_of(self._claim.conversation, f"status:{name}")
-        return AppendItem(mailbox, f"status:{name}", f"close {who} {handles}")
+        return self._aside(f"close {who} {handles}")
+
+    def _recording(self, call: str) -> AppendItem:
+        """Each answer names the call again; it is recorded once."""
+        return self._aside(f"record {call}", scope=f"{self._destination.name}:record:{call}")
+
+    def _aside(self, item: str, *, scope: str = "") -> AppendItem:
+        """In the lane of reports: what is no message may wait for a sick destination, the customer may not."""
+        lane = f"status:{self._destination.name}"
+        return AppendItem(mailbox_of(self._claim.conversation, lane), lane, item, scope)
 
     def _look(self) -> tuple[Checkup, ChatState]:
         """What the destination finds in its chat, and how far it is known then; what was read is reported at once."""
@@ -360,7 +366,10 @@ class _Job:
             scope=f"{self._destination.name}:inbound:{external}" if external else "",
             session=change,
             front=("handoff",) if after else (),
-            append=self._replies(message.id, answer.replies),
+            append=(
+                *self._replies(message.id, answer.replies),
+                *((self._recording(answer.record),) if answer.record else ()),
+            ),
             watch=self._destination.watch or None,
         )
 
@@ -456,4 +465,5 @@ def _joined(answers: Sequence[Answer]) -> Answer:
         replies=tuple(reply for answer in answers for reply in answer.replies),
         unsupported=tuple(what for answer in answers for what in answer.unsupported),
         handoff=any(answer.handoff for answer in answers),
+        record=next((answer.record for answer in answers if answer.record), None),
     )

@@ -174,7 +174,7 @@ class Answer:
     `replies` go to the customer in order; `unsupported` names what it asked for beside them and nobody can do.
     `handles` replaces what the session remembers of the destination (None: no change). `handoff` moves the session to
     the channel's people, `end` closes it; `memory` goes along with a handoff. `over`: the chat was over before, so
-    nobody there reads the message; it is for whoever comes next.
+    nobody there reads the message; it is for whoever comes next. `record` is the sid of a call that is to be recorded.
     """
 
     receipt: Receipt = Receipt()
@@ -185,6 +185,7 @@ class Answer:
     end: bool = False
     over: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
+    record: str | None = None
 
 
 @dataclass(frozen=True)

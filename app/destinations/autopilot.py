@@ -4,6 +4,9 @@ Twilio switched Autopilot off in August 2023; the protocol lives on in self-host
 The protocol has no message id and no idempotency key, and every call advances the dialogue: a call whose outcome is
 unknown is not made again unless the configuration says so.
 Source: https://www.twilio.com/docs/autopilot/channels/custom-channel (v2) and .../custom-channel-v1.
+
+Where a bot speaks on the phone, Autopilot put the call into its memory. With `record_calls` that call is recorded by
+Twilio: https://www.twilio.com/docs/voice/api/recording#create-a-recording-resource.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import orjson
-from marshmallow import ValidationError, fields, validate
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
 from app.core.errors import Failure, Unverified
@@ -26,13 +29,18 @@ from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_fi
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.destinations.base import Delivery, Handoff, Unopened
 from app.http import Http, Response
+from app.twilio import Account, TwilioFailure
 
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
+RECORDINGS_HOST = "https://api.twilio.com"
 TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none
 MOST_REPLIES = 50  # to one message; a broken bot must not flood a customer
 NOT_WORKED = (401, 429, 503)  # answers after which the same call may be made again
 FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
 
+NOT_ELIGIBLE = 21220  # the call is not in progress (any more), or is being recorded
+
+CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
 SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 # Names of the form fields, by version of the protocol. v1 knows no language.
@@ -44,6 +52,10 @@ class Settings(PlatformSchema):
 
     `deadline` seconds after which an answer is late, and `late` what happens to it: `send`, `drop`, or `people` (the
     conversation is handed over). `resend_after_timeout` accepts that a question may be answered twice.
+
+    `record_calls`: record the call that the bot's memory names, in one channel or in two (`record_channels`); Twilio
+    tells `recording_status_callback` what became of it. The account of that call is the one above, unless
+    `recordings_account_sid` and `recordings_auth_token` say another: a bot of one's own need not know Twilio's token.
     """
 
     base_url = url_field(required=False)
@@ -60,6 +72,18 @@ class Settings(PlatformSchema):
     deadline = fields.Float(load_default=None, allow_none=True, validate=validate.Range(0.1))
     late = fields.String(load_default="send", validate=validate.OneOf(["send", "drop", "people"]))
     resend_after_timeout = fields.Boolean(load_default=False)
+    record_calls = fields.Boolean(load_default=False)
+    record_channels = fields.String(load_default="mono", validate=validate.OneOf(["mono", "dual"]))
+    recording_status_callback = url_field(required=False)
+    recordings_url = url_field(required=False)
+    recordings_account_sid = sid_field("AC", required=False)
+    recordings_auth_token = secret_field(load_default=None)
+
+    @validates_schema
+    def _whole_account(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if (data["recordings_account_sid"] is None) != (data["recordings_auth_token"] is None):
+            rule = "recordings_account_sid and recordings_auth_token belong together."
+            raise ValidationError(rule, "recordings_auth_token")
 
 
 class AutopilotDestination(Unopened):
@@ -81,6 +105,7 @@ class AutopilotDestination(Unopened):
         base = (settings.get("base_url") or HISTORIC_HOST).rstrip("/")
         path = [settings["account_sid"], settings["assistant_sid"], "custom", settings["channel_name"]]
         self._url = "/".join([base, self._version, *(quote(part, safe="") for part in path)])
+        self._recordings = Recordings(settings) if settings["record_calls"] else None
 
     def verify(self, webhook: Webhook) -> None:
         raise Unverified("this destination answers at once and sends no webhooks")
@@ -114,6 +139,9 @@ class AutopilotDestination(Unopened):
     def report(self, report: StatusReport, http: Http) -> None:
         """The protocol knows no statuses."""
 
+    def record(self, call: str, uncertain: bool, http: Http) -> bool:
+        return self._recordings is not None and self._recordings.start(call, uncertain, http)
+
     def _address(self, target_task: str | None) -> str:
         return f"{self._url}?{urlencode({'TargetTask': target_task})}" if target_task else self._url
 
@@ -139,7 +167,44 @@ class AutopilotDestination(Unopened):
             handoff=handoff,
             end=not listens and not handoff,
             memory=_kept(memory),
+            record=_call(memory) if self._recordings else None,
         )
+
+
+class Recordings:
+    """Recordings of calls at Twilio. The API takes no idempotency key, so after a call whose outcome is unknown it is
+    asked whether the recording is there."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        own = settings["recordings_account_sid"]
+        self._account = Account(
+            {
+                "account_sid": own or settings["account_sid"],
+                "auth_tokens": [settings["recordings_auth_token"] or settings["auth_token"]],
+                "api_key_sid": None if own else settings["username"],
+                "api_key_secret": None,  # the token stands for it
+                "timeout": settings["timeout"] / 2,  # the list and the start share a lease that is meant for one call
+            }
+        )
+        base = (settings.get("recordings_url") or RECORDINGS_HOST).rstrip("/")
+        self._calls = f"{base}/2010-04-01/Accounts/{self._account.sid}/Calls"
+        callback = settings.get("recording_status_callback")
+        self._form = {
+            "RecordingChannels": settings["record_channels"],
+            **({"RecordingStatusCallback": callback} if callback else {}),
+        }
+
+    def start(self, call: str, uncertain: bool, http: Http) -> bool:
+        """See `app.destinations.base.Recorder`."""
+        url = f"{self._calls}/{call}/Recordings.json"
+        try:
+            if not (uncertain and any(self._account.listed(f"{url}?PageSize=1", "recordings", http, most=1))):
+                self._account.call("POST", url, http, self._form)
+        except TwilioFailure as failure:
+            if failure.code == NOT_ELIGIBLE:
+                return False
+            raise
+        return True
 
 
 def _checked(response: Response) -> Response:
@@ -199,6 +264,13 @@ def _shows(response: Mapping[str, Any]) -> list[Content]:
 def _without_ssml(speech: str) -> str:
     bare = SSML_TAG.sub(" ", speech)
     return html.unescape(" ".join(bare.split())) if bare != speech else speech
+
+
+def _call(memory: Mapping[str, Any]) -> str | None:
+    """The sid of the call in which the bot speaks: `twilio.<channel>.CallSid`, whatever the channel is called."""
+    channels = _object(memory.get("twilio")).values()
+    sids = (_string(_object(channel).get("CallSid")) for channel in channels)
+    return next(filter(CALL_SID.fullmatch, sids), None)
 
 
 def _kept(memory: Mapping[str, Any]) -> Mapping[str, Any]:

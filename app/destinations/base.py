@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from app.core.errors import Unverified
 from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
@@ -120,6 +120,19 @@ class Destination(Protocol):
     def abandon(self, session: Session, http: Http) -> bool:
         """A message was given up that should perhaps have opened the chat: take it down if it stands half, and say
         so."""
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A destination whose answers may name a call to record (`Answer.record`)."""
+
+    def record(self, call: str, uncertain: bool, http: Http) -> bool:
+        """Have the call with this sid recorded. False: it cannot be any more, or need not be, and nobody has to mend
+        that.
+
+        Args:
+            uncertain: an earlier try may have started the recording; no second one is.
+        """
 
 
 class Unopened:
