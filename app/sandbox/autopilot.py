@@ -163,7 +163,9 @@ def _answer_v1(_call: Call, _dialogue_after: Dialogue, turn: Turn) -> Json:
 
 
 def _dialogue(call: Call, dialogue: Dialogue, turn: Turn) -> Json:
-    memory: Mapping[str, object] = dialogue.memory | {"twilio": {f"custom.{call.channel}": {}}}
+    known = dialogue.memory.get("twilio")
+    channels = {**(known if isinstance(known, dict) else {}), f"custom.{call.channel}": {}}
+    memory: Mapping[str, object] = dialogue.memory | {"twilio": channels}
     return {
         "sid": dialogue.sid,
         "current_task": turn.task,

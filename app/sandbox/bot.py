@@ -33,12 +33,14 @@ class Turn:
 
 Task: TypeAlias = Callable[[str, Json], Turn]
 
+CALL = r"\b(?-i:CA[0-9a-f]{32})\b"
 QUOTE_CARD = Card("Parcel S, next day: 4.90 EUR", "Quote for parcel S", "quote.png")
 
 # First match wins, so people who ask for a person are never answered by another task.
 UNDERSTANDING = (
     (r"\b(human|agent|talk to a person)\b", "talk_to_human"),
     (r"\bflag\b", "flag_handoff"),
+    (CALL, "name_call"),
     (r"\b(bye|goodbye)\b", "goodbye"),
     (r"\b(order|parcel|status)\b", "order_status"),
     (r"\b(quote|price)\b", "quote"),
@@ -89,6 +91,13 @@ def _remember_name(text: str, memory: Json) -> Turn:
     return Turn("collect_name", (f"Thank you, {name}.",), kept | {"name": name})
 
 
+def _name_call(text: str, memory: Json) -> Turn:
+    """As if it came from the phone, where the call stands in the memory from the start."""
+    call = re.search(CALL, text)
+    voice = {"CallSid": call[0]} if call else {}
+    return Turn("name_call", ("So we are on the phone.",), memory | {"twilio": {"voice": voice}})
+
+
 def _talk_to_human(_text: str, memory: Json) -> Turn:
     return Turn("talk_to_human", ("One moment, I fetch a colleague.",), memory, listens=False)
 
@@ -111,6 +120,7 @@ TASKS: dict[str, Task] = {
     "quote": _quote,
     "collect_name": _collect_name,
     "remember_name": _remember_name,
+    "name_call": _name_call,
     "talk_to_human": _talk_to_human,
     "flag_handoff": _flag_handoff,
     "goodbye": _goodbye,

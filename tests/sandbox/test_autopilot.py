@@ -1,3 +1,4 @@
+import json
 import re
 import threading
 from base64 import b64encode
@@ -169,6 +170,19 @@ def test_the_handoff_flag_is_in_memory(client):
     body = ask(client, "flag")
     assert body["dialogue"]["memory"]["handoff"] is True
     assert "handoff" not in ask(client, "hi")["dialogue"]["memory"]
+
+
+CALL = "CA" + "1f" * 16
+CHANNELS = {
+    "a call": ({}, f"I am on {CALL}", {"voice": {"CallSid": CALL}, "custom.webchat": {}}),
+    "memory that is no object": ({"twilio": 5}, "hi", {"custom.webchat": {}}),
+    "memory from elsewhere": ({"twilio": {"sms": {}}}, "hi", {"sms": {}, "custom.webchat": {}}),
+}
+
+
+@pytest.mark.parametrize(("memory", "text", "channels"), CHANNELS.values(), ids=CHANNELS)
+def test_the_channels_stand_in_memory(client, memory, text, channels):
+    assert channels == ask(client, text, Memory=json.dumps(memory))["dialogue"]["memory"]["twilio"]
 
 
 def test_target_task_and_memory_are_entered(client):

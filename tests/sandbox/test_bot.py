@@ -2,6 +2,7 @@ import pytest
 
 from app.sandbox.bot import TASKS, reply, strip_markup
 
+CALL = "CA" + "1f" * 16
 UNDERSTOOD = {
     "a greeting": ("Hello there", "greeting", True),
     "an order": ("Where is my parcel?", "order_status", True),
@@ -11,6 +12,9 @@ UNDERSTOOD = {
     "an agent": ("agent", "talk_to_human", False),
     "a person about an order": ("human please, my order is late", "talk_to_human", False),
     "a flag": ("flag", "flag_handoff", False),
+    "a call": (f"I am on {CALL}.", "name_call", True),
+    "a call and a person": (f"human, on {CALL}", "talk_to_human", False),
+    "a call in small letters": (CALL.lower(), "echo", True),
     "anything else": ("blue", "echo", True),
     "a word inside another": ("humanity", "echo", True),
 }
@@ -37,6 +41,12 @@ def test_a_target_task_goes_before_what_was_asked():
 
 def test_the_flag_is_in_memory():
     assert reply("flag", {}).memory["handoff"] is True
+
+
+def test_a_call_is_in_memory_beside_what_was():
+    memory = reply(f"I am on {CALL}.", {"plate": "X1"}).memory
+    assert memory == {"plate": "X1", "twilio": {"voice": {"CallSid": CALL}}}
+    assert reply("hi", memory).memory == memory
 
 
 def test_a_quote_shows_an_image():
