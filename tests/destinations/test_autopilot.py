@@ -20,12 +20,13 @@ from app.core.message import Card, Content, Image, Location, Message, Text
 from app.core.session import Session
 from app.destinations.autopilot import AutopilotDestination
 from app.destinations.base import Delivery, Handoff
-from app.http import Http
+from app.http import Http, Response
 from tests.channels.conformance import Calling, post, unused
 from tests.support import fixtures
 from tests.support.sink import Call, Sink, Told
 from tests.support.values import THOROUGH, spoiled
 
+CALL, OTHER_CALL = "CA" + "c" * 32, "CA" + "d" * 32
 ACCOUNT, ASSISTANT, TOKEN = "AC" + "1" * 32, "UA" + "2" * 32, "bot-token-0001"
 DIALOGUE = "UK" + "3" * 32
 MESSAGE = Message(
@@ -62,6 +63,21 @@ class TestAutopilotDestination(Calling):
 
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
         return {"deliver": lambda bot, http: bot.deliver(delivery(), http)}
+
+
+class TestRecordings(Calling):
+    """Twilio's Recordings API, asked for a first time and again after a lost answer."""
+
+    adapter_class = AutopilotDestination
+    platform = "autopilot"
+    url_key = "recordings_url"
+    values: ClassVar[dict[str, Any]] = {**TestAutopilotDestination.values, "record_calls": True}
+
+    def calls(self) -> dict[str, Callable[[Any, Http], object]]:
+        return {
+            "record": lambda bot, http: bot.record(CALL, False, http),
+            "record, perhaps again": lambda bot, http: bot.record(CALL, True, http),
+        }
 
 
 def destination(**changes: Any) -> AutopilotDestination:
@@ -353,6 +369,157 @@ def test_the_operator_reads_what_the_bot_said(body: bytes, detail: str, outside:
     assert detail == raised.value.detail
 
 
+# --- the call in which it speaks ---
+
+CALLS: dict[str, tuple[Any, str | None]] = {
+    "of the phone": ({"twilio": {"voice": {"CallSid": CALL, "From": "+15551230001"}}}, CALL),
+    "of a channel by another name": ({"twilio": {"custom.phone": {"CallSid": CALL}}}, CALL),
+    "in capital digits": ({"twilio": {"voice": {"CallSid": "CA" + "AB" * 16}}}, "CA" + "AB" * 16),
+    "of the second channel": ({"twilio": {"chat": {}, "voice": {"CallSid": CALL}}}, CALL),
+    "of two channels": ({"twilio": {"voice": {"CallSid": CALL}, "sip": {"CallSid": OTHER_CALL}}}, CALL),
+    "after one that is none": ({"twilio": {"a": {"CallSid": "CA1"}, "b": 5, "voice": {"CallSid": CALL}}}, CALL),
+    "beside more than is kept": ({"twilio": {"voice": {"CallSid": CALL}}, "a": "x" * 20_000}, CALL),
+    "too short": ({"twilio": {"voice": {"CallSid": CALL[:-1]}}}, None),
+    "too long": ({"twilio": {"voice": {"CallSid": CALL + "c"}}}, None),
+    "with a line break": ({"twilio": {"voice": {"CallSid": CALL + "\n"}}}, None),
+    "with a path": ({"twilio": {"voice": {"CallSid": "CA/../" + "c" * 32}}}, None),
+    "no hex digits": ({"twilio": {"voice": {"CallSid": "CA" + "g" * 32}}}, None),
+    "another kind of sid": ({"twilio": {"voice": {"CallSid": DIALOGUE}}}, None),
+    "a list": ({"twilio": {"voice": {"CallSid": [CALL]}}}, None),
+    "by another key": ({"twilio": {"voice": {"call_sid": CALL}}}, None),
+    "of no channel": ({"twilio": {"CallSid": CALL}}, None),
+    "somewhere else": ({"CallSid": CALL, "voice": {"CallSid": CALL}}, None),
+    "deeper": ({"twilio": {"voice": {"call": {"CallSid": CALL}}}}, None),
+    "a channel that is a list": ({"twilio": {"voice": [{"CallSid": CALL}]}}, None),
+    "channels that are a list": ({"twilio": [{"CallSid": CALL}]}, None),
+    "channels that are a word": ({"twilio": CALL}, None),
+    "nothing": ({"twilio": None}, None),
+    "no memory": (None, None),
+}
+
+
+@pytest.mark.parametrize(("memory", "call"), CALLS.values(), ids=CALLS)
+def test_the_call_stands_in_memory(memory: Any, call: str | None) -> None:
+    body = {"response": {}, "dialogue": {"memory": memory}}
+    assert call == destination(record_calls=True)._answer(body).record
+    assert destination()._answer(body).record is None
+
+
+@THOROUGH
+@given(spoiled([{"voice": {"CallSid": CALL}}, {"chat": {}, "voice": {"CallSid": CALL}}]))
+def test_whatever_stands_there_names_a_call_or_none(channels: Any) -> None:
+    named = destination(record_calls=True)._answer({"dialogue": {"memory": {"twilio": channels}}}).record
+    whole = isinstance(channels, dict) and any(c == {"CallSid": CALL} for c in channels.values())
+    assert named in ([CALL] if whole else [None, CALL])
+
+
+def record(outside: Sink, *answers: Told, uncertain: bool = False, **changes: Any) -> bool:
+    outside.answers(*answers or [Told(201, b'{"sid":"RE1"}')])
+    bot = destination(**{"record_calls": True, "recordings_url": outside.url, **changes})
+    return bot.record(CALL, uncertain, Http([outside.url]))
+
+
+RECORDINGS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL}/Recordings.json"
+FORMS: dict[str, tuple[dict[str, Any], dict[str, list[str]]]] = {
+    "plain": ({}, {"RecordingChannels": ["mono"]}),
+    "in two channels": ({"record_channels": "dual"}, {"RecordingChannels": ["dual"]}),
+    "with a callback": (
+        {"recording_status_callback": "https://crm.example.test/r?a=1&b=2"},
+        {"RecordingChannels": ["mono"], "RecordingStatusCallback": ["https://crm.example.test/r?a=1&b=2"]},
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "form"), FORMS.values(), ids=FORMS)
+def test_a_recording_is_started_by_one_call(changes: dict[str, Any], form: dict[str, Any], outside: Sink) -> None:
+    assert record(outside, **changes)
+    (call,) = outside.calls
+    assert ("POST", RECORDINGS, form) == (call.method, call.path, call.form)
+
+
+OWN = {"recordings_account_sid": "AC" + "9" * 32, "recordings_auth_token": "twilio-token-0002"}
+ACCOUNTS: dict[str, tuple[dict[str, str], str, str]] = {
+    "the bot's": ({}, ACCOUNT, f"{ACCOUNT}:{TOKEN}"),
+    "the bot's, with an API key": ({"username": "SK" + "5" * 32}, ACCOUNT, f"SK{'5' * 32}:{TOKEN}"),
+    "its own": (OWN, "AC" + "9" * 32, f"AC{'9' * 32}:twilio-token-0002"),
+    "its own beside a bot's API key": (
+        {**OWN, "username": "SK" + "5" * 32},
+        "AC" + "9" * 32,
+        f"AC{'9' * 32}:twilio-token-0002",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "account", "login"), ACCOUNTS.values(), ids=ACCOUNTS)
+def test_the_account_of_the_calls(changes: dict[str, str], account: str, login: str, outside: Sink) -> None:
+    assert record(outside, **changes)
+    (call,) = outside.calls
+    assert f"/2010-04-01/Accounts/{account}/Calls/{CALL}/Recordings.json" == call.path
+    assert f"Basic {base64.b64encode(login.encode()).decode()}" == call.headers["authorization"]
+
+
+def test_a_bot_with_a_token_of_its_own_never_sees_twilios(outside: Sink) -> None:
+    deliver(outside, record_calls=True, **OWN)
+    expected = base64.b64encode(f"{ACCOUNT}:{TOKEN}".encode()).decode()
+    assert f"Basic {expected}" == outside.calls[0].headers["authorization"]
+
+
+def test_after_a_lost_answer_the_list_is_asked_first(outside: Sink) -> None:
+    there = Told(200, b'{"recordings":[{"sid":"RE1"}],"next_page_uri":"/2010-04-01/x.json?Page=1"}')
+    assert record(outside, there, uncertain=True)
+    assert [("GET", f"{RECORDINGS}?PageSize=1")] == [(call.method, call.path) for call in outside.calls]
+
+
+def test_where_the_list_has_none_it_is_started(outside: Sink) -> None:
+    assert record(outside, Told(200, b'{"recordings":[],"next_page_uri":null}'), Told(201), uncertain=True)
+    assert ["GET", "POST"] == [call.method for call in outside.calls]
+
+
+def test_a_call_that_cannot_be_recorded_any_more_is_no_failure(outside: Sink) -> None:
+    over = Told(400, b'{"code":21220,"message":"Requested resource is not eligible for recording","status":400}')
+    assert not record(outside, Told(200, b'{"recordings":[]}'), over, uncertain=True)
+    assert not record(outside, over)
+
+
+OTHERWISE = {"another rule": 21609, "no such call": 20404}
+
+
+@pytest.mark.parametrize("code", OTHERWISE.values(), ids=OTHERWISE)
+def test_what_an_operator_can_mend_is_one(code: int, outside: Sink) -> None:
+    with pytest.raises(Failure) as raised:
+        record(outside, Told(400, b'{"code":%d,"message":"No."}' % code))
+    assert f"HTTP 400: {code} No." == raised.value.detail
+
+
+def test_nothing_is_recorded_once_that_is_switched_off(outside: Sink) -> None:
+    assert not record(outside, record_calls=False)
+    assert outside.calls == []
+
+
+def test_both_calls_fit_into_the_lease_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+
+    def request(self: Http, *args: Any, timeout: float, **options: Any) -> Any:
+        waited.append(timeout)
+        return Response(200, {}, b'{"recordings":[]}')
+
+    monkeypatch.setattr(Http, "request", request)
+    assert destination(record_calls=True, timeout=30).record(CALL, True, Http())
+    assert [15, 15] == waited
+
+
+def test_without_a_recordings_url_it_is_twilios(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+
+    def request(self: Http, method: str, url: str, **options: Any) -> Any:
+        called.append(url)
+        return Response(201, {}, b"{}")
+
+    monkeypatch.setattr(Http, "request", request)
+    assert destination(record_calls=True).record(CALL, False, Http())
+    assert [f"https://api.twilio.com{RECORDINGS}"] == called
+
+
 # --- the rest ---
 
 
@@ -401,6 +568,11 @@ BAD_SETTINGS: dict[str, tuple[str, Any]] = {
     "an empty token": ("auth_token", ""),
     "late": ("late", "later"),
     "no channel name": ("channel_name", ""),
+    "three channels of a recording": ("record_channels", "triple"),
+    "a callback without a scheme": ("recording_status_callback", "crm.example.test/r"),
+    "a recordings url without a scheme": ("recordings_url", "api.twilio.com"),
+    "a recordings account of another kind": ("recordings_account_sid", ASSISTANT),
+    "a recordings token without its account": ("recordings_auth_token", "twilio-token-0002"),
 }
 
 
@@ -409,6 +581,12 @@ def test_settings_are_checked(key: str, value: Any) -> None:
     with pytest.raises(ValidationError) as raised:
         destination(**{key: value})
     assert [key] == list(raised.value.messages_dict)
+
+
+def test_an_account_for_recordings_needs_its_token() -> None:
+    with pytest.raises(ValidationError) as raised:
+        destination(recordings_account_sid=ACCOUNT)
+    assert ["recordings_auth_token"] == list(raised.value.messages_dict)
 
 
 def test_parts_of_a_message_are_asked_by_the_same_customer(outside: Sink) -> None:
