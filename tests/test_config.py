@@ -496,6 +496,20 @@ def test_a_channel_knows_where_its_webhooks_reach_us() -> None:
     assert "twilio-token-0001" in settings.secrets
 
 
+def test_recordings_go_to_a_trusted_host_with_a_token_that_is_secret() -> None:
+    bot = {
+        "record_calls": True,
+        "recordings_url": "http://proxy.test:8080",
+        "recordings_account_sid": ACCOUNT,
+        "recordings_auth_token": "twilio-token-0001",
+        "recording_status_callback": "https://crm.example.test/recorded",
+    }
+    settings = check(tables(destinations__helper=bot), {})
+    assert "http://proxy.test:8080" in settings.hosts
+    assert "https://crm.example.test/recorded" not in settings.hosts  # Twilio calls it, not we
+    assert "twilio-token-0001" in settings.secrets
+
+
 # --- values from elsewhere ---
 
 

@@ -81,6 +81,20 @@ def test_the_page_fits_on_a_screen_and_its_curl_line_works(up: Up) -> None:
     assert up.reads(up.token, '"author":"bot"')
 
 
+def test_a_call_that_the_bot_is_told_is_recorded(up: Up) -> None:
+    call = f"CA{'c' * 32}"
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    body = {"type": "message.created", "data": {"id": "call-1", "content": {"type": "text", "text": f"I am on {call}"}}}
+    headers = {"authorization": f"Bearer {token}"}
+    requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
+    sandbox = f"http://127.0.0.1:{up.port + 1}/inspect"
+
+    def recorded() -> list[str]:
+        return [one["call_sid"] for one in requests.get(sandbox, timeout=5).json()["messaging"]["recordings"]]
+
+    wait_until("it is recorded", lambda: recorded() == [call], 30)
+
+
 def test_what_was_said_survives_a_restart(up: Up) -> None:
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     body = {"type": "message.created", "data": {"id": "keep-1", "content": {"type": "text", "text": "remember me"}}}
