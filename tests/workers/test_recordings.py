@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from app.store.mailbox import Wake
 from tests.sandbox.flex import connect
 from tests.sandbox.messaging import SETTINGS, fault
 from tests.support.gateway import recorder
-from tests.support.sink import Call, Sink, Told, sink
+from tests.support.sink import Call, Sink, Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
 from workers.drain import Drainer
 from workers.inbound import _joined
@@ -28,11 +27,10 @@ OVER = Told(400, b'{"code":21220,"message":"Requested resource is not eligible f
 
 
 @pytest.fixture
-def recordings() -> Iterator[Sink]:
+def recordings(outside: Sink) -> Sink:
     """Twilio's Recordings API, which does as it is told."""
-    with sink() as opened:
-        opened.answers(STARTED)
-        yield opened
+    outside.answers(STARTED)
+    return outside
 
 
 @pytest.fixture
@@ -181,36 +179,25 @@ def _taken(office: Office) -> list[Wake]:
     return taken
 
 
-FAULTS = {"busy": Told(503), "refused credentials": Told(401), "refused": Told(400), "unknown call": Told(404)}
+FAULTS: dict[str, tuple[Told, list[str]]] = {
+    "busy": (Told(503), []),
+    "refused credentials": (Told(401), []),
+    "over": (OVER, []),
+    "refused": (Told(400, b'{"code":21609,"message":"Bad"}'), ["rejected: HTTP 400: 21609 Bad"]),
+    "unknown call": (Told(404, b'{"code":20404,"message":"No"}'), ["misconfigured: HTTP 404: 20404 No"]),
+}
 
 
-@pytest.mark.parametrize("told", FAULTS.values(), ids=FAULTS)
-def test_a_recording_that_fails_harms_no_conversation(told: Told, office: Office, recordings: Sink) -> None:
+@pytest.mark.parametrize(("told", "letters"), FAULTS.values(), ids=FAULTS)
+def test_a_failure_harms_no_conversation_and_is_a_dead_letter_only_if_an_operator_can_mend_it(
+    told: Told, letters: list[str], office: Office, recordings: Sink
+) -> None:
     recordings.answers(told)
     messages = [office.customer_writes(text) for text in ("one", "two")]
     office.work()
     assert office.said() == ["You said: one", "You said: two"]
     assert ["delivered", "delivered"] == [office.status(message) for message in messages]
-    assert {"POST"} == set(methods(recordings))
-
-
-LETTERS = {
-    "refused": (Told(400, b'{"code":21609,"message":"Bad"}'), ["rejected: HTTP 400: 21609 Bad"]),
-    "unknown call": (Told(404, b'{"code":20404,"message":"No"}'), ["misconfigured: HTTP 404: 20404 No"]),
-    "busy": (Told(503), []),
-    "refused credentials": (Told(401), []),
-    "over": (OVER, []),
-}
-
-
-@pytest.mark.parametrize(("told", "letters"), LETTERS.values(), ids=LETTERS)
-def test_only_what_an_operator_can_mend_is_a_dead_letter(
-    told: Told, letters: list[str], office: Office, recordings: Sink
-) -> None:
-    recordings.answers(told)
-    office.customer_writes("hello")
-    office.work()
-    assert letters == office.letters()
+    assert ({"POST"}, letters) == (set(methods(recordings)), office.letters())
 
 
 def test_a_dead_letter_that_is_replayed_records_the_call(office: Office, recordings: Sink) -> None:
