@@ -18,8 +18,10 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.channels import CHANNELS
 from app.channels.base import Channel
+from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, PriceTable, TableSchema
 from app.core.routing import Route
 from app.core.schema import problems, web_url
+from app.core.settings import secret_field
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
 from app.twilio import address_of
@@ -37,6 +39,8 @@ SCHEMES = {
     "redis_url": ("redis://", "rediss://", "unix://"),
     "broker_url": ("redis://", "rediss://", "redis+socket://", "sentinel://", "amqp://", "amqps://"),
 }
+TABLES = ("gateway", "channels", "destinations", "costs")
+PRICES: dict[str, type[Schema]] = {"channels": ChannelSchema, "destinations": DestinationSchema}
 A_YEAR = 366 * 86_400
 
 
@@ -52,7 +56,8 @@ NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragmen
 
 
 class GatewaySchema(Schema):
-    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes; the others count messages."""
+    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes; the limits count messages.
+    Without `api_tokens` nobody may use the API."""
 
     public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
     redis_url = fields.String(load_default="redis://127.0.0.1:6379/0")
@@ -63,6 +68,7 @@ class GatewaySchema(Schema):
     mailbox_limit = fields.Integer(load_default=1_000, validate=validate.Range(1, 1_000_000))
     lane_limit = fields.Integer(load_default=200_000, validate=validate.Range(1, 100_000_000))
     max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024, 64 * 1024 * 1024))
+    api_tokens = fields.List(secret_field(), load_default=list)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,7 @@ class Settings:
     destinations: Mapping[str, Platform]
     secrets: frozenset[str] = field(repr=False)
     hosts: frozenset[str] = field(repr=False)
+    costs: PriceTable
 
     def route(self, channel: str) -> Route:
         values = self.channels[channel].values
@@ -112,7 +119,7 @@ def check_alone(raw: Mapping[str, Any], destination: str, environ: Mapping[str, 
     destinations = _tables(raw, "destinations")
     channel = {"type": "webchat", "secrets": ["not for anybody"], "destination": destination}
     tables = {"channels": {"none": channel}, "destinations": {destination: destinations[destination]}}
-    return check({**raw, **tables}, environ)
+    return check({**{name: table for name, table in raw.items() if name != "costs"}, **tables}, environ)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -129,7 +136,7 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """The settings in a parsed file. Raises: ConfigError."""
     found: list[tuple[str, str]] = []
     resolved = _resolve(raw, "", environ, found)
-    for key in sorted(resolved.keys() - {"gateway", "channels", "destinations"}):
+    for key in sorted(resolved.keys() - set(TABLES)):
         found.append((key, "Unknown table."))
     overrides = {key: environ[name] for key, name in OVERRIDES.items() if environ.get(name)}
     unresolved = {key for key, _ in found}
@@ -137,6 +144,7 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     gateway = _validate(GatewaySchema(), {**table, **overrides} if isinstance(table, dict) else table, "gateway", found)
     channels = _platforms(resolved.get("channels", {}), "channels", CHANNELS, found)
     destinations = _platforms(resolved.get("destinations", {}), "destinations", DESTINATIONS, found)
+    costs = _costs(resolved, found) if "costs" in resolved else PriceTable()
     found += _across(gateway or {}, resolved)
     if found:
         raise ConfigError(
@@ -154,8 +162,11 @@ def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         gateway=gateway,
         channels=channels,
         destinations=destinations,
-        secrets=frozenset(secret for platform in every for secret in _secrets(platform)) | _url_secrets(gateway),
+        secrets=frozenset(secret for platform in every for secret in _secrets(platform))
+        | _url_secrets(gateway)
+        | set(gateway["api_tokens"]),
         hosts=frozenset(url for platform in every for url in _urls(platform)),
+        costs=costs,
     )
 
 
@@ -221,6 +232,35 @@ def _platforms(tables: Any, kind: str, types: Mapping[str, Any], found: list[tup
             if values is not None:
                 platforms[name] = Platform(name, table["type"], values)
     return platforms
+
+
+def _costs(resolved: Mapping[str, Any], found: list[tuple[str, str]]) -> PriceTable:
+    """The price table; what is wrong with it is noted, and then it is of no use."""
+    table = resolved["costs"]
+    prices: dict[str, dict[str, dict[str, Any]]] = {kind: {} for kind in PRICES}
+    if not isinstance(table, dict):
+        found.append(("costs", "Must be a table."))
+        return PriceTable()
+    alone = {name: value for name, value in table.items() if name not in PRICES}
+    currency = (_validate(TableSchema(), alone, "costs", found) or {}).get("currency", "")
+    for kind, schema in PRICES.items():
+        tables = table.get(kind, {})
+        if not isinstance(tables, dict):
+            found.append((f"costs.{kind}", "Must be a table of tables."))
+            continue
+        for name, values in tables.items():
+            key = f"costs.{kind}.{name}"
+            if name not in _tables(resolved, kind):
+                found.append((key, f"There is no {kind.removesuffix('s')} {name}."))
+                continue
+            prices[kind][name] = _validate(schema(), values, key, found) or {}
+            if prices[kind][name].get("reported") and _tables(resolved, kind)[name].get("type") != "twilio":
+                found.append((f"{key}.reported", "Must be false: only channels of type twilio are told prices."))
+    return PriceTable(
+        currency=currency,
+        channels={name: ChannelPrices(**values) for name, values in prices["channels"].items() if values},
+        turns={name: values["turn"] for name, values in prices["destinations"].items() if values},
+    )
 
 
 def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

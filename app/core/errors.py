@@ -81,7 +81,8 @@ class Failure(Exception):
 
 
 class BadWebhook(Exception):
-    """A webhook's body breaks a rule; answered with 400 and both names. `field` is a dotted path."""
+    """A webhook's body, or what the API is asked, breaks a rule; answered with 400 and both names. `field` is a dotted
+    path."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}" if field else rule)

@@ -52,7 +52,8 @@ class Written:
     first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
     number in the chat `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
     the name under which a destination's platform knows the writer: a customer's own words that come back are dropped.
-    `token` names the webhook that brought it, where a platform sends one again under other ids.
+    `token` names the webhook that brought it, where a platform sends one again under other ids. `part` counts what a
+    platform's one message was taken apart into; it costs something once.
     """
 
     content: Content
@@ -68,6 +69,7 @@ class Written:
     more: bool = False
     identity: str | None = None
     token: str | None = None
+    part: int = 0
 
 
 @dataclass(frozen=True)
