@@ -9,6 +9,7 @@ import redis
 
 from app.store.connection import Connection
 from app.store.consents import Consents
+from app.store.costs import CostBook
 from app.store.dead_letters import DeadLetters
 from app.store.lanes import Lanes
 from app.store.mailbox import Limits, Mailboxes
@@ -32,4 +33,5 @@ class Store:
         self.sessions = Sessions(connection, limits)
         self.consents = Consents(connection)
         self.lanes = Lanes(connection)
+        self.costs = CostBook(connection)
         self.dead_letters = DeadLetters(connection, limits)

@@ -11,6 +11,7 @@ import orjson
 
 from app.core import session as sessions
 from app.core.consent import State
+from app.core.costs import Cost
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
@@ -161,7 +162,7 @@ class Settlement:
     nothing. `scope` is the external id that the platform gave, with its name space. `front` goes before what waits in
     the same mailbox, `append` behind what waits in others. `event` is shown in the live stream. `chat` is how far the
     destination's chat is known now, `watch` the seconds until the next look at it (0: no
-    more, None: as it was).
+    more, None: as it was). `cost` is booked for the head's message, if it is done.
     """
 
     claim: Claim
@@ -183,6 +184,7 @@ class Settlement:
     event: str = ""
     lane_effect: Literal["ok", "sick", "pause", "none"] = "ok"
     pause: float = 0.0
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,7 @@ class Mailboxes:
         show: bool = False,
         stated: Stated | None = None,
         more: Sequence[Append] = (),
+        cost: Cost | None = None,
     ) -> Entered:
         """Record a message once and put it into its mailbox.
 
@@ -234,6 +237,7 @@ class Mailboxes:
             show: show the message in the live stream at once.
             stated: what the customer says of his consent with it.
             more: messages that come with it; they stand behind it.
+            cost: what it costs; booked with it.
 
         Raises:
             StoreUnavailable: nothing was recorded.
@@ -263,6 +267,8 @@ class Mailboxes:
             more = [*more, stated.answer]
         if more:
             request["more"] = [self._append(entry) for entry in more]
+        if cost:
+            request["cost"] = self._cost(cost)
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
 
@@ -428,7 +434,15 @@ class Mailboxes:
             request["chat"] = self._chat(s.chat)
         if s.watch is not None:
             request["watch_ms"] = int(s.watch * 1000)
+        if s.cost:
+            request["cost"] = self._cost(s.cost)
         return request
+
+    def _cost(self, cost: Cost) -> dict[str, Any]:
+        """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""
+        keep = max(self._limits.session_keep, self._limits.retention)
+        request: dict[str, Any] = {"what": cost.what, "nanos": cost.nanos, "keep": keep}
+        return {**request, "refs": orjson.dumps(cost.refs).decode()} if cost.refs else request
 
     def _session(self, change: SessionChange) -> dict[str, Any]:
         return {

@@ -1,6 +1,6 @@
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, more}
+-- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, more, cost}
 --   also:   a second name; whichever of the two was seen before, the message is a duplicate
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
@@ -8,7 +8,8 @@
 --           a look at the chat is asked for, which will find what is missing and this message, in order. A chat that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
 --   consent: {state, by} that the customer states with this message
---   more: {rec, mailbox, lane} of the messages that come with it: its further parts, an answer to it
+--   more:   {rec, mailbox, lane} of the messages that come with it: its further parts, an answer to it
+--   cost:   what the message costs, see `book`
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
 local a = cjson.decode(ARGV[3])
 local rec = a.rec
@@ -55,5 +56,6 @@ if a.take then
 end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
 enter(rec, a.mailbox, lane)
+if a.cost then book(rec.id, rec.cv, a.cost) end
 for _, next in ipairs(a.more or {}) do enter(next.rec, next.mailbox, next.lane) end
 return { 'ok', rec.id, unpack(wakes) }

@@ -1,4 +1,4 @@
--- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, the status ladder, dead letters.
+-- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, costs, the status ladder, dead letters.
 -- KEYS[1] is the prefix with its hash tag, so that all keys lie in one slot; ARGV[1] is the time in ms or '' for Redis's own.
 local P = KEYS[1]
 local now
@@ -138,14 +138,62 @@ local function climbs(current, reported)
   return RANK[reported] > RANK[current]
 end
 
+local COSTS_S = 400 * 86400 -- how long the sums of a day are kept
+
+-- Costs are whole nanos of the configured currency; Lua's numbers hold them exactly below 2^53. Here alone they change: on
+-- the message, in its channel's sums of a day and in its conversation's (kept for `keep` seconds from now), all as one.
+local function add_cost(id, cv, day, what, nanos, keep)
+  if nanos == 0 then return end
+  local of_day, of_all = P .. 'cost:' .. day, P .. 'cost:c:' .. cv
+  redis.call('HINCRBY', P .. 'm:' .. id, 'co', str(nanos))
+  redis.call('HINCRBY', of_day, string.match(cv, '^[^/]*') .. '|' .. what, str(nanos))
+  redis.call('EXPIRE', of_day, COSTS_S)
+  redis.call('HINCRBY', of_all, what, str(nanos))
+  redis.call('EXPIRE', of_all, keep)
+end
+
+-- Have the platform asked what it charged, in a mailbox of the message's own, unless that waits already.
+local function ask_price(id, cv)
+  local mailbox = cv .. '|price-' .. id
+  if redis.call('LLEN', P .. 'q:' .. mailbox) == 0 then
+    push(mailbox, 'status:' .. string.match(cv, '^[^/]*'), 'price ' .. id)
+  end
+end
+
+-- The rule by which costs are booked. cost: {what, nanos, keep, refs}; `refs` (JSON) are the platform's ids of a message
+-- whose price it is to be asked. What the message itself costs stays on its record, because a failed one to the customer
+-- costs nothing and a reported price replaces it: cw (what), cn (nanos), cd (day), ck (keep), ca (refs).
+local function book(id, cv, cost)
+  local key, day = P .. 'm:' .. id, str(math.floor(now / 86400000))
+  redis.call('HSETNX', key, 'cd', day)
+  if string.sub(cost.what, 1, 5) ~= 'turn:' then
+    redis.call('HSET', key, 'cw', cost.what, 'cn', str(cost.nanos), 'ck', cost.keep)
+    if cost.refs then redis.call('HSET', key, 'ca', cost.refs) end
+    if cost.refs and cost.what == 'inbound' then ask_price(id, cv) end
+    if redis.call('HGET', key, 'st') == 'failed' then return end
+  end
+  add_cost(id, cv, day, cost.what, cost.nanos, cost.keep)
+end
+
+-- What it means for the cost of a message to the customer that its status was `before` and climbed.
+local function book_climb(id, cv, before, status)
+  local rec = redis.call('HMGET', P .. 'm:' .. id, 'cw', 'cn', 'cd', 'ck', 'ca', 'pr')
+  local what, nanos, day, keep, refs, reported = unpack(rec)
+  if not what or what == 'inbound' or reported then return end
+  if status == 'failed' then add_cost(id, cv, day, what, -tonumber(nanos), keep) end
+  if before == 'failed' then add_cost(id, cv, day, what, tonumber(nanos), keep) end
+  if refs then ask_price(id, cv) end
+end
+
 -- Raise a message's status and append what follows: a report to whoever the message came from, an entry in the
 -- customer's live stream, and that he wants no more messages, if it failed for that.
 local function climb(id, status, err)
   local key = P .. 'm:' .. id
-  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr')
+  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw')
   if not rec[1] or not climbs(rec[1], status) then return false end
   redis.call('HSET', key, 'st', status, 'sa', str(now))
   if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
+  if rec[7] then book_climb(id, rec[2], rec[1], status) end
   if rec[3] and rec[3] ~= '' then
     push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], 'status ' .. id .. ' ' .. status)
   end

@@ -62,6 +62,7 @@ local function settle(s)
   if s.outcome == 'done' then
     drop_head(s.mailbox, lane)
     if id then
+      if s.cost then book(id, s.cv, s.cost) end
       if s.show then
         local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
         if lv and lv ~= '' then live(s.cv, tonumber(lv), 'kind', 'message', 'id', id) end

@@ -1,0 +1,68 @@
+"""The sums of what messages cost, as the steps that cause them have booked them (`book` in `scripts/common.lua`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, timedelta
+
+import orjson
+
+from app.core.costs import Costs, MessageCosts, day_number, day_of
+from app.store.connection import Connection, text
+
+
+class CostBook:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._client = connection.client
+
+    def days(self, first: date, last: date, channel: str = "") -> list[Costs]:
+        """Each day's costs of each channel (or of the one), from `first` to `last`, where something was booked."""
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        pipeline = self._client.pipeline(transaction=False)
+        for day in days:
+            pipeline.hgetall(self._connection.key("cost", str(day_number(day))))
+        found: dict[tuple[date, str], Costs] = {}
+        for day, booked in zip(days, self._connection.guard(pipeline.execute), strict=True):
+            for where, nanos in sorted(booked.items()):
+                name, _, what = text(where).partition("|")
+                if channel in ("", name):
+                    found[day, name] = found.get((day, name), Costs(day, name)).plus(what, int(nanos))
+        return list(found.values())
+
+    def conversation(self, conversation: str) -> Costs | None:
+        """All that was booked for a conversation; None if nothing was, or it is forgotten."""
+        key = self._connection.key("cost", "c", conversation)
+        booked = self._connection.guard(lambda: self._client.hgetall(key))
+        return _all_of((text(what), int(nanos)) for what, nanos in booked.items()) if booked else None
+
+    def message(self, message_id: str) -> MessageCosts | None:
+        """What one message cost; None if there is none (any more)."""
+        key = self._connection.key("m", message_id)
+        fields = ["cv", "co", "cw", "cn", "cd", "pr", "ca"]
+        conversation, total, what, nanos, day, reported, refs = self._connection.guard(
+            lambda: self._client.hmget(key, fields)
+        )
+        if conversation is None:
+            return None
+        # only the customer's messages have turns; one to him may have failed, and then costs nothing by itself
+        own = int(nanos) if what == b"inbound" else int(total or 0) if what else 0
+        return MessageCosts(
+            text(conversation),
+            message=own,
+            turns=int(total or 0) - own,
+            day=day_of(int(day)) if day else None,
+            reported=bool(reported),
+            refs=tuple(orjson.loads(refs)) if refs else (),
+        )
+
+    def reported(self, message_id: str, nanos: int) -> bool:
+        """A platform's price takes the place of what was booked for the message itself; False if it is forgotten."""
+        return bool(self._connection.run("price", {"id": message_id, "nanos": nanos}))
+
+
+def _all_of(booked: Iterable[tuple[str, int]]) -> Costs:
+    found = Costs()
+    for what, nanos in booked:
+        found = found.plus(what, nanos)
+    return found
