@@ -103,6 +103,8 @@ class Inbox:
             report_to=name if channel.capabilities.statuses else "",
             live=live,
         )
+        refs = [event.external_id] if event.external_id else []
+        cost = gateway.settings.costs.of_message(entry.message, refs=refs) if event.part == 0 else None
         # where customers choose the ids themselves, one of them must not take another one's
         owner = f"{name}:inbound:{customer}/" if live else f"{name}:inbound:"
         return self._enter(
@@ -113,6 +115,7 @@ class Inbox:
             follow=True,
             show=live,
             stated=self._stated(message, heard) if heard else None,
+            cost=cost,
         )
 
     def _heard(self, message: Message) -> Heard | None:

@@ -13,6 +13,7 @@ import orjson
 
 from app.core import errors
 from app.core.consent import word_of
+from app.core.costs import Cost
 from app.core.errors import Failure, StoreUnavailable
 from app.core.events import Answer, Checkup, Said
 from app.core.message import Author, Content, Message, Text, derived_id, split_conversation
@@ -93,7 +94,8 @@ class _Job:
 
     def deliver(self, message: Message) -> Settlement:
         if self._claim.uncertain and self._claim.status in ("delivered", "read"):
-            return Settlement(self._claim, "done", lane_effect="none")  # the platform itself proved it
+            # the platform itself proved it
+            return Settlement(self._claim, "done", lane_effect="none", cost=self._cost(message))
         knows = self._destination.capabilities.people or self._destination.capabilities.keywords
         if word_of(message.metadata.get("opt_out")) and not knows:
             return Settlement(self._claim, "done", status="delivered", lane_effect="none")  # it is answered already
@@ -371,7 +373,12 @@ class _Job:
                 *((self._recording(answer.record),) if answer.record else ()),
             ),
             watch=self._destination.watch or None,
+            cost=self._cost(message),
         )
+
+    def _cost(self, message: Message) -> Cost | None:
+        parts = render(message.content, self._destination.capabilities)
+        return self._gateway.settings.costs.of_turn(self._destination.name, len(parts))
 
     def _session_after(self, answer: Answer) -> SessionChange:
         if answer.end or answer.handoff:

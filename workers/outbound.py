@@ -31,17 +31,21 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
 
 
 def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) -> Settlement:
-    if claim.status in ("delivered", "read") or (claim.uncertain and claim.status == "sent"):
-        return Settlement(claim, "done", lane_effect="none")  # a report overtook us: it has arrived
     parts = render(message.content, channel.capabilities)
+    costs = gateway.settings.costs
+    if claim.status in ("delivered", "read") or (claim.uncertain and claim.status == "sent"):
+        # a report overtook us: it has arrived
+        return Settlement(claim, "done", lane_effect="none", cost=costs.of_message(message, len(parts)))
     done = int(claim.progress.get("part", 0))
+    ids = list(claim.progress.get("ids", ()))
     receipt = Receipt()
     for number in range(done, len(parts)):
         outgoing = Outgoing(message, parts[number], number, uncertain=claim.uncertain and number == done)
         receipt = channel.send(outgoing, gateway.http)
+        ids += [receipt.external_id] if receipt.external_id else []
         if number + 1 < len(parts):
             lease = gateway.lanes[f"outbound:{channel.name}"].lease
-            if not gateway.store.mailboxes.remember(claim, lease, progress={"part": number + 1}):
+            if not gateway.store.mailboxes.remember(claim, lease, progress={"part": number + 1, "ids": ids}):
                 raise LeaseLost
     return Settlement(
         claim,
@@ -49,6 +53,7 @@ def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) ->
         status=receipt.status,
         scope=f"{channel.name}:outbound:{receipt.external_id}" if receipt.external_id else "",
         show=channel.capabilities.live,
+        cost=costs.of_message(message, len(parts), ids),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from marshmallow import fields
 
 from app.channels.consent import ConsentSchema
+from app.core.costs import Price
 from app.core.errors import Unverified
 from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
 from app.core.message import Content, Message, derived_id
@@ -75,9 +76,14 @@ class Channel(Protocol):
     def media(self, token: str, http: Http) -> File | str:
         """A customer's file that is shown behind a link of ours, or where it is now. Raises: Unverified, Failure."""
 
+    def price(self, external_id: str, http: Http) -> Price | None:
+        """What the platform charged for a message with that id of its own, in either direction; None while it does not
+        know, or never will."""
+
 
 class Usual:
-    """Mixed into channels whose webhooks are POSTed, that make one call for a content, and keep no files."""
+    """Mixed into channels whose webhooks are POSTed, that make one call for a content, keep no files and tell no
+    prices."""
 
     methods: Sequence[str] = ("POST",)
     calls = 1
@@ -85,6 +91,9 @@ class Usual:
 
     def media(self, token: str, http: Http) -> File | str:
         raise Unverified("this channel has no files")
+
+    def price(self, external_id: str, http: Http) -> Price | None:
+        return None
 
 
 class ChannelSchema(PlatformSchema):

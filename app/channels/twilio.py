@@ -23,6 +23,7 @@ from app.channels.base import ChannelSchema, Outgoing
 from app.channels.twilio_inbound import read
 from app.core import errors
 from app.core.consent import KEYWORDS, plain
+from app.core.costs import Price, nanos_of
 from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
 from app.core.message import Attachment, Content, Location
@@ -31,7 +32,7 @@ from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, te
 from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
-from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire
+from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire, path_part
 from app.twilio_message import BODY_LIMIT, mime_type_of
 
 API = "https://api.twilio.com"
@@ -224,6 +225,18 @@ class TwilioChannel:
         if not is_web_url(where):
             raise Failure(errors.UNPARSEABLE, "the redirect leads nowhere")
         return where
+
+    def price(self, external_id: str, http: Http) -> Price | None:
+        """Twilio knows it once the message was sent or received, and some time later; what it charged is negative."""
+        sid = external_id.partition("/")[0]  # of the message that was taken apart
+        found = self.account.find(f"{self._url}/Messages/{path_part(sid)}.json", http) or {}
+        amount, unit = found.get("price"), found.get("price_unit")
+        if amount is None:
+            return None
+        try:
+            return Price(nanos_of(str(amount).removeprefix("-")), str(unit).upper())
+        except ValueError:
+            raise Failure(errors.UNPARSEABLE, "the message's price is no amount") from None
 
     # Parts
 

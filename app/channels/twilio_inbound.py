@@ -78,6 +78,7 @@ def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]
             profile=profile,
             metadata=metadata if number == 0 else {},
             token=_numbered(token, number) if token else None,
+            part=number,
         )
         for number, content in enumerate(contents)
     ] or [Ignored("message.empty")]
