@@ -1,5 +1,5 @@
-"""One head of a status mailbox: tell the platform that a message came from what became of it, ask it what a message cost,
-or do there what no customer has to wait for."""
+"""One head of a status mailbox: tell the platform that a message came from what became of it, ask what it cost, or do
+there what no customer has to wait for."""
 
 from __future__ import annotations
 

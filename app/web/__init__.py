@@ -11,7 +11,7 @@ from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
 from app.lifeline import die_with_parent
 from app.log import logger
-from app.web import health, receive, twilio, webchat
+from app.web import api, health, receive, twilio, webchat
 from app.web.answers import problem, try_again
 
 log = logger("web")
@@ -26,7 +26,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
-    for face in (health, receive, twilio, webchat):
+    for face in (health, receive, twilio, webchat, api):
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(StoreUnavailable, _unavailable)
