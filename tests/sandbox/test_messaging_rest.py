@@ -87,6 +87,32 @@ def test_long_texts_have_segments(twilio, body, segments):
     assert send(twilio, body).num_segments == segments
 
 
+@pytest.mark.parametrize(
+    ("message", "price"),
+    [
+        ({"to": ADA, "from_": NUMBER, "body": "a" * 161}, "-0.01580"),
+        ({"to": ADA_WHATSAPP, "from_": WHATSAPP, "body": "Hi"}, "-0.00500"),
+        (
+            {"to": ADA_WHATSAPP, "from_": WHATSAPP, "content_sid": READY_CONTENT, "content_variables": '{"1": "Ada"}'},
+            "-0.01350",
+        ),
+        ({"to": ADA_MESSENGER, "from_": PAGE, "body": "Hi"}, "-0.00500"),
+    ],
+    ids=["two segments", "WhatsApp", "a template", "Messenger"],
+)
+def test_the_price_is_known_once_it_was_sent(twilio, message, price):
+    made = twilio.messages.create(**message)
+    assert (made.price, made.price_unit) == (None, "USD")
+    wait_until(lambda: made.fetch().status == "delivered")
+    assert made.fetch().price == price
+
+
+def test_a_customers_message_has_a_price_at_once(texts):
+    say(texts, "Hi")
+    (message,) = connect(texts).messages.list()
+    assert message.price == "-0.00790"
+
+
 def test_content_is_filled_with_variables(served, twilio):
     made = twilio.messages.create(
         to=ADA_WHATSAPP, from_=WHATSAPP, content_sid=READY_CONTENT, content_variables='{"1": "Ada"}'

@@ -4,7 +4,7 @@ import json
 
 from app.sandbox.messaging.addresses import SMS, WHATSAPP, phone_number
 from app.sandbox.messaging.memory import Memory
-from app.sandbox.messaging.messages_api import count_segments
+from app.sandbox.messaging.prices import count_segments
 from app.sandbox.messaging.records import Button, Customer, Message
 
 # Where numbers are at home; the made-up ones are nowhere in particular.

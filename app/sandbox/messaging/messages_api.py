@@ -11,10 +11,11 @@ from app.sandbox.flex.form import Param, word, words
 from app.sandbox.flex.records import Form, new_sid
 from app.sandbox.flex.rest import Answer, created, deleted, not_found, read_form, read_query
 from app.sandbox.messaging import form as rules
-from app.sandbox.messaging.addresses import SMS, Sender, kind_of, read_senders
+from app.sandbox.messaging.addresses import Sender, kind_of, read_senders
 from app.sandbox.messaging.form import refuse
 from app.sandbox.messaging.memory import Memory
 from app.sandbox.messaging.outbound import Outbound
+from app.sandbox.messaging.prices import UNIT, count_segments, price_of
 from app.sandbox.messaging.records import OUTBOUND, Button, Message, Place, rfc2822
 from app.sandbox.messaging.rest import AccountRoutes, page, uri
 from app.sandbox.settings import SandboxSettings
@@ -151,19 +152,11 @@ class MessagesApi:
             "date_created": rfc2822(message.created),
             "date_updated": rfc2822(message.updated),
             "date_sent": rfc2822(message.sent),
-            "price": None,
-            "price_unit": "USD",
+            "price": price_of(message),
+            "price_unit": UNIT,
             "uri": uri(account, f"Messages/{message.sid}.json"),
             "subresource_uris": {"media": uri(account, f"Messages/{message.sid}/Media.json")},
         }
-
-
-def count_segments(message: Message) -> int:
-    """Texts are cut for the network; which letters make it cut sooner is only roughly told here."""
-    if message.kind != SMS:
-        return 1
-    whole, part = (160, 153) if message.body.isascii() else (70, 67)
-    return 1 if len(message.body) <= whole else -(-len(message.body) // part)
 
 
 def _first_status(form: Form) -> str:
