@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import ConfigError, Settings, build_channel, build_destination, check, load
+from app.config import ConfigError, Settings, build_channel, build_destination, check, check_alone, load
+from app.core.costs import ChannelPrices, PriceTable
 from app.core.routing import Route
 from tests.support.gateway import ACCOUNT, SECRET, tables
 from tests.support.values import THOROUGH, json_values, places, replaced
@@ -116,6 +117,8 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     "a sid that is none": ("destinations.helper.account_sid", "AC1", ["destinations.helper.account_sid"]),
     "a token too short": ("destinations.desk.api_token", "short", ["destinations.desk.api_token"]),
     "a channel's name": ("destinations.shop", tables()["destinations"]["desk"], ["destinations.shop"]),
+    "an API token too short": ("gateway.api_tokens", ["short"], ["gateway.api_tokens.0"]),
+    "API tokens that are a word": ("gateway.api_tokens", "api-token-0001", ["gateway.api_tokens"]),
     "an unset variable": ("destinations.helper.auth_token", "env:NOT_SET", ["destinations.helper.auth_token"]),
     "an unset variable in a list": ("channels.shop.secrets", [SECRET, "env:NOT_SET"], ["channels.shop.secrets.1"]),
     "an unset variable for a type": ("channels.shop.type", "env:NOT_SET", ["channels.shop.type"]),
@@ -142,6 +145,71 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
 @pytest.mark.parametrize(("at", "value", "keys"), SET.values(), ids=SET)
 def test_what_is_wrong_is_named_by_its_key(at: str, value: Any, keys: list[str]) -> None:
     assert keys == problems(with_(tables(), at, value))
+
+
+COSTS: dict[str, Any] = {"currency": "USD", "channels": {"shop": {"inbound": "0.005"}}}
+PRICED: dict[str, tuple[str, Any, list[str]]] = {
+    "nothing wrong": ("costs.currency", "EUR", []),
+    "no channels": ("costs.channels", {}, []),
+    "costs are a word": ("costs", "USD", ["costs"]),
+    "no currency": ("costs", {}, ["costs.currency"]),
+    "a currency in small letters": ("costs.currency", "usd", ["costs.currency"]),
+    "a currency's sign": ("costs.currency", "$", ["costs.currency"]),
+    "a currency with a line break": ("costs.currency", "USD\n", ["costs.currency"]),
+    "an unset variable for the currency": ("costs.currency", "env:NOT_SET", ["costs.currency"]),
+    "an unknown key": ("costs.turn", "0.001", ["costs.turn"]),
+    "channels are a list": ("costs.channels", [], ["costs.channels"]),
+    "destinations are a word": ("costs.destinations", "helper", ["costs.destinations"]),
+    "an unknown channel": ("costs.channels.fax", {"inbound": "1"}, ["costs.channels.fax"]),
+    "a destination among the channels": ("costs.channels.helper", {"inbound": "1"}, ["costs.channels.helper"]),
+    "an unknown destination": ("costs.destinations.nobody", {"turn": "1"}, ["costs.destinations.nobody"]),
+    "a channel's prices are a number": ("costs.channels.shop", 1, ["costs.channels.shop"]),
+    "an unknown price of a channel": ("costs.channels.shop.turn", "1", ["costs.channels.shop.turn"]),
+    "a price that is none": ("costs.channels.shop.inbound", "cheap", ["costs.channels.shop.inbound"]),
+    "a price too high": ("costs.channels.shop.outbound", 1001, ["costs.channels.shop.outbound"]),
+    "a price below nothing": ("costs.channels.shop.template", -0.1, ["costs.channels.shop.template"]),
+    "a price too fine": ("costs.channels.shop.template", "0.0000000001", ["costs.channels.shop.template"]),
+    "nobody tells a shop's prices": ("costs.channels.shop.reported", True, ["costs.channels.shop.reported"]),
+    "nor if it is said in words": ("costs.channels.shop.reported", "yes", ["costs.channels.shop.reported"]),
+    "a shop's table is good enough": ("costs.channels.shop.reported", False, []),
+    "perhaps reported": ("costs.channels.shop.reported", "perhaps", ["costs.channels.shop.reported"]),
+    "a turn of a destination": ("costs.destinations.helper.turn", 0.001, []),
+    "a destination without a turn": ("costs.destinations.helper", {}, ["costs.destinations.helper.turn"]),
+    "a turn that is none": ("costs.destinations.helper.turn", [], ["costs.destinations.helper.turn"]),
+    "an unknown price of a destination": (
+        "costs.destinations.helper",
+        {"turn": "1", "inbound": "1"},
+        ["costs.destinations.helper.inbound"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("at", "value", "keys"), PRICED.values(), ids=PRICED)
+def test_what_is_wrong_with_the_prices_is_named_by_its_key(at: str, value: Any, keys: list[str]) -> None:
+    assert keys == problems(with_({**tables(), "costs": COSTS}, at, value))
+
+
+def test_the_price_table() -> None:
+    twilio = {"account_sid": ACCOUNT, "auth_tokens": ["twilio-token-0001"], "address": "+15551239998"}
+    raw = tables(
+        channels__sms={"type": "twilio", "destination": "helper", **twilio},
+        costs={"currency": "USD"},
+        costs__channels__sms={"inbound": 0.0075, "outbound": "0.008", "reported": True},
+        costs__channels__shop={"outbound": "env:A_PRICE", "template": "0.0135"},
+        costs__destinations__helper={"turn": "0.001"},
+    )
+    sms = ChannelPrices(7_500_000, 8_000_000, 8_000_000, reported=True)
+    shop = ChannelPrices(0, 5_000_000, 13_500_000)
+    expected = PriceTable("USD", {"sms": sms, "shop": shop}, {"helper": 1_000_000})
+    assert expected == check(raw, {"A_PRICE": "0.005"}).costs
+    assert PriceTable() == check(tables(), {}).costs
+
+
+def test_prices_do_not_stand_in_the_way_of_a_destination_alone() -> None:
+    raw = tables(
+        costs={"currency": "USD"}, costs__channels__shop={"inbound": "1"}, costs__destinations__desk={"turn": 1}
+    )
+    assert PriceTable() == check_alone(raw, "helper", {}).costs
 
 
 LEFT_OUT = {
@@ -630,6 +698,7 @@ def everything_secret() -> Settings:
         gateway={
             "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
             "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
+            "api_tokens": ["api-token-0001", "api-token-0002"],
         },
     )
     return check(raw, {})
@@ -648,6 +717,8 @@ def test_the_set_of_secrets_is_complete() -> None:
         "first-sentinel",
         "second-sentinel",
         "in-the-query",
+        "api-token-0001",
+        "api-token-0002",
     } == everything_secret().secrets
 
 
@@ -674,6 +745,9 @@ def test_no_problem_shows_the_value_of_a_secret() -> None:
     assert len(secrets) == len(raised.value.problems)
     assert "secret-" not in str(raised.value)
     assert "secret-" not in repr(raised.value.problems)
+    with pytest.raises(ConfigError) as raised:
+        check(with_(tables(), "gateway.api_tokens", ["secret-7\n"]), {})
+    assert "secret-" not in str(raised.value)
 
 
 # --- anything ---
@@ -682,14 +756,14 @@ wrong = json_values | st.sampled_from(["env:NOT_SET", "file:/not/there", "file:\
 
 
 @THOROUGH
-@given(st.sampled_from(places(tables())), wrong)
+@given(st.sampled_from(places({**tables(), "costs": COSTS})), wrong)
 def test_wrong_types_anywhere_are_problems_and_never_a_crash(at: tuple[Any, ...], value: Any) -> None:
-    raw = replaced(tables(), at, value)
+    raw = replaced({**tables(), "costs": COSTS}, at, value)
     if isinstance(raw, dict):
         assert isinstance(problems(raw), list)
 
 
 @THOROUGH
-@given(st.dictionaries(st.sampled_from(["gateway", "channels", "destinations", "x"]), json_values))
+@given(st.dictionaries(st.sampled_from(["gateway", "channels", "destinations", "costs", "x"]), json_values))
 def test_any_tables_are_problems_and_never_a_crash(raw: dict[str, Any]) -> None:
     assert problems(raw)
