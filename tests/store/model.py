@@ -52,7 +52,8 @@ class Lane:
 
 @dataclass
 class Known:
-    """A message: `state` is `waiting`, `settled`, `dead` or `discarded`; `told` the reports appended about it."""
+    """A message: `state` is `waiting`, `settled`, `dead` or `discarded`; `told` the reports appended about it. `price`
+    is what it costs by itself once that is known, `turns` what questions with it cost."""
 
     id: str
     conversation: str
@@ -62,6 +63,14 @@ class Known:
     state: str = "waiting"
     exempt: bool = False
     told: list[str] = field(default_factory=list)
+    price: int | None = None
+    reported: bool = False
+    turns: int = 0
+
+    @property
+    def cost(self) -> int:
+        failed = self.direction == "outbound" and self.status == "failed" and not self.reported
+        return self.turns + (0 if failed else self.price or 0)
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,15 @@ class Model:
     # what the store's callers ask
 
     def accept(
-        self, known: Known, scope: str, lane: str, *, follow: bool = False, take: str = "", place: Place | None = None
+        self,
+        known: Known,
+        scope: str,
+        lane: str,
+        *,
+        follow: bool = False,
+        take: str = "",
+        place: Place | None = None,
+        price: int | None = None,
     ) -> str:
         if scope in self.seen:
             return "duplicate"
@@ -131,6 +148,9 @@ class Model:
         if take and (session is None or session.destination != take):
             self.sessions[known.conversation] = Held(take, session.version + 1 if session else 1)
         self._enter(known, lane)
+        if price is not None:
+            known.price = price
+            self._ask(known)
         return "ok"
 
     def consent(self, conversation: str, wants: bool) -> None:
@@ -151,6 +171,13 @@ class Model:
             self.early[scope] = self.early[scope][-20:]
             return "early"
         return "climbed" if self._climb(found, status) else "unchanged"
+
+    def price(self, message: str, nanos: int) -> bool:
+        """What its platform charged for a message; False if nothing can be replaced."""
+        known = self.messages[message]
+        if known.price is not None:
+            known.price, known.reported = nanos, True
+        return known.price is not None
 
     def owns(self, claim: Claim) -> bool:
         box = self.boxes.get(claim.mailbox)
@@ -184,6 +211,10 @@ class Model:
             self._bury(mailbox, box.lane, item)
         elif known:
             known.state = "settled"
+            if s.cost and s.cost.what.startswith("turn:"):
+                known.turns += s.cost.nanos
+            elif s.cost:
+                known.price = s.cost.nanos
             if s.scope:
                 self.named[s.scope] = known.id
                 for status in self.early.pop(s.scope, []):
@@ -397,11 +428,18 @@ class Model:
         if not climbs(known.status, status):
             return False
         known.status = status
+        if known.direction == "outbound" and known.price is not None:
+            self._ask(known)
         if known.report_to:
             known.told.append(status)
             name = f"status:{known.report_to}"
             self._push(f"{known.conversation}|{name}", name, f"status {message} {status}")
         return True
+
+    def _ask(self, known: Known) -> None:
+        mailbox = f"{known.conversation}|price-{known.id}"
+        if not known.reported and mailbox not in self.boxes:
+            self._push(mailbox, "status:shop", f"price {known.id}")
 
     def _bury(self, mailbox: str, lane: str, item: str) -> None:
         self.letters.append(Letter(mailbox, lane, item))

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.core.costs import Cost, Costs, day_of
 from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
 from app.store import Store
@@ -132,8 +133,9 @@ class Engine(RuleBasedStateMachine):
         conversation = CONVERSATIONS[number % 3 if old else who % 3]
         written = entry(self.made, conversation, report_to="shop")
         scope = f"shop:inbound:{number}"
-        state = self.model.accept(Known(written.message.id, conversation, "inbound", "shop"), scope, BOT, follow=True)
-        entered = self.store.mailboxes.accept(written, scope=scope, follow=True)
+        known = Known(written.message.id, conversation, "inbound", "shop")
+        state = self.model.accept(known, scope, BOT, follow=True, price=5)
+        entered = self.store.mailboxes.accept(written, scope=scope, follow=True, cost=Cost("inbound", 5, ("SM1",)))
         assert entered.state == state
         assert entered.message_id == self.model.seen[scope]
         self._owed(entered.wakes)
@@ -225,6 +227,13 @@ class Engine(RuleBasedStateMachine):
         assert done is expected
         self._owed(wakes)
 
+    @precondition(lambda self: self.model.messages)
+    @rule(which=some, nanos=st.integers(0, 9))
+    def a_platform_tells_a_price(self, which: int, nanos: int) -> None:
+        """Of any message, also of one that it was not asked for, any number of times."""
+        about = list(self.model.messages)[which % len(self.model.messages)]
+        assert self.store.costs.reported(about, nanos) is self.model.price(about, nanos)
+
     # the work
 
     @precondition(lambda self: self.flying)
@@ -263,6 +272,7 @@ class Engine(RuleBasedStateMachine):
             watch=replies % 4 if drain.lane == DESK else None,
             lane_effect=effect,
             pause=which % 3 + 0.5,
+            cost={BOT: Cost("turn:bot", 2), SHOP: Cost("outbound", 7, ("SM1",))}.get(drain.lane) if known else None,
         )
         self._step(drain, settlement)
 
@@ -396,6 +406,13 @@ class Engine(RuleBasedStateMachine):
             assert ranks == sorted(set(ranks)), known
 
     @invariant()
+    def sums_of_costs_are_those_of_the_models_messages(self) -> None:
+        sums = dict.fromkeys(CONVERSATIONS, 0)
+        for known in self.model.messages.values():
+            sums[known.conversation] += known.cost
+        assert sums == {one: (self.store.costs.conversation(one) or Costs()).total for one in CONVERSATIONS}
+
+    @invariant()
     def sessions_are_those_of_the_model(self) -> None:
         for conversation in CONVERSATIONS:
             session = self.store.sessions.read(conversation)
@@ -445,6 +462,14 @@ class Engine(RuleBasedStateMachine):
         self.what_people_write_in_a_chat_goes_out_once_and_in_order()
         self.mailboxes_are_those_of_the_model_and_leave_no_key_behind()
         self.every_acknowledged_message_is_in_exactly_one_place()
+        self.every_message_costs_what_the_model_says()
+
+    def every_message_costs_what_the_model_says(self) -> None:
+        costs = {known.id: (known.cost, known.turns) for known in self.model.messages.values()}
+        found = {one: self.store.costs.message(one) for one in costs}
+        assert costs == {one: (each.message + each.turns, each.turns) for one, each in found.items() if each}
+        today = day_of(self.clock() // 86_400_000)
+        assert sum(cost for cost, _ in costs.values()) == sum(row.total for row in self.store.costs.days(today, today))
 
     # how the machine moves
 
