@@ -20,6 +20,7 @@ from twilio.request_validator import RequestValidator
 from app.channels.base import Outgoing
 from app.channels.twilio import ADDRESS, ERRORS, FILE_MOST, LOOK_BACK, STATUSES, TwilioChannel
 from app.core import errors
+from app.core.costs import Price
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text
@@ -29,7 +30,7 @@ from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
 from app.twilio import FORM
-from tests.channels.conformance import BASE, Calling, Receiving, changed
+from tests.channels.conformance import BASE, OUTCOMES, Calling, Receiving, changed
 from tests.support import fixtures
 from tests.support.gateway import Clock, gateway, recorder
 from tests.support.sink import Call, Sink, Told
@@ -341,6 +342,7 @@ def test_a_message_with_text_and_files_is_several_in_order() -> None:
     events = files("several_image_text")
     first = sid("MM", 14)
     assert [first, f"{first}/1", f"{first}/2", f"{first}/3"] == [event.external_id for event in events]
+    assert [0, 1, 2, 3] == [event.part for event in events]
     assert Text("The scratch, from both sides") == events[0].content
     assert [("image", "image/jpeg"), ("image", "image/png"), ("file", "application/pdf")] == [
         (event.content.kind, event.content.mime_type) for event in events[1:]
@@ -936,6 +938,57 @@ def shown(url: str, **changes: Any) -> str:
     event = read("message_text", channel=built(**changes), Body="", MediaUrl0=url)
     found: str = event.content.url
     return found
+
+
+# --- prices ---
+
+CHARGED: dict[str, tuple[dict[str, Any], Price | None]] = {
+    "not known yet": ({"price": None, "price_unit": "USD"}, None),
+    "no price at all": ({}, None),
+    "charged": ({"price": "-0.00750", "price_unit": "USD"}, Price(7_500_000, "USD")),
+    "a unit in small letters": ({"price": "-0.005", "price_unit": "usd"}, Price(5_000_000, "USD")),
+    "for nothing": ({"price": "0", "price_unit": "USD"}, Price(0, "USD")),
+    "without a minus": ({"price": "0.005", "price_unit": "EUR"}, Price(5_000_000, "EUR")),
+}
+
+
+def priced(outside: Sink, ref: str = SID) -> Price | None:
+    return built(api_url=outside.url).price(ref, Http([outside.url]))
+
+
+@pytest.mark.parametrize(("answer", "price"), CHARGED.values(), ids=CHARGED)
+def test_what_twilio_charged(answer: dict[str, Any], price: Price | None, outside: Sink) -> None:
+    outside.answers(Told(200, orjson.dumps({**created(), **answer})))
+    assert price == priced(outside)
+
+
+@pytest.mark.parametrize("ref", [SID, f"{SID}/2"], ids=["a message", "part of one"])
+def test_a_price_is_asked_for_by_the_messages_sid(ref: str, outside: Sink) -> None:
+    priced(outside, ref)
+    (call,) = outside.calls
+    assert ("GET", MESSAGES.replace(".json", f"/{SID}.json")) == (call.method, call.path)
+
+
+def test_a_message_that_twilio_has_no_more_has_no_price(outside: Sink) -> None:
+    outside.answers(Told(404))
+    assert priced(outside) is None
+
+
+@pytest.mark.parametrize("outcome", [name for name in OUTCOMES if name != "404"])
+def test_a_price_that_cannot_be_asked_for_says_why(outcome: str, outside: Sink) -> None:
+    answer, kind, *_ = OUTCOMES[outcome]
+    outside.answers(answer)
+    with pytest.raises(Failure) as raised:
+        priced(outside)
+    assert (kind, False) == (raised.value.kind, TOKEN in str(raised.value))
+
+
+@pytest.mark.parametrize("price", ["", "--1", "-1e-3", "cheap", "-1001", 5e-05, [], "-0.0000000001"], ids=str)
+def test_a_price_that_is_no_amount_cannot_be_read(price: Any, outside: Sink) -> None:
+    outside.answers(Told(200, orjson.dumps({"price": price, "price_unit": "USD"})))
+    with pytest.raises(Failure) as raised:
+        priced(outside)
+    assert errors.UNPARSEABLE is raised.value.kind
 
 
 def test_a_file_stands_behind_a_link_of_ours(outside: Sink) -> None:
