@@ -256,7 +256,7 @@ def show_costs(
     gateway = _with_costs(config)
     named = {name: value for name, value in (("from", first), ("to", last), ("channel", channel)) if value is not None}
     try:
-        asked = asked_for(named, gateway.channels, datetime.now(UTC).date())
+        asked = asked_for(named, gateway.channels, gateway.store.costs.today())
     except BadWebhook as error:
         raise ConfigError([(f"--{error.field}", error.rule)]) from None
     rows = gateway.store.costs.days(asked.first, asked.last, asked.channel)

@@ -77,6 +77,13 @@ class Connection:
     def key(self, *parts: str) -> str:
         return self.prefix + ":".join(parts)
 
+    def now(self) -> int:
+        """Unix milliseconds by the clock that the scripts go by. Raises: StoreUnavailable."""
+        if self._clock:
+            return self._clock()
+        seconds, micros = self.guard(self.client.time)
+        return int(seconds) * 1000 + int(micros) // 1000
+
     def run(self, script: str, *args: Any) -> Any:
         """Run one script. A dict among the arguments travels as JSON.
 

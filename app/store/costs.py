@@ -10,11 +10,17 @@ import orjson
 from app.core.costs import Costs, MessageCosts, day_number, day_of
 from app.store.connection import Connection, text
 
+DAY_MS = 86_400_000
+
 
 class CostBook:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client = connection.client
+
+    def today(self) -> date:
+        """The day (UTC) on which something would be booked now."""
+        return day_of(self._connection.now() // DAY_MS)
 
     def days(self, first: date, last: date, channel: str = "") -> list[Costs]:
         """Each day's costs of each channel (or of the one), from `first` to `last`, where something was booked."""

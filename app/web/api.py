@@ -6,7 +6,6 @@ Amounts are decimal numbers in strings, days are those of UTC.
 from __future__ import annotations
 
 import hmac
-from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -38,11 +37,12 @@ def authorise() -> Response | None:
 @blueprint.get("/costs")
 def costs() -> Any:
     """Each day and channel with something booked, `from` and `to` included."""
+    book = _gateway().store.costs
     try:
-        asked = asked_for(request.args.to_dict(), _gateway().channels, datetime.now(UTC).date())
+        asked = asked_for(request.args.to_dict(), _gateway().channels, book.today())
     except BadWebhook as error:
         return problem(400, error.rule, error.field)
-    rows = _gateway().store.costs.days(asked.first, asked.last, asked.channel)
+    rows = book.days(asked.first, asked.last, asked.channel)
     return _answer(
         **{"from": asked.first.isoformat(), "to": asked.last.isoformat()},
         total=amount_of(summed(rows, "")[0].total),
