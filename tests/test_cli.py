@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from app.gateway import Gateway
 from app.inbox import Inbox, park
 from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
-from tests.support.gateway import gateway, run_until_quiet, tables
+from tests.support.gateway import Clock, gateway, run_until_quiet, tables
 from tests.support.processes import RedisServer
 from tests.support.shop import message
 from tests.support.sink import Told, sink
@@ -141,6 +142,94 @@ def test_tables_of_the_tests_are_what_the_file_says(config: Path) -> None:
         return {**settings.channels, **settings.destinations}
 
     assert values(check(tables(), {})) == values(check(tomllib.loads(config.read_text()), {}))
+
+
+# --- costs ---
+
+PRICES: dict[str, Any] = {"costs": {"currency": "USD"}, "costs__channels__shop": {"inbound": "0.0185", "outbound": 2}}
+
+
+@pytest.fixture
+def spent(config: Path, redis_client: redis.Redis) -> str:
+    """A message of a customer that cost something, and one on another channel years ago; the first one's id."""
+    prices = {**PRICES, "costs__channels__chat": {"inbound": "0.1"}, "costs__destinations__helper": {"turn": 10}}
+    config.write_text(toml.dumps(tables(**prices)))
+    years_ago = Inbox(gateway(redis_client, Clock(1_600_000_000_000), **prices))  # 2020-09-13
+    years_ago.accept("chat", Written(Text("hello"), external_id="m-0", customer="webchat:ben"))
+    accepted = Inbox(gateway(redis_client, **prices)).accept(
+        "shop", Written(Text("hello"), external_id="m-1", customer="webhook:ada")
+    )
+    assert accepted.message_id
+    return accepted.message_id
+
+
+def lines(result: Result) -> list[str]:
+    assert (0, "") == (result.exit_code, result.stderr)
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]
+
+
+def test_costs_of_the_last_days(run: Run, spent: str) -> None:
+    period, head, row, total = lines(run("costs"))
+    first, last = map(date.fromisoformat, re.findall(r"[0-9-]{10}", period))
+    assert (29, True) == ((last - first).days, period.endswith("in USD"))
+    assert "date channel inbound outbound template turns total" == head
+    assert f"{last} shop 0.0185 0 0 0 0.0185" == row
+    assert "total 0.0185 0 0 0 0.0185" == total
+
+
+SUMS: dict[str, tuple[list[str], list[str]]] = {
+    "of days long ago": (["--to", "2020-09-13"], ["2020-09-13 chat 0.1 0 0 0 0.1", "total 0.1 0 0 0 0.1"]),
+    "of days with nothing": (["--from", "2020-09-01", "--to", "2020-09-12"], ["total 0 0 0 0 0"]),
+    "of another channel": (["--to", "2020-09-13", "--channel", "shop"], ["total 0 0 0 0 0"]),
+    "by channel": (["--to", "2020-09-13", "--by", "channel"], ["chat 0.1 0 0 0 0.1", "total 0.1 0 0 0 0.1"]),
+    "by day": (["--to", "2020-09-13", "--by", "day"], ["2020-09-13 0.1 0 0 0 0.1", "total 0.1 0 0 0 0.1"]),
+}
+
+
+@pytest.mark.parametrize(("options", "rows"), SUMS.values(), ids=SUMS)
+def test_sums_of_costs(options: list[str], rows: list[str], run: Run, spent: str) -> None:
+    assert rows == lines(run("costs", *options))[2:]
+
+
+def test_the_columns_of_costs_stand_below_each_other(run: Run, spent: str) -> None:
+    assert 1 == len({len(line) for line in run("costs").stdout.splitlines()[1:]})
+
+
+def test_costs_of_one_message_and_of_one_conversation(run: Run, spent: str, redis_client: redis.Redis) -> None:
+    message = lines(run("costs", "message", spent))
+    assert ["conversation shop/webhook:ada", "message 0.0185 (by the price table)", "turns 0", "total 0.0185 USD"] == [
+        line for line in message if not line.startswith("date 20")
+    ]
+    gateway(redis_client, **PRICES).store.costs.reported(spent, 1)
+    assert "message 0.000000001 (reported by its platform)" in lines(run("costs", "message", spent))
+    conversation = lines(run("costs", "conversation", "chat", "webchat:ben"))
+    assert ["inbound 0.1", "outbound 0", "template 0", "turns 0", "total 0.1", "currency USD"] == conversation
+
+
+NO_COSTS = {
+    "a day that is none": (["--from", "yesterday"], 2, "--from: Must be a day as YYYY-MM-DD.\n"),
+    "an unknown channel": (["--channel", "fax"], 2, "--channel: There is no channel fax.\n"),
+    "an unknown message": (["message", "nobody"], 1, "Error: There is no message nobody (any more).\n"),
+    "an unknown customer": (
+        ["conversation", "shop", "webhook:x"],
+        1,
+        "Error: Nothing is booked for webhook:x on shop (any more).\n",
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "code", "sentence"), NO_COSTS.values(), ids=NO_COSTS)
+def test_costs_that_there_are_not_are_one_clear_line(
+    arguments: list[str], code: int, sentence: str, run: Run, spent: str
+) -> None:
+    result = run("costs", *arguments)
+    assert (code, sentence) == (result.exit_code, result.stderr)
+
+
+@pytest.mark.parametrize("arguments", [[], ["message", "x"], ["conversation", "shop", "x"]], ids=" ".join)
+def test_without_prices_nothing_is_booked(arguments: list[str], run: Run) -> None:
+    result = run("costs", *arguments)
+    assert (1, "Error: Nothing is booked: the configuration has no table costs.\n") == (result.exit_code, result.stderr)
 
 
 # --- Flex projects ---
