@@ -18,7 +18,15 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.processes import RedisServer, System, free_port, wait_until
 
+API_TOKEN = "journeys-api-token"
 PICTURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class House(Sandbox):
+    """The sandbox, and the address of the gateway between its parts."""
+
+    gateway: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class Phone:
 
 
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder, port = tmp_path_factory.mktemp("twilio"), free_port()
     accounts = SandboxSettings(gateway_url=f"http://127.0.0.1:{port}", flex_flow_sid=FLOW)
     server = make_server("127.0.0.1", 0, accounts)
@@ -79,6 +87,10 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
             "auth_token": accounts.autopilot_auth_token,
         },
         destinations__people=destination("flex_conversations", accounts, url),
+        gateway={"api_tokens": [API_TOKEN]},
+        costs={"currency": "USD"},
+        costs__channels__sms={"inbound": "0.5", "outbound": "0.5", "reported": True},
+        costs__destinations__helper={"turn": "0.001"},
     )
     for name, address in (("sms", accounts.twilio_number), ("whatsapp", accounts.twilio_whatsapp)):
         raw["channels"][name] = {
@@ -96,7 +108,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     system = System(config, store.url, folder, port=port)
     try:
         system.start(workers=1)
-        yield Sandbox(url)
+        yield House(url, system.url)
     finally:
         system.stop()
         store.stop()
@@ -110,6 +122,18 @@ def test_a_customer_texts_the_bot(kind: str, sandbox: Sandbox) -> None:
     phone.write("nothing special")
     wait_until("the bot has answered", lambda: phone.heard() == ["You said: nothing special"])
     wait_until("Twilio delivered it", lambda: phone.messages[-1]["status"] in ("delivered", "read"))
+
+
+def test_an_operator_sees_what_twilio_charged(sandbox: House) -> None:
+    phone = Phone.of(sandbox, "sms")
+    phone.write("nothing special")
+    url = f"{sandbox.gateway}/api/costs/conversations/sms/sms:{phone.address}"
+
+    def costs() -> Any:
+        return requests.get(url, headers={"Authorization": f"Bearer {API_TOKEN}"}, timeout=10).json()
+
+    wait_until("Twilio told both prices", lambda: costs().get("total") == "0.0168")
+    assert ["0.0079", "0.0079", "0.001"] == [costs()[what] for what in ("inbound", "outbound", "turns")]
 
 
 def test_a_webhook_that_comes_twice_is_one_message(sandbox: Sandbox) -> None:
