@@ -235,7 +235,8 @@ class TestFailing:
         write(store, 1, cost=INBOUND)
         drain = Drain(store)
         drain.step(Settlement(drain.claim(), "dead", reason="rejected", error="no"))
-        assert costs(store, 1).message == 5
+        assert costs(store, 1) == MessageCosts(ANN, message=5, day=DAY)
+        assert of_day(store) == [Costs(DAY, "shop", inbound=5)]
 
     def test_a_message_that_is_replayed_costs_once(self, store: Store) -> None:
         write(store, 1, direction="outbound", scope="")

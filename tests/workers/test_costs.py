@@ -124,6 +124,18 @@ def test_a_message_that_was_reported_delivered_instead_of_being_settled(priced: 
     assert booked(priced) == Costs(outbound=50)
 
 
+def test_a_question_that_is_proved_to_have_arrived(make_office: MakeOffice) -> None:
+    office = make_office(**PRICED, destinations__helper={"resend_after_timeout": True})
+    office.bot.answers(Told(drop=True))
+    message = office.customer_writes("hello")
+    office.work()
+    office.gateway.store.messages.report(message, "delivered", scope="", direction="inbound", owner="")
+    assert booked(office) == Costs(inbound=30)
+    office.work_later(600)
+    assert len(office.bot.calls) == 1
+    assert booked(office) == Costs(inbound=30, turns=10)
+
+
 def test_a_template_has_a_price_of_its_own(priced: Office) -> None:
     written = Written(Text("Hi"), author="agent", conversation="shop/webhook:ada", metadata={"content_sid": "HX1"})
     priced._accept("desk", written)
@@ -191,6 +203,19 @@ def test_a_message_in_parts_is_asked_for_part_by_part(at_twilio: Callable[..., O
     office = at_twilio(outside.url)
     answers_texts(office, "x" * 1_601)
     office.work()
+    assert twilio.asked == ["SM-sent-0.json", "SM-sent-1.json"]
+    assert booked(office) == Costs(outbound=155)
+
+
+def test_parts_that_an_earlier_try_sent_are_asked_for_too(at_twilio: Callable[..., Office], outside: Sink) -> None:
+    twilio = Prices(outside, "-0.0075", "-0.0080")
+    office = at_twilio(outside.url)
+    answers_texts(office, "x" * 1_601)
+    answer, posts = outside.answer, iter([True, False, True])
+    outside.answer = lambda call: answer(call) if call.method == "GET" or next(posts) else Told(status=500)
+    office.work()
+    assert booked(office) == Costs()
+    office.work_later(600)
     assert twilio.asked == ["SM-sent-0.json", "SM-sent-1.json"]
     assert booked(office) == Costs(outbound=155)
 
