@@ -9,6 +9,7 @@ import orjson
 
 from app.core.costs import Costs, MessageCosts, day_number, day_of
 from app.store.connection import Connection, text
+from app.store.messages import own_cost
 
 DAY_MS = 86_400_000
 
@@ -51,8 +52,7 @@ class CostBook:
         )
         if conversation is None:
             return None
-        # only the customer's messages have turns; one to him may have failed, and then costs nothing by itself
-        own = int(nanos) if what == b"inbound" else int(total or 0) if what else 0
+        own = own_cost(total, what, nanos) or 0
         return MessageCosts(
             text(conversation),
             message=own,

@@ -15,6 +15,7 @@ from app.core.status import Status
 from app.store.connection import Connection, text
 from app.store.mailbox import Limits, Wake, _wakes
 
+FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
 CHUNK = 200  # of a list, read at once
 FOREVER = 2**53
 Position = tuple[int, str]
@@ -24,13 +25,14 @@ Position = tuple[int, str]
 @dataclass(frozen=True)
 class Record:
     """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own; `changed_at`
-    is when its status last climbed, in Unix ms (0: never)."""
+    is when its status last climbed, in Unix ms (0: never); `cost` what was booked for the message itself, in nanos."""
 
     message: Message
     status: Status
     error: str = ""
     external_id: str = ""
     changed_at: int = 0
+    cost: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class Messages:
         def call() -> list[Any]:
             pipeline = self._client.pipeline(transaction=False)
             for message_id in message_ids:
-                pipeline.hmget(self._connection.key("m", message_id), ["body", "st", "er", "xid", "sa"])
+                pipeline.hmget(
+                    self._connection.key("m", message_id), FIELDS
+                )
             return pipeline.execute()
 
         return [_record(row) for row in self._connection.guard(call)] if message_ids else []
@@ -166,8 +170,23 @@ class Messages:
 
 
 def _record(row: list[Any]) -> Record | None:
-    body, status, error, scope, changed_at = row
+    body, status, error, scope, changed_at, *booked = row
     if body is None:
         return None
     external_id = text(scope).split(":", 2)[2] if scope else ""
-    return Record(decode(body), cast("Status", text(status)), text(error or b""), external_id, int(changed_at or 0))
+    return Record(
+        decode(body),
+        cast("Status", text(status)),
+        text(error or b""),
+        external_id,
+        int(changed_at or 0),
+        own_cost(*booked),
+    )
+
+
+def own_cost(total: bytes | None, what: bytes | None, nanos: bytes | None) -> int | None:
+    """What a message itself cost, of its record's `co`, `cw` and `cn`; None if nothing was booked for it.
+
+    Only a customer's messages have turns beside; one to him may have failed, and then costs nothing by itself.
+    """
+    return None if what is None else int((nanos if what == b"inbound" else total) or 0)

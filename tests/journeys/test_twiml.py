@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import requests
 from flask import Flask, Response, abort, request, url_for
+from twilio.base.exceptions import TwilioRestException
 from twilio.request_validator import RequestValidator
+from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
 from werkzeug.serving import make_server
 
@@ -74,12 +76,22 @@ def application(heard: list[dict[str, str]]) -> Flask:
     return app
 
 
+@dataclass(frozen=True)
+class World:
+    """Addresses, and what the application heard."""
+
+    gateway: str
+    application: str
+    heard: list[dict[str, str]]
+
+
 @dataclass
 class Visitor:
     """One visitor's browser."""
 
     url: str
     token: str = ""
+    application: str = ""
     heard: list[dict[str, str]] = field(default_factory=list)
     written: int = 0
 
@@ -117,8 +129,7 @@ class Visitor:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """The gateway's address, and what the application heard."""
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder, port, heard = tmp_path_factory.mktemp("twiml"), free_port(), []
     server = make_server(HOST, free_port(), application(heard), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -139,7 +150,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[
     system = System(config, store.url, folder, port=port)
     try:
         system.start(workers=1)
-        yield system.url, heard
+        yield World(system.url, app, heard)
     finally:
         system.stop()
         store.stop()
@@ -148,10 +159,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[
 
 
 @pytest.fixture
-def visitor(world: tuple[str, list[dict[str, str]]]) -> Visitor:
-    url, heard = world
-    heard.clear()
-    return Visitor(url, requests.post(f"{url}/chat/chat/visitor", timeout=10).json()["token"], heard)
+def client(world: World) -> Client:
+    """Twilio's own, with another base URL."""
+    found = Client(ACCOUNT, TOKEN)
+    found.api.base_url = world.gateway
+    return found
+
+
+@pytest.fixture
+def visitor(world: World) -> Visitor:
+    world.heard.clear()
+    token = requests.post(f"{world.gateway}/chat/chat/visitor", timeout=10).json()["token"]
+    return Visitor(world.gateway, token, world.application, world.heard)
 
 
 def statuses(visitor: Visitor, path: str) -> list[str]:
@@ -193,3 +212,20 @@ def test_a_visitor_is_answered_by_the_fallback(visitor: Visitor) -> None:
     wait_until("he is", lambda: [content["text"] for content in visitor.contents()] == ["Sorry (11200)."])
     (fallback,) = (form for form in list(visitor.heard) if form["path"] == "/fallback")
     assert fallback["ErrorUrl"].endswith("/sms")
+
+
+def test_an_application_writes_first_and_follows_what_becomes_of_it(visitor: Visitor, client: Client) -> None:
+    visitor.write("Hello")
+    wait_until("he is answered", lambda: len(visitor.said()) == 1)
+    address, callback = visitor.heard[0]["From"], f"{visitor.application}/sent"
+    made = client.messages.create(to=address, from_="webchat:shop", body="It left today.", status_callback=callback)
+    wait_until("he reads it", lambda: [c["text"] for c in visitor.contents()] == ["You said: hello", "It left today."])
+    visitor.reads(made.sid[2:])
+    ours = lambda: [f["MessageStatus"] for f in list(visitor.heard) if f.get("MessageSid") == made.sid]  # noqa: E731
+    wait_until("the application knows", lambda: ours() == ["sent", "delivered", "read"])
+    assert made.fetch().status == "read"
+    talk = [(one.direction, one.body) for one in client.messages.stream(page_size=1) if address in (one.to, one.from_)]
+    assert talk == [("outbound-api", "It left today."), ("outbound-reply", "You said: hello"), ("inbound", "Hello")]
+    assert [one.body for one in client.messages.list(to=address, limit=1)] == ["It left today."]
+    with pytest.raises(TwilioRestException, match="'From' address"):
+        client.messages.create(to=address, from_="webchat:elsewhere", body="x")

@@ -251,7 +251,7 @@ class TestFailing:
 class TestReportedPrices:
     def test_a_customers_message_is_asked_for_at_once(self, store: Store, client: redis.Redis) -> None:
         entered = write(store, 1, cost=replace(INBOUND, nanos=0, refs=("SM1/1",)))
-        assert lanes_of(entered.wakes) == [PRICES, BOT]
+        assert lanes_of(entered.wakes) == [BOT, PRICES]
         assert queued(client, f"{ANN}|price-{named(1)}") == [f"price {named(1)}"]
         assert costs(store, 1).refs == ("SM1/1",)
         assert of_day(store) == []

@@ -205,6 +205,15 @@ class TestCreating:
         assert (made.from_, made.messaging_service_sid) == (sender, POOL)
         assert made.fetch().messaging_service_sid == POOL
 
+    def test_its_price_is_what_was_booked(self, redis_client: redis.Redis) -> None:
+        prices = {"currency": "EUR", "channels": {"chat": {"inbound": "0.002", "outbound": "0.0075"}}}
+        built = gateway(redis_client, **CONFIGURATION, costs={**prices, "destinations": {"app": {"turn": "0.5"}}})
+        messages = Client(ACCOUNT, TOKEN, http_client=InProcess(create_app(built).test_client())).messages
+        wrote, made = writes(built, "x"), messages.create(to=ADA, from_=SHOP, body="x")
+        assert (made.price, made.price_unit) == (None, "EUR")
+        run_until_quiet(built)
+        assert (made.fetch().price, messages(f"SM{wrote}").fetch().price) == ("-0.0075", "-0.002")
+
     def test_a_template_goes_where_twilio_carries_it(self, messages: MessageList, built: Gateway) -> None:
         messages.create(to=CAROL, from_=WHATSAPP, content_sid="HX1", content_variables='{"1":"Ada"}')
         (record,) = built.store.messages.timeline(f"whatsapp/{CAROL}")

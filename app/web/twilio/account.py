@@ -32,12 +32,14 @@ class Sender:
 
 @dataclass(frozen=True)
 class TwilioAccount:
-    """`logins` are pairs of user name and password; `channels` those that name one of its applications."""
+    """`logins` are pairs of user name and password; `channels` those that name one of its applications; `currency` is
+    that of the costs, '' where nothing is booked."""
 
     sid: str
     logins: frozenset[tuple[str, str]]
     senders: tuple[Sender, ...]
     channels: Mapping[str, Sender]
+    currency: str = ""
 
     def admits(self, user: str, password: str) -> bool:
         given = f"{user}:{password}".encode()
@@ -89,7 +91,7 @@ def _account(gateway: Gateway, sid: str, platforms: list[Platform]) -> TwilioAcc
             if destination in senders:
                 channels.setdefault(name, senders[destination])
     logins = frozenset(login for platform in platforms for login in _logins(platform.values))
-    return TwilioAccount(sid, logins, tuple(senders.values()), channels)
+    return TwilioAccount(sid, logins, tuple(senders.values()), channels, gateway.settings.costs.currency)
 
 
 def _logins(values: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from app.core.costs import amount_of
 from app.core.message import Attachment, Message, derived_id
 from app.store.messages import Record
 from app.twilio import SMS, on_the_wire
@@ -55,8 +56,8 @@ def shown(account: TwilioAccount, record: Record) -> dict[str, Any]:
         "date_created": _date(message.at),
         "date_sent": _date(message.at) if gone else None,
         "date_updated": _date(record.changed_at or message.at),
-        "price": None,
-        "price_unit": None,
+        "price": None if record.cost is None else amount_of(-record.cost),
+        "price_unit": account.currency or None,
         "uri": f"{uri}.json",
         "subresource_uris": {"media": f"{uri}/Media.json"},
     }
