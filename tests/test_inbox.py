@@ -369,6 +369,13 @@ def test_a_parked_webhook_comes_back_as_it_was_but_for_the_secrets(built: Gatewa
     )  # fmt: skip
 
 
+SMS = {
+    "type": "twilio",
+    "account_sid": "AC" + "1" * 32,
+    "auth_tokens": ["twilio-token-0001"],
+    "address": "+15551239999",
+    "destination": "helper",
+}
 CONSENT = {"consent": {"languages": {"en": {}, "de": {"stop": ["STOPP"], "stop_text": "Gut."}}}}
 
 
@@ -377,14 +384,7 @@ class TestConsent:
 
     @pytest.fixture
     def built(self, redis_client: redis.Redis, clock: Clock) -> Gateway:
-        sms = {
-            "type": "twilio",
-            "account_sid": "AC" + "1" * 32,
-            "auth_tokens": ["twilio-token-0001"],
-            "address": "+15551239999",
-            "destination": "helper",
-        }
-        return gateway(redis_client, clock, channels__shop=CONSENT, channels__sms=sms)
+        return gateway(redis_client, clock, channels__shop=CONSENT, channels__sms=SMS)
 
     def says(self, built: Gateway, text: str, channel: str = "shop", opt_out: str = "") -> None:
         customer = CUSTOMER if channel == "shop" else "webchat:x" if channel == "chat" else "sms:+15551230001"
@@ -459,14 +459,6 @@ def test_confirmations_go_where_the_platform_sends_none(
     confirm: str, keyword: str, answers: int, redis_client: redis.Redis, clock: Clock
 ) -> None:
     consent = {"confirm": confirm, "languages": CONSENT["consent"]["languages"]}
-    sms = {
-        "type": "twilio",
-        "account_sid": "AC" + "1" * 32,
-        "auth_tokens": ["twilio-token-0001"],
-        "address": "+15551239999",
-        "destination": "helper",
-        "consent": consent,
-    }
-    built = gateway(redis_client, clock, channels__sms=sms)
+    built = gateway(redis_client, clock, channels__sms={**SMS, "consent": consent})
     accept(built, "sms", Written(Text(keyword), external_id="SM1", customer="sms:+15551230001"))
     assert waiting(built, "outbound:sms") == answers

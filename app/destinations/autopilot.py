@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -21,13 +21,13 @@ import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
-from app.core.events import Accepted, Answer, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.errors import Failure
+from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Card, Content, Image, Text
 from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
 from app.core.settings import PlatformSchema, secret_field, sid_field
-from app.destinations.base import Delivery, Handoff, Unopened
+from app.destinations.base import AnswersAtOnce, Delivery, Handoff
 from app.http import Http, Response
 from app.twilio import Account, TwilioFailure
 
@@ -86,7 +86,7 @@ class Settings(PlatformSchema):
             raise ValidationError(rule, "recordings_auth_token")
 
 
-class AutopilotDestination(Unopened):
+class AutopilotDestination(AnswersAtOnce):
     """See `app.destinations.base.Destination` for the verbs."""
 
     Settings = Settings
@@ -106,18 +106,6 @@ class AutopilotDestination(Unopened):
         path = [settings["account_sid"], settings["assistant_sid"], "custom", settings["channel_name"]]
         self._url = "/".join([base, self._version, *(quote(part, safe="") for part in path)])
         self._recordings = Recordings(settings) if settings["record_calls"] else None
-
-    def verify(self, webhook: Webhook) -> None:
-        raise Unverified("this destination answers at once and sends no webhooks")
-
-    def parse(self, webhook: Webhook) -> list[Event]:
-        return []
-
-    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
-        return Reply(204)
-
-    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
-        return Reply(status, {"error": {"message": sentence}})
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
         text = as_text(delivery.content)

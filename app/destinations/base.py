@@ -153,3 +153,19 @@ class Unopened:
 
     def abandon(self, session: Session, http: Http) -> bool:
         return False
+
+
+class AnswersAtOnce(Unopened):
+    """Mixed into destinations that say all they have to say in their answers, and send no webhooks."""
+
+    def verify(self, webhook: Webhook) -> None:
+        raise Unverified("this destination answers at once and sends no webhooks")
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        return []
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        return Reply(204)
+
+    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
+        return Reply(status, {"error": {"message": sentence}})

@@ -19,13 +19,13 @@ from marshmallow import ValidationError, fields, validate
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
-from app.core.events import Accepted, Answer, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.errors import Failure
+from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
 from app.core.render import Capabilities, degrees
 from app.core.schema import ID_LIMIT
 from app.core.settings import sid_field
-from app.destinations.base import Delivery, Handoff, Unopened
+from app.destinations.base import AnswersAtOnce, Delivery, Handoff
 from app.destinations.twiml_document import METHODS, Document, Target, read
 from app.http import Http, Response, called
 from app.twilio import TwilioSchema, address_of, on_the_wire
@@ -109,7 +109,7 @@ class _Failed(Failure):
         self.url = url.partition("#")[0]
 
 
-class TwimlDestination(Unopened):
+class TwimlDestination(AnswersAtOnce):
     """See `app.destinations.base.Destination` for the verbs."""
 
     Settings = Settings
@@ -134,20 +134,6 @@ class TwimlDestination(Unopened):
         self._fallback = _target(settings, "fallback")
         self._status_callback = _target(settings, "status_callback")
         self._timeout: float = settings["timeout"]
-
-    # Webhooks
-
-    def verify(self, webhook: Webhook) -> None:
-        raise Unverified("this destination answers at once and sends no webhooks")
-
-    def parse(self, webhook: Webhook) -> list[Event]:
-        return []
-
-    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
-        return Reply(204)
-
-    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
-        return Reply(status, {"error": {"message": sentence}})
 
     # Calls
 

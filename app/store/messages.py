@@ -85,9 +85,7 @@ class Messages:
         def call() -> list[Any]:
             pipeline = self._client.pipeline(transaction=False)
             for message_id in message_ids:
-                pipeline.hmget(
-                    self._connection.key("m", message_id), FIELDS
-                )
+                pipeline.hmget(self._connection.key("m", message_id), FIELDS)
             return pipeline.execute()
 
         return [_record(row) for row in self._connection.guard(call)] if message_ids else []
