@@ -7,8 +7,9 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import agent, autopilot, control, flex, messaging, respondio
+from app.sandbox import agent, application, autopilot, control, flex, messaging, respondio
 from app.sandbox.agent import Agent
+from app.sandbox.application import Application
 from app.sandbox.autopilot import Autopilot
 from app.sandbox.control import Control
 from app.sandbox.dialogues import Dialogues
@@ -40,7 +41,10 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     texts = Messaging.build(settings, faults)
     for blueprint in messaging.create_blueprints(texts, faults):
         app.register_blueprint(blueprint)
-    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts)
+    shop = Application.build(settings)
+    for blueprint in application.create_blueprints(shop):
+        app.register_blueprint(blueprint)
+    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts, shop)
     app.register_blueprint(control.create_blueprint(everything))
     return app
 

@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from app.sandbox.application import Application
 from app.sandbox.checks import Refused, read_json_body
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults, parse_fault
@@ -28,6 +29,7 @@ class Control:
     faults: Faults
     flex: Flex
     messaging: Messaging
+    application: Application
 
     def index(self) -> str:
         senders = read_senders(self.settings).values()
@@ -40,11 +42,12 @@ class Control:
             respondio=self.workspace.inspect(),
             flex=self.flex.inspect(),
             messaging=self.messaging.inspect(),
+            application=self.application.inspect(),
             faults=faults,
         )
 
     def reset(self) -> Response:
-        stand_ins = (self.outgoing, self.dialogues, self.workspace, self.flex, self.messaging)
+        stand_ins = (self.outgoing, self.dialogues, self.workspace, self.flex, self.messaging, self.application)
         for memory in (self.faults, *stand_ins):
             memory.reset()
         return Response(status=HTTPStatus.NO_CONTENT)

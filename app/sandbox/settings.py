@@ -9,6 +9,7 @@ from urllib.parse import quote, urlsplit
 
 ENVIRONMENT = {
     "gateway_url": "SANDBOX_GATEWAY_URL",
+    "public_url": "SANDBOX_PUBLIC_URL",
     "desk": "SANDBOX_DESK",
     "autopilot_account_sid": "SANDBOX_AUTOPILOT_ACCOUNT_SID",
     "autopilot_auth_token": "SANDBOX_AUTOPILOT_AUTH_TOKEN",
@@ -31,9 +32,13 @@ ENVIRONMENT = {
     "flex_workflow_sid": "SANDBOX_FLEX_WORKFLOW_SID",
     "flex_flow_sid": "SANDBOX_FLEX_FLOW_SID",
     "flex_agent": "SANDBOX_FLEX_AGENT",
+    "application_account_sid": "SANDBOX_APPLICATION_ACCOUNT_SID",
+    "application_auth_token": "SANDBOX_APPLICATION_AUTH_TOKEN",
+    "application_address": "SANDBOX_APPLICATION_ADDRESS",
 }
 
 PATTERNS = {
+    "public_url": (r"(https?://[^\s/?#@]+[^\s?#@]*)?", "an http or https URL without credentials, query and fragment"),
     "desk": (r"[A-Za-z0-9_.-]+", "the name of a destination"),
     "autopilot_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
     "autopilot_auth_token": (r"\S+", "a token without spaces"),
@@ -56,6 +61,12 @@ PATTERNS = {
     "flex_workflow_sid": (r"WW[0-9a-f]{32}", "WW and 32 hex digits"),
     "flex_flow_sid": (r"(FO[0-9a-f]{32})?", "FO and 32 hex digits"),
     "flex_agent": (r"\S+", "an identity without spaces"),
+    "application_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
+    "application_auth_token": (r"\S+", "a token without spaces"),
+    "application_address": (
+        r"([a-z][a-z0-9_-]*:[!-~]+)|\+[1-9][0-9]{4,14}",
+        "provider:identifier, or a number in E.164",
+    ),
 }
 
 
@@ -64,6 +75,8 @@ class SandboxSettings:
     """Made-up accounts of the stand-ins, and where the gateway listens."""
 
     gateway_url: str = "http://127.0.0.1:8000"
+    # Where the gateway reaches the sandbox; without it, whatever address it called.
+    public_url: str = ""
     desk: str = "desk"
     autopilot_account_sid: str = "AC" + "5a" * 16
     autopilot_auth_token: str = field(default="sandbox-auth-token", repr=False)
@@ -89,6 +102,10 @@ class SandboxSettings:
     # If set, a FlexFlow for custom chats with this sid is there from the start, and makes tasks.
     flex_flow_sid: str = ""
     flex_agent: str = "agent_5Fkim"
+    # Of the TwiML application, whose account is one of the gateway's.
+    application_account_sid: str = "AC" + "1e" * 16
+    application_auth_token: str = field(default="sandbox-application-token", repr=False)
+    application_address: str = "webchat:application"
 
     def __post_init__(self) -> None:
         problems = [*self._misfits(), *self._gateway_problem()]

@@ -3,10 +3,13 @@
 export const STATUS_WORDS = {
   queued: ["○", "Queued"], sent: ["✓", "Sent"], delivered: ["✓✓", "Delivered"],
   read: ["✓✓", "Read"], failed: ["!", "Failed"], accepted: ["○", "Accepted"], scheduled: ["○", "Scheduled"],
-  undelivered: ["!", "Undelivered"], canceled: ["!", "Canceled"],
+  undelivered: ["!", "Undelivered"], canceled: ["!", "Canceled"], received: ["✓", "Received"], sending: ["○", "Sending"],
 };
-const AUTHORS = { bot: "Bot", agent: "You", you: "You", business: "Business", network: "Network" };
-export const PREVIEWS = { bot: "Bot: ", agent: "You: ", you: "You: " };
+const AUTHORS = {
+  bot: "Bot", agent: "You", you: "You", business: "Business", network: "Network",
+  twiml: "Application, in TwiML", rest: "Application, over REST",
+};
+export const PREVIEWS = { bot: "Bot: ", agent: "You: ", you: "You: ", twiml: "Answer: ", rest: "Written: " };
 
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
