@@ -51,6 +51,7 @@ TWILIO = {
     "taskrouter": "taskrouter",
     "messaging": "api",
 }
+APPLICATION = ("message", "fallback", "status")  # what its TwiML application is called for
 
 
 def run(plan: Plan) -> int:
@@ -147,9 +148,11 @@ def _environment(plan: Plan) -> dict[str, str]:
         environment.setdefault("PATCHBAY_PUBLIC_URL", plan.address)
         environment |= {
             "SANDBOX_GATEWAY_URL": plan.address,
+            "SANDBOX_PUBLIC_URL": sandbox,
             "SANDBOX_AUTOPILOT_URL": f"{sandbox}/autopilot",
             "SANDBOX_RESPONDIO_URL": f"{sandbox}/respondio/custom/channel/webhook/",
             **{f"SANDBOX_{product.upper()}_URL": f"{sandbox}/twilio/{path}" for product, path in TWILIO.items()},
+            **{f"SANDBOX_APPLICATION_{what.upper()}_URL": f"{sandbox}/application/{what}" for what in APPLICATION},
         }
     default = resources.files("app.sandbox") / "patchbay.toml" if plan.sandbox else Path("patchbay.toml")
     environment[CONFIG_VARIABLE] = str(plan.config or environment.get(CONFIG_VARIABLE) or default)
@@ -183,6 +186,8 @@ def _made_up_secrets(path: Path) -> dict[str, str]:
         "SANDBOX_FLEX_WORKSPACE_SID": f"WS{secrets.token_hex(16)}",
         "SANDBOX_FLEX_WORKFLOW_SID": f"WW{secrets.token_hex(16)}",
         "SANDBOX_FLEX_FLOW_SID": f"FO{secrets.token_hex(16)}",
+        "SANDBOX_APPLICATION_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
+        "SANDBOX_APPLICATION_AUTH_TOKEN": secrets.token_hex(16),
         "SANDBOX_CHAT_SECRET": secrets.token_hex(24),
         "PATCHBAY_FLOWER_PASSWORD": secrets.token_hex(8),
         **kept,
@@ -231,6 +236,7 @@ def _page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str
         rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent   (respond.io)"))
         rows.append(("Flex desk", f"http://{HOST}:{plan.sandbox_port}/flex"))
         rows.append(("Phone", f"http://{HOST}:{plan.sandbox_port}/phone   (SMS, WhatsApp, Messenger)"))
+        rows.append(("Application", f"http://{HOST}:{plan.sandbox_port}/application   (TwiML, answers Chat app)"))
         rows.append(("Sandbox", f"http://{HOST}:{plan.sandbox_port}/"))
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
