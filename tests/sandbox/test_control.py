@@ -28,9 +28,18 @@ def test_the_index_shows_what_is_configured_but_no_token(client):
         SETTINGS.flex_chat_service_sid,
         SETTINGS.flex_workspace_sid,
         SETTINGS.flex_workflow_sid,
+        'href="/application"',
+        "/application/message",
+        SETTINGS.application_account_sid,
+        SETTINGS.application_address,
     ):
         assert shown in page
-    for hidden in (SETTINGS.autopilot_auth_token, SETTINGS.respondio_token, SETTINGS.twilio_auth_token):
+    for hidden in (
+        SETTINGS.autopilot_auth_token,
+        SETTINGS.respondio_token,
+        SETTINGS.twilio_auth_token,
+        SETTINGS.application_auth_token,
+    ):
         assert hidden not in page
 
 
@@ -93,6 +102,7 @@ def test_inspect_starts_empty(client):
             "refused": [],
             "idle": True,
         },
+        "application": {"messages": []},
         "faults": {"active": [], "met": []},
     }
 

@@ -10,6 +10,7 @@ def test_an_empty_environment_gives_usable_defaults():
 def test_every_field_can_be_set_from_the_environment():
     values = {
         "gateway_url": "https://gateway.example.test/base/",
+        "public_url": "https://sandbox.example.test/behind",
         "desk": "help",
         "autopilot_account_sid": "AC" + "0" * 32,
         "autopilot_auth_token": "t1",
@@ -32,6 +33,9 @@ def test_every_field_can_be_set_from_the_environment():
         "flex_workflow_sid": "WW" + "5" * 32,
         "flex_flow_sid": "FO" + "6" * 32,
         "flex_agent": "kim",
+        "application_account_sid": "AC" + "8" * 32,
+        "application_auth_token": "t4",
+        "application_address": "+15550004444",
     }
     assert values.keys() == ENVIRONMENT.keys()
     environment = {ENVIRONMENT[name]: value for name, value in values.items()}
@@ -48,6 +52,9 @@ def test_outgoing_calls_go_to_the_desk():
     [
         ("SANDBOX_GATEWAY_URL", "gateway:8000"),
         ("SANDBOX_GATEWAY_URL", "http://user:word@127.0.0.1:8000"),
+        ("SANDBOX_PUBLIC_URL", "sandbox:8001"),
+        ("SANDBOX_PUBLIC_URL", "https://user:word@sandbox.example.test"),
+        ("SANDBOX_PUBLIC_URL", "https://sandbox.example.test/?x"),
         ("SANDBOX_DESK", "a/b"),
         ("SANDBOX_AUTOPILOT_ACCOUNT_SID", "AC123"),
         ("SANDBOX_AUTOPILOT_ASSISTANT_SID", "AC" + "0" * 32),
@@ -65,6 +72,9 @@ def test_outgoing_calls_go_to_the_desk():
         ("SANDBOX_FLEX_CHAT_SERVICE_SID", "CH" + "0" * 32),
         ("SANDBOX_FLEX_WORKSPACE_SID", "WS0"),
         ("SANDBOX_FLEX_FLOW_SID", "FO0"),
+        ("SANDBOX_APPLICATION_ACCOUNT_SID", "AC1"),
+        ("SANDBOX_APPLICATION_AUTH_TOKEN", "two words"),
+        ("SANDBOX_APPLICATION_ADDRESS", "5551239998"),
     ],
 )
 def test_a_value_that_does_not_fit_is_named(name, value):
@@ -79,6 +89,11 @@ def test_all_problems_are_named_at_once():
 
 def test_tokens_are_not_printed():
     printed = repr(
-        SandboxSettings(autopilot_auth_token="secret-1", respondio_token="secret-2", twilio_auth_token="secret-3")
+        SandboxSettings(
+            autopilot_auth_token="secret-1",
+            respondio_token="secret-2",
+            twilio_auth_token="secret-3",
+            application_auth_token="secret-4",
+        )
     )
     assert "secret" not in printed

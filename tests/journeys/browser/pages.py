@@ -103,3 +103,19 @@ class Desk:
 
     def message(self, text: str) -> Locator:
         return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
+
+
+@dataclass(frozen=True)
+class Application:
+    page: Page
+
+    def choose(self, last_words: str) -> None:
+        """The conversation in which that was said last."""
+        self.page.get_by_test_id("conversation-list").get_by_role("button").filter(has_text=last_words).click()
+
+    def say(self, text: str) -> None:
+        self.page.get_by_test_id("composer-text").fill(text)
+        self.page.get_by_test_id("send").click()
+
+    def message(self, text: str) -> Locator:
+        return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
