@@ -24,7 +24,7 @@ from app.twilio_message import MOST_MEDIA, is_callback_url, said
 PARSE_FAILURE, TOO_LARGE, CONTENT_TYPE = 12100, 11750, 12300
 
 DOCUMENT_LIMIT = 64 * 1024  # bytes
-XML_TYPES = ("text/xml", "application/xml")
+XML_TYPES = ("text/xml", "application/xml", "text/html")  # the last one is what most frameworks call any string
 MESSAGE_VERBS = ("Message", "Sms")  # the second one is its old name
 METHODS = ("POST", "GET")
 NAME = re.compile(r"[A-Za-z]{1,32}")
@@ -146,7 +146,8 @@ class _Reader:
         return found
 
     def _media(self, verb: ElementTree.Element) -> list[str]:
-        urls = [self._from_here(_text(noun)) for noun in verb.iterfind("Media")]
+        named = [_text(noun) for noun in verb.iterfind("Media")]
+        urls = [self._from_here(url) if url else "" for url in named]
         good = [url for url in urls if len(url) <= URL_LIMIT and is_web_url(url)][:MOST_MEDIA]
         self._unsupported += ["media"] * (len(urls) - len(good))
         return good
@@ -190,8 +191,10 @@ def _method(verb: ElementTree.Element) -> str:
 
 
 def _decoded(body: bytes, content_type: str) -> str:
+    """The text, without the halves of characters that some encodings let through and no UTF-8 can carry."""
     found = CHARSET.search(content_type)
     try:
-        return body.decode(found[1] if found else "utf-8", "replace")
+        text = body.decode(found[1] if found else "utf-8", "replace")
     except (LookupError, UnicodeError):  # no such encoding, or one of something else than texts
-        return body.decode("utf-8", "replace")
+        text = body.decode("utf-8", "replace")
+    return text.encode("utf-8", "replace").decode()

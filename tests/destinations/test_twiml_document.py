@@ -143,6 +143,7 @@ UNSUPPORTED: dict[str, tuple[str, list[str], list[list[Content]]]] = {
     "a picture with credentials": ("<Message>Hi<Media>https://a:b@c.test/</Media></Message>", ["media"], [
         [Text("Hi")]
     ]),
+    "a picture of no address": ("<Message>Hi<Media> </Media></Message>", ["media"], [[Text("Hi")]]),
     "a picture that leads nowhere": ("<Message>Hi<Media>http://[</Media></Message>", ["media"], [[Text("Hi")]]),
     "too long an address": (f"<Message>Hi<Media>{PNG}{'x' * 2_000}</Media></Message>", ["media"], [[Text("Hi")]]),
     "too many pictures": (f"<Message>{f'<Media>{PNG}</Media>' * 12}</Message>", ["media", "media"], [
@@ -237,6 +238,7 @@ PLAIN: dict[str, tuple[str, bytes, str]] = {
     "an unknown encoding": ("text/plain; charset=klingon", b"Hi", "Hi"),
     "an encoding of something else": ("text/plain; charset=hex", b"4869", "4869"),
     "broken": ("text/plain", b"Hi \xff", "Hi \ufffd"),
+    "half a character": ("text/plain; charset=utf-7", b"Hi +2AA-", "Hi ?"),
 }
 
 
@@ -252,6 +254,7 @@ def test_an_empty_answer_says_nothing_whatever_its_type(kind: str, body: bytes) 
 
 
 XMLS: dict[str, tuple[str, bytes]] = {
+    "what Flask calls a string": ("text/html; charset=utf-8", b"<Response><Message>Hi</Message></Response>"),
     "the other name of its type": ("application/xml", b"<Response><Message>Hi</Message></Response>"),
     "a declaration": ("text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response><Message>Hi</Message></Response>'),
     "Latin": ("text/xml", '<?xml version="1.0" encoding="latin-1"?><Response><Message>Hi</Message></Response>'.encode(
@@ -290,7 +293,8 @@ BAD: dict[str, tuple[str, bytes, int, str]] = {
     "entities from outside": ("text/xml", OUTSIDE.encode(), 12100, "document type"),
     "an unknown entity": ("text/xml", b"<Response><Message>&a;</Message></Response>", 12100, "no XML"),
     "JSON": ("application/json", b"{}", 12300, "application/json"),
-    "a page": ("text/html; charset=utf-8", b"<Response/>", 12300, "text/html"),
+    "a page": ("text/html; charset=utf-8", b"<!DOCTYPE html><html></html>", 12100, "document type"),
+    "a script": ("text/javascript", b"<Response/>", 12300, "text/javascript"),
     "no type": ("", b"<Response/>", 12300, "no type"),
     "too large": ("text/xml", b"<Response>" + b" " * DOCUMENT_LIMIT + b"</Response>", 11750, "bytes"),
     "too large a text": ("text/plain", b"x" * (DOCUMENT_LIMIT + 1), 11750, "bytes"),
