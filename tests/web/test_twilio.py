@@ -250,6 +250,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "nothing to say": ({"body": ""}, 21602),
     "a body too long": ({"body": "x" * 1_601}, 21617),
     "a file without an address": ({"media_url": ["cat.png"]}, 21620),
+    "a file with too long an address": ({"media_url": ["https://cdn.example.test/" + "x" * 2_000]}, 21620),
     "too many files": ({"media_url": [f"https://cdn.example.test/{n}" for n in range(11)]}, 21623),
     "a callback that is none": ({"status_callback": "status"}, 21609),
     "a callback to a host with an underscore": ({"status_callback": "https://my_host.example.test/"}, 21609),
@@ -272,8 +273,12 @@ def test_what_cannot_be_sent_is_refused_with_twilios_code(
     assert recorder(built).wakes == []
 
 
-@pytest.mark.parametrize("variables", ["no json", "[]", "7"])
-def test_variables_that_are_no_object(variables: str, messages: MessageList) -> None:
+NESTED = '{"1":' + "[" * 300 + "]" * 300 + "}"
+LARGE = '{"1":"' + "x" * 20_000 + '"}'
+
+
+@pytest.mark.parametrize("variables", ["no json", "[]", "7", NESTED, LARGE], ids=lambda value: value[:9])
+def test_variables_that_are_no_object_or_too_much_of_one(variables: str, messages: MessageList) -> None:
     with pytest.raises(TwilioRestException) as refused:
         messages.create(to=CAROL, from_=WHATSAPP, content_sid="HX1", content_variables=variables)
     assert refused.value.code == 21656
@@ -408,12 +413,21 @@ class TestListing:
         assert [one.body for one in messages.list(**narrow)] == bodies
 
     @pytest.mark.parametrize(
-        "query", ["DateSent=yesterday", "PageSize=0", "PageSize=x", "Page=-1", "PageToken=PAx", "PageToken=PA1-zz"]
+        "query",
+        [
+            *("DateSent=yesterday", "DateSent=0001-01-01T00:00:00%2B14:00", "DateSent<=9999-12-31T23:59:59-12:00"),
+            *("PageSize=0", "PageSize=x", f"PageSize={'9' * 5_000}", "Page=-1", "PageToken=PAx", "PageToken=PA1-zz"),
+            f"PageToken=PA{'9' * 5_000}-{'a' * 32}",
+        ],
+        ids=lambda query: query[:40],
     )
     def test_a_query_that_makes_no_sense_is_named(self, query: str, web: FlaskClient) -> None:
         answer = web.get(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?{query}", auth=(ACCOUNT, TOKEN))
         assert (answer.status_code, answer.json["code"]) == (400, 20001)
         assert query.partition("=")[0] in answer.json["message"]
+
+    def test_the_last_of_all_days_is_a_day(self, messages: MessageList) -> None:
+        assert messages.list(date_sent=date.max) == []
 
     def test_a_page_is_what_twilio_calls_one(self, messages: MessageList, web: FlaskClient) -> None:
         for number in range(3):

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from app.core.message import Message, derived_id, new_id, split_conversation
-from app.core.schema import is_web_url
+from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.store.mailbox import Append
 from app.store.messages import Record
@@ -100,7 +101,7 @@ def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> 
         raise Refused(refusal.TOO_LONG, f"The message body exceeds the {BODY_LIMIT} character limit")
     if len(files) > MOST_MEDIA:
         raise Refused(refusal.TOO_MANY_MEDIA, f"At most {MOST_MEDIA} media files are allowed")
-    if not all(is_web_url(url) for url in files):
+    if not all(len(url) <= URL_LIMIT and is_web_url(url) for url in files):
         raise Refused(refusal.BAD_MEDIA, "Invalid media URL(s)")
     callback = form.get("StatusCallback", "")
     if callback and not is_callback_url(callback):
@@ -129,10 +130,11 @@ def _template(template: str, variables: str, gateway: Gateway, conversation: str
         return {"content_sid": template}
     try:
         parsed = orjson.loads(variables)
-    except orjson.JSONDecodeError:
+        keepable({"": parsed})
+    except (orjson.JSONDecodeError, ValidationError):
         parsed = None
     if not isinstance(parsed, dict):
-        raise Refused(refusal.BAD_VARIABLES, "ContentVariables must be a JSON object")
+        raise Refused(refusal.BAD_VARIABLES, f"ContentVariables must be a JSON object of at most {OBJECT_LIMIT} bytes")
     return {"content_sid": template, "content_variables": parsed}
 
 

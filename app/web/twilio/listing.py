@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.core.message import Message
 from app.gateway import Gateway
 from app.store.messages import Position, Record
 from app.twilio import address_of
-from app.twilio_message import id_of, is_part
+from app.twilio_message import is_part
 from app.web.twilio.account import TwilioAccount
 from app.web.twilio.refusal import UNKNOWN_PARAMETER, Refused
 from app.web.twilio.resource import messages_uri, paging, shown
@@ -19,6 +20,9 @@ from app.web.twilio.resource import messages_uri, paging, shown
 PAGE_SIZE, PAGE_SIZE_MOST = 50, 1_000
 LOOKED_AT = 5_000  # messages for one page; a page that finds fewer than it may hold leads on all the same
 PAGING = ("Page", "PageSize", "PageToken")
+NUMBER = re.compile(r"[0-9]{1,10}")
+TOKEN = re.compile(r"PA([0-9]{1,15})-([0-9a-f]{32})")
+A_DAY = 86_400_000
 
 
 def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> dict[str, Any]:
@@ -57,17 +61,17 @@ def _token(args: Mapping[str, str]) -> Position | None:
     token = args.get("PageToken", "")
     if not token:
         return None
-    at, _, message_id = token.removeprefix("PA").partition("-")
-    if not at.isdecimal() or not id_of(f"SM{message_id}"):
+    found = TOKEN.fullmatch(token)
+    if not found:
         raise Refused(UNKNOWN_PARAMETER, "PageToken is none of this list")
-    return int(at), message_id
+    return int(found[1]), found[2]
 
 
 def _number(args: Mapping[str, str], name: str, usual: int, least: int, most: int) -> int:
     value = args.get(name, "")
     if not value:
         return usual
-    if not value.isdecimal() or int(value) < least:
+    if not NUMBER.fullmatch(value) or int(value) < least:
         raise Refused(UNKNOWN_PARAMETER, f"{name} must be a number from {least}")
     return min(int(value), most)
 
@@ -78,7 +82,7 @@ def _days(args: Mapping[str, str]) -> tuple[int, int | None]:
     since, until = 0, None
     if value := args.get("DateSent", ""):
         day = _moment("DateSent", value).replace(hour=0, minute=0, second=0, microsecond=0)
-        since, until = _ms(day), _ms(day + timedelta(days=1)) - 1
+        since, until = _ms(day), _ms(day) + A_DAY - 1
     if value := args.get("DateSent>", ""):
         since = max(since, _ms(_moment("DateSent>", value)))
     if value := args.get("DateSent<", ""):
@@ -90,9 +94,9 @@ def _days(args: Mapping[str, str]) -> tuple[int, int | None]:
 def _moment(name: str, value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # the latter: beyond the years that there are, once it is in UTC
         raise Refused(UNKNOWN_PARAMETER, f"{name} must be a date such as 2026-01-31") from None
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _ms(moment: datetime) -> int:
