@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from typing import Any, cast
 
 import redis
@@ -99,23 +98,27 @@ class Messages:
     def newest(
         self, listed: str, *, since: int = 0, until: int | None = None, behind: Position | None = None
     ) -> Iterator[tuple[Position, Record]]:
-        """The messages of a list, the newest first, with the positions behind which it goes on.
+        """The messages of a list, the newest first, with the positions behind which it goes on. What comes or goes
+        meanwhile moves none of the others.
 
         Args:
             since, until: Unix ms when Patchbay took them, both included.
         """
         key = self._connection.key("i", listed)
         last = min(until if until is not None else FOREVER, behind[0] if behind else FOREVER)
-        for start in count(0, CHUNK):
+        start = 0  # among those of the moment `last`
+        while True:
             read = partial(self._client.zrevrangebyscore, key, last, since, start=start, num=CHUNK, withscores=True)
-            rows = self._connection.guard(read)
-            places = [(int(at), text(name)) for name, at in rows]
-            places = [place for place in places if behind is None or place < behind]
+            rows = [(int(at), text(name)) for name, at in self._connection.guard(read)]
+            places = [place for place in rows if behind is None or place < behind]
             for place, record in zip(places, self.read_many([name for _, name in places]), strict=True):
                 if record:
                     yield place, record
             if len(rows) < CHUNK:
                 return
+            behind, ended = places[-1] if places else behind, rows[-1][0]
+            start = start + CHUNK if ended == last else 0
+            last = ended
 
     def cancel(self, conversation: str, message_ids: Sequence[str], error: str) -> tuple[bool, tuple[Wake, ...]]:
         """Call off a message with all its parts; False if it is too late."""

@@ -10,6 +10,7 @@ from app.store import Store
 from app.store.mailbox import Settlement, Wake
 from app.store.messages import LiveEntry
 from tests.store.steps import ANN, BEN, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
+from tests.support.gateway import Clock
 
 ANN_REPORTS = f"{ANN}|status:desk"
 ITS_ID = "shop:outbound:its"
@@ -132,6 +133,23 @@ class TestRecords:
         write(store, 3), write(store, 4, BEN)
         assert [record.message.id for record in store.messages.timeline(ANN)] == [f"{n:032x}" for n in (1, 2, 3)]
         assert [record.message.id for record in store.messages.timeline(ANN, 1)] == [f"{3:032x}"]
+
+    @pytest.mark.parametrize("apart", [0, 0.001], ids=["in one moment", "one after the other"])
+    @pytest.mark.parametrize("chunk", [1, 3, 7, 50])
+    def test_a_list_is_read_as_it_stood_whatever_comes_meanwhile(
+        self, chunk: int, apart: float, client: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("app.store.messages.CHUNK", chunk)
+        store = Store(client, clock=clock, lists={"shop": ["AC1"]})
+        for number in range(20):
+            write(store, number)
+            clock.advance(apart)
+        clock.advance(1)
+        found = []
+        for count, ((_, message_id), _) in enumerate(store.messages.newest("AC1")):
+            write(store, 100 + count)
+            found.append(message_id)
+        assert found == [f"{number:032x}" for number in reversed(range(20))]
 
     def test_a_timeline_is_bounded_and_is_forgotten(self, store: Store, client: redis.Redis) -> None:
         for number in range(210):
