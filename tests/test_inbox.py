@@ -446,6 +446,27 @@ class TestConsent:
         assert self.state(built) is None
 
 
+def test_what_the_platform_does_by_itself_is_heard_in_any_language(redis_client: redis.Redis, clock: Clock) -> None:
+    german = {"stop": ["STOPP"], "stop_text": "Gut.", "start": ["WIEDER"], "start_text": "Gern."}
+    sms = {
+        "type": "twilio",
+        "account_sid": "AC" + "1" * 32,
+        "auth_tokens": ["twilio-token-0001"],
+        "address": "+15551239999",
+        "destination": "helper",
+        "consent": {"languages": {"de": german}},
+    }
+    built = gateway(redis_client, clock, channels__shop={"consent": sms["consent"]}, channels__sms=sms)
+    said: dict[str, list[str | None]] = {"sms": [], "shop": []}
+    for channel, customer in (("sms", "sms:+15551230001"), ("shop", CUSTOMER)):
+        for word in ("STOP", "START", "STOPP", "WIEDER"):
+            accept(built, channel, Written(Text(word), external_id=word, customer=customer))
+            known = built.store.consents.read(f"{channel}/{customer}")
+            said[channel].append(known and known.state)
+    assert said == {"sms": ["out", "in", "out", "in"], "shop": [None, None, "out", "in"]}
+    assert waiting(built, "outbound:sms") == 2  # answers to the German words alone
+
+
 ANSWERED = {
     "needed, a keyword of the platform": ("needed", "STOP", 0),
     "needed, a keyword of our own": ("needed", "STOPP", 1),

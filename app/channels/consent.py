@@ -65,7 +65,8 @@ class ConsentSchema(Schema):
 
 
 def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> Keywords | None:
-    """The keywords that a channel hears, or None.
+    """The keywords that a channel hears, or None. Those that its platform answers count in any language: it has stopped
+    or begun to carry messages by then.
 
     Args:
         values: its `consent` table, valid, if it has one.
@@ -76,7 +77,8 @@ def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> K
     if not values["keywords"]:
         return None
     codes = list(values["languages"]) or [ENGLISH]
-    return Keywords({code: (_spelled(values, code), _answers(values, code)) for code in codes})
+    theirs = {word: tuple(keyword for keyword in KEYWORDS[word] if plain(keyword) in answered) for word in WORDS}
+    return Keywords({**{code: (_spelled(values, code), _answers(values, code)) for code in codes}, "": (theirs, {})})
 
 
 def confirms(values: Mapping[str, Any] | None, answered: frozenset[str], keyword: str) -> bool:
