@@ -70,6 +70,18 @@ def test_a_reply_that_is_settled_after_the_opt_out_fails(store: Store) -> None:
     assert status(store, 3) == REFUSED
 
 
+def test_much_that_waits_fails_in_several_steps(store: Store, client: redis.Redis) -> None:
+    for number in range(1, 251):
+        write(store, number, direction="outbound")
+    store.consents.write(ANN, "out", "an operator set it")
+    drain, left = Drain(store, SHOP), []
+    while drain.step() is None and drain.worked.more:
+        left.append(len(queued(client, f"{ANN}|outbound")))
+    assert left == [150, 50]
+    assert queued(client, f"{ANN}|outbound") == []
+    assert {status(store, number) for number in range(1, 251)} == {REFUSED}
+
+
 def test_what_waits_fails_when_its_turn_comes(store: Store, client: redis.Redis) -> None:
     for number in (1, 2, 3):
         write(store, number, direction="outbound")

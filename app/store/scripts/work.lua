@@ -6,6 +6,8 @@
 -- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), claim (nil or list), wakes...}
 local settled = ''
 
+local DONE_AWAY_MOST = 100 -- heads that one call does away with, as nobody else is served meanwhile
+
 -- Rest the lane; what was asked for is never shortened, not by the success of another drain either.
 local function pause(key, ms, why)
   local until_ = now + ms
@@ -132,11 +134,15 @@ redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
 local limit = limit_of(lane)
 if not redis.call('ZSCORE', drains, drain) and redis.call('ZCARD', drains) >= limit then return leave() end
 if redis.call('ZCARD', leased) >= limit then return leave() end
-if ARGV[6] == '0' then -- the time slice is over: keep the token for the wake-up that goes on, if there is work
+
+-- Keep the token for the wake-up that goes on, if there is work.
+local function go_on_later()
   if redis.call('ZCOUNT', ready, '-inf', now) == 0 then return leave() end
   redis.call('ZADD', drains, now + WAKE_MS, drain)
   return { settled, 'more', false, unpack(wakes) }
 end
+
+if ARGV[6] == '0' then return go_on_later() end -- the time slice is over
 
 local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', 'tokens', 'tokens_at')
 if tonumber(state[1] or '0') > now then return leave() end
@@ -152,7 +158,7 @@ end
 
 local lease = tonumber(ARGV[6])
 local function next_due()
-  while true do
+  for _ = 1, DONE_AWAY_MOST do
     local mailbox = redis.call('ZRANGEBYSCORE', ready, '-inf', now, 'LIMIT', 0, 1)[1]
     if not mailbox then return nil end
     local box = P .. 'b:' .. mailbox
@@ -186,7 +192,7 @@ if rate > 0 and redis.call('ZCOUNT', ready, '-inf', now) > 0 then
 end
 
 local mailbox, item, known = next_due()
-if not mailbox then return leave() end
+if not mailbox then return go_on_later() end
 local box = P .. 'b:' .. mailbox
 local owner = token()
 redis.call('ZADD', leased, now + lease, mailbox)
