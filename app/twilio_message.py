@@ -3,8 +3,9 @@
 Sources: https://www.twilio.com/docs/messaging/api/message-resource, https://www.twilio.com/docs/api/errors.
 
 What an application says becomes one content or several. The last one speaks for the whole: it carries the sid, and in
-its metadata `status_callbacks` (a list of `{"url", "method"}`) and `twilio` (`body`, `media`, `direction`, and what
-else its maker needs). The ones before it have `{"twilio": {"part": true}}`, so that nobody hears of them or lists them.
+its metadata `status_callbacks` (a list of `{"url", "method"}`), `twilio` (`body`, `media`, `direction`, and what else
+its maker needs) and `parts`, the ids of the ones before it. Those have `{"twilio": {"part": true}}`, so that nobody
+hears of them or lists them.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def said(body: str, media: Sequence[str], metadata: Mapping[str, Any], to: str |
     marked = {**metadata, "twilio": {**metadata.get("twilio", {}), "body": body[:BODY_LIMIT], "media": kept}}
     while kept and not _fits(marked):
         kept.pop()
-    return [*(Said(content, {"twilio": {"part": True}}, to) for content in before), Said(last, marked, to)]
+    return [*(Said(content, {"twilio": {"part": True}}, to, part=True) for content in before), Said(last, marked, to)]
 
 
 def shown(content: Content) -> tuple[str, list[str]]:
@@ -141,6 +142,12 @@ def whole(message: Message) -> tuple[str, list[str]]:
 def is_part(message: Message) -> bool:
     """Whether a later message speaks for this one."""
     return _kept(message).get("part") is True
+
+
+def parts_of(message: Message) -> list[str]:
+    """The ids of the messages that it speaks for."""
+    found = message.metadata.get("parts") if _kept(message) else None
+    return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
 
 
 def sid_for(message_id: str, content: Content) -> str:

@@ -67,10 +67,11 @@ def test_the_last_content_speaks_for_the_whole() -> None:
     first, second, last = said(LONG, [PNG, PDF], {"status_callbacks": callbacks, **REPLY}, "whatsapp:+1555")
     part = {"twilio": {"part": True}}
     mine = {"direction": "outbound-reply", "body": LONG, "media": [PNG, PDF]}
-    assert [Said(Text(LONG), part, "whatsapp:+1555"), Said(Attachment("image", PNG, "image/png"), part)] == [
-        first,
-        Said(second.content, second.metadata),
-    ]
+    assert [
+        Said(Text(LONG), part, "whatsapp:+1555", part=True),
+        Said(Attachment("image", PNG, "image/png"), part, "whatsapp:+1555", part=True),
+    ] == [first, second]
+    assert not last.part
     assert (last.metadata, last.to) == ({"status_callbacks": callbacks, "twilio": mine}, "whatsapp:+1555")
     made = [message(each.content, each.metadata) for each in (first, second, last)]
     assert [is_part(each) for each in made] == [True, True, False]

@@ -395,20 +395,23 @@ class _Job:
     def _replies(self, parent: str, replies: Sequence[Content | Said]) -> tuple[Append, ...]:
         """Messages to the customer. The same work done again makes the same ids, so nothing is said twice."""
         author: Author = "agent" if self._destination.capabilities.people else "bot"
-        found = []
+        found, parts = [], list[str]()  # the latter are those that the next one speaks for
         for number, reply in enumerate(replies):
             said = reply if isinstance(reply, Said) else Said(reply)
+            message_id = derived_id(parent, f"reply-{number}")
+            metadata = said.speaking_for(parts)
+            parts = [*parts, message_id] if said.part else []
             conversation = self._gateway.meet(self._destination.name, said.to) if said.to else self._claim.conversation
             if conversation is None:
                 self._unsupported("recipient")
                 continue
             found.append(
                 self._to_customer(
-                    derived_id(parent, f"reply-{number}"),
+                    message_id,
                     said.content,
                     conversation,
                     author=author,
-                    metadata=said.metadata,
+                    metadata=metadata,
                 )
             )
         return tuple(found)

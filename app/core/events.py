@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -162,11 +162,16 @@ class Receipt:
 @dataclass(frozen=True)
 class Said:
     """A reply with what goes along: `metadata` of the message that it becomes, and `to`, the address of somebody else
-    than the customer who wrote."""
+    than the customer who wrote. `part`: the next one that is none speaks for it, too."""
 
     content: Content
     metadata: Mapping[str, Any] = field(default_factory=dict)
     to: str | None = None
+    part: bool = False
+
+    def speaking_for(self, parts: Sequence[str]) -> Mapping[str, Any]:
+        """Its metadata, with the ids of the parts before it."""
+        return {**self.metadata, "parts": list(parts)} if parts and not self.part else self.metadata
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
 from app.twilio import FORM
+from app.twilio_message import is_part
 from tests.channels.conformance import Calling, post, unused
 from tests.support import fixtures
 from tests.support.gateway import Clock, gateway, run_until_quiet
@@ -815,6 +816,9 @@ def test_one_message_in_several_parts_is_reported_once(house: House) -> None:
     (call,) = (call for call in house.app.calls if call.path == "/mine")
     assert params(call)["MessageSid"].startswith("MM")
     assert house.told("/mine") == ["sent"]
+    *parts, last = [record.message for record in house.gateway.store.messages.timeline("shop/webhook:ada")][-3:]
+    assert (last.metadata["parts"], [is_part(part) for part in parts]) == ([part.id for part in parts], [True, True])
+    assert all("parts" not in part.metadata for part in parts)
 
 
 RANK = {"sent": 1, "failed": 2, "delivered": 3, "read": 4}  # a proof of delivery outranks a failure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -19,10 +20,10 @@ from twilio.rest.api.v2010.account.message import MessageInstance, MessageList
 
 from app.core.errors import StoreUnavailable
 from app.core.events import Reported, Written
-from app.core.message import Attachment, Content, Location, Text, derived_id
+from app.core.message import Attachment, Content, Location, Message, Text, derived_id
 from app.gateway import Gateway
 from app.inbox import Inbox
-from app.store.mailbox import Settlement
+from app.store.mailbox import Append, Settlement
 from app.web import create_app
 from app.web.twilio import listing
 from app.web.twilio.resource import segments
@@ -562,6 +563,34 @@ class TestChanging:
         assert [record.status for record in built.store.messages.timeline(f"chat/{ADA}")] == ["failed"] * 3
         assert built.store.lanes.state("outbound:chat", 0).waiting == 0
         assert built.store.lanes.state("outbound:chat", 0).ready == 0
+
+    def test_its_parts_are_found_however_much_came_since(self, built: Gateway, messages: MessageList) -> None:
+        made = messages.create(**{**GOOD, "media_url": [f"https://cdn.example.test/{n}.png" for n in range(3)]})
+        first = built.store.messages.timeline(f"chat/{ADA}")[0].message.id
+        for number in range(210):
+            write = Message(f"{number:032x}", "outbound", "chat", ADA, Text("x"), "bot", "app", 1)
+            built.store.mailboxes.accept(Append(write, "outbound:chat"), scope="")
+        made.update(status="canceled")
+        part = built.store.messages.read(first)
+        assert part is not None
+        assert part.status == "failed"
+        assert built.store.lanes.state("outbound:chat", 0).waiting == 210
+
+    @pytest.mark.parametrize("stranger", ["a message of its own", "a part elsewhere", "none"])
+    def test_nobody_elses_messages_are_its_parts(self, stranger: str, built: Gateway, messages: MessageList) -> None:
+        metadata = {"twilio": {"part": True}} if stranger == "a part elsewhere" else {}
+        other = Message("a" * 32, "outbound", "chat", BEN, Text("secret"), "bot", "app", 1, metadata=metadata)
+        if stranger == "a message of its own":
+            other = replace(other, customer=ADA)
+        named = {"parts": 7 if stranger == "none" else [other.id], "twilio": {"body": "x"}}
+        mine = Message("b" * 32, "outbound", "chat", ADA, Text("secret"), "bot", "app", 1, metadata=named)
+        for one in (other, mine):
+            recorder(built).publish(built.store.mailboxes.accept(Append(one, "outbound:chat"), scope="").wakes)
+        run_until_quiet(built)
+        messages(f"SM{mine.id}").update(body="")
+        kept = built.store.messages.read(other.id)
+        assert kept is not None
+        assert kept.message.content == Text("secret")
 
     def test_one_that_was_sent_is_too_late(self, built: Gateway, messages: MessageList) -> None:
         made = sent(built, messages)

@@ -21,7 +21,7 @@ from app.core.message import Attachment, Location, Message, Text
 from app.gateway import Gateway
 from app.log import logger
 from app.store.messages import Record
-from app.twilio_message import id_of, is_part
+from app.twilio_message import id_of, is_part, parts_of
 from app.web.twilio import refusal
 from app.web.twilio.account import TwilioAccount, accounts_of
 from app.web.twilio.creating import create as create_message
@@ -179,14 +179,11 @@ def _emptied(message: Message) -> Message:
 
 
 def _with_parts(record: Record) -> list[Message]:
-    """The messages of ours that are one of the application's; they stand side by side in the conversation."""
+    """The messages of ours that are one of the application's, all of one conversation."""
     message = record.message
-    before: list[Message] = []
-    for earlier in _gateway().store.messages.timeline(message.conversation, 200):
-        if earlier.message.id == message.id:
-            return [*before, message]
-        before = [*before, earlier.message] if is_part(earlier.message) else []
-    return [message]
+    found = _gateway().store.messages.read_many(parts_of(message))
+    before = [part.message for part in found if part and is_part(part.message)]
+    return [*(part for part in before if part.conversation == message.conversation), message]
 
 
 # Finding

@@ -44,12 +44,13 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
     if consent and consent.state == "out":
         raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
     message_id, contents = new_id(), said(body, files, metadata)
+    ids = [*(derived_id(message_id, f"part-{number}") for number in range(1, len(contents))), message_id]
     parts = [
         _entry(
             gateway,
             sender,
             Message(
-                id=message_id if number == len(contents) else derived_id(message_id, f"part-{number}"),
+                id=ids[number],
                 direction="outbound",
                 channel=split_conversation(conversation)[0],
                 customer=customer,
@@ -57,10 +58,10 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
                 author="bot",
                 source=sender.destination,
                 at=int(time.time() * 1000),
-                metadata=part.metadata,
+                metadata=part.speaking_for(ids[:-1]),
             ),
         )
-        for number, part in enumerate(contents, 1)
+        for number, part in enumerate(contents)
     ]
     entered = gateway.store.mailboxes.accept(parts[0], scope="", more=parts[1:])
     if entered.state == "mailbox_full":
