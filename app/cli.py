@@ -292,7 +292,7 @@ def show_message_costs(config: Path | None, message_id: str) -> None:
 def show_conversation_costs(config: Path | None, channel: str, customer: str) -> None:
     """What all messages of a customer's ADDRESS (as in whatsapp:+1555...) on one channel cost."""
     gateway = _with_costs(config)
-    found = gateway.store.costs.conversation(conversation_key(channel, customer))
+    found = gateway.store.costs.conversation(conversation_key(channel, address_of(customer)))
     if found is None:
         raise click.ClickException(f"Nothing is booked for {customer} on {channel} (any more).")
     for column, amount in found.amounts.items():

@@ -202,8 +202,9 @@ def test_costs_of_one_message_and_of_one_conversation(run: Run, spent: str, redi
     ]
     gateway(redis_client, **PRICES).store.costs.reported(spent, 1)
     assert "message 0.000000001 (reported by its platform)" in lines(run("costs", "message", spent))
-    conversation = lines(run("costs", "conversation", "chat", "webchat:ben"))
-    assert ["inbound 0.1", "outbound 0", "template 0", "turns 0", "total 0.1", "currency USD"] == conversation
+    for customer in ("webchat:ben", "WebChat:ben"):
+        conversation = lines(run("costs", "conversation", "chat", customer))
+        assert ["inbound 0.1", "outbound 0", "template 0", "turns 0", "total 0.1", "currency USD"] == conversation
 
 
 NO_COSTS = {

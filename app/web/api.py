@@ -14,6 +14,7 @@ from app.core.costs import amount_of, asked_for, summed
 from app.core.errors import BadWebhook
 from app.core.message import conversation_key
 from app.gateway import Gateway
+from app.twilio import address_of
 from app.web.answers import problem
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")
@@ -68,7 +69,7 @@ def message_costs(message_id: str) -> Any:
 
 @blueprint.get("/costs/conversations/<channel>/<path:customer>")
 def conversation_costs(channel: str, customer: str) -> Any:
-    found = _gateway().store.costs.conversation(conversation_key(channel, customer))
+    found = _gateway().store.costs.conversation(conversation_key(channel, address_of(customer)))
     if found is None:
         return problem(404, f"Nothing is booked for {customer} on {channel} (any more).")
     return _answer(channel=channel, customer=customer, **found.amounts)

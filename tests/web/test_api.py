@@ -119,6 +119,14 @@ def test_a_conversation(customer: str, client: FlaskClient) -> None:
     assert {"currency": "USD", "channel": "chat", "customer": "webchat:v1+1/2", **AMOUNTS} == answer
 
 
+@pytest.mark.parametrize("customer", ["+15551230001", "sms:+15551230001", "SMS:+15551230001"])
+def test_a_conversation_is_named_as_twilio_names_customers_too(
+    customer: str, client: FlaskClient, built: Gateway
+) -> None:
+    book(built, 9, "chat/sms:+15551230001")
+    assert ask(client, f"/conversations/chat/{customer}").get_json()["total"] == "0.0195"
+
+
 WRONG = {
     "no day": ("?from=2026-02-30", 400, "from", "Must be a day as YYYY-MM-DD."),
     "no day at the end": ("?to=now", 400, "to", "Must be a day as YYYY-MM-DD."),
