@@ -283,6 +283,8 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
         if isinstance(only, str) and only not in channels:
             yield f"destinations.{name}.channel", f"There is no channel {only}."
         users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
+        if isinstance(only, str) and only in channels and only not in users:
+            yield f"destinations.{name}.channel", f"The channel {only} does not name this destination."
         providers = [_provider(channels[user]) for user in users]
         shared = len(set(providers)) < len(providers)
         by_address = "flex" in str(destination.get("type")) and destination.get("target", "address") == "address"

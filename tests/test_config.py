@@ -473,6 +473,7 @@ APPLICATIONS: dict[str, tuple[dict[str, dict[str, Any]], list[str]]] = {
     ]),
     "a service that is none": ({"app": {"messaging_service_sid": "MG1"}}, ["destinations.app.messaging_service_sid"]),
     "an unknown channel": ({"app": {"channel": "fax"}}, ["destinations.app.channel"]),
+    "a channel that leads elsewhere": ({"app": {"channel": "shop"}}, ["destinations.app.channel"]),
 }  # fmt: skip
 
 
