@@ -54,6 +54,14 @@ def test_a_message_to_him_fails_at_once_and_its_sender_hears_why(store: Store, c
     assert client.ttl(key("m", f"{2:032x}")) > 0
 
 
+def test_what_he_said_stays_known_whatever_is_refused_for_it(store: Store, clock: Clock) -> None:
+    said_at = clock()
+    says(store, 1, OUT)
+    clock.advance(10)
+    write(store, 2, direction="outbound")
+    assert store.consents.read(ANN) == Consent("out", said_at, "the customer wrote STOP")
+
+
 @pytest.mark.parametrize("conversation", [BEN, OTHER], ids=["another customer", "another channel"])
 def test_nobody_else_is_meant(conversation: str, store: Store) -> None:
     says(store, 1, OUT)

@@ -151,6 +151,18 @@ class TestRecords:
             found.append(message_id)
         assert found == [f"{number:032x}" for number in reversed(range(20))]
 
+    def test_a_list_is_no_longer_than_messages_are_kept(self, client: redis.Redis, clock: Clock) -> None:
+        store = Store(client, clock=clock, lists={"shop": ["AC1"]})
+        write(store, 1)
+        clock.advance(72 * 3_600 - 1)
+        write(store, 2)
+        assert client.zcard(key("i", "AC1")) == 2
+        clock.advance(2)
+        write(store, 3)
+        assert [place[1] for place, _ in store.messages.newest("AC1")] == [f"{number:032x}" for number in (3, 2)]
+        assert client.zcard(key("i", "AC1")) == 2
+        assert 72 * 3_600 - 2 < client.ttl(key("i", "AC1")) <= 72 * 3_600
+
     def test_a_timeline_is_bounded_and_is_forgotten(self, store: Store, client: redis.Redis) -> None:
         for number in range(210):
             write(store, number)

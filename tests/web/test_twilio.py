@@ -599,7 +599,7 @@ class TestChanging:
         assert (refused.value.code, refused.value.status) == (30409, 409)
         assert made.fetch().status == "sent"
 
-    @pytest.mark.parametrize("how", ["in hand", "tried", "claimed by a worker that died"])
+    @pytest.mark.parametrize("how", ["in hand", "tried", "begun", "claimed by a worker that died"])
     def test_one_that_may_be_on_its_way_is_too_late(
         self, how: str, built: Gateway, messages: MessageList, clock: Clock
     ) -> None:
@@ -610,6 +610,9 @@ class TestChanging:
         assert claim is not None
         if how == "tried":
             mailboxes.settle(Settlement(claim, "retry", due=5.0, uncertain=True))
+        if how == "begun":  # its first part was sent, and surely not its second one
+            assert mailboxes.remember(claim, 10.0, progress={"part": 1})
+            mailboxes.settle(Settlement(claim, "retry", due=5.0))
         if how == "claimed by a worker that died":
             clock.advance(20)
             mailboxes.sweep()
