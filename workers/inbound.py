@@ -16,7 +16,16 @@ from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.errors import Failure, StoreUnavailable
 from app.core.events import Answer, Checkup, Said
-from app.core.message import Author, Content, Message, Text, derived_id, split_conversation
+from app.core.message import (
+    Author,
+    Content,
+    Message,
+    Text,
+    content_from_dict,
+    content_to_dict,
+    derived_id,
+    split_conversation,
+)
 from app.core.render import render
 from app.core.routing import Route, current, fresh, handed_over, silent
 from app.core.session import Session
@@ -265,16 +274,21 @@ class _Job:
         """All parts of the message, from where an earlier try stopped; the answers become one."""
         parts = render(message.content, self._destination.capabilities)
         done = int(self._claim.progress.get("part", 0))
-        answers: list[Answer] = []
+        kept = list(self._claim.progress.get("answers", ()))
+        answers = [_again(answer) for answer in kept]
         for number in range(done, len(parts)):
-            answers.append(self._send_part(message, parts[number], number, number == done))
+            ours = {"part": number, "answers": kept}
+            answers.append(self._send_part(message, parts[number], ours, number == done))
             if answers[-1].over:
                 break
             if number + 1 < len(parts):
-                self._remember({"part": number + 1})({}, [])
+                kept = [*kept, _kept(answers[-1])]
+                self._remember({"part": number + 1, "answers": kept})({}, [])
         return _joined(answers)
 
-    def _send_part(self, message: Message, content: Content, number: int, resumed: bool) -> Answer:
+    def _send_part(self, message: Message, content: Content, ours: Mapping[str, Any], resumed: bool) -> Answer:
+        """One part, whose number stands in our progress."""
+        number = ours["part"]
         first = not self._session.handles and number == 0
         channel = self._gateway.settings.channels[message.channel].values
         asked = message.metadata.get("target_task")
@@ -282,7 +296,7 @@ class _Job:
             message=message,
             content=content,
             session=self._session,
-            remember=self._remember({"part": number}),
+            remember=self._remember(ours),
             keep=self._keep,
             part=number,
             first=first,
@@ -463,6 +477,19 @@ class _Job:
             yield
         finally:
             over.set()
+
+
+def _kept(answer: Answer) -> dict[str, Any]:
+    """What must not get lost of an answer to one part while another part is tried again."""
+    said = [reply if isinstance(reply, Said) else Said(reply) for reply in answer.replies]
+    replies = [{**vars(reply), "content": content_to_dict(reply.content)} for reply in said]
+    return {"replies": replies, "handoff": answer.handoff, "record": answer.record}
+
+
+def _again(kept: Mapping[str, Any]) -> Answer:
+    """The inverse of `_kept`."""
+    replies = (Said(**{**reply, "content": content_from_dict(reply["content"])}) for reply in kept["replies"])
+    return Answer(replies=tuple(replies), handoff=kept["handoff"], record=kept["record"])
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:

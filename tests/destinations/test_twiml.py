@@ -805,6 +805,20 @@ def test_a_document_that_could_not_be_read_is_asked_for_again_and_said_once(hous
     )  # fmt: skip
 
 
+def test_what_was_said_to_one_part_is_not_lost_when_another_one_fails(house: House) -> None:
+    parts = [says("Nice", "Really"), Told(503), says("A picture!")]
+    house.app.answer = lambda call: parts.pop(0) if call.path == "/in" else Told(204, b"")
+    inbox = Inbox(house.gateway)
+    card = Card("Look", (Image(PNG),))
+    inbox.accept("shop", Written(card, external_id="m-1", customer="webhook:ada"))
+    house.gateway.publisher.publish(inbox.wakes)
+    run_until_quiet(house.gateway)
+    assert house.said() == []
+    house.clock.advance(600)
+    run_until_quiet(house.gateway)
+    assert [("ada", words) for words in ("Nice", "Really", "A picture!")] == house.said()
+
+
 def test_one_message_in_several_parts_is_reported_once(house: House) -> None:
     document = MessagingResponse()
     message = document.message("x" * 300, action="/mine")

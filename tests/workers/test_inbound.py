@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import orjson
 import pytest
 
 from app.core.consent import ANSWERS
-from app.core.message import Attachment, QuickReply
+from app.core.events import Answer, Said
+from app.core.message import Attachment, Card, Image, QuickReply, Text
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
+from workers.inbound import _again, _kept
 
 
 def test_it_brings_the_message_to_the_bot_and_the_reply_back(office: Office) -> None:
@@ -50,6 +53,22 @@ def test_a_flag_in_the_memory_hands_over_too(office: Office) -> None:
     office.customer_writes("x")
     office.work()
     assert office.seen()[0] == ("message", "x")
+
+
+KEPT = {
+    "nothing": Answer(),
+    "words": Answer(replies=(Said(Text("Hi")),)),
+    "a card for somebody else": Answer(
+        replies=(Said(Card("Hi", (Image("https://a.test/"),)), {"a": 1}, "sms:+1", True),)
+    ),
+    "a handoff": Answer(handoff=True),
+    "a call to record": Answer(record="CA1"),
+}
+
+
+@pytest.mark.parametrize("answer", KEPT.values(), ids=KEPT)
+def test_what_is_kept_of_an_answer_comes_back(answer: Answer) -> None:
+    assert answer == _again(orjson.loads(orjson.dumps(_kept(answer))))
 
 
 def test_a_handoff_to_nobody_ends_the_dialogue(make_office: MakeOffice) -> None:
