@@ -664,6 +664,21 @@ class TestMedia:
         assert refused.value.status == 404
 
 
+def test_what_another_accounts_application_says_on_the_same_channel_is_not_there(redis_client: redis.Redis) -> None:
+    theirs = application("webchat:theirs", OTHER, auth_tokens=["other-token-1"], channel="chat")
+    shared = {"channels__chat": {"destination": "app", "handoff": "theirs"}, "destinations__theirs": theirs}
+    built = gateway(redis_client, **{**CONFIGURATION, **shared})
+    http = InProcess(create_app(built).test_client())
+    mine, other = (Client(*login, http_client=http).messages for login in ((ACCOUNT, TOKEN), (OTHER, "other-token-1")))
+    made = mine.create(**GOOD)
+    wrote = writes(built, "hello")
+    for messages, sids in ((mine, {made.sid, f"SM{wrote}"}), (other, {f"SM{wrote}"})):
+        assert {one.sid for one in messages.list()} == sids
+    with pytest.raises(TwilioRestException) as refused:
+        other(made.sid).update(status="canceled")
+    assert refused.value.status == 404
+
+
 class TestErrors:
     @pytest.mark.parametrize(
         ("method", "path", "status", "code"),

@@ -32,13 +32,15 @@ class Sender:
 
 @dataclass(frozen=True)
 class TwilioAccount:
-    """`logins` are pairs of user name and password; `channels` those that name one of its applications; `currency` is
-    that of the costs, '' where nothing is booked."""
+    """`logins` are pairs of user name and password; `channels` those that name one of its applications; `strangers` are
+    other accounts' applications, some of them perhaps on the same channels; `currency` is that of the costs, '' where
+    nothing is booked."""
 
     sid: str
     logins: frozenset[tuple[str, str]]
     senders: tuple[Sender, ...]
     channels: Mapping[str, Sender]
+    strangers: frozenset[str] = frozenset()
     currency: str = ""
 
     def admits(self, user: str, password: str) -> bool:
@@ -53,7 +55,7 @@ class TwilioAccount:
 
     def sender_of(self, message: Message) -> Sender | None:
         """The application's side of a message; None where the message is none of the account's."""
-        if message.channel not in self.channels:
+        if message.channel not in self.channels or message.source in self.strangers:
             return None
         wrote = next((sender for sender in self.senders if sender.destination == message.source), None)
         return wrote or self.channels[message.channel]
@@ -91,7 +93,9 @@ def _account(gateway: Gateway, sid: str, platforms: list[Platform]) -> TwilioAcc
             if destination in senders:
                 channels.setdefault(name, senders[destination])
     logins = frozenset(login for platform in platforms for login in _logins(platform.values))
-    return TwilioAccount(sid, logins, tuple(senders.values()), channels, gateway.settings.costs.currency)
+    destinations = gateway.settings.destinations.items()
+    strangers = frozenset(name for name, one in destinations if one.type == TWIML and name not in senders)
+    return TwilioAccount(sid, logins, tuple(senders.values()), channels, strangers, gateway.settings.costs.currency)
 
 
 def _logins(values: Mapping[str, Any]) -> list[tuple[str, str]]:
