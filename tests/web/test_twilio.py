@@ -257,6 +257,7 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "a callback to a host with an underscore": ({"status_callback": "https://my_host.example.test/"}, 21609),
     "a callback to a host that is none": ({"status_callback": LONG_HOST}, 21609),
     "a template on a channel that knows none": ({"content_sid": "HX1"}, 21655),
+    "a template with files": ({"content_sid": "HX1", "media_url": ["https://cdn.example.test/1.png"]}, 20001),
     "variables without a template": ({"content_variables": "{}"}, 21656),
     "later": ({"send_at": datetime(2030, 1, 1, tzinfo=UTC), "schedule_type": "fixed"}, 20001),
     "for a while": ({"validity_period": 60}, 20001),

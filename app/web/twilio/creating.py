@@ -112,6 +112,10 @@ def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> 
         metadata["twilio"]["messaging_service_sid"] = form["MessagingServiceSid"]
     if callback:
         metadata["status_callbacks"] = [{"url": callback, "method": "POST"}]
+    if template and files:
+        raise Refused(
+            refusal.UNKNOWN_PARAMETER, "MediaUrl is not supported beside a ContentSid, which has files of its own"
+        )
     if template:
         metadata |= _template(template, form.get("ContentVariables", ""), gateway, conversation)
         body = body or template
