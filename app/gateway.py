@@ -73,7 +73,7 @@ class Gateway:
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
         }
-        self.keywords: Mapping[str, Keywords | None] = {
+        self.keywords: Mapping[str, Keywords] = {
             name: keywords_of(settings.channels[name].values["consent"], channel.answered)
             for name, channel in self.channels.items()
         }

@@ -124,7 +124,7 @@ class Inbox:
         if word := word_of(message.metadata.get("opt_out")):
             return Heard(word, "", "")
         keywords = self._gateway.keywords[message.channel]
-        heard = keywords.heard(message.content.text) if keywords and isinstance(message.content, Text) else None
+        heard = keywords.heard(message.content.text) if isinstance(message.content, Text) else None
         if heard and heard.word == "START":
             known = self._gateway.store.consents.read(message.conversation)
             return heard if known and known.state == "out" else None

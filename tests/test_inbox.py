@@ -427,6 +427,21 @@ class TestConsent:
         assert self.state(built, "chat/webchat:x") is None
         assert self.timeline(built, "chat/webchat:x") == [("customer", "STOP", None)]
 
+    def test_it_hears_start_all_the_same_because_others_may_have_opted_him_out(self, built: Gateway) -> None:
+        built.store.consents.write("chat/webchat:x", "out", "an operator set it")
+        self.says(built, "Start", channel="chat")
+        assert self.state(built, "chat/webchat:x") == "in: the customer wrote START"
+        assert self.timeline(built, "chat/webchat:x")[-1] == ("system", ANSWERS["START"], None)
+
+    def test_a_visitors_wish_is_kept_as_long_as_he_can_come_back(
+        self, built: Gateway, redis_client: redis.Redis
+    ) -> None:
+        for channel, customer in (("chat", "webchat:x"), ("shop", CUSTOMER)):
+            self.says(built, "whatever", channel, "STOP")
+            built.store.consents.read(f"{channel}/{customer}")
+        keys = [f"{{patchbay}}:o:{conversation}" for conversation in ("chat/webchat:x", CONVERSATION)]
+        assert [redis_client.ttl(key) for key in keys] == [built.settings.gateway["session_keep"], -1]
+
     def test_what_twilio_answers_itself_is_not_answered_again(self, built: Gateway) -> None:
         self.says(built, "STOP", channel="sms")
         assert self.state(built, "sms/sms:+15551230001") == "out: the customer wrote STOP"

@@ -12,6 +12,7 @@ from app.core.schema import TEXT_LIMIT
 from app.core.settings import TablesField
 
 LANGUAGE = r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z"
+START: dict[Word, str] = {"START": ANSWERS["START"]}
 ENGLISH = "en"  # the one language that has keywords and answers of its own
 
 
@@ -37,8 +38,8 @@ class LanguageSchema(Schema):
 
 
 class ConsentSchema(Schema):
-    """`keywords = false`: none is heard. `confirm` says when they are answered: where the platform does not do it
-    (`needed`), `always`, or `never`."""
+    """`keywords = false`: none but START's is heard. `confirm` says when they are answered: where the platform does not
+    do it (`needed`), `always`, or `never`."""
 
     keywords = fields.Boolean(load_default=True)
     confirm = fields.String(load_default="needed", validate=validate.OneOf(["needed", "always", "never"]))
@@ -64,9 +65,11 @@ class ConsentSchema(Schema):
         raise ValidationError({code: {key: [rule]}}, "languages")
 
 
-def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> Keywords | None:
-    """The keywords that a channel hears, or None. Those that its platform answers count in any language: it has stopped
-    or begun to carry messages by then.
+def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> Keywords:
+    """The keywords that a channel hears.
+
+    In any language, those count that its platform answers, because it has stopped or begun to carry messages by then,
+    and those of START, because they also lift what his platform or an operator said.
 
     Args:
         values: its `consent` table, valid, if it has one.
@@ -74,11 +77,14 @@ def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> K
     """
     if values is None:
         values = {"keywords": bool(answered), "confirm": "needed", "languages": {}}
-    if not values["keywords"]:
-        return None
     codes = list(values["languages"]) or [ENGLISH]
+    always: dict[Word, tuple[str, ...]] = {"START": KEYWORDS["START"]}
+    if not values["keywords"]:
+        return Keywords({"": (always, START)})
     theirs = {word: tuple(keyword for keyword in KEYWORDS[word] if plain(keyword) in answered) for word in WORDS}
-    return Keywords({**{code: (_spelled(values, code), _answers(values, code)) for code in codes}, "": (theirs, {})})
+    return Keywords(
+        {code: (_spelled(values, code), _answers(values, code)) for code in codes} | {"": ({**theirs, **always}, START)}
+    )
 
 
 def confirms(values: Mapping[str, Any] | None, answered: frozenset[str], keyword: str) -> bool:

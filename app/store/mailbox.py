@@ -263,6 +263,8 @@ class Mailboxes:
             request["also"] = also
         if stated and stated.state:
             request["consent"] = {"state": stated.state, "by": stated.by}
+            if entry.live:  # whoever opens a chat is a new customer; nobody comes back to it after that time
+                request["consent"]["keep"] = limits.session_keep
         if stated and stated.answer:
             more = [*more, stated.answer]
         if more:

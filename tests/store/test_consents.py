@@ -9,7 +9,7 @@ import redis
 
 from app.core.consent import Consent
 from app.store import Store
-from app.store.mailbox import Entered, Settlement, Stated
+from app.store.mailbox import Entered, Limits, Settlement, Stated
 from tests.store.steps import ANN, BEN, BOT, SHOP, Drain, entry, item, key, queued, write
 from tests.support.gateway import Clock
 
@@ -124,6 +124,15 @@ def test_a_webhook_that_comes_twice_is_answered_once(store: Store, client: redis
         says(store, 2, replace(OUT, answer=answer))
         answer = replace(entry(10, direction="outbound"), exempt=True)
     assert queued(client, f"{ANN}|outbound") == [item(9)]
+
+
+@pytest.mark.parametrize("limits", [Limits(mailbox=1)])
+def test_his_wish_is_heard_though_there_is_no_room_for_his_message(store: Store) -> None:
+    write(store, 1)
+    assert says(store, 2, OUT).state == "mailbox_full"
+    found = store.consents.read(ANN)
+    assert found is not None
+    assert found.state == "out"
 
 
 def test_help_changes_nothing(store: Store) -> None:

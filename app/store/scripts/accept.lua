@@ -7,7 +7,7 @@
 --   chat:   {name, index, more, lane, keep}: the message's number in a chat of the destination. Behind a gap it is not recorded:
 --           a look at the chat is asked for, which will find what is missing and this message, in order. A chat that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
---   consent: {state, by} that the customer states with this message
+--   consent: {state, by, keep} that the customer states with this message; kept for so many seconds, without for ever
 --   more:   {rec, mailbox, lane} of the messages that come with it: its further parts, an answer to it
 --   cost:   what the message costs, see `book`
 -- ->  {'ok' | 'duplicate' | 'later' | 'mailbox_full' | 'lane_full', message id, wakes...}
@@ -34,11 +34,11 @@ if not box_lane and a.follow then
     lane = 'inbound:' .. destination
   end
 end
+if a.consent then consent(rec.cv, a.consent.state, a.consent.by, a.consent.keep) end -- heard, though there be no room
 if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full', '' } end
 if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
 
 for _, seen in ipairs(marks) do redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
-if a.consent then consent(rec.cv, a.consent.state, a.consent.by) end
 if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then
   local session = P .. 's:' .. rec.cv

@@ -119,11 +119,13 @@ local function live(conversation, retention, ...)
   redis.call('EXPIRE', key, retention)
 end
 
--- Consent of a customer on one channel (app/core/consent.py). It has no expiry.
+-- Consent of a customer on one channel (app/core/consent.py), for `keep` seconds or for ever.
 local function wants_none(conversation) return redis.call('HGET', P .. 'o:' .. conversation, 'state') == 'out' end
 
-local function consent(conversation, state, by)
-  redis.call('HSET', P .. 'o:' .. conversation, 'state', state, 'by', by, 'at', str(now))
+local function consent(conversation, state, by, keep)
+  local key = P .. 'o:' .. conversation
+  redis.call('HSET', key, 'state', state, 'by', by, 'at', str(now))
+  if keep then redis.call('EXPIRE', key, keep) else redis.call('PERSIST', key) end
 end
 
 local OPTED_OUT = 'opted_out: ' -- begins the error of what an opt-out stopped, whoever noticed it
