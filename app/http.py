@@ -58,12 +58,14 @@ TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::
 
 @dataclass(frozen=True)
 class Response:
-    """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out."""
+    """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out, `cookies`
+    the values of its Set-Cookie headers, each by itself."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    cookies: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def ok(self) -> bool:
@@ -235,7 +237,8 @@ class Http:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise _failure(error) from None
         answered = {name.lower(): answer.headers[name] for name in answer.headers}
-        return Response(answer.status, answered, content, _credentials(sent, auth))
+        cookies = tuple(answer.headers.getlist("set-cookie"))
+        return Response(answer.status, answered, content, _credentials(sent, auth), cookies)
 
 
 def _prepared(

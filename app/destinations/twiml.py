@@ -12,8 +12,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from marshmallow import ValidationError, fields, validate
 from twilio.request_validator import RequestValidator
@@ -23,11 +25,12 @@ from app.core.errors import Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
 from app.core.render import Capabilities, degrees
-from app.core.schema import ID_LIMIT
+from app.core.schema import ID_LIMIT, URL_LIMIT, is_web_url
 from app.core.settings import sid_field
 from app.destinations.base import AnswersAtOnce, Delivery, Handoff
+from app.destinations.twiml_cookies import LIFE, Cookies
 from app.destinations.twiml_document import METHODS, Document, Target, read
-from app.http import Http, Response, called
+from app.http import MOVED, Http, Response, called
 from app.twilio import TwilioSchema, address_of, on_the_wire
 from app.twilio_message import (
     CALLBACK_RULE,
@@ -144,17 +147,19 @@ class TwimlDestination(AnswersAtOnce):
         What was said before a redirect is kept, whatever becomes of the redirect, once one of the two succeeds.
         """
         form, told = self._inbound(delivery), list[Document]()
+        cookies = _cookies(delivery)
         try:
-            self._ask(self._callback, form, delivery, told, http)
+            self._ask(self._callback, form, delivery, told, cookies, http)
         except _Failed as first:
             if self._fallback is None:
                 raise
             told_of = {**form, "ErrorCode": str(first.code), "ErrorUrl": first.url}
             try:
-                self._ask(self._fallback, told_of, delivery, told, http, "fallback")
+                self._ask(self._fallback, told_of, delivery, told, cookies, http, "fallback")
             except _Failed as second:
                 raise _both(first, second) from None
-        return _answer(told)
+        changed = cookies.kept != delivery.session.handles.get("cookies", {})
+        return replace(_answer(told), handles={"cookies": cookies.kept} if changed else None)
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
         """Nothing to call: the application hears of the customer's next message."""
@@ -181,6 +186,7 @@ class TwimlDestination(AnswersAtOnce):
         form: Mapping[str, str],
         delivery: Delivery,
         told: list[Document],
+        cookies: Cookies,
         http: Http,
         which: str = "callback",
     ) -> None:
@@ -189,19 +195,31 @@ class TwimlDestination(AnswersAtOnce):
         for step in range(MOST_REDIRECTS + 1):
             code, token = UNREACHED, derived_id(delivery.id, f"{which} {step}")
             try:
-                answer = self._call(target, form, token, until, http)
+                answer = self._call(target, form, token, until, http, cookies.header(target.url))
+                kept, moved = cookies.take(target.url, answer.cookies), _moved(answer, target)
+                if moved and step < MOST_REDIRECTS:
+                    target = moved
+                    continue
                 code = HTTP_FAILURE
                 document = read(answer.check(), target.url, self.address, delivery.message.customer)
             except Failure as failure:
                 code = getattr(failure, "code", code if failure.kind in NO_ANSWER else HTTP_FAILURE)
                 raise _Failed(failure, code, target.url, done=bool(told)) from None
-            told.append(document)
+            told.append(document if kept else replace(document, unsupported=(*document.unsupported, "cookies")))
             if document.redirect is None:
                 return
             target = document.redirect
         told.append(Document(unsupported=("redirect",)))
 
-    def _call(self, target: Target, form: Mapping[str, str], token: str, until: float, http: Http) -> Response:
+    def _call(
+        self,
+        target: Target,
+        form: Mapping[str, str],
+        token: str,
+        until: float,
+        http: Http,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> Response:
         """One signed call. Raises: Failure, there was no answer, or `until` (monotonic seconds) is over."""
         left = until - time.monotonic()
         if left <= 0:
@@ -213,6 +231,7 @@ class TwimlDestination(AnswersAtOnce):
             "user-agent": "TwilioProxy/1.1",
             "x-twilio-signature": self._signer.compute_signature(url, params),
             "i-twilio-idempotency-token": token,
+            **more,
         }
         return http.request(target.method, url, data=params or None, headers=headers, timeout=left)
 
@@ -274,6 +293,24 @@ class TwimlDestination(AnswersAtOnce):
 def _target(settings: Mapping[str, Any], name: str) -> Target | None:
     url = settings[f"{name}_url"]
     return Target(settings[f"{name}_method"], url) if url else None
+
+
+def _cookies(delivery: Delivery) -> Cookies:
+    """Those of the conversation, unless it was silent for too long."""
+    session = delivery.session
+    silent = delivery.message.at - session.last_at > LIFE
+    return Cookies({} if silent else session.handles.get("cookies", {}))
+
+
+def _moved(answer: Response, target: Target) -> Target | None:
+    """Where an answer of HTTP's own sends us; as browsers do, a form is sent again only where that is said."""
+    where = answer.headers.get("location", "")
+    if answer.status not in MOVED or not where:
+        return None
+    url = urljoin(target.url, where)
+    if len(url) > URL_LIMIT or not is_web_url(url):
+        return None
+    return Target(target.method if answer.status in (307, 308) else "GET", url)
 
 
 def _answer(told: Sequence[Document]) -> Answer:

@@ -32,7 +32,7 @@ from app.http import Http, Response
 from app.inbox import Inbox
 from app.twilio import FORM
 from app.twilio_message import is_part
-from tests.channels.conformance import Calling, post, unused
+from tests.channels.conformance import OUTCOMES, Calling, post, unused
 from tests.support import fixtures
 from tests.support.gateway import Clock, gateway, run_until_quiet
 from tests.support.processes import free_port
@@ -86,6 +86,9 @@ class TestTwimlDestination(Calling):
     platform = "twiml"
     url_key = "callback_url"
     values: ClassVar[dict[str, Any]] = VALUES
+
+    def outcomes(self) -> dict[str, Any]:
+        return {name: row for name, row in OUTCOMES.items() if name != "a redirect"}  # it is followed, see below
 
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
         return {
@@ -444,6 +447,113 @@ def test_what_nobody_can_do_is_noted_once(outside: Sink) -> None:
     assert (unsupported[:3], len(unsupported)) == (("verb.Dial", "verb.V", "verb.VV"), 20)
 
 
+# --- what HTTP says ---
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "then"),
+    [(301, "POST", "GET"), (302, "POST", "GET"), (303, "POST", "GET"), (307, "POST", "POST"), (308, "POST", "POST"),
+     (307, "GET", "GET"), (302, "GET", "GET")],
+)  # fmt: skip
+def test_a_redirect_of_http_is_followed(status: int, method: str, then: str, outside: Sink) -> None:
+    outside.answer = by_path(**{"in": Told(status, headers={"location": "sms/?a=b"}), "sms": says("Hi")})
+    assert texts(deliver(outside, callback_method=method)) == ["Hi"]
+    first, second = outside.calls
+    assert (first.method, second.method, second.path[:9]) == (method, then, "/sms/?a=b")
+    assert params(first).items() <= params(second).items()
+    assert_signed(outside, second)
+
+
+def test_a_redirect_of_http_in_a_circle_is_a_failure(outside: Sink) -> None:
+    outside.answers(Told(302, headers={"location": "/in"}))
+    with pytest.raises(Failure, match="302"):
+        deliver(outside)
+    assert len(outside.calls) == 6
+
+
+def test_a_redirect_of_http_may_lead_to_public_hosts_alone(outside: Sink) -> None:
+    outside.answers(Told(307, headers={"location": f"http://127.0.0.1:{free_port()}/"}))
+    with pytest.raises(Failure) as raised:
+        deliver(outside)
+    assert raised.value.kind is errors.REJECTED
+
+
+def test_a_status_is_told_to_the_address_that_is_named(outside: Sink) -> None:
+    outside.answers(Told(302, headers={"location": "/elsewhere"}))
+    with pytest.raises(Failure, match="302"):
+        report(outside, to_report())
+    assert len(outside.calls) == 1
+
+
+def sets(*cookies: str) -> Told:
+    """An answer that sets cookies; header names in capitals or not are the same."""
+    names = ("Set-Cookie", "set-cookie", "SET-COOKIE")
+    return replace(says("Hi"), headers={**XML, **dict(zip(names, cookies, strict=False))})
+
+
+KEPT: dict[str, tuple[list[str], str | None]] = {
+    "one": (["step=2; Path=/; HttpOnly"], "step=2"),
+    "two": (["step=2", "cart=a%20b; Secure"], "step=2; cart=a%20b"),
+    "one that is quoted": (['step="a b"'], 'step="a b"'),
+    "one with a date in it": (["step=2; Expires=Fri, 31 Dec 2100 23:59:59 GMT"], "step=2"),
+    "one that is over": (["step=2; Expires=Thu, 01 Jan 1970 00:00:00 GMT"], None),
+    "one that lasts": (["step=2; Max-Age=60"], "step=2"),
+    "one that is taken back": (["step=2; Max-Age=0"], None),
+    "one whose age is none": (["step=2; Max-Age=soon"], "step=2"),
+    "one whose date is none": (["step=2; Expires=soon"], "step=2"),
+    "nothing": ([""], None),
+    "no name": (["=2"], None),
+    "a name that none can have": (["a b=2"], None),
+}
+
+
+@pytest.mark.parametrize(("cookies", "sent"), KEPT.values(), ids=KEPT)
+def test_cookies_come_back_with_the_next_message(cookies: list[str], sent: str | None, outside: Sink) -> None:
+    outside.answers(sets(*cookies))
+    handles = deliver(outside).handles or {}
+    outside.answers(says("Hi"))
+    told = replace(delivery(), session=Session("desk", handles=handles, last_at=MESSAGE.at))
+    assert deliver(outside, told).handles is None
+    assert outside.calls[-1].headers.get("cookie") == sent
+
+
+def reminded(cookies: dict[str, str], at: int = MESSAGE.at, url: str = "") -> Delivery:
+    return replace(delivery(), session=Session("desk", handles={"cookies": {url: cookies}}, last_at=at))
+
+
+def test_cookies_are_changed_and_taken_back(outside: Sink) -> None:
+    host = outside.url.removeprefix("http://")
+    outside.answers(sets("a=2", "b=; Max-Age=0", "c=3"))
+    answer = deliver(outside, reminded({"a": "1", "b": "1"}, url=host))
+    assert answer.handles == {"cookies": {host: {"a": "2", "c": "3"}}}
+    outside.answers(sets("a=; Max-Age=0"))
+    assert deliver(outside, reminded({"a": "1"}, url=host)).handles == {"cookies": {}}
+
+
+@pytest.mark.parametrize(("hours", "sent"), [(3.9, "a=1"), (4.1, None)])
+def test_cookies_are_forgotten_after_four_silent_hours(hours: float, sent: str | None, outside: Sink) -> None:
+    outside.answers(says("Hi"))
+    deliver(outside, reminded({"a": "1"}, MESSAGE.at - int(hours * 3_600_000), outside.url.removeprefix("http://")))
+    assert outside.calls[0].headers.get("cookie") == sent
+
+
+def test_cookies_go_to_their_own_host_alone(outside: Sink) -> None:
+    with sink() as other:
+        outside.answers(replace(sets("a=1"), body=says("One", redirect=f"{other.url}/more").body))
+        other.answers(says("Two", redirect=f"{outside.url}/last"), says("Three"))
+        outside.answer = lambda call, first=outside.answer: says("Three") if call.path == "/last" else first(call)
+        app = built(callback_url=f"{outside.url}/in")
+        assert texts(app.deliver(delivery(), Http([outside.url, other.url]))) == ["One", "Two", "Three"]
+        assert "cookie" not in other.calls[0].headers
+    assert outside.calls[-1].headers["cookie"] == "a=1"
+
+
+def test_more_cookies_than_can_be_kept_are_noted(outside: Sink) -> None:
+    outside.answers(sets("a=1", f"b={'x' * 5_000}"))
+    answer = deliver(outside)
+    assert (answer.unsupported, answer.handles, texts(answer)) == (("cookies",), None, ["Hi"])
+
+
 # --- failures ---
 
 # How the first call fails, and Twilio's code for it.
@@ -454,7 +564,12 @@ FAILING: dict[str, tuple[Told, str]] = {
     "401": (Told(401), "11200"),
     "429": (Told(429), "11200"),
     "408": (Told(408), "11200"),
-    "a redirect of HTTP": (Told(302, headers={"location": "/elsewhere"}), "11200"),
+    "a redirect of HTTP to nowhere": (Told(302), "11200"),
+    "a redirect of HTTP to no address of the web": (
+        Told(302, headers={"location": "mailto:ada@example.test"}),
+        "11200",
+    ),
+    "a redirect of HTTP that is too long": (Told(302, headers={"location": "/" + "x" * 2_000}), "11200"),
     "no answer in time": (Told(hang=True), "11205"),
     "a dropped connection": (Told(drop=True), "11205"),
     "no XML": (Told(body=b"Hi", headers=XML), "12100"),
@@ -789,6 +904,20 @@ def test_a_customer_is_answered_and_another_one_hears_of_it(house: House) -> Non
     assert record.status == "delivered"
     counts = house.gateway.store.lanes.counts()
     assert (counts["unsupported:app:verb.Dial"], counts["unsupported:app:recipient"]) == (1, 1)
+
+
+def test_an_application_may_keep_its_place_in_a_cookie(house: House) -> None:
+    """As in Twilio's own tutorials: the number of the message stands in a cookie."""
+
+    def count(call: Call) -> Told:
+        number = int(call.headers.get("cookie", "n=0").removeprefix("n=")) + 1
+        return replace(says(f"Message {number}"), headers={**XML, "set-cookie": f"n={number}; Path=/"})
+
+    house.app.answer = lambda call: count(call) if call.path == "/in" else Told(204, b"")
+    for text, customer in (("a", "ada"), ("b", "ada"), ("c", "ben"), ("d", "ada")):
+        house.write(text, customer)
+    expected = [("ada", "Message 1"), ("ada", "Message 2"), ("ben", "Message 1"), ("ada", "Message 3")]
+    assert house.said() == expected
 
 
 def test_a_document_that_could_not_be_read_is_asked_for_again_and_said_once(house: House) -> None:
