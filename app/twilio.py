@@ -6,6 +6,7 @@ library checks the signatures.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
@@ -18,7 +19,7 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Webhook
-from app.core.schema import parse_json
+from app.core.schema import ID_LIMIT, parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
 
@@ -27,6 +28,10 @@ MOST_PAGES = 200  # of a list
 MOST_FIELDS = 1_000  # of a webhook's form
 MOST_QUOTED = 300  # characters of an error
 SMS = "sms"  # what a plain number's addresses begin with among ours
+NUMBER = re.compile(r"\+[1-9]\d{4,14}\Z")
+SHORT_CODE = re.compile(r"\d{3,8}\Z")
+ADDRESS = re.compile(r"[a-z][a-z0-9_]{0,31}:[^\s\x00-\x1f\x7f]+\Z")
+NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 # Codes that say more than the status they come with.
 KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
@@ -208,6 +213,16 @@ def address_of(value: str) -> str:
 def on_the_wire(address: str) -> str:
     """The inverse of `address_of`: a number without a channel before it is one for SMS."""
     return address.removeprefix(f"{SMS}:")
+
+
+def is_address(address: str) -> bool:
+    """Whether it can be a customer's: of any channel, a phone number where the channel's customers have one."""
+    provider, _, identifier = address.partition(":")
+    if provider == SMS and SHORT_CODE.match(identifier):
+        return True
+    if provider in NUMBERED and identifier[:1] in "+0123456789":
+        return bool(NUMBER.match(identifier))
+    return len(address) <= ID_LIMIT and provider != SMS and bool(ADDRESS.match(address))
 
 
 def path_part(value: str) -> str:

@@ -25,13 +25,13 @@ from app.core.errors import Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
 from app.core.render import Capabilities, degrees
-from app.core.schema import ID_LIMIT, URL_LIMIT, is_web_url
+from app.core.schema import URL_LIMIT, is_web_url
 from app.core.settings import sid_field
 from app.destinations.base import AnswersAtOnce, Delivery, Handoff
 from app.destinations.twiml_cookies import LIFE, Cookies
 from app.destinations.twiml_document import METHODS, Document, Target, read
 from app.http import MOVED, Http, Response, called
-from app.twilio import TwilioSchema, address_of, on_the_wire
+from app.twilio import TwilioSchema, address_of, is_address, on_the_wire
 from app.twilio_message import (
     CALLBACK_RULE,
     error_of,
@@ -51,11 +51,15 @@ MOST_REDIRECTS = 5  # in a row
 MOST_MESSAGES = 50  # in answer to one; a broken application must not flood a customer
 MOST_NOTED = 20  # kinds of what nobody can do, of one answer
 
-ADDRESS = re.compile(r"[a-z][a-z0-9_-]*:[!-~]+\Z|\+[1-9]\d{4,14}\Z|\d{3,8}\Z", re.IGNORECASE)
 
 # Twilio's codes for a call that failed: there was no answer, or none that is a success.
 UNREACHED, HTTP_FAILURE = 11205, 11200
 NO_ANSWER = (errors.UNAVAILABLE, errors.TIMED_OUT)
+
+
+def _address(value: str) -> None:
+    if not is_address(address_of(value)):
+        raise ValidationError("Must be provider:identifier, or a number: webchat:shop, +1555...")
 
 
 def _callback(value: str) -> None:
@@ -80,10 +84,7 @@ class Settings(TwilioSchema):
 
     address = fields.String(
         required=True,
-        validate=[
-            validate.Length(max=ID_LIMIT),
-            validate.Regexp(ADDRESS, error="Must be provider:identifier, or a number: webchat:shop, +1555..."),
-        ],
+        validate=_address,
     )
     callback_url = fields.String(required=True, validate=_callback)
     callback_method = _method_field()

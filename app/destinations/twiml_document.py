@@ -15,9 +15,9 @@ from xml.etree import ElementTree
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Said
-from app.core.schema import ID_LIMIT, UNCLEAN, URL_LIMIT, is_web_url
+from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
-from app.twilio import address_of
+from app.twilio import address_of, is_address
 from app.twilio_message import MOST_MEDIA, is_callback_url, said
 
 # Twilio's codes for answers that cannot be read.
@@ -134,7 +134,7 @@ class _Reader:
         if sender and address_of(sender) != self._address:
             self._unsupported.append("from")
             return []
-        if len(to) >= ID_LIMIT or UNCLEAN.search(to):
+        if to and not is_address(address_of(to)):
             self._unsupported.append("recipient")
             return []
         self._unsupported += [f"noun.{_name(noun)}" for noun in verb if noun.tag not in ("Body", "Media")]

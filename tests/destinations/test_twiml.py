@@ -822,7 +822,7 @@ BAD_SETTINGS: dict[str, tuple[str, Any, str]] = {
     "an address of a word": ("address", "shop", "provider:identifier"),
     "an address with a space": ("address", "webchat:my shop", "provider:identifier"),
     "an address with a line break": ("address", f"{OURS}\n", "provider:identifier"),
-    "an address without end": ("address", "webchat:" + "x" * 256, "256"),
+    "an address without end": ("address", "webchat:" + "x" * 256, "provider:identifier"),
     "another kind of sid": ("messaging_service_sid", ACCOUNT, "MG"),
     "no account": ("account_sid", "AC1", "AC"),
     "no token": ("auth_tokens", [], "1"),

@@ -153,6 +153,8 @@ UNSUPPORTED: dict[str, tuple[str, list[str], list[list[Content]]]] = {
     "from a name": ('<Message from="Shop">Hi</Message>', ["from"], []),
     "to nobody there can be": (f'<Message to="{"1" * 300}">Hi</Message>', ["recipient"], []),
     "to a broken address": ('<Message to="webchat:a&#10;b">Hi</Message>', ["recipient"], []),
+    "to an address without an end": ('<Message to="whatsapp:">Hi</Message>', ["recipient"], []),
+    "to a number that is none": ('<Message to="whatsapp:+0">Hi</Message>', ["recipient"], []),
     "a callback with _": ('<Message action="https://a_b.test/">Hi</Message>', ["callback"], [[Text("Hi")]]),
     "a callback by mail": ('<Message statusCallback="mailto:a@b.test">Hi</Message>', ["callback"], [[Text("Hi")]]),
     "a redirect by mail": ("<Redirect>mailto:a@b.test</Redirect><Message>Hi</Message>", ["redirect"], []),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -10,15 +9,10 @@ from typing import Any
 
 from app.config import Platform
 from app.core.message import Message
-from app.core.schema import ID_LIMIT
 from app.gateway import Gateway
-from app.twilio import SMS, address_of
+from app.twilio import address_of
 
 TWIML = "twiml"
-NUMBER = re.compile(r"\+[1-9]\d{4,14}\Z")
-SHORT_CODE = re.compile(r"\d{3,8}\Z")
-ADDRESS = re.compile(r"[a-z][a-z0-9_]{0,31}:[^\s\x00-\x1f\x7f]+\Z")
-NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 
 @dataclass(frozen=True)
@@ -68,16 +62,6 @@ def accounts_of(gateway: Gateway) -> dict[str, TwilioAccount]:
         if platform.type == TWIML:
             found.setdefault(platform.values["account_sid"], []).append(platform)
     return {sid: _account(gateway, sid, platforms) for sid, platforms in found.items()}
-
-
-def is_address(address: str) -> bool:
-    """Whether it can be a customer's: of any channel, a phone number where the channel's customers have one."""
-    provider, _, identifier = address.partition(":")
-    if provider == SMS and SHORT_CODE.match(identifier):
-        return True
-    if provider in NUMBERED and identifier[:1] in "+0123456789":
-        return bool(NUMBER.match(identifier))
-    return len(address) <= ID_LIMIT and provider != SMS and bool(ADDRESS.match(address))
 
 
 def _account(gateway: Gateway, sid: str, platforms: list[Platform]) -> TwilioAccount:

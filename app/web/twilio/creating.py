@@ -15,10 +15,10 @@ from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.store.mailbox import Append
 from app.store.messages import Record
-from app.twilio import address_of, on_the_wire
+from app.twilio import address_of, is_address, on_the_wire
 from app.twilio_message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
 from app.web.twilio import refusal
-from app.web.twilio.account import Sender, TwilioAccount, is_address
+from app.web.twilio.account import Sender, TwilioAccount
 from app.web.twilio.refusal import Refused
 
 # Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
