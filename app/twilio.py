@@ -19,7 +19,7 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Webhook
-from app.core.schema import ID_LIMIT, parse_json
+from app.core.schema import ID_LIMIT, UNCLEAN, parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
 
@@ -30,7 +30,7 @@ MOST_QUOTED = 300  # characters of an error
 SMS = "sms"  # what a plain number's addresses begin with among ours
 NUMBER = re.compile(r"\+[1-9]\d{4,14}\Z")
 SHORT_CODE = re.compile(r"\d{3,8}\Z")
-ADDRESS = re.compile(r"[a-z][a-z0-9_]{0,31}:[^\s\x00-\x1f\x7f]+\Z")
+PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 # Codes that say more than the status they come with.
@@ -222,7 +222,8 @@ def is_address(address: str) -> bool:
         return True
     if provider in NUMBERED and identifier[:1] in "+0123456789":
         return bool(NUMBER.match(identifier))
-    return len(address) <= ID_LIMIT and provider != SMS and bool(ADDRESS.match(address))
+    named = bool(identifier) and not UNCLEAN.search(identifier) and len(address) <= ID_LIMIT
+    return named and provider != SMS and bool(PROVIDER.match(provider))
 
 
 def path_part(value: str) -> str:

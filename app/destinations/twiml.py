@@ -58,7 +58,7 @@ NO_ANSWER = (errors.UNAVAILABLE, errors.TIMED_OUT)
 
 
 def _address(value: str) -> None:
-    if not is_address(address_of(value)):
+    if not is_address(address_of(value)) or " " in value:
         raise ValidationError("Must be provider:identifier, or a number: webchat:shop, +1555...")
 
 

@@ -192,6 +192,13 @@ class TestCreating:
         with pytest.raises(TwilioRestException):
             messages(f"SM{records[0].message.id}").fetch()
 
+    def test_customers_of_a_channel_of_ones_own_may_be_called_anything(self, redis_client: redis.Redis) -> None:
+        changes = {**CONFIGURATION, "channels__shop": {"destination": "app"}}
+        changes["destinations__app"] = {**CONFIGURATION["destinations__app"], "channel": "shop"}
+        client = create_app(gateway(redis_client, **changes)).test_client()
+        messages = Client(ACCOUNT, TOKEN, http_client=InProcess(client)).messages
+        assert messages.create(to="webhook:Ada Lovelace/7", from_=SHOP, body="x").to == "webhook:Ada Lovelace/7"
+
     def test_callbacks_are_kept_for_the_application(self, messages: MessageList, built: Gateway) -> None:
         messages.create(to=ADA, from_=SHOP, body="x", status_callback="https://app.example.test/status?a=1")
         (record,) = built.store.messages.timeline(f"chat/{ADA}")
@@ -236,7 +243,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "nobody to send to": ({"to": ""}, 21604),
     "an address without a provider": ({"to": "ada"}, 21211),
     "an address without an identifier": ({"to": "webchat:"}, 21211),
-    "an address with a space": ({"to": "webchat:a b"}, 21211),
+    "an address with a space before its identifier": ({"to": "webchat: ada"}, 21211),
+    "an address with a line break": ({"to": "webchat:a\nb"}, 21211),
+    "an address that is too long": ({"to": f"webchat:{'a' * 250}"}, 21211),
     "a number that is too short": ({"to": "+12"}, 21211),
     "a number that is none": ({"to": "whatsapp:+1555abc"}, 21211),
     "a text number that is none": ({"to": "sms:ada"}, 21211),
