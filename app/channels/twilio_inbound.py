@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -101,10 +102,22 @@ def _contents(
     said: Mapping[str, str], data: Mapping[str, Any], used: set[str], media: Callable[[str], str]
 ) -> Iterator[Content]:
     """What is said, and which parameters that took."""
-    text = data.get("ButtonText") or data.get("Body")
+    text, files = data.get("ButtonText") or data.get("Body") or "", list(_files(said, used, media))
+    used |= {name for name in ("ButtonText", "Body") if text and data.get(name) == text}
+    if data["MessageSid"].startswith("MM") and ":" not in said.get("From", ""):
+        text = _decoded(text)
+    if len(files) == 1 and 0 < len(text) <= LABEL_LIMIT:  # a file and what is said about it
+        files, text = [replace(files[0], description=text)], ""
     if text:
-        used |= {name for name in ("ButtonText", "Body") if data.get(name) == text}
-        yield Text(_decoded(text) if data["MessageSid"].startswith("MM") and ":" not in said.get("From", "") else text)
+        yield Text(text)
+    yield from files
+    if "Latitude" in data and "Longitude" in data:
+        used |= {"Latitude", "Longitude", "Address", "Label"}
+        named = ", ".join(said[name] for name in ("Label", "Address") if name in said)
+        yield Location(data["Latitude"], data["Longitude"], named[:LABEL_LIMIT] or None)
+
+
+def _files(said: Mapping[str, str], used: set[str], media: Callable[[str], str]) -> Iterator[Attachment]:
     for number in range(MOST_MEDIA):
         url, kind = said.get(f"MediaUrl{number}"), said.get(f"MediaContentType{number}", "")
         if url:
@@ -112,10 +125,6 @@ def _contents(
                 raise BadWebhook(f"MediaUrl{number}", "Must be an absolute http or https URL.")
             used |= {f"MediaUrl{number}", f"MediaContentType{number}"}
             yield _file(media(url), kind)
-    if "Latitude" in data and "Longitude" in data:
-        used |= {"Latitude", "Longitude", "Address", "Label"}
-        named = ", ".join(said[name] for name in ("Label", "Address") if name in said)
-        yield Location(data["Latitude"], data["Longitude"], named[:LABEL_LIMIT] or None)
 
 
 def _file(url: str, mime_type: str) -> Attachment:

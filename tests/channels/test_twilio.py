@@ -366,8 +366,21 @@ def test_ten_files_are_taken_and_what_is_beyond_is_kept(there: int, taken: int) 
 
 
 def test_text_files_and_a_place_come_in_that_order() -> None:
-    events = files("message_location", Body="Here", MediaUrl0="https://cdn.example.test/a")
+    events = files("message_location", Body="x" * 257, MediaUrl0="https://cdn.example.test/a")
     assert ["text", "attachment", "location"] == [event.content.type for event in events]
+
+
+@pytest.mark.parametrize("words", ["The scratch", "x" * 256])
+def test_a_file_and_what_is_said_about_it_are_one_message(words: str) -> None:
+    (event,) = files("message_image", Body=words)
+    assert (sid("MM", 4), of_type("image")) == (event.external_id, event.metadata)
+    assert (event.content.type, event.content.description) == ("attachment", words)
+
+
+def test_what_is_said_about_several_files_comes_before_them() -> None:
+    words, *attached = files("message_image", Body="Both sides", MediaUrl1="https://cdn.example.test/b")
+    assert words.content == Text("Both sides")
+    assert [event.content.description for event in attached] == [None, None]
 
 
 PLACES: dict[str, tuple[dict[str, str | None], Content | None]] = {

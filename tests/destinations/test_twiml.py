@@ -361,6 +361,16 @@ def test_an_application_reads_what_twilio_told_the_channel(name: str, outside: S
     assert event.content == from_twilio({**found, "To": form["To"]})[0].content  # type: ignore[union-attr]  # a message
 
 
+def test_a_file_with_its_words_is_one_webhook_there_and_here(outside: Sink) -> None:
+    form = {**fixtures.value("twilio", "message_image"), "Body": "The scratch"}
+    (event,) = from_twilio(form)
+    assert isinstance(event, Written)
+    found = asked(outside, delivery(event.content, customer=event.customer, metadata=event.metadata))
+    for key in ("Body", "NumMedia", "MediaContentType0"):
+        assert found[key] == form[key]
+    assert found["MessageSid"].startswith("MM")
+
+
 # --- the answer ---
 
 
