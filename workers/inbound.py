@@ -100,6 +100,7 @@ class _Job:
         self._session = session
         self._claim = claim
         self._lane = gateway.lanes[f"inbound:{destination.name}"]
+        self._kept = list(claim.progress.get("answers", ()))  # to the message's parts so far
 
     def deliver(self, message: Message) -> Settlement:
         if self._claim.uncertain and self._claim.status in ("delivered", "read"):
@@ -274,16 +275,15 @@ class _Job:
         """All parts of the message, from where an earlier try stopped; the answers become one."""
         parts = render(message.content, self._destination.capabilities)
         done = int(self._claim.progress.get("part", 0))
-        kept = list(self._claim.progress.get("answers", ()))
-        answers = [_again(answer) for answer in kept]
+        answers = [_again(answer) for answer in self._kept]
         for number in range(done, len(parts)):
-            ours = {"part": number, "answers": kept}
+            ours = {"part": number, "answers": self._kept}
             answers.append(self._send_part(message, parts[number], ours, number == done))
             if answers[-1].over:
                 break
             if number + 1 < len(parts):
-                kept = [*kept, _kept(answers[-1])]
-                self._remember({"part": number + 1, "answers": kept})({}, [])
+                self._kept = [*self._kept, _kept(answers[-1])]
+                self._remember({"part": number + 1, "answers": self._kept})({}, [])
         return _joined(answers)
 
     def _send_part(self, message: Message, content: Content, ours: Mapping[str, Any], resumed: bool) -> Answer:
@@ -358,7 +358,11 @@ class _Job:
                     error=failure.detail,
                 )
         resend_safe = destination.capabilities.resend_safe
-        return self._given_up(failed(self._claim, failure, self._lane.retry, resend_safe=resend_safe))
+        settlement = self._given_up(failed(self._claim, failure, self._lane.retry, resend_safe=resend_safe))
+        if settlement.outcome == "dead" and self._kept:  # what was said to the parts before is said all the same
+            said = _joined([_again(answer) for answer in self._kept])
+            return replace(settlement, append=self._replies(message.id, said.replies))
+        return settlement
 
     def _in_time(self, answer: Answer, took: float) -> Answer:
         """The answer as it counts after `took` seconds."""

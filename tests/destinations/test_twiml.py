@@ -958,6 +958,20 @@ def test_what_was_said_to_one_part_is_not_lost_when_another_one_fails(house: Hou
     assert [("ada", words) for words in ("Nice", "Really", "A picture!")] == house.said()
 
 
+def test_what_was_said_to_one_part_is_said_though_another_one_is_given_up(house: House) -> None:
+    parts = [says("Nice"), Told(400), says("Nice"), says("A picture!")]
+    house.app.answer = lambda call: parts.pop(0) if call.path == "/in" else Told(204, b"")
+    inbox = Inbox(house.gateway)
+    inbox.accept("shop", Written(Card("Look", (Image(PNG),)), external_id="m-1", customer="webhook:ada"))
+    house.gateway.publisher.publish(inbox.wakes)
+    run_until_quiet(house.gateway)
+    assert house.said() == [("ada", "Nice")]
+    (letter,) = house.gateway.store.dead_letters.newest()
+    house.gateway.publisher.publish(house.gateway.store.dead_letters.replay(letter.id)[1])
+    run_until_quiet(house.gateway)
+    assert house.said() == [("ada", "Nice"), ("ada", "A picture!")]
+
+
 def test_one_message_in_several_parts_is_reported_once(house: House) -> None:
     document = MessagingResponse()
     message = document.message("x" * 300, action="/mine")
