@@ -179,6 +179,24 @@ def test_what_his_platform_refuses_for_it_opts_him_out(how: str, error: str, sta
     assert found is None or found.by == "21610 Attempt to send to unsubscribed recipient"
 
 
+def test_a_refusal_that_comes_after_he_lifted_it_is_old_news(store: Store, clock: Clock) -> None:
+    write(store, 1, direction="outbound")
+    clock.advance(1)
+    says(store, 2, Stated("in", "the customer wrote START"))
+    error = "opted_out: 21610"
+    store.messages.report(f"{1:032x}", "failed", scope="", direction="outbound", owner="", error=error)
+    found = store.consents.read(ANN)
+    assert found is not None
+    assert found.state == "in"
+    later = entry(3, direction="outbound")
+    later = replace(later, message=replace(later.message, at=clock()))
+    store.mailboxes.accept(later, scope="")
+    store.messages.report(f"{3:032x}", "failed", scope="", direction="outbound", owner="", error=error)
+    found = store.consents.read(ANN)
+    assert found is not None
+    assert found.state == "out"
+
+
 def test_a_customers_own_message_that_failed_says_nothing_of_him(store: Store) -> None:
     write(store, 1)
     store.messages.report(f"{1:032x}", "failed", scope="", direction="inbound", owner="", error="opted_out: x")

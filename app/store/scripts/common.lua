@@ -128,6 +128,13 @@ local function consent(conversation, state, by, keep)
   if keep then redis.call('EXPIRE', key, keep) else redis.call('PERSIST', key) end
 end
 
+-- Whether a message that was refused for an opt-out tells nothing: that is known, or it is older than what is.
+local function is_old_news(id, conversation)
+  local known = redis.call('HMGET', P .. 'o:' .. conversation, 'state', 'at')
+  if not known[1] then return false end
+  return known[1] == 'out' or cjson.decode(redis.call('HGET', P .. 'm:' .. id, 'body')).at < tonumber(known[2])
+end
+
 local OPTED_OUT = 'opted_out: ' -- begins the error of what an opt-out stopped, whoever noticed it
 
 local RANK = { queued = 0, sent = 1, delivered = 2, read = 3 }
@@ -203,7 +210,7 @@ local function climb(id, status, err)
     live(rec[2], tonumber(rec[4]), 'kind', 'status', 'id', id, 'status', status, 'error', err or '')
   end
   local refused = status == 'failed' and rec[6] == 'outbound' and string.sub(err or '', 1, #OPTED_OUT) == OPTED_OUT
-  if refused and not wants_none(rec[2]) then consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1)) end
+  if refused and not is_old_news(id, rec[2]) then consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1)) end
   return true
 end
 
