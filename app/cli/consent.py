@@ -1,0 +1,49 @@
+"""`patchbay consent`: who wants no messages on a channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from app.cli.common import (
+    complains,
+    config_option,
+    conversation_of,
+    gateway_of,
+    when,
+)
+from app.core.consent import State
+
+
+@click.group()
+def consent() -> None:
+    """Who wants no messages on a channel."""
+
+
+@consent.command("show")
+@config_option
+@click.argument("channel")
+@click.argument("customer")
+@complains
+def show_consent(config: Path | None, channel: str, customer: str) -> None:
+    """Whether CUSTOMER (an address such as whatsapp:+15551230001) wants messages on CHANNEL, and who said so when."""
+    gateway = gateway_of(config)
+    known = gateway.store.consents.read(conversation_of(gateway, channel, customer))
+    if known is None:
+        click.echo("in: nothing else was ever said")
+    else:
+        click.echo(f"{known.state}: since {when(known.at)}, {known.by}")
+
+
+@consent.command("set")
+@config_option
+@click.argument("channel")
+@click.argument("customer")
+@click.argument("state", type=click.Choice(["in", "out"]))
+@complains
+def set_consent(config: Path | None, channel: str, customer: str, state: State) -> None:
+    """State what CUSTOMER wants on CHANNEL: `in` or `out`. His platform may know better and still refuse."""
+    gateway = gateway_of(config)
+    gateway.store.consents.write(conversation_of(gateway, channel, customer), state, "an operator set it")
+    click.echo(f"{customer} is {state} on {channel}")

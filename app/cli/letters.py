@@ -1,0 +1,133 @@
+"""`patchbay dead-letters`: what was given up, and how to revive it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.cli.common import (
+    complains,
+    config_option,
+    gateway_of,
+    when,
+)
+from app.core.errors import BadWebhook, Unverified
+from app.gateway import (
+    Gateway,
+)
+from app.inbox import Inbox, NotTaken, unpark
+from app.store.dead_letters import DeadLetter
+
+
+@click.group("dead-letters")
+def dead_letters() -> None:
+    """Messages that were given up, and webhooks that could not be read."""
+
+
+@dead_letters.command("list")
+@config_option
+@click.option("--most", default=50, show_default=True)
+@complains
+def list_letters(config: Path | None, most: int) -> None:
+    """The newest first: id, time, lane, reason and error."""
+    letters = gateway_of(config).store.dead_letters.newest(most)
+    for letter in letters:
+        click.echo(f"{letter.id}  {when(letter.at)}  {letter.where}  {letter.reason}: {letter.error}")
+    if not letters:
+        click.echo("No dead letters.")
+
+
+@dead_letters.command("show")
+@config_option
+@click.argument("letter_id")
+@complains
+def show_letter(config: Path | None, letter_id: str) -> None:
+    """One dead letter in full."""
+    gateway = gateway_of(config)
+    letter = _letter(gateway, letter_id)
+    lines: dict[str, Any] = {"id": letter.id, "where": letter.where, "reason": letter.reason, "error": letter.error}
+    record = gateway.store.messages.read(letter.message_id) if letter.message_id else None
+    if record:
+        lines |= {"message": record.message.id, "conversation": record.message.conversation}
+        lines |= {"author": record.message.author, "content": record.message.content}
+    elif letter.webhook:
+        webhook = unpark(letter.webhook)
+        lines |= {"url": webhook.url.partition("?")[0], "body": webhook.body.decode(errors="replace")}
+    else:
+        lines |= {"mailbox": letter.mailbox, "item": letter.item}
+    for name, value in lines.items():
+        click.echo(f"{name:14}{value}")
+
+
+@dead_letters.command("replay")
+@config_option
+@click.argument("letter_ids", nargs=-1, required=True)
+@complains
+def replay_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
+    """Try again, behind what waits in the same conversation. `all` replays every letter."""
+    gateway, kept = gateway_of(config), 0
+    for letter_id in _chosen(gateway, letter_ids):
+        letter = _letter(gateway, letter_id)
+        try:
+            _replay(gateway, letter)
+        except click.ClickException as error:
+            kept += 1
+            click.echo(error.message, err=True)
+        else:
+            click.echo(f"{letter_id} replayed")
+    sys.exit(1 if kept else 0)
+
+
+@dead_letters.command("discard")
+@config_option
+@click.argument("letter_ids", nargs=-1, required=True)
+@complains
+def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
+    """Forget dead letters. `all` discards every one."""
+    gateway = gateway_of(config)
+    for letter_id in _chosen(gateway, letter_ids):
+        _letter(gateway, letter_id)
+        gateway.store.dead_letters.discard(letter_id)
+        click.echo(f"{letter_id} discarded")
+
+
+def _replay(gateway: Gateway, letter: DeadLetter) -> None:
+    """Raises: click.ClickException, the letter could not be replayed and is kept."""
+    if letter.webhook:
+        _receive_again(gateway, letter)
+    else:
+        _, wakes = gateway.store.dead_letters.replay(letter.id)
+        gateway.publisher.publish(wakes)
+
+
+def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
+    """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
+    webhook = unpark(letter.webhook)
+    adapter = gateway.channels.get(letter.where) or gateway.destinations.get(letter.where)
+    if adapter is None:
+        raise click.ClickException(f"{letter.id} is kept: {letter.where} is no longer configured.")
+    inbox = Inbox(gateway)
+    try:
+        for event in adapter.parse(webhook):
+            inbox.accept(letter.where, event)
+    except (NotTaken, BadWebhook, Unverified) as error:
+        raise click.ClickException(f"{letter.id} is kept: {error}") from None
+    finally:
+        gateway.publisher.publish(inbox.wakes)
+    gateway.store.dead_letters.discard(letter.id)
+
+
+def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
+    if letter_ids == ("all",):
+        return [letter.id for letter in reversed(gateway.store.dead_letters.newest(1_000_000))]
+    return list(letter_ids)
+
+
+def _letter(gateway: Gateway, letter_id: str) -> DeadLetter:
+    letter = gateway.store.dead_letters.show(letter_id)
+    if letter is None:
+        raise click.ClickException(f"There is no dead letter {letter_id}.")
+    return letter
