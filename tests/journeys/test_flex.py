@@ -40,7 +40,9 @@ def test_a_customer_is_handed_to_an_agent_and_back_to_the_bot(world: FlexWorld) 
     chat = world.accept("ada")
     wait_until("the agent sees what was said", lambda: "I want a human" in world.texts(chat))
     assert world.texts(chat, "customer") == ["hello", "I want a human"]
-    assert world.texts(chat, "bot") == [text for text in world.said("ada") if text in world.texts(chat, "bot")]
+    transcript = world.texts(chat, "bot")  # what the bot says last may still be on its way
+    assert transcript == world.said("ada")[: len(transcript)]
+    assert transcript
     attributes = world.tasks("ada")[-1]["attributes"]
     assert attributes["customerName"] == "Ada Lovelace"
     assert [line["author"] for line in attributes["transcript"]][:3] == ["customer", "bot", "customer"]
