@@ -16,13 +16,7 @@ from app import up as supervision
 from app.config import ConfigError, Settings
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
-from app.gateway import (
-    CONFIG_VARIABLE,
-    WORKER_TIMEOUT,
-    Gateway,
-    build,
-    settings_from_environment,
-)
+from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, settings_from_environment
 from app.parts import CannotStart
 from app.twilio import address_of
 

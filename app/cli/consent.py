@@ -6,13 +6,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import (
-    complains,
-    config_option,
-    conversation_of,
-    gateway_of,
-    when,
-)
+from app.cli.common import complains, config_option, conversation_of, gateway_of, when
 from app.core.consent import State
 
 

@@ -7,19 +7,11 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import (
-    complains,
-    config_option,
-    gateway_of,
-)
+from app.cli.common import complains, config_option, conversation_of, gateway_of
 from app.config import ConfigError
 from app.core.costs import COLUMNS, Costs, amount_of, asked_for, summed
 from app.core.errors import BadWebhook
-from app.core.message import conversation_key
-from app.gateway import (
-    Gateway,
-)
-from app.twilio import address_of
+from app.gateway import Gateway
 
 
 @click.group("costs", invoke_without_command=True)
@@ -80,7 +72,7 @@ def show_message_costs(config: Path | None, message_id: str) -> None:
 def show_conversation_costs(config: Path | None, channel: str, customer: str) -> None:
     """What all messages of a customer's ADDRESS (as in whatsapp:+1555...) on one channel cost."""
     gateway = _with_costs(config)
-    found = gateway.store.costs.conversation(conversation_key(channel, address_of(customer)))
+    found = gateway.store.costs.conversation(conversation_of(gateway, channel, customer))
     if found is None:
         raise click.ClickException(f"Nothing is booked for {customer} on {channel} (any more).")
     for column, amount in found.amounts.items():

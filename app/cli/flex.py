@@ -8,12 +8,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import (
-    complains,
-    config_option,
-    file_of,
-    find_running,
-)
+from app.cli.common import complains, config_option, file_of, find_running
 from app.config import build_destination, check_alone, read
 from app.core.errors import Failure
 from app.destinations.flex.destination import FlexDestination

@@ -8,16 +8,9 @@ from typing import Any
 
 import click
 
-from app.cli.common import (
-    complains,
-    config_option,
-    gateway_of,
-    when,
-)
+from app.cli.common import complains, config_option, gateway_of, when
 from app.core.errors import BadWebhook, Unverified
-from app.gateway import (
-    Gateway,
-)
+from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, unpark
 from app.store.dead_letters import DeadLetter
 

@@ -12,17 +12,9 @@ from typing import NoReturn
 import click
 
 from app import up as supervision
-from app.cli.common import (
-    complains,
-    config_option,
-    gateway_of,
-    settings_of,
-)
+from app.cli.common import complains, config_option, gateway_of, settings_of
 from app.config import ConfigError, Settings, load
-from app.gateway import (
-    THREADS_VARIABLE,
-    lanes_of,
-)
+from app.gateway import THREADS_VARIABLE, lanes_of
 from app.parts import Plan
 
 MOST_THREADS = 64  # of one worker

@@ -41,9 +41,6 @@ class TwilioAccount:
         given = f"{user}:{password}".encode()
         return any(compare_digest(given, f"{name}:{secret}".encode()) for name, secret in self.logins)
 
-    def sender(self, address: str) -> Sender | None:
-        return next((sender for sender in self.senders if sender.address == address), None)
-
     def pool(self, service: str) -> list[Sender]:
         return [sender for sender in self.senders if sender.service == service]
 

@@ -10,7 +10,7 @@ import orjson
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from app.core.message import Message, derived_id, new_id, split_conversation
+from app.core.message import Message, new_id, split_conversation
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.store.mailbox import Append
@@ -43,14 +43,14 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
     consent = gateway.store.consents.read(conversation)
     if consent and consent.state == "out":
         raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
-    message_id, contents = new_id(), said(body, files, metadata)
-    ids = [*(derived_id(message_id, f"part-{number}") for number in range(1, len(contents))), message_id]
+    contents = said(body, files, metadata)
+    ids = [new_id() for _ in contents]
     parts = [
         _entry(
             gateway,
             sender,
             Message(
-                id=ids[number],
+                id=message_id,
                 direction="outbound",
                 channel=split_conversation(conversation)[0],
                 customer=customer,
@@ -61,7 +61,7 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
                 metadata=part.speaking_for(ids[:-1]),
             ),
         )
-        for number, part in enumerate(contents)
+        for message_id, part in zip(ids, contents, strict=True)
     ]
     entered = gateway.store.mailboxes.accept(parts[0], scope="", more=parts[1:])
     if entered.state == "mailbox_full":

@@ -53,8 +53,9 @@ def _is_wanted(account: TwilioAccount, message: Message, wanted: Mapping[str, st
     ours = account.sender_of(message)
     if ours is None or is_part(message):
         return False
-    ends = (message.customer, ours.address) if message.direction == "inbound" else (ours.address, message.customer)
-    return all(dict(zip(("From", "To"), ends, strict=True))[name] == address for name, address in wanted.items())
+    inbound = message.direction == "inbound"
+    writer, reader = (message.customer, ours.address) if inbound else (ours.address, message.customer)
+    return wanted.get("From", writer) == writer and wanted.get("To", reader) == reader
 
 
 def _token(args: Mapping[str, str]) -> Position | None:
