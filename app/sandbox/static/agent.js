@@ -1,8 +1,8 @@
 // The agent desk: asks once a second whether something changed, and shows it.
-import { contactElement, messageElement, updateMessage } from "./messages.js";
 import { setUpComposer } from "./composer.js";
+import { contactElement, messageElement, updateMessage } from "./messages.js";
+import { poll, report } from "./polling.js";
 
-const POLL_MILLISECONDS = 1000;
 const byId = (id) => document.getElementById(id);
 const log = byId("log");
 const list = byId("contact-list");
@@ -103,15 +103,6 @@ async function refresh() {
   version = answer.version;
 }
 
-function report() {
-  byId("connection").textContent = "The sandbox does not answer";
-}
-
-async function poll() {
-  await refresh().catch(report);
-  setTimeout(poll, POLL_MILLISECONDS);
-}
-
 // One after the other, so that a slow answer does not let a later message overtake.
 function send(message) {
   const path = pathOf(current, "messages");
@@ -142,4 +133,4 @@ log.addEventListener("scroll", () => { sticks = log.scrollHeight - log.scrollTop
 new ResizeObserver(stayAtEnd).observe(log);
 start?.addEventListener("submit", startChat);
 setUpComposer(byId("composer"), send);
-poll();
+poll(refresh);

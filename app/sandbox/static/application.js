@@ -1,8 +1,8 @@
 // The application: asks once a second whether something changed, and shows it; writes to customers.
 import { Log } from "./log.js";
 import { contactElement } from "./messages.js";
+import { inLine, poll, report } from "./polling.js";
 
-const POLL_MILLISECONDS = 1000;
 const byId = (id) => document.getElementById(id);
 const list = byId("conversation-list");
 const log = new Log(byId("log"));
@@ -10,7 +10,6 @@ let current = null;
 let version = null;
 let conversations = [];
 let sending = Promise.resolve();
-let looking = Promise.resolve();
 
 async function call(path, body = undefined) {
   const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
@@ -47,13 +46,6 @@ async function choose(customer) {
   await conversation;
 }
 
-// Looks come one after the other, so that a late answer does not bring back what was before.
-function inLine(look) {
-  const looked = looking.then(look);
-  looking = looked.catch(() => {});
-  return looked;
-}
-
 async function look() {
   const answer = await call("conversations");
   byId("connection").textContent = "";
@@ -62,15 +54,6 @@ async function look() {
   showConversations();
   if (current) await showConversation();
   version = answer.version;
-}
-
-function report() {
-  byId("connection").textContent = "The sandbox does not answer";
-}
-
-async function poll() {
-  await inLine(look).catch(report);
-  setTimeout(poll, POLL_MILLISECONDS);
 }
 
 // One after the other, so that a slow answer does not let a later message overtake. The form is free again at once, and
@@ -116,4 +99,4 @@ byId("back").addEventListener("click", () => {
   document.body.dataset.view = "list";
   list.querySelector("[aria-current=true]")?.focus();
 });
-poll();
+poll(look);

@@ -1,8 +1,8 @@
 // The Flex desk: asks once a second whether something changed, and shows it.
 import { messageElement, updateMessage } from "./messages.js";
+import { poll, report } from "./polling.js";
 import { about, contextParts, stateOf, taskElement } from "./task.js";
 
-const POLL_MILLISECONDS = 1000;
 const TYPING_MILLISECONDS = 5000;
 const byId = (id) => document.getElementById(id);
 const log = byId("log");
@@ -125,15 +125,6 @@ async function refresh() {
   version = answer.version;
 }
 
-function report() {
-  byId("connection").textContent = "The sandbox does not answer";
-}
-
-async function poll() {
-  await refresh().catch(report);
-  setTimeout(poll, POLL_MILLISECONDS);
-}
-
 async function act(path) {
   byId("act-problem").textContent = "";
   try {
@@ -213,4 +204,4 @@ words.addEventListener("keydown", (event) => {
 document.addEventListener("visibilitychange", () => { version = null; });
 log.addEventListener("scroll", () => { sticks = log.scrollHeight - log.scrollTop - log.clientHeight < 60; });
 new ResizeObserver(stayAtEnd).observe(log);
-poll();
+poll(refresh);

@@ -2,8 +2,8 @@
 import { Log } from "./log.js";
 import { contactElement, element, summary } from "./messages.js";
 import { setUpPhoneComposer } from "./phone_composer.js";
+import { inLine, poll, report } from "./polling.js";
 
-const POLL_MILLISECONDS = 1000;
 const KINDS = { sms: "SMS", whatsapp: "WhatsApp", messenger: "Messenger" };
 const byId = (id) => document.getElementById(id);
 const list = byId("customer-list");
@@ -12,7 +12,6 @@ let current = null;
 let version = null;
 let customers = [];
 let sending = Promise.resolve();
-let looking = Promise.resolve();
 
 async function call(path, method = "GET", body = undefined, type = "application/json") {
   const headers = body === undefined ? {} : { "Content-Type": type };
@@ -82,13 +81,6 @@ async function choose(address) {
   await conversation;
 }
 
-// Looks come one after the other, so that a late answer does not bring back what was before.
-function inLine(look) {
-  const looked = looking.then(look);
-  looking = looked.catch(() => {});
-  return looked;
-}
-
 const refresh = () => inLine(look);
 
 async function look() {
@@ -99,15 +91,6 @@ async function look() {
   showCustomers();
   if (current) await showConversation();
   version = answer.version;
-}
-
-function report() {
-  byId("connection").textContent = "The sandbox does not answer";
-}
-
-async function poll() {
-  await refresh().catch(report);
-  setTimeout(poll, POLL_MILLISECONDS);
 }
 
 // One after the other, so that a slow answer does not let a later message overtake.
@@ -156,4 +139,4 @@ byId("log").addEventListener("click", (event) => {
   act({ path: "buttons", body: JSON.stringify({ message, payload }) });
 });
 document.addEventListener("visibilitychange", () => { version = null; });
-poll();
+poll(look);
