@@ -23,12 +23,13 @@ from app.core.retry import RetryPolicy
 from app.core.routing import Route
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
-from app.http import CONNECT_TIMEOUT, Http
+from app.http import Http
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.store.mailbox import Limits, Wake
 from app.store.messages import Messages
 from app.tasks import Publisher, create_celery
+from app.transport import CONNECT_TIMEOUT
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says

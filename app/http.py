@@ -1,43 +1,36 @@
-"""The only caller of requests: pooled connections, time limits, a size cap, the SSRF guard, one palette of failures.
+"""The only caller of platforms: what is sent and what came back, limits of size and time, one palette of failures.
 
 Hosts that the configuration names are trusted. Any other host (from a message, a callback or an API call) must resolve
-to public addresses only, and the connection goes to the very address that was checked.
+to public addresses only, and the connection goes to the very address that was checked (`app.transport`).
 """
 
 from __future__ import annotations
 
 import base64
-import http.client
+import gzip
 import io
-import ipaddress
 import math
-import socket
 import time
-from collections.abc import Callable, Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import orjson
 import requests
-import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from app.core import errors
 from app.core.errors import Failure
 from app.log import REDACTED
+from app.transport import Target, Transport, host_and_port, target
 
 MOST_BYTES = 2 * 1024 * 1024
 MOST_SAID = 4_096  # bytes of an error that are looked at
-CONNECT_TIMEOUT = 5.0
-REUSE_WITHIN = (
-    4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
-)
+USUAL_HEADERS = {"user-agent": "patchbay", "accept-encoding": "identity"}
 MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
@@ -51,9 +44,6 @@ KINDS = {
 MOVED = (301, 302, 303, 307, 308)
 MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504)  # a proxy lost the platform's answer: the request may have been carried out
-
-# Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
-TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "fec0::/10", "192.88.99.0/24"))
 
 
 @dataclass(frozen=True)
@@ -126,10 +116,7 @@ def called(url: str) -> str:
     Raises:
         Failure: MISCONFIGURED, no such URL can be.
     """
-    try:
-        return urldefrag(_prepared_url(url) or "").url
-    except (requests.RequestException, UnicodeError) as error:
-        raise _failure(error) from None
+    return _target(url).url
 
 
 def _number(value: str) -> float | None:
@@ -158,11 +145,8 @@ class Http:
     """
 
     def __init__(self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = ()) -> None:
-        guard = _Guard(frozenset(_host_port(url) for url in trusted))
-        # The adapter without a session: no cookies, no redirects, no proxies and no netrc from the environment, and a
-        # third less work for each call.
-        self._adapter = _GuardedAdapter(guard, pool)
-        self._strict = _GuardedAdapter(_Guard(frozenset(_host_port(url) for url in files)), 8)
+        self._transport = Transport(map(host_and_port, trusted), pool)
+        self._strict = Transport(map(host_and_port, files), 8)
 
     def post(
         self,
@@ -216,11 +200,11 @@ class Http:
                 guard refused the address), UNPARSEABLE (an answer too large or garbled), MISCONFIGURED (no such URL or
                 header can be).
         """
-        return self._call(self._adapter, method, url, data, dict(headers or {}), auth, timeout, most_bytes)
+        return self._call(self._transport, method, url, data, dict(headers or {}), auth, timeout, most_bytes)
 
     @staticmethod
     def _call(
-        adapter: _GuardedAdapter,
+        transport: Transport,
         method: str,
         url: str,
         data: Any,
@@ -229,180 +213,53 @@ class Http:
         timeout: float,
         most_bytes: int,
     ) -> Response:
-        try:
-            request = _prepared(method, url, sent, data, auth)
-            limits = (min(CONNECT_TIMEOUT, timeout), timeout)
-            answer: Any = adapter.send(request, stream=True, timeout=limits)
-            content = _read(answer, most_bytes)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
-            raise _failure(error) from None
-        answered = {name.lower(): answer.headers[name] for name in answer.headers}
-        cookies = tuple(answer.headers.getlist("set-cookie"))
-        return Response(answer.status, answered, content, _credentials(sent, auth), cookies)
+        to = _target(url)
+        request = _request(to, method, sent, data, auth)
+        answer = transport.call(to.address, request, timeout, most_bytes)
+        headers: dict[str, str] = {}
+        for name, value in answer.headers:
+            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+        cookies = tuple(value for name, value in answer.headers if name == "set-cookie")
+        body = _unpacked(answer.body, headers.get("content-encoding", "").lower(), most_bytes)
+        return Response(answer.status, headers, body, _credentials(sent, auth), cookies)
 
 
-def _prepared(
-    method: str, url: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None
-) -> requests.PreparedRequest:
-    request = requests.PreparedRequest()
-    request.prepare_method(method)
-    request.url = _prepared_url(url)
-    request.prepare_headers(headers)
-    request.prepare_body(data, None)
-    if auth:
-        request.prepare_auth(auth)
-    request.hooks = {"response": []}
-    return request
+def _request(to: Target, method: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None) -> bytes:
+    """A call as requests prepares it without a session: no cookies, no proxies and no netrc from the environment.
+
+    Raises:
+        Failure: MISCONFIGURED, no such header can be.
+    """
+    prepared = requests.PreparedRequest()
+    prepared.prepare_method(method)
+    prepared.url = to.url
+    try:
+        prepared.prepare_headers({**USUAL_HEADERS, **headers, "host": to.host})
+        prepared.prepare_body(data, None)
+        if auth:
+            prepared.prepare_auth(auth)
+        head = "".join([f"{name}: {value}\r\n" for name, value in prepared.headers.items()])
+        body = prepared.body or b""
+        return f"{method} {to.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + (
+            body.encode() if isinstance(body, str) else body
+        )
+    except (requests.exceptions.InvalidHeader, UnicodeError):
+        raise Failure(errors.MISCONFIGURED, "a header is not valid") from None
 
 
 @lru_cache(maxsize=1024)
-def _prepared_url(url: str) -> str | None:
-    """The URL as requests sends it; working it out is most of what preparing a request costs."""
+def _target(url: str) -> Target:
+    """Where requests would go for this URL; working it out is most of what preparing a request costs.
+
+    Raises:
+        Failure: MISCONFIGURED, no such URL can be.
+    """
     request = requests.PreparedRequest()
-    request.prepare_url(url, None)
-    return request.url
-
-
-BAD_URL = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
-
-
-class _Refused(OSError):
-    """The SSRF guard refused an address."""
-
-
-class _NotConnected(OSError):
-    """The connection never stood, so nothing can have been done."""
-
-
-@dataclass(frozen=True)
-class _Guard:
-    trusted: frozenset[tuple[str, int]]
-
-    def address(self, host: str, port: int) -> str:
-        """The address to connect to.
-
-        Raises:
-            _Refused: the host is not configured, and not all its addresses are public.
-        """
-        if (host.lower(), port) in self.trusted:
-            return host
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
-        for address in addresses:
-            if not _is_public(address):
-                raise _Refused(f"{host} is not a public address")
-        return addresses[0]
-
-
-class _Guarded:
-    """Mixed into urllib3's connections: connects only where the guard allows, drops connections that were idle, and
-    holds the whole answer, headers and body, to one deadline."""
-
-    guard: _Guard
-    host: str
-    port: int
-    timeout: float
-    response_class: Any
-    _dns_host: str
-    _last = 0.0
-
-    def connect(self) -> None:
-        """The connection and its TLS handshake; whatever goes wrong here, no request was sent."""
-        try:
-            super().connect()  # type: ignore[misc]  # urllib3's connection
-        except _Refused:
-            raise
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            raise _NotConnected(type(error).__name__) from error
-
-    def _new_conn(self) -> socket.socket:
-        name = self._dns_host
-        self._dns_host = self.guard.address(self.host, self.port)
-        self._last = time.monotonic()
-        try:
-            return super()._new_conn()  # type: ignore[misc,no-any-return]  # urllib3's connection
-        finally:
-            self._dns_host = name  # the Host header and the certificate's check go by the name
-
-    def getresponse(self) -> Any:
-        self.response_class = partial(_TimelyResponse, until=time.monotonic() + self.timeout)
-        answer = super().getresponse()  # type: ignore[misc]  # urllib3's connection
-        self._last = time.monotonic()
-        return answer
-
-    @property
-    def is_connected(self) -> bool:
-        fresh = time.monotonic() - self._last < REUSE_WITHIN
-        return fresh and super().is_connected  # type: ignore[misc]  # urllib3's connection
-
-
-class _TimelyResponse(http.client.HTTPResponse):
-    """Reads no longer than `until` (monotonic seconds); a time limit on each read alone can be dribbled past."""
-
-    def __init__(self, sock: socket.socket, *args: Any, until: float, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        raw: io.RawIOBase = self.fp.detach()  # the buffered reader that was just made
-        self.fp = io.BufferedReader(_Timely(raw, sock, until))
-
-
-class _Timely(io.RawIOBase):
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, until: float) -> None:
-        self._raw, self._sock, self._until = raw, sock, until
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the answer did not end in time")
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _GuardedAdapter(HTTPAdapter):
-    """Sends without the search for proxies, which there are none of, and answers with urllib3's own response: the one
-    that requests would wrap around it, with its cookies and history, costs as much again as reading the answer."""
-
-    def __init__(self, guard: _Guard, pool: int) -> None:
-        self._guard = guard
-        super().__init__(pool_connections=64, pool_maxsize=pool, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        http = type("Http", (_Guarded, HTTPConnection), {"guard": self._guard})
-        https = type("Https", (_Guarded, HTTPSConnection), {"guard": self._guard})
-        self.poolmanager.pool_classes_by_scheme = {
-            "http": type("HttpPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
-            "https": type("HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
-        }
-
-    def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        try:
-            host, tls = self.build_connection_pool_key_attributes(request, verify, cert)
-        except ValueError as error:
-            raise requests.exceptions.InvalidURL(error, request=request) from error
-        return self.poolmanager.connection_from_host(**host, pool_kwargs=tls)
-
-    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
-        return request.path_url
-
-    def build_response(self, req: Any, resp: Any) -> Any:
-        return resp
-
-
-def _host_port(url: str) -> tuple[str, int]:
-    parts = urlsplit(url)
-    return (parts.hostname or "").lower(), parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)
+    try:
+        request.prepare_url(url, None)
+        return target(request.url or "")
+    except (requests.RequestException, ValueError, KeyError):
+        raise Failure(errors.MISCONFIGURED, "the URL is not valid") from None
 
 
 def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tuple[str, ...]:
@@ -413,56 +270,18 @@ def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tu
     return tuple(secret for secret in found if secret)
 
 
-def _read(raw: Any, most_bytes: int) -> bytes:
-    """The whole body, as long as it stays below the cap."""
-    body: bytes = raw.read(most_bytes + 1, decode_content=True)
+def _unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body without its `Content-Encoding`. We ask for none, but some servers pack all the same."""
+    try:
+        if encoding in ("gzip", "x-gzip"):
+            body = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most_bytes + 1)
+        elif encoding == "deflate":
+            try:
+                body = zlib.decompressobj().decompress(body, most_bytes + 1)
+            except zlib.error:  # without the wrapping that the name stands for
+                body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, most_bytes + 1)
+    except (zlib.error, OSError, EOFError):
+        raise Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True) from None
     if len(body) > most_bytes:
-        raw.close()
         raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
     return body
-
-
-def _failure(error: Exception) -> Failure:
-    """Our word for what requests or urllib3 raised. Only a connection that never stood proves that nothing was done."""
-    chain = list(_causes(error))
-    for kinds, failure in RAISED:
-        if cause := next((cause for cause in chain if isinstance(cause, kinds)), None):
-            return failure(cause)
-    return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
-
-
-# In the order in which they are looked for among the causes of an exception.
-RAISED: tuple[tuple[tuple[type[BaseException], ...], Callable[[BaseException], Failure]], ...] = (
-    ((_Refused,), lambda cause: Failure(errors.REJECTED, str(cause))),
-    (
-        (urllib3.exceptions.LocationValueError, requests.exceptions.InvalidHeader, UnicodeError, *BAD_URL),
-        lambda _: Failure(errors.MISCONFIGURED, "the URL or a header is not valid"),
-    ),
-    (
-        (urllib3.exceptions.ConnectTimeoutError,),
-        lambda _: Failure(errors.UNAVAILABLE, "no connection in time"),
-    ),
-    ((_NotConnected,), lambda _: Failure(errors.UNAVAILABLE, "no connection")),
-    (
-        (requests.exceptions.Timeout, urllib3.exceptions.TimeoutError, TimeoutError),
-        lambda _: Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True),
-    ),
-    (
-        (requests.exceptions.ContentDecodingError, urllib3.exceptions.DecodeError),
-        lambda _: Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True),
-    ),
-)
-
-
-def _causes(error: BaseException) -> Iterable[BaseException]:
-    """The exception, what it wraps (requests and urllib3 keep it in args and `reason`) and what it was raised from."""
-    seen: set[int] = set()
-    stack = [error]
-    while stack:
-        current = stack.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        linked = [*current.args, current.__cause__, current.__context__, getattr(current, "reason", None)]
-        stack += [other for other in linked if isinstance(other, BaseException)]

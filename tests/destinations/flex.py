@@ -852,7 +852,7 @@ class Flexing(Receiving, Calling):
         self, trusted: bool, place: Place, outside: Sink
     ) -> None:
         if trusted:
-            place.line._adapter = Http([place.url, outside.url])._adapter
+            place.line._transport = Http([place.url, outside.url])._transport
             assert place.line.request("GET", outside.url, timeout=5).ok
             outside.calls.clear()
         place.deliver(content=Attachment("file", f"{outside.url}/admin?do=x"))

@@ -1,0 +1,414 @@
+"""Sockets: what a call makes of answers that come late, in pieces, garbled or not at all, and of kept connections."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import certifi
+import pytest
+import trustme
+
+from app import transport as module
+from app.core import errors
+from app.http import Http
+from app.transport import REUSE_WITHIN
+from tests.test_http import failure, resolve
+
+Talk = Callable[[socket.socket, threading.Event], None]
+
+
+@contextmanager
+def talker(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """A server that takes one request on each connection and then says whatever `talk` says; its URL."""
+    over, taken = threading.Event(), list[socket.socket]()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while not over.is_set():
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                taken.append(connection)
+                with connection, suppress(OSError):
+                    talking = tls.wrap_socket(connection, server_side=True) if tls else connection
+                    talking.recv(65_536)
+                    talk(talking, over)
+                    talking.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            over.set()
+            for end in (server, *taken):
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def dribble(before: bytes) -> Talk:
+    """Says `before` at once, then an x every 20 ms for ever."""
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(before)
+        while not over.wait(0.02):
+            connection.sendall(b"x")
+
+    return talk
+
+
+DRIBBLES = {
+    "the status line": b"HTTP/1.1 200 ",
+    "a header": b"HTTP/1.1 200 OK\r\nX-Long: ",
+    "a body": b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+    "a body without an end": b"HTTP/1.1 200 OK\r\n\r\n",
+    "a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n",
+    "after a hint": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nX: ",
+}
+
+
+@pytest.mark.parametrize("before", DRIBBLES.values(), ids=DRIBBLES)
+def test_an_answer_that_dribbles_does_not_outlast_the_timeout(before: bytes) -> None:
+    with talker(dribble(before)) as url:
+        started = time.monotonic()
+        failed = failure(url, Http([url]), timeout=0.3)
+        took = time.monotonic() - started
+    assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
+    assert 0.25 < took < 2.0
+
+
+def saying(words: bytes) -> Talk:
+    return lambda connection, over: connection.sendall(words)
+
+
+LOST = {
+    "without an answer": b"",
+    "within the status line": b"HTTP/1.1 2",
+    "within the body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+    "within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf",
+    "with nonsense": b"SSH-2.0-OpenSSH_9.9\r\n",
+    "with a chunk that has no length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf",
+}
+
+
+@pytest.mark.parametrize("words", LOST.values(), ids=LOST)
+def test_a_lost_answer_may_have_been_carried_out(words: bytes) -> None:
+    with talker(saying(words)) as url:
+        failed = failure(url, Http([url]))
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, True)
+
+
+def test_a_platform_that_speaks_no_tls_was_sent_nothing() -> None:
+    with talker(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
+        secure = url.replace("http:", "https:")
+        failed = failure(secure, Http([secure]))
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
+
+
+def silence(connection: socket.socket, over: threading.Event) -> None:
+    over.wait(5)
+
+
+def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
+    with talker(silence) as url:
+        secure = url.replace("http:", "https:")
+        failed = failure(secure, Http([secure]))
+    assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
+
+
+def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[int] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connections.append(0)
+        while not over.is_set():
+            connections[-1] += 1
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            if not connection.recv(65_536):
+                return
+
+    clock = StoppedClock()
+    monkeypatch.setattr(module, "time", clock)
+    with talker(talk) as url:
+        http = Http([url])
+        http.post(url)
+        clock.now += REUSE_WITHIN - 0.1
+        http.post(url)
+        assert connections == [2]
+        clock.now += REUSE_WITHIN + 0.1
+        http.post(url)
+        assert connections == [2, 1]
+
+
+class StoppedClock:
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
+    gone = threading.Event()
+
+    def answer_and_leave(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.close()
+        gone.set()
+
+    with talker(answer_and_leave) as url:
+        http = Http([url])
+        for _ in range(3):
+            assert 200 == http.post(url).status
+            assert gone.wait(5)
+            gone.clear()
+
+
+def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() -> None:
+    size = 8 * 1024 * 1024  # more than the sockets hold, so sending waits for the reader
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+        over.wait(0.4)
+        connection.sendall(b"{")
+        over.wait(0.02)
+        connection.sendall(b"}")
+        over.wait(0.3)
+        read = 0
+        while read < size:
+            read += len(connection.recv(1024 * 1024))
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlast")
+
+    with talker(talk) as url:
+        http = Http([url])
+        http.post(url, timeout=0.6)
+        assert b"last" == http.post(url, body=b"x" * size, timeout=5).body
+
+
+def test_silence_after_a_late_beginning_gets_no_time_of_its_own() -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        over.wait(0.6)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{")
+        over.wait(5)
+
+    with talker(talk) as url:
+        started = time.monotonic()
+        assert errors.TIMED_OUT == failure(url, Http([url]), timeout=0.7).kind
+        assert time.monotonic() - started < 1.2
+
+
+def test_a_body_in_chunks_is_put_together_and_its_connection_used_again() -> None:
+    chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+    connections: list[int] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connections.append(0)
+        connection.sendall(chunks)
+        connection.recv(65_536)
+        connection.sendall(chunks)
+
+    with talker(talk) as url:
+        http = Http([url])
+        assert [b"abcde", b"abcde"] == [http.post(url).body, http.post(url).body]
+    assert [0] == connections
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+READ: dict[str, tuple[bytes, bytes]] = {
+    "a length": (OK + b"Content-Length: 2\r\n\r\nab", b"ab"),
+    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", b""),
+    "a body that the status forbids": (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", b""),
+    "the end of the connection": (OK + b"\r\nab", b"ab"),
+    "the end of an older connection": (b"HTTP/1.0 200 OK\r\n\r\nab", b"ab"),
+    "an encoding that ends with the connection": (OK + b"Transfer-Encoding: identity\r\n\r\nab", b"ab"),
+    "chunks with a trailer": (OK + b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\nX-Sum: 1\r\n\r\n", b"ab"),
+    "hints before it": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nX-Sum: 2\r\n\r\n" + OK
+        + b"Content-Length: 2\r\n\r\nab", b"ab"),
+    # kept less well, but there is no doubt about what was meant
+    "no reason": (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nab", b"ab"),
+    "bare line feeds": (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nab", b"ab"),
+    "a folded header": (OK + b"X-Long: a\r\n b\r\nContent-Length: 2\r\n\r\nab", b"ab"),
+    "a length beside chunks": (
+        OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", b"ab"),
+    "a space behind a chunk's length": (OK + b"Transfer-Encoding: chunked\r\n\r\n2 \r\nab\r\n0\r\n\r\n", b"ab"),
+    "more than was announced": (OK + b"Content-Length: 2\r\n\r\nabcd", b"ab"),
+    "more behind a closing answer": (OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nabcd", b"ab"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
+@pytest.mark.parametrize(("words", "body"), READ.values(), ids=READ)
+def test_an_answer_is_read_as_it_was_meant(words: bytes, body: bytes, cut: bool) -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in [words[n : n + 1] for n in range(len(words))] if cut else [words]:
+            connection.sendall(piece)
+
+    with talker(talk) as url:
+        answer = Http([url]).post(url)
+    assert (body, None) == (answer.body, answer.headers.get("x-sum"))
+
+
+def test_a_header_that_comes_twice_is_one_but_for_cookies() -> None:
+    words = b"X-A: 1\r\nx-a: 2\r\nX-Empty:\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2 \r\nContent-Length: 0\r\n\r\n"
+    with talker(saying(OK + words)) as url:
+        answer = Http([url]).post(url)
+    assert ("1, 2", "", ("a=1", "b=2")) == (answer.headers["x-a"], answer.headers["x-empty"], answer.cookies)
+
+
+UNUSABLE = {
+    "it says so": OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nab",
+    "it is an old one": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab",
+    "more came than was announced": OK + b"Content-Length: 2\r\n\r\nabcd",
+    "another answer came that nobody asked for": (OK + b"Content-Length: 2\r\n\r\nab") * 2,
+}
+
+
+@pytest.mark.parametrize("words", UNUSABLE.values(), ids=UNUSABLE)
+def test_a_connection_is_not_used_again_when(words: bytes) -> None:
+    asked: list[bytes] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(words)
+        asked.append(connection.recv(65_536))  # ends when the connection does
+
+    with talker(talk) as url:
+        http = Http([url])
+        assert [b"ab", b"ab"] == [http.post(url).body, http.post(url).body]
+    assert not any(asked)
+
+
+def test_a_head_without_end_is_not_kept() -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(OK)
+        while not over.is_set():
+            connection.sendall(b"X-More: and more\r\n" * 100)
+
+    with talker(talk) as url:
+        failed = failure(url, Http([url]), timeout=20)
+    assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
+
+
+def test_who_refuses_a_long_request_before_its_end_is_heard() -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong")
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(16 * 1024 * 1024, socket.MSG_WAITALL)
+
+    with talker(talk) as url:
+        answer = Http([url]).post(url, body=b"x" * 4 * 1024 * 1024)
+    assert (413, b"long") == (answer.status, answer.body)
+
+
+def test_no_more_connections_are_kept_than_asked_for() -> None:
+    ended = threading.Semaphore(0)
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        if not connection.recv(65_536):
+            ended.release()
+
+    with talker(talk) as one, talker(talk) as two:
+        http = Http([one, two], pool=1)
+        http.post(one)
+        http.post(two)
+        assert ended.acquire(timeout=5)
+
+
+def test_idle_connections_are_ended_by_calls_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StoppedClock()
+    monkeypatch.setattr(module, "time", clock)
+    ended = threading.Event()
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        if not connection.recv(65_536):
+            ended.set()
+
+    with talker(talk) as one, talker(saying(OK + b"Content-Length: 0\r\n\r\n")) as two:
+        http = Http([one, two])
+        http.post(one)
+        clock.now += REUSE_WITHIN + 1
+        http.post(two)
+        assert ended.wait(5)
+
+
+# --- over TLS ---
+
+AUTHORITY = trustme.CA()
+
+
+@contextmanager
+def secured(talk: Talk, name: str = "localhost", authority: trustme.CA = AUTHORITY) -> Iterator[str]:
+    """A talker with a certificate for `name`; its URL on localhost."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    with talker(talk, context) as url:
+        yield url.replace("http://127.0.0.1", "https://localhost")
+
+
+@pytest.fixture(autouse=True)
+def trusts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """TLS as we speak it, with one authority more."""
+    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "ca.pem"))
+    monkeypatch.setattr(module, "_tls", module._tls.__wrapped__)
+
+
+def test_a_call_over_tls_is_answered_and_its_connection_used_again() -> None:
+    asked: list[bytes] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(OK + b"Content-Length: 2\r\n\r\nab")
+        asked.append(connection.recv(65_536))
+        connection.sendall(OK + b"Content-Length: 2\r\n\r\ncd")
+
+    with secured(talk) as url:
+        http = Http([url])
+        assert [b"ab", b"cd"] == [http.post(url).body, http.post(url).body]
+    assert asked[0].startswith(b"POST / HTTP/1.1\r\n")
+
+
+STRANGERS: dict[str, tuple[str, trustme.CA]] = {
+    "from an authority that nobody knows": ("localhost", trustme.CA()),
+    "for another name": ("elsewhere.example.test", AUTHORITY),
+}
+
+
+@pytest.mark.parametrize(("name", "authority"), STRANGERS.values(), ids=STRANGERS)
+def test_a_certificate_proves_nothing(name: str, authority: trustme.CA) -> None:
+    told: list[bytes] = []
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        told.append(connection.recv(65_536))
+
+    with secured(talk, name, authority) as url:
+        failed = failure(url, Http([url]))
+    assert (errors.UNAVAILABLE, False, []) == (failed.kind, failed.maybe_done, told)
+
+
+def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_was_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = resolve(monkeypatch, "127.0.0.1")
+    monkeypatch.setattr(module, "_is_public", lambda address: True)
+    with secured(saying(OK + b"Content-Length: 2\r\n\r\nab"), "shop.example.test") as url:
+        assert b"ab" == Http().post(url.replace("localhost", "shop.example.test")).body
+    assert ["shop.example.test", "127.0.0.1"] == asked
+
+
+def test_an_answer_over_tls_that_dribbles_does_not_outlast_the_timeout() -> None:
+    with secured(dribble(OK + b"X-Long: ")) as url:
+        started = time.monotonic()
+        failed = failure(url, Http([url]), timeout=0.3)
+        took = time.monotonic() - started
+    assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
+    assert 0.25 < took < 2.0
