@@ -402,7 +402,8 @@ class Model:
     def _push(self, mailbox: str, lane: str, item: str) -> None:
         box = self.boxes.setdefault(mailbox, Box(lane, self.now))
         box.items.append(item)
-        self._wake(box.lane)
+        if len(box.items) == 1:  # an item behind others makes nothing due
+            self._wake(box.lane)
 
     def _release(self, mailbox: str, due: int) -> None:
         if self.boxes[mailbox].items:

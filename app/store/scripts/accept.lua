@@ -50,7 +50,7 @@ if a.take then
     redis.call('HINCRBY', session, 'version', 1)
   end
   if holds then
-    redis.call('HSET', session, 'last_at', str(now))
+    redis.call('HSET', session, 'last_at', NOW)
     redis.call('EXPIRE', session, a.session_keep)
   end
 end

@@ -8,6 +8,9 @@ else
   local t = redis.call('TIME')
   now = t[1] * 1000 + math.floor(t[2] / 1000)
 end
+-- Numbers travel to Redis as text: it takes longer to write a number of Lua's than to run the command.
+local function str(n) return string.format('%.0f', n) end
+local NOW = str(now)
 local SEED = ARGV[2] -- random; owners and tokens made in this call are built from it
 local made = 0
 local wakes = {}
@@ -20,8 +23,6 @@ local EARLY_MOST = 20
 local LIVE_MOST = 1000
 local TIMELINE_MOST = 200
 
-local function str(n) return string.format('%.0f', n) end
-
 local function token()
   made = made + 1
   return SEED .. '-' .. made
@@ -33,12 +34,12 @@ local function limit_of(lane) return tonumber(redis.call('HGET', P .. 'lanes', l
 -- Ask for one more drain of the lane, if work is due that no drain is on its way to and that it would be allowed to claim.
 local function wake(lane)
   local limit, drains = limit_of(lane), P .. 'drains:' .. lane
-  redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
   local drains_now, leased = redis.call('ZCARD', drains), redis.call('ZCARD', P .. 'leased:' .. lane)
   if drains_now >= limit or leased >= limit then return end
   local state = redis.call('HMGET', P .. 'lane:' .. lane, 'paused_until', 'opened', 'probe')
   if tonumber(state[1] or '0') > now or (state[2] and tonumber(state[3] or '0') > now) then return end
-  local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', now)
+  local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW)
   if due == 0 or drains_now - leased >= due then return end
   local t = token()
   redis.call('ZADD', drains, now + WAKE_MS, t)
@@ -46,23 +47,24 @@ local function wake(lane)
   wakes[#wakes + 1] = t
 end
 
--- A mailbox waits in its lane from `due` on. `busy` names the lanes that the sweep must look at.
-local function get_ready(mailbox, lane, due)
-  redis.call('ZADD', P .. 'ready:' .. lane, due, mailbox)
+-- A mailbox that comes to a lane waits there from now on. `busy` names the lanes that the sweep must look at.
+local function get_ready(mailbox, lane)
+  redis.call('ZADD', P .. 'ready:' .. lane, NOW, mailbox)
   redis.call('SADD', P .. 'busy', lane)
 end
 
--- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; a mailbox at work stays where it is.
+-- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; one that waits or is at work stays where it
+-- is, and an item behind others makes nothing due.
 local function push(mailbox, lane, item)
   local box = P .. 'b:' .. mailbox
   if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 then
     redis.call('HSET', box, 'lane', lane)
-    get_ready(mailbox, lane, now)
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+    get_ready(mailbox, lane)
+    wake(lane)
   else
-    lane = redis.call('HGET', box, 'lane')
+    redis.call('HINCRBY', P .. 'lane:' .. redis.call('HGET', box, 'lane'), 'backlog', '1')
   end
-  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
-  wake(lane)
 end
 
 -- Ask for a look at the chat that a conversation has with its destination, unless one waits as the newest item. One that
@@ -108,7 +110,7 @@ end
 local function write_session(conversation, s)
   local key = P .. 's:' .. conversation
   if tonumber(redis.call('HGET', key, 'version') or '0') ~= s.version then return end
-  redis.call('HSET', key, 'last_at', str(now), unpack(s.fields))
+  redis.call('HSET', key, 'last_at', NOW, unpack(s.fields))
   if s.changes_hands then redis.call('HINCRBY', key, 'version', 1) end
   redis.call('EXPIRE', key, s.keep)
 end
@@ -124,7 +126,7 @@ local function wants_none(conversation) return redis.call('HGET', P .. 'o:' .. c
 
 local function consent(conversation, state, by, keep)
   local key = P .. 'o:' .. conversation
-  redis.call('HSET', key, 'state', state, 'by', by, 'at', str(now))
+  redis.call('HSET', key, 'state', state, 'by', by, 'at', NOW)
   if keep then redis.call('EXPIRE', key, keep) else redis.call('PERSIST', key) end
 end
 
@@ -200,7 +202,7 @@ local function climb(id, status, err)
   local key = P .. 'm:' .. id
   local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw')
   if not rec[1] or not climbs(rec[1], status) then return false end
-  redis.call('HSET', key, 'st', status, 'sa', str(now))
+  redis.call('HSET', key, 'st', status, 'sa', NOW)
   if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
   if rec[7] then book_climb(id, rec[2], rec[1], status) end
   if rec[3] and rec[3] ~= '' then
@@ -219,11 +221,12 @@ local function bind(id, scope, retention)
   redis.call('HSET', P .. 'm:' .. id, 'xid', scope)
   redis.call('SET', P .. 'x:' .. scope, id, 'EX', retention)
   local early = P .. 'early:' .. scope
-  for _, report in ipairs(redis.call('LRANGE', early, 0, -1)) do
+  local reports = redis.call('LRANGE', early, '0', '-1')
+  for _, report in ipairs(reports) do
     local status, err = string.match(report, '^(%a+) ?(.*)$')
     climb(id, status, err)
   end
-  redis.call('DEL', early)
+  if #reports > 0 then redis.call('DEL', early) end
 end
 
 -- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
@@ -235,7 +238,7 @@ local function record(rec)
   redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
   if rec.ex then redis.call('HSET', key, 'ex', '1') end
   for _, list in ipairs(rec.ix or {}) do
-    redis.call('ZADD', P .. 'i:' .. list, now, rec.id)
+    redis.call('ZADD', P .. 'i:' .. list, NOW, rec.id)
     redis.call('ZREMRANGEBYSCORE', P .. 'i:' .. list, '-inf', now - rec.retention * 1000)
     redis.call('EXPIRE', P .. 'i:' .. list, rec.retention)
   end
@@ -266,17 +269,19 @@ end
 local function bury(mailbox, lane, item, reason, err)
   local id = token()
   redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
-    'at', str(now))
-  redis.call('ZADD', P .. 'dead', now, id)
+    'at', NOW)
+  redis.call('ZADD', P .. 'dead', NOW, id)
   local message = string.match(item, '^message (%S+)')
   if message then climb(message, 'failed', reason .. ': ' .. err) end
 end
 
--- The head's attempts, progress and doubts are its own; they go with it.
+-- The head's attempts, progress and doubts are its own; they go with it. The first write here needs no memory: so Redis lets
+-- the whole script pass when its memory is full, and what waits can be worked off.
 local function drop_head(mailbox, lane)
-  redis.call('LPOP', P .. 'q:' .. mailbox)
+  local item = redis.call('LPOP', P .. 'q:' .. mailbox)
   redis.call('HDEL', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'owner', 'first')
-  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -1)
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '-1')
+  return item
 end
 
 -- Let go of a mailbox: it is ready again at `due`, or forgotten if nothing is left in it. Whether it is empty must be
@@ -284,7 +289,7 @@ end
 local function release(mailbox, lane, due)
   redis.call('ZREM', P .. 'leased:' .. lane, mailbox)
   if redis.call('LLEN', P .. 'q:' .. mailbox) > 0 then
-    get_ready(mailbox, lane, due)
+    redis.call('ZADD', P .. 'ready:' .. lane, due, mailbox) -- the lane is `busy` already: it held the mailbox
   else
     redis.call('DEL', P .. 'b:' .. mailbox)
   end

@@ -47,10 +47,13 @@ local function settle(s)
   local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
   local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
   if owner ~= s.owner then return 'stale' end
-  -- First a write that needs no memory: so Redis lets the whole settlement pass when its memory is full, and what waits
-  -- can be worked off.
-  redis.call('HDEL', box, 'owner')
-  local item = redis.call('LINDEX', queue, 0)
+  local item
+  if s.outcome == 'done' or s.outcome == 'dead' then
+    item = drop_head(s.mailbox, lane)
+  else
+    redis.call('HDEL', box, 'owner') -- first a write that needs no memory, as in `drop_head`
+    item = redis.call('LINDEX', queue, '0')
+  end
   local id = string.match(item, '^message (%S+)')
   breaker(lane, s)
   local function front(items)
@@ -58,11 +61,10 @@ local function settle(s)
       redis.call('LPUSH', queue, items[n])
       local again = string.match(items[n], '^message (%S+)')
       if again then redis.call('PERSIST', P .. 'm:' .. again) end
-      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', 1)
+      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     end
   end
   if s.outcome == 'done' then
-    drop_head(s.mailbox, lane)
     if id then
       if s.cost then book(id, s.cv, s.cost) end
       if s.show then
@@ -75,7 +77,6 @@ local function settle(s)
     end
     if s.live then live(s.cv, s.live, 'kind', s.live_kind) end
   elseif s.outcome == 'dead' then
-    drop_head(s.mailbox, lane)
     bury(s.mailbox, lane, item, s.reason, s.error)
   elseif s.outcome == 'retry' then
     -- claims that ended without a result have spent attempts, and whether they did their work is still unknown
@@ -95,14 +96,14 @@ local function settle(s)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
     redis.call('HINCRBY', P .. 'lane:' .. s.to, 'backlog', count)
     redis.call('HSET', box, 'lane', s.to)
-    get_ready(s.mailbox, s.to, now)
+    get_ready(s.mailbox, s.to)
     wake(s.to)
     return 'ok'
   elseif s.outcome == 'behind' then
     -- what is in front must be done first; the head was not tried now, and what was before is none of the new head's
     redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
     front(s.front)
-    release(s.mailbox, lane, now)
+    release(s.mailbox, lane, NOW)
     return 'ok'
   end
   if s.session then write_session(s.cv, s.session) end
@@ -113,7 +114,7 @@ local function settle(s)
   end
   front(s.front)
   for _, op in ipairs(s.append) do append(op) end
-  release(s.mailbox, lane, now)
+  release(s.mailbox, lane, NOW)
   return 'ok'
 end
 
@@ -129,7 +130,7 @@ local function leave()
   return { settled, 'idle', false, unpack(wakes) }
 end
 
-redis.call('ZREMRANGEBYSCORE', drains, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
 -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
 local limit = limit_of(lane)
 if not redis.call('ZSCORE', drains, drain) and redis.call('ZCARD', drains) >= limit then return leave() end
@@ -137,7 +138,7 @@ if redis.call('ZCARD', leased) >= limit then return leave() end
 
 -- Keep the token for the wake-up that goes on, if there is work.
 local function go_on_later()
-  if redis.call('ZCOUNT', ready, '-inf', now) == 0 then return leave() end
+  if redis.call('ZCOUNT', ready, '-inf', NOW) == 0 then return leave() end
   redis.call('ZADD', drains, now + WAKE_MS, drain)
   return { settled, 'more', false, unpack(wakes) }
 end
@@ -159,10 +160,10 @@ end
 local lease = tonumber(ARGV[6])
 local function next_due()
   for _ = 1, DONE_AWAY_MOST do
-    local mailbox = redis.call('ZRANGEBYSCORE', ready, '-inf', now, 'LIMIT', 0, 1)[1]
+    local mailbox = redis.call('ZRANGEBYSCORE', ready, '-inf', NOW, 'LIMIT', '0', '1')[1]
     if not mailbox then return nil end
     local box = P .. 'b:' .. mailbox
-    local item = redis.call('LINDEX', P .. 'q:' .. mailbox, 0)
+    local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
     redis.call('ZREM', ready, mailbox)
     local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
     local unwanted = unwanted_message(mailbox, item)
@@ -174,36 +175,37 @@ local function next_due()
     else
       bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
     end
-    release(mailbox, lane, now)
+    release(mailbox, lane, NOW)
   end
 end
 
 local rate = tonumber(ARGV[7])
-if rate > 0 and redis.call('ZCOUNT', ready, '-inf', now) > 0 then
+if rate > 0 and redis.call('ZCOUNT', ready, '-inf', NOW) > 0 then
   local burst = math.max(1, rate)
   local tokens = tonumber(state[4] or burst)
   tokens = math.min(burst, tokens + (now - tonumber(state[5] or now)) * rate / 1000)
   if tokens < 1 then
     redis.call('HSET', lane_key, 'paused_until', str(now + math.ceil((1 - tokens) * 1000 / rate)), 'paused_why', 'rate')
-    redis.call('HSET', lane_key, 'tokens', tostring(tokens), 'tokens_at', str(now))
+    redis.call('HSET', lane_key, 'tokens', tostring(tokens), 'tokens_at', NOW)
     return leave()
   end
-  redis.call('HSET', lane_key, 'tokens', tostring(tokens - 1), 'tokens_at', str(now))
+  redis.call('HSET', lane_key, 'tokens', tostring(tokens - 1), 'tokens_at', NOW)
 end
 
 local mailbox, item, known = next_due()
 if not mailbox then return go_on_later() end
 local box = P .. 'b:' .. mailbox
 local owner = token()
-redis.call('ZADD', leased, now + lease, mailbox)
-local claims, first = (known[1] or 0) + 1, known[5] or str(now)
+local until_ = str(now + lease)
+redis.call('ZADD', leased, until_, mailbox)
+local claims, first = (known[1] or 0) + 1, known[5] or NOW
 redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first)
-redis.call('ZADD', drains, now + lease, drain)
-if state[2] then redis.call('HSET', lane_key, 'probe', str(now + lease), 'prober', owner) end
+redis.call('ZADD', drains, until_, drain)
+if state[2] then redis.call('HSET', lane_key, 'probe', until_, 'prober', owner) end
 local cv = string.match(mailbox, '^(.*)|[^|]*$')
 local id = string.match(item, '^message (%x+)') or string.match(item, '^status (%x+)')
 local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
 local session = {}
 if string.sub(lane, 1, 9) ~= 'outbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
 return { settled, 'claimed', { mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv,
-  str(now), rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', session }, unpack(wakes) }
+  NOW, rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', session }, unpack(wakes) }
