@@ -114,7 +114,7 @@ def create_chain() -> "Celery":  # type: ignore[name-defined]  # noqa: F821, UP0
     from redis import Redis
 
     celery = Celery("chain", broker=os.environ["CHAIN_BROKER"])
-    celery.conf.update(task_ignore_result=True, worker_prefetch_multiplier=1, broker_connection_retry_on_startup=True)
+    celery.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
     client = Redis.from_url(os.environ["CHAIN_BROKER"])
     session = requests.Session()
 

@@ -4,63 +4,68 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from pathlib import Path
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+STAMP = re.compile(rb'"timestamp":(\d{13})')
 
 
 class Arrivals:
     """`times` in Unix seconds; `events` the respond.io time stamps in ms (0 where a body has none)."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: Path) -> None:
         self.times: list[float] = []
         self.events: list[int] = []
+        self._out = out
 
     def note(self, body: bytes) -> None:
         self.times.append(time.time())
-        start = body.find(b'"timestamp":') + 12
-        self.events.append(int(body[start : start + 13]) if start > 12 and body[start : start + 13].isdigit() else 0)
+        stamp = STAMP.search(body)
+        self.events.append(int(stamp[1]) if stamp else 0)
+
+    def told(self, head: bytes) -> bytes:
+        """GET /count: how many came. /reset: forget them; /save: write them down."""
+        if head.startswith(b"GET /reset"):
+            self.times.clear()
+            self.events.clear()
+        if head.startswith(b"GET /save"):
+            self._out.write_text(json.dumps({"times": self.times, "events": self.events}))
+        body = str(len(self.times)).encode()
+        return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+
+
+class Connection(asyncio.Protocol):
+    def __init__(self, arrivals: Arrivals) -> None:
+        self._arrivals = arrivals
+        self._data = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        while (end := self._data.find(b"\r\n\r\n") + 4) > 3:
+            length = LENGTH.search(self._data, 0, end)
+            whole = end + (int(length[1]) if length else 0)
+            if len(self._data) < whole:
+                return
+            if self._data.startswith(b"POST"):
+                self._arrivals.note(self._data[end:whole])
+                self._transport.write(ANSWER)
+            else:
+                self._transport.write(self._arrivals.told(self._data))
+            self._data = self._data[whole:]
 
 
 async def serve(port: int, out: Path) -> None:
-    """Serve until GET /end; GET /count tells how many came, GET /reset forgets them."""
-    arrivals = Arrivals()
-    done = asyncio.Event()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                lower = head.lower()
-                where = lower.find(b"content-length:")
-                length = int(lower[where + 15 : lower.find(b"\r\n", where)]) if where > 0 else 0
-                body = await reader.readexactly(length) if length else b""
-                if head.startswith(b"POST"):
-                    arrivals.note(body)
-                    writer.write(ANSWER)
-                else:
-                    writer.write(_told(head, arrivals, out, done))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-    server = await asyncio.start_server(handle, "127.0.0.1", port)
-    async with server:
-        await done.wait()
-
-
-def _told(head: bytes, arrivals: Arrivals, out: Path, done: asyncio.Event) -> bytes:
-    if head.startswith(b"GET /reset"):
-        arrivals.times.clear()
-        arrivals.events.clear()
-    if head.startswith(b"GET /save"):
-        out.write_text(json.dumps({"times": arrivals.times, "events": arrivals.events}))
-    if head.startswith(b"GET /end"):
-        done.set()
-    body = str(len(arrivals.times)).encode()
-    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    arrivals = Arrivals(out)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(arrivals), "127.0.0.1", port)
+    await server.serve_forever()
 
 
 if __name__ == "__main__":
