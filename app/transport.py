@@ -35,7 +35,6 @@ PORTS = {"http": 80, "https": 443}
 LENIENCIES = {
     "lenient_headers": True,
     "lenient_chunked_length": True,
-    "lenient_optional_lf_after_cr": True,
     "lenient_optional_cr_before_lf": True,
     "lenient_spaces_after_chunk_size": True,
 }

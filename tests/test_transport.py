@@ -301,11 +301,24 @@ def test_who_refuses_a_long_request_before_its_end_is_heard() -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong")
         connection.shutdown(socket.SHUT_WR)
-        connection.recv(16 * 1024 * 1024, socket.MSG_WAITALL)
+        connection.close()  # what it did not read breaks the pipe
 
     with talker(talk) as url:
-        answer = Http([url]).post(url, body=b"x" * 4 * 1024 * 1024)
+        answer = Http([url]).post(url, body=b"x" * 32 * 1024 * 1024)
     assert (413, b"long") == (answer.status, answer.body)
+
+
+def test_when_the_time_is_over_not_even_what_has_arrived_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    class HurryingClock:
+        now = 1000.0
+
+        def monotonic(self) -> float:
+            self.now += 20
+            return self.now
+
+    monkeypatch.setattr(module, "time", HurryingClock())
+    with talker(saying(OK + b"Content-Length: 0\r\n\r\n")) as url:
+        assert errors.TIMED_OUT == failure(url, Http([url]), timeout=10).kind
 
 
 def test_no_more_connections_are_kept_than_asked_for() -> None:
