@@ -141,7 +141,7 @@ class Http:
     Args:
         trusted: URLs from the configuration; their hosts and ports are exempt from the SSRF guard.
         files: URLs whose hosts and ports `fetch` may ask although they are not public.
-        pool: connections kept open to one host.
+        pool: idle connections that are kept, to all hosts together.
     """
 
     def __init__(self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = ()) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import socket
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -323,8 +325,24 @@ def test_an_answer_has_lower_case_headers_and_its_body(outside: Sink) -> None:
     assert (answer.status, answer.headers["x-kettle"], answer.json(), answer.ok) == (418, "Tea", {"a": 1}, False)
 
 
-def test_a_packed_answer_is_unpacked(outside: Sink) -> None:
-    outside.answers(Told(200, gzip.compress(b'{"a":1}'), {"Content-Encoding": "gzip"}))
+def raw_deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return packer.compress(data) + packer.flush()
+
+
+PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("gzip", gzip.compress),
+    "gzip by its old name, shouted": ("X-GZIP", gzip.compress),
+    "gzip in two pieces": ("gzip", lambda data: gzip.compress(data[:3]) + gzip.compress(data[3:])),
+    "deflate": ("deflate", zlib.compress),
+    "deflate without its wrapping": ("deflate", raw_deflate),
+    "nothing": ("identity", lambda data: data),
+}
+
+
+@pytest.mark.parametrize(("encoding", "pack"), PACKED.values(), ids=PACKED)
+def test_a_packed_answer_is_unpacked(encoding: str, pack: Callable[[bytes], bytes], outside: Sink) -> None:
+    outside.answers(Told(200, pack(b'{"a":1}'), {"Content-Encoding": encoding}))
     assert Http([outside.url]).post(outside.url).json() == {"a": 1}
 
 
@@ -336,8 +354,10 @@ def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> No
     assert_too_large(failure(outside.url, http))
 
 
-def test_an_answer_that_unpacks_without_end_is_not_read(outside: Sink) -> None:
-    outside.answers(Told(200, gzip.compress(b"\0" * (100 * MOST_BYTES)), {"Content-Encoding": "gzip"}))
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate without its wrapping"])
+def test_an_answer_that_unpacks_without_end_is_not_read(encoding: str, outside: Sink) -> None:
+    name, pack = PACKED[encoding]
+    outside.answers(Told(200, pack(b"\0" * (100 * MOST_BYTES)), {"Content-Encoding": name}))
     assert_too_large(failure(outside.url, Http([outside.url])))
 
 
@@ -346,8 +366,16 @@ def assert_too_large(failed: Failure) -> None:
     assert "larger than" in failed.detail
 
 
-def test_an_answer_that_cannot_be_unpacked_is_unparseable(outside: Sink) -> None:
-    outside.answers(Told(200, b"this is not packed", {"Content-Encoding": "gzip"}))
+GARBLED = {
+    "no gzip": ("gzip", b"this is not packed"),
+    "half of it": ("gzip", gzip.compress(b"x" * 99)[:-9]),
+    "no deflate": ("deflate", b"this is not packed"),
+}
+
+
+@pytest.mark.parametrize(("encoding", "body"), GARBLED.values(), ids=GARBLED)
+def test_an_answer_that_cannot_be_unpacked_is_unparseable(encoding: str, body: bytes, outside: Sink) -> None:
+    outside.answers(Told(200, body, {"Content-Encoding": encoding}))
     failed = failure(outside.url, Http([outside.url]))
     assert (failed.kind, failed.maybe_done) == (errors.UNPARSEABLE, True)
 
