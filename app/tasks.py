@@ -6,7 +6,6 @@ Celery carries hints only: "lane L has work". The truth is in the mailboxes, so 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from celery import Celery
 from kombu.entity import Queue
@@ -15,7 +14,6 @@ from app.log import logger
 from app.store.mailbox import Wake
 
 DRAIN = "patchbay.drain"
-VISIBILITY_TIMEOUT = 300  # seconds; longer than any drain, which ends after its time slice and one attempt
 
 log = logger("tasks")
 
@@ -35,11 +33,11 @@ def create_celery(
     celery.conf.update(
         accept_content=["json"],  # never unpickle what stands in the broker
         task_serializer="json",
-        task_queues=[Queue(lane, routing_key=lane) for lane in lanes],
+        # no acknowledgements: the sweep makes up for a lost hint, and work would wait for a transaction that notes it
+        task_queues=[Queue(lane, routing_key=lane, no_ack=True) for lane in lanes],
         task_create_missing_queues=False,  # a wake-up for a lane that nobody serves is an error, not a new queue
         task_default_queue="patchbay",
         task_ignore_result=True,  # outcomes are settled in the store; result keys would litter Redis
-        task_acks_late=False,  # hints need no redelivery; the sweep makes new ones
         worker_prefetch_multiplier=1,  # what a worker holds back, another one could have done
         worker_send_task_events=True,  # for Flower
         worker_enable_remote_control=True,  # for Flower
@@ -54,9 +52,6 @@ def create_celery(
         event_queue_prefix="patchbay-events",
         broker_transport_options={
             "global_keyprefix": "patchbay-celery:",  # shares a database with the store without mixing
-            "visibility_timeout": VISIBILITY_TIMEOUT,
-            "unacked_restore_interval": 1,  # by default a lost message comes back after ten times the interval
-            "unacked_restore_throttle": 1,
             "socket_timeout": timeout,  # a half-open connection is noticed, not waited for
             "socket_connect_timeout": min(timeout, 3.0),
             "socket_keepalive": True,
@@ -87,5 +82,14 @@ class Publisher:
                 return
 
     def _send(self, wake: Wake) -> None:
-        options: dict[str, Any] = {"queue": wake.lane, "retry": False, "ignore_result": True}
-        self._celery.send_task(DRAIN, args=(wake.lane, wake.token), **options)
+        args = (wake.lane, wake.token)
+        self._celery.send_task(
+            DRAIN,
+            args=args,
+            argsrepr=repr(args),  # what Flower shows; by itself Celery looks for what is too long or too deep
+            kwargsrepr="{}",
+            queue=wake.lane,
+            declare=[],  # the queue needs no binding: a message for the default exchange goes right into it
+            retry=False,
+            ignore_result=True,
+        )

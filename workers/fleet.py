@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.worker.request import Request
 
 from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
@@ -39,7 +40,14 @@ def gateway() -> Gateway:
     return built
 
 
-@celery.task(name=DRAIN)
+class Hint(Request):
+    """What a worker makes of a wake-up, which its queue does not want acknowledged."""
+
+    def acknowledge(self) -> None:
+        self.acknowledged = True
+
+
+@celery.task(name=DRAIN, Request=Hint)
 def drain(lane: str, token: str) -> int:
     """Work a lane until nothing is due; how many heads were worked, which Flower shows."""
     try:
@@ -67,16 +75,23 @@ class Tick(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
-        self._timer = consumer.timer.call_repeatedly(TICK, sweep)
+        # what Flower is told of a task would be published between its wake-up and its work
+        consumer.event_dispatcher.on_send_buffered = None
+        self._timer = consumer.timer.call_repeatedly(TICK, self._tick, (consumer.event_dispatcher,))
 
     def stop(self, consumer: Any) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
+            consumer.event_dispatcher.flush()
+
+    def _tick(self, events: Any) -> None:
+        events.flush()
+        sweep()
 
 
 def sweep() -> None:
-    """One tick. An outage of Redis is waited out."""
+    """An outage of Redis is waited out."""
     try:
         _declare_again()
         for wake in gateway().store.mailboxes.sweep():

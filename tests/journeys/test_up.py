@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import signal
@@ -129,6 +130,33 @@ def test_flower_asks_for_a_login_and_shows_the_fleet(up: Up) -> None:
     wait_until("Flower knows a worker", lambda: "worker-0" in _flower(flower, found[1]), 30)
 
 
+def test_flower_shows_what_the_fleet_did(up: Up) -> None:
+    found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
+    assert found is not None
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    _say(up, token, "flower-1")
+    assert up.reads(token, '"author":"bot"')
+    url = f"http://127.0.0.1:{up.port + 2}/api/tasks"
+
+    def drained() -> set[str]:
+        tasks = requests.get(url, auth=("patchbay", found[1]), timeout=10).json().values()
+        return {task["args"].split("'")[1] for task in tasks if task["state"] == "SUCCESS"}
+
+    wait_until("Flower has heard of it", lambda: {"inbound:helper", "outbound:shop"} <= drained(), 30)
+
+
+def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
+    """Kombu's notes of what is not acknowledged yet would be two transactions for each."""
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    with redis.Redis(port=up.port + 3) as client, client.monitor() as monitor:
+        _say(up, token, "hint-1")
+        assert up.reads(token, '"author":"bot"')
+        client.echo("that is all")
+        said = list(itertools.takewhile("ECHO that is all".__ne__, (entry["command"] for entry in monitor.listen())))
+    assert [command for command in said if command.startswith("LPUSH patchbay-celery:inbound:helper")]
+    assert [] == [command for command in said if re.search(r":unacked(_index)?\b", command)]
+
+
 def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
     """Commands a second on Redis for a worker, Flower and a receiver without traffic; scripts' inner calls count.
     The first seconds after the start are no idling: what connects introduces itself."""
@@ -189,6 +217,12 @@ def test_a_missing_configuration_is_one_clear_line(tmp_path: Path) -> None:
     done = _run("up", "--config", str(tmp_path / "none.toml"))
     assert done.returncode == 2
     assert [f"{tmp_path / 'none.toml'} cannot be read: No such file or directory"] == done.stderr.splitlines()
+
+
+def _say(up: Up, token: str, id: str) -> None:
+    body = {"type": "message.created", "data": {"id": id, "content": {"type": "text", "text": "hello"}}}
+    headers = {"authorization": f"Bearer {token}"}
+    requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
 
 
 def _flower(url: str, password: str) -> str:
