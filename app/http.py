@@ -22,6 +22,7 @@ from urllib.parse import urljoin
 
 import orjson
 import requests
+from requests.utils import check_header_validity
 
 from app.core import errors
 from app.core.errors import Failure
@@ -31,6 +32,7 @@ from app.transport import Target, Transport, host_and_port, target
 MOST_BYTES = 2 * 1024 * 1024
 MOST_SAID = 4_096  # bytes of an error that are looked at
 USUAL_HEADERS = {"user-agent": "patchbay", "accept-encoding": "identity"}
+BODILESS = ("GET", "HEAD")  # the methods that say nothing of a body they do not have
 MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
@@ -225,26 +227,47 @@ class Http:
 
 
 def _request(to: Target, method: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None) -> bytes:
-    """A call as requests prepares it without a session: no cookies, no proxies and no netrc from the environment.
+    """A call as requests would send it without a session: no cookies, no proxies and no netrc from the environment.
 
     Raises:
         Failure: MISCONFIGURED, no such header can be.
     """
-    prepared = requests.PreparedRequest()
-    prepared.prepare_method(method)
-    prepared.url = to.url
+    body, kind = (data or b"", "") if data is None or isinstance(data, bytes) else _encoded(data)
+    lines = {**USUAL_HEADERS, **({"content-type": kind} if kind else {})}
+    lines |= {name.lower(): value for name, value in headers.items()} | {"host": to.host}
+    if body or method not in BODILESS:
+        lines["content-length"] = str(len(body))
     try:
-        prepared.prepare_headers({**USUAL_HEADERS, **headers, "host": to.host})
-        prepared.prepare_body(data, None)
         if auth:
-            prepared.prepare_auth(auth)
-        head = "".join([f"{name}: {value}\r\n" for name, value in prepared.headers.items()])
-        body = prepared.body or b""
-        return f"{method} {to.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + (
-            body.encode() if isinstance(body, str) else body
-        )
+            lines["authorization"] = f"Basic {_basic(auth)}"
+        head = "".join([_line(name, value) for name, value in lines.items()])
+        return f"{method} {to.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
     except (requests.exceptions.InvalidHeader, UnicodeError):
         raise Failure(errors.MISCONFIGURED, "a header is not valid") from None
+
+
+def _encoded(form: Any) -> tuple[bytes, str]:
+    """A form as requests encodes it, and its content type."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare_headers({})
+    prepared.prepare_body(form, None)
+    body = prepared.body or b""
+    return body.encode() if isinstance(body, str) else body, prepared.headers.get("content-type", "")
+
+
+def _basic(auth: tuple[str, str]) -> str:
+    return base64.b64encode(":".join(auth).encode("latin-1")).decode()
+
+
+@lru_cache(maxsize=1024)
+def _line(name: str, value: str) -> str:
+    """One line of a head; looking whether it can be one costs as much as all the rest, and most come again and again.
+
+    Raises:
+        requests.exceptions.InvalidHeader: it cannot.
+    """
+    check_header_validity((name, value))
+    return f"{name}: {value}\r\n"
 
 
 @lru_cache(maxsize=1024)
@@ -266,7 +289,7 @@ def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tu
     """What must not be quoted when the platform repeats it."""
     found = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
     if auth:
-        found += [auth[1], base64.b64encode(":".join(auth).encode()).decode()]
+        found += [auth[1], _basic(auth)]
     return tuple(secret for secret in found if secret)
 
 
