@@ -276,7 +276,7 @@ def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str
     return gateway.store.dead_letters.park(text, name, "unexpected", reason)
 
 
-def unpark(raw: bytes) -> Webhook:
+def unpark(raw: str) -> Webhook:
     """The webhook in a dead letter; it was verified when it came."""
     data: Mapping[str, Any] = orjson.loads(raw)
     return Webhook(data["method"], data["url"], data["path"], data["headers"], data["body"].encode("latin-1"))

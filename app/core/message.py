@@ -159,7 +159,7 @@ def encode(message: Message) -> bytes:
     return orjson.dumps(data)
 
 
-def decode(raw: bytes) -> Message:
+def decode(raw: str | bytes) -> Message:
     data = orjson.loads(raw)
     data["content"] = content_from_dict(data["content"])
     if "profile" in data:

@@ -56,12 +56,13 @@ def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> re
         client_name=f"patchbay-{name}",
         protocol=2,
         retry=Retry(NoBackoff(), 0),
-        decode_responses=False,
+        decode_responses=True,
     )
 
 
 class Connection:
-    """A client and the scripts. `clock` gives Unix milliseconds in tests; without one Redis's own clock counts."""
+    """A client, which gives text, and the scripts. `clock` gives Unix milliseconds in tests; without one Redis's own
+    clock counts."""
 
     def __init__(self, client: redis.Redis, clock: Callable[[], int] | None = None, prefix: str = PREFIX) -> None:
         self.client = client
@@ -139,8 +140,3 @@ def _was_closed(connection: Any) -> bool:
         return bool(connection.can_read(timeout=0))
     except (redis.ConnectionError, redis.TimeoutError, OSError):
         return True
-
-
-def text(value: Any) -> str:
-    """A Redis answer as text."""
-    return value.decode() if isinstance(value, bytes) else str(value)

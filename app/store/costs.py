@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import orjson
 
 from app.core.costs import Costs, MessageCosts, day_number, day_of
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 from app.store.messages import own_cost
 
 DAY_MS = 86_400_000
@@ -32,7 +32,7 @@ class CostBook:
         found: dict[tuple[date, str], Costs] = {}
         for day, booked in zip(days, self._connection.guard(pipeline.execute), strict=True):
             for where, nanos in sorted(booked.items()):
-                name, _, what = text(where).partition("|")
+                name, _, what = where.partition("|")
                 if channel in ("", name):
                     found[day, name] = found.get((day, name), Costs(day, name)).plus(what, int(nanos))
         return list(found.values())
@@ -41,7 +41,7 @@ class CostBook:
         """All that was booked for a conversation; None if nothing was, or it is forgotten."""
         key = self._connection.key("cost", "c", conversation)
         booked = self._connection.guard(lambda: self._client.hgetall(key))
-        return _all_of((text(what), int(nanos)) for what, nanos in booked.items()) if booked else None
+        return _all_of((what, int(nanos)) for what, nanos in booked.items()) if booked else None
 
     def message(self, message_id: str) -> MessageCosts | None:
         """What one message cost; None if there is none (any more)."""
@@ -54,7 +54,7 @@ class CostBook:
             return None
         own = own_cost(total, what, nanos) or 0
         return MessageCosts(
-            text(conversation),
+            conversation,
             message=own,
             turns=int(total or 0) - own,
             day=day_of(int(day)) if day else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 from app.store.mailbox import Limits, Wake, _wakes
 
 
@@ -19,7 +19,7 @@ class DeadLetter:
     at: int
     mailbox: str = ""
     item: str = ""
-    webhook: bytes = b""
+    webhook: str = ""
 
     @property
     def message_id(self) -> str:
@@ -36,38 +36,37 @@ class DeadLetters:
     def park(self, webhook: str, name: str, reason: str, error: str) -> str:
         """Keep a webhook that we could not read; its new id."""
         request = {"webhook": webhook, "name": name, "reason": reason, "error": error[:500]}
-        return text(self._connection.run("bury", request))
+        return str(self._connection.run("bury", request))
 
     def newest(self, most: int = 100) -> list[DeadLetter]:
         """The newest come first."""
         key = self._connection.key("dead")
         ids = self._connection.guard(lambda: self._client.zrevrange(key, 0, most - 1))
-        return [letter for letter in (self.show(text(i)) for i in ids) if letter]
+        return [letter for letter in (self.show(i) for i in ids) if letter]
 
     def count(self) -> int:
         return int(self._connection.guard(lambda: self._client.zcard(self._connection.key("dead"))))
 
     def show(self, letter_id: str) -> DeadLetter | None:
         key = self._connection.key("d", letter_id)
-        raw = self._connection.guard(lambda: self._client.hgetall(key))
-        if not raw:
+        fields = self._connection.guard(lambda: self._client.hgetall(key))
+        if not fields:
             return None
-        fields = {text(name): value for name, value in raw.items()}
         return DeadLetter(
             id=letter_id,
-            where=text(fields["lane"]),
-            reason=text(fields["reason"]),
-            error=text(fields["error"]),
+            where=fields["lane"],
+            reason=fields["reason"],
+            error=fields["error"],
             at=int(fields["at"]),
-            mailbox=text(fields.get("mailbox", b"")),
-            item=text(fields.get("item", b"")),
-            webhook=fields.get("webhook", b""),
+            mailbox=fields.get("mailbox", ""),
+            item=fields.get("item", ""),
+            webhook=fields.get("webhook", ""),
         )
 
     def replay(self, letter_id: str) -> tuple[str, tuple[Wake, ...]]:
         """Queue its message again: `ok`, `unknown`, or `webhook` (then the caller must receive it again)."""
         state, *wakes = self._connection.run("revive", {"id": letter_id})
-        return text(state), _wakes(wakes)
+        return state, _wakes(wakes)
 
     def discard(self, letter_id: str) -> bool:
         """Forget it; its message's record stays for the usual time. False if there is no such letter."""

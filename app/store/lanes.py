@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Lanes:
         """Every lane of the configuration, and those of an earlier one with work left. `now` is Unix seconds."""
         key = self._connection.key
         names = self._connection.guard(lambda: {*self._client.hkeys(key("lanes")), *self._client.smembers(key("busy"))})
-        return [self.state(text(name), now) for name in sorted(names)]
+        return [self.state(name, now) for name in sorted(names)]
 
     def state(self, lane: str, now: float) -> LaneState:
         key = self._connection.key
@@ -47,7 +47,7 @@ class Lanes:
         pipeline.zcard(key("leased", lane))
         (backlog, until, why), ready, leased = self._connection.guard(pipeline.execute)
         paused = max(0.0, float(until or 0) / 1000 - now)
-        return LaneState(lane, int(backlog or 0), ready, leased, paused, text(why or b"") if paused else "")
+        return LaneState(lane, int(backlog or 0), ready, leased, paused, why or "" if paused else "")
 
     def count(self, what: str) -> None:
         """Count something that is no message but worth knowing of."""
@@ -55,7 +55,7 @@ class Lanes:
 
     def counts(self) -> dict[str, int]:
         raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key("counts")))
-        return {text(name): int(value) for name, value in sorted(raw.items())}
+        return {name: int(value) for name, value in sorted(raw.items())}
 
     def ping(self) -> None:
         """Raises: StoreUnavailable."""

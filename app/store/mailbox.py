@@ -15,7 +15,7 @@ from app.core.costs import Cost
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -272,7 +272,7 @@ class Mailboxes:
         if cost:
             request["cost"] = self._cost(cost)
         state, message_id, *wakes = self._connection.run("accept", request)
-        return Entered(text(state), text(message_id), _wakes(wakes))  # type: ignore[arg-type]  # one of the four
+        return Entered(state, message_id, _wakes(wakes))
 
     def append(
         self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False, scope: str = ""
@@ -290,7 +290,7 @@ class Mailboxes:
             "window_ms": int(self._limits.dedup_window * 1000),
         }
         state, *wakes = self._connection.run("append", request)
-        return _wakes(wakes) if text(state) == "ok" else None
+        return _wakes(wakes) if state == "ok" else None
 
     def look(self, conversation: str, place: Place) -> tuple[Wake, ...]:
         """Hear of a destination's chat what is no message for the customer; see `Place`."""
@@ -329,16 +329,16 @@ class Mailboxes:
             self._limits.retention,
         )
         return Worked(
-            claim=_claim(claim) if text(state) == "claimed" else None,
+            claim=_claim(claim) if state == "claimed" else None,
             wakes=_wakes(wakes),
-            stale=text(settled) == "stale",
-            more=text(state) == "more",
+            stale=settled == "stale",
+            more=state == "more",
         )
 
     def settle(self, settlement: Settlement) -> Worked:
         """Settle without claiming more."""
         settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
-        return Worked(None, _wakes(wakes), stale=text(settled) == "stale")
+        return Worked(None, _wakes(wakes), stale=settled == "stale")
 
     def remember(
         self,
@@ -473,8 +473,7 @@ class Mailboxes:
 
 
 def _wakes(flat: Sequence[Any]) -> tuple[Wake, ...]:
-    names = [text(value) for value in flat]
-    return tuple(Wake(lane, token) for lane, token in zip(names[::2], names[1::2], strict=True))
+    return tuple(Wake(lane, token) for lane, token in zip(flat[::2], flat[1::2], strict=True))
 
 
 def _claim(raw: Sequence[Any]) -> Claim:
@@ -496,17 +495,17 @@ def _claim(raw: Sequence[Any]) -> Claim:
         session,
     ) = raw
     return Claim(
-        mailbox=text(mailbox),
-        owner=text(owner),
-        item=text(item),
-        conversation=text(conversation),
+        mailbox=mailbox,
+        owner=owner,
+        item=item,
+        conversation=conversation,
         now=int(now),
         attempt=int(attempts) + int(claims),
         uncertain=bool(uncertain) or int(claims) > 1,
         progress=orjson.loads(progress) if progress else {},
         message=decode(body) if body else None,
-        status=text(status) or "queued",  # type: ignore[arg-type]  # written by the ladder alone
-        error=text(error),
+        status=status or "queued",
+        error=error,
         first_at=int(first),
         status_at=int(at or 0),
         session=sessions.from_fields(_pairs(session)),
@@ -518,5 +517,4 @@ def _flat(fields: Mapping[str, str]) -> list[str]:
 
 
 def _pairs(flat: Sequence[Any]) -> dict[str, str]:
-    names = [text(value) for value in flat]
-    return dict(zip(names[::2], names[1::2], strict=True))
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -11,7 +11,7 @@ import redis
 
 from app.core.message import Message, decode, encode
 from app.core.status import Status
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 from app.store.mailbox import Limits, Wake, _wakes
 
 FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
@@ -74,7 +74,7 @@ class Messages:
             "wait": wait,
         }
         state, *wakes = self._connection.run("report", request)
-        return text(state), _wakes(wakes)
+        return state, _wakes(wakes)
 
     def read(self, message_id: str) -> Record | None:
         """One message's record; None if there is none (any more)."""
@@ -93,7 +93,7 @@ class Messages:
         """The newest messages of a conversation, both directions, oldest first."""
         key = self._connection.key("t", conversation)
         ids = self._connection.guard(lambda: self._client.lrange(key, -most, -1))
-        return [record for record in self.read_many([text(i) for i in ids]) if record]
+        return [record for record in self.read_many(ids) if record]
 
     def newest(
         self, listed: str, *, since: int = 0, until: int | None = None, behind: Position | None = None
@@ -109,7 +109,7 @@ class Messages:
         start = 0  # among those of the moment `last`
         while True:
             read = partial(self._client.zrevrangebyscore, key, last, since, start=start, num=CHUNK, withscores=True)
-            rows = [(int(at), text(name)) for name, at in self._connection.guard(read)]
+            rows = [(int(at), name) for name, at in self._connection.guard(read)]
             places = [place for place in rows if behind is None or place < behind]
             for place, record in zip(places, self.read_many([name for _, name in places]), strict=True):
                 if record:
@@ -124,7 +124,7 @@ class Messages:
         """Call off a message with all its parts; False if it is too late."""
         request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
         state, *wakes = self._connection.run("cancel", request)
-        return text(state) == "ok", _wakes(wakes)
+        return state == "ok", _wakes(wakes)
 
     def rewrite(self, messages: Sequence[Message]) -> bool:
         """Store other contents of messages of one conversation; False if one of them still waits."""
@@ -137,7 +137,7 @@ class Messages:
 
     def _rewrite(self, conversation: str, messages: list[dict[str, str]], lists: Sequence[str]) -> bool:
         request = {"messages": messages, "cv": conversation, "lists": list(lists)}
-        return text(self._connection.run("rewrite", request)) == "ok"
+        return bool(self._connection.run("rewrite", request) == "ok")
 
     def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
         """Entries of the customer's stream after a position ('0': all), waiting up to `wait` seconds."""
@@ -154,8 +154,7 @@ class Messages:
         return self._entries(rows)
 
     def _entries(self, rows: list[Any]) -> list[LiveEntry]:
-        found = [(text(p), {text(k): text(v) for k, v in fields.items()}) for p, fields in rows]
-        ids = [fields["id"] for _, fields in found if fields["kind"] == "message"]
+        ids = [fields["id"] for _, fields in rows if fields["kind"] == "message"]
         records = dict(zip(ids, self.read_many(ids), strict=True))
         return [
             LiveEntry(
@@ -166,7 +165,7 @@ class Messages:
                 status=fields.get("status", ""),
                 error=fields.get("error", ""),
             )
-            for position, fields in found
+            for position, fields in rows
         ]
 
 
@@ -174,20 +173,20 @@ def _record(row: list[Any]) -> Record | None:
     body, status, error, scope, changed_at, *booked = row
     if body is None:
         return None
-    external_id = text(scope).split(":", 2)[2] if scope else ""
+    external_id = scope.split(":", 2)[2] if scope else ""
     return Record(
         decode(body),
-        cast("Status", text(status)),
-        text(error or b""),
+        cast("Status", status),
+        error or "",
         external_id,
         int(changed_at or 0),
         own_cost(*booked),
     )
 
 
-def own_cost(total: bytes | None, what: bytes | None, nanos: bytes | None) -> int | None:
+def own_cost(total: str | None, what: str | None, nanos: str | None) -> int | None:
     """What a message itself cost, of its record's `co`, `cw` and `cn`; None if nothing was booked for it.
 
     Only a customer's messages have turns beside; one to him may have failed, and then costs nothing by itself.
     """
-    return None if what is None else int((nanos if what == b"inbound" else total) or 0)
+    return None if what is None else int((nanos if what == "inbound" else total) or 0)

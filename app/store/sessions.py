@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.core.session import Session, from_fields
-from app.store.connection import Connection, text
+from app.store.connection import Connection
 from app.store.mailbox import Limits
 
 
@@ -15,11 +15,10 @@ class Sessions:
 
     def read(self, conversation: str) -> Session | None:
         key = self._connection.key("s", conversation)
-        raw = self._connection.guard(lambda: self._client.hgetall(key))
-        return from_fields({text(name): text(value) for name, value in raw.items()})
+        return from_fields(self._connection.guard(lambda: self._client.hgetall(key)))
 
     def resolve(self, destination: str, alias: str) -> str | None:
         """The conversation that a destination knows as `alias`, or None. A name in use is kept."""
         key = self._connection.key("a", destination, alias)
-        found = self._connection.guard(lambda: self._client.getex(key, ex=self._keep))
-        return text(found) if found else None
+        found: str | None = self._connection.guard(lambda: self._client.getex(key, ex=self._keep))
+        return found

@@ -1225,5 +1225,5 @@ def send_what_waits(built: Gateway) -> None:
 def reports(client: redis.Redis, message_id: str) -> list[str]:
     """The statuses that the message's source is to hear of, in order."""
     items = client.lrange(f"{{patchbay}}:q:wa/{CUSTOMER}|status:desk", 0, -1)
-    found = [item.decode().split() for item in items]
+    found = [item.split() for item in items]
     return [status for _, ident, status in found if ident == message_id]

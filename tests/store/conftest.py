@@ -16,7 +16,7 @@ from tests.support.gateway import Clock
 def client(request: pytest.FixtureRequest) -> redis.Redis:
     """Both servers must give the same answers."""
     if request.param == "fakeredis":
-        return fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2)
+        return fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2, decode_responses=True)
     found: redis.Redis = request.getfixturevalue("redis_client")
     return found
 

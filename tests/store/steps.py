@@ -92,7 +92,7 @@ def key(*parts: str) -> str:
 
 def keys(client: redis.Redis, pattern: str = "*") -> set[str]:
     """The names of the keys, without their prefix."""
-    return {name.decode().removeprefix(PREFIX) for name in client.keys(PREFIX.replace("{", "[{]") + pattern)}
+    return {name.removeprefix(PREFIX) for name in client.keys(PREFIX.replace("{", "[{]") + pattern)}
 
 
 def item(number: int) -> str:
@@ -100,7 +100,7 @@ def item(number: int) -> str:
 
 
 def queued(client: redis.Redis, mailbox: str) -> list[str]:
-    return [value.decode() for value in client.lrange(key("q", mailbox), 0, -1)]
+    return list(client.lrange(key("q", mailbox), 0, -1))
 
 
 def lanes_of(wakes: tuple[Wake, ...]) -> list[str]:
@@ -113,14 +113,14 @@ def snapshot(client: redis.Redis) -> dict[str, Any]:
     for name in keys(client):
         full = PREFIX + name
         match client.type(full):
-            case b"string":
+            case "string":
                 held[name] = client.get(full)
-            case b"hash":
+            case "hash":
                 held[name] = client.hgetall(full)
-            case b"list":
+            case "list":
                 held[name] = client.lrange(full, 0, -1)
-            case b"zset":
+            case "zset":
                 held[name] = client.zrange(full, 0, -1, withscores=True)
-            case b"stream":
+            case "stream":
                 held[name] = client.xrange(full)
     return held

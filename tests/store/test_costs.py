@@ -148,7 +148,7 @@ class TestBooking:
             slow.step(Settlement(late, "done", cost=OUTBOUND))
             assert slow.worked.stale
 
-        assert before[f"cost:c:{ANN}"] == snapshot(client)[f"cost:c:{ANN}"] == {b"outbound": b"7"}
+        assert before[f"cost:c:{ANN}"] == snapshot(client)[f"cost:c:{ANN}"] == {"outbound": "7"}
         assert of_day(store) == [Costs(DAY, "shop", outbound=7)]
 
     def test_a_message_without_a_price_leaves_no_trace(self, store: Store, client: redis.Redis) -> None:
@@ -156,7 +156,7 @@ class TestBooking:
         drain = Drain(store)
         drain.step(Settlement(drain.claim(), "done"))
         assert keys(client, "cost:*") == set()
-        assert set(client.hgetall(key("m", named(1)))) == {b"body", b"st", b"cv", b"dr", b"rp", b"lv"}
+        assert set(client.hgetall(key("m", named(1)))) == {"body", "st", "cv", "dr", "rp", "lv"}
 
     def test_sums_are_of_their_channel_day_and_conversation(self, store: Store, clock: Clock) -> None:
         send(store, 1)

@@ -23,6 +23,7 @@ from app.core.costs import Cost, Costs, day_of
 from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
 from app.store import Store
+from app.store.connection import connect
 from app.store.dead_letters import DeadLetter
 from app.store.mailbox import (
     Append,
@@ -570,10 +571,10 @@ class Engine(RuleBasedStateMachine):
         return self.made
 
     def _items(self, mailbox: str) -> list[str]:
-        return [item.decode() for item in self.client.lrange(key("q", mailbox), 0, -1)]
+        return list(self.client.lrange(key("q", mailbox), 0, -1))
 
     def _scores(self, *name: str) -> dict[str, int]:
-        return {member.decode(): int(score) for member, score in self.client.zrange(key(*name), 0, -1, withscores=True)}
+        return {member: int(score) for member, score in self.client.zrange(key(*name), 0, -1, withscores=True)}
 
     def _letters(self) -> list[DeadLetter]:
         return self.store.dead_letters.newest()
@@ -597,7 +598,7 @@ def rank(status: str) -> float:
 
 @pytest.fixture(scope="module")
 def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with redis.Redis(port=redis_server.port, protocol=2) as client:
+    with connect(redis_server.url, timeout=5, name="engine") as client:
         yield client
 
 

@@ -595,7 +595,7 @@ class TestMemory:
         settlement = Settlement(drain.claim(), outcome, to=DESK, due=9, lane_effect="sick")  # type: ignore[arg-type]  # an outcome
         drain.step(settlement)
         assert not drain.worked.stale
-        assert redis_client.hget(key("lane", BOT), "failures") == b"1"
+        assert redis_client.hget(key("lane", BOT), "failures") == "1"
 
 
 class TestThreads:
