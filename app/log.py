@@ -32,7 +32,6 @@ def configure(secrets: Iterable[str] = ()) -> None:
 
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -402,8 +402,9 @@ class _Job:
         if answer.end or answer.handoff:
             after = fresh(self._session, self._route, self._claim.now)
             return SessionChange(after, changes_hands=after.destination != self._session.destination)
-        handles = self._session.handles if answer.handles is None else answer.handles
-        return SessionChange(replace(self._session, handles=handles, last_at=self._claim.now))
+        if answer.handles is None or answer.handles == self._session.handles:
+            return SessionChange(self._session)  # the store dates it
+        return SessionChange(replace(self._session, handles=answer.handles))
 
     def _unsupported(self, what: str) -> None:
         """Tell the operator what a destination asked for in vain."""
@@ -501,6 +502,8 @@ def _joined(answers: Sequence[Answer]) -> Answer:
     if not answers:
         return Answer()
     last = answers[-1]
+    if len(answers) == 1:
+        return last
     return replace(
         last,
         replies=tuple(reply for answer in answers for reply in answer.replies),

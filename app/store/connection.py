@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any
 
+import hiredis
 import orjson
 import redis
 from redis.backoff import NoBackoff
@@ -112,7 +113,7 @@ class Connection:
         try:
             if time.monotonic() - last > FRESH and _was_closed(connection):
                 connection.disconnect()
-            connection.send_command(*words)
+            connection.send_packed_command([hiredis.pack_command(words)])
             return connection.read_response()
         except redis.ResponseError:
             raise  # an answer, and read to its end
