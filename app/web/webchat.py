@@ -141,10 +141,10 @@ def events(name: str) -> Any:
 @blueprint.after_app_request
 def cors(response: Response) -> Response:
     """Let the sites that the channel's `origins` name use the chat's addresses, `/channels/<name>` among them."""
-    if request.endpoint != "receive.channel" and request.blueprint != "webchat":
-        return response
     channel = _gateway().channels.get((request.view_args or {}).get("name", ""))
     if not isinstance(channel, WebchatChannel) or not channel.origins:
+        return response
+    if request.endpoint != "receive.channel" and request.blueprint != "webchat":
         return response
     response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin", "")
