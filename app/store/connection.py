@@ -51,7 +51,7 @@ def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> re
         url,
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, 3.0),
-        socket_keepalive=True,
+        **({} if url.startswith("unix:") else {"socket_keepalive": True}),
         health_check_interval=10,
         max_connections=connections,
         client_name=f"patchbay-{name}",
