@@ -431,7 +431,7 @@ class Mailboxes:
         if s.event:
             request |= {"live": limits.retention, "live_kind": s.event}
         if s.session:
-            request["session"] = self._session(s.session)
+            request["session"] = self._session(s.session, s.claim.session)
         if s.chat:
             request["chat"] = self._chat(s.chat)
         if s.watch is not None:
@@ -446,10 +446,11 @@ class Mailboxes:
         request: dict[str, Any] = {"what": cost.what, "nanos": cost.nanos, "keep": keep}
         return {**request, "refs": orjson.dumps(cost.refs).decode()} if cost.refs else request
 
-    def _session(self, change: SessionChange) -> dict[str, Any]:
+    def _session(self, change: SessionChange, read: Session | None = None) -> dict[str, Any]:
+        """`read` is the very session that came with the claim: if it goes back as it is, it is only dated."""
         return {
             "version": change.session.version,
-            "fields": _flat(sessions.to_fields(change.session)),
+            "fields": [] if change.session is read else _flat(sessions.to_fields(change.session)),
             "changes_hands": change.changes_hands,
             "keep": self._limits.session_keep,
         }

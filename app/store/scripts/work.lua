@@ -130,10 +130,12 @@ local function leave()
   return { settled, 'idle', false, unpack(wakes) }
 end
 
-redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
 -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
 local limit = limit_of(lane)
-if not redis.call('ZSCORE', drains, drain) and redis.call('ZCARD', drains) >= limit then return leave() end
+if tonumber(redis.call('ZSCORE', drains, drain) or '0') <= now then
+  redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
+  if redis.call('ZCARD', drains) >= limit then return leave() end
+end
 if redis.call('ZCARD', leased) >= limit then return leave() end
 
 -- Keep the token for the wake-up that goes on, if there is work.
@@ -160,11 +162,14 @@ end
 local lease = tonumber(ARGV[6])
 local function next_due()
   for _ = 1, DONE_AWAY_MOST do
-    local mailbox = redis.call('ZRANGEBYSCORE', ready, '-inf', NOW, 'LIMIT', '0', '1')[1]
+    local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
     if not mailbox then return nil end
+    if tonumber(due) > now then
+      redis.call('ZADD', ready, due, mailbox)
+      return nil
+    end
     local box = P .. 'b:' .. mailbox
     local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
-    redis.call('ZREM', ready, mailbox)
     local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
     local unwanted = unwanted_message(mailbox, item)
     local poison = tonumber(state[1] or '0') >= POISON_CLAIMS
