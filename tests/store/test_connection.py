@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import redis
@@ -11,6 +13,7 @@ import redis
 from app.core.errors import StoreUnavailable
 from app.store import Store
 from app.store.connection import Connection, connect
+from app.tasks import Publisher, create_celery
 from tests.store.steps import BOT, LANES, Drain, keys, write
 from tests.support.processes import RedisServer
 
@@ -63,6 +66,22 @@ def test_without_a_clock_of_its_own_redis_gives_the_time(redis_client: redis.Red
 def test_all_keys_lie_in_one_slot(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1, live=True, show=True)
     assert len(keys(redis_client)) == redis_client.dbsize()
+
+
+def test_a_server_behind_a_unix_socket() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # the path of a socket has at most 107 bytes
+        path = f"{folder}/redis.sock"
+        server = RedisServer(Path(folder), "no", "--unixsocket", path)
+        server.start()
+        try:
+            store = Store(connect(f"unix://{path}", timeout=5, name="tests"))
+            store.lanes.declare(LANES)
+            (wake,) = write(store, 1).wakes
+            Publisher(create_celery(f"redis+socket://{path}", [wake.lane])).publish([wake])
+            with redis.Redis(port=server.port) as client:
+                assert client.llen(f"patchbay-celery:{wake.lane}") == 1
+        finally:
+            server.stop()
 
 
 def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:

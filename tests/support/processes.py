@@ -105,11 +105,11 @@ class Process:
 class RedisServer(Process):
     """A Redis with an append-only file; `start` after `kill` brings the same data back."""
 
-    def __init__(self, folder: Path, fsync: str = "always") -> None:
+    def __init__(self, folder: Path, fsync: str = "always", *options: str) -> None:
         self.port = free_port()
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
-            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction",
+            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", *options,
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
 
