@@ -319,7 +319,7 @@ class Mailboxes:
             rate: calls a second that the lane may make, 0 = no limit.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
         """
-        settled, state, claim, *wakes = self._connection.run(
+        settled, state, count, *rest = self._connection.run(
             "work",
             self._settlement(settlement) if settlement else "",
             lane,
@@ -329,8 +329,8 @@ class Mailboxes:
             self._limits.retention,
         )
         return Worked(
-            claim=_claim(claim) if state == "claimed" else None,
-            wakes=_wakes(wakes),
+            claim=_claim(rest[:count]) if state == "claimed" else None,
+            wakes=_wakes(rest[count:]),
             stale=settled == "stale",
             more=state == "more",
         )
@@ -493,7 +493,7 @@ def _claim(raw: Sequence[Any]) -> Claim:
         error,
         first,
         at,
-        session,
+        *session,
     ) = raw
     return Claim(
         mailbox=mailbox,

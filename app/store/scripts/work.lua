@@ -3,7 +3,7 @@
 -- ARGV[3]: settlement as JSON, or ''. ARGV[4]: lane to claim from, or ''. ARGV[5]: the drain's token.
 -- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the record of what
 -- is done is kept.
--- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), claim (nil or list), wakes...}
+-- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), how long the claim is, claim..., wakes...}
 local settled = ''
 
 local DONE_AWAY_MOST = 100 -- heads that one call does away with, as nobody else is served meanwhile
@@ -121,13 +121,21 @@ end
 if ARGV[3] ~= '' then settled = settle(cjson.decode(ARGV[3])) end
 
 local lane, drain = ARGV[4], ARGV[5]
-if lane == '' then return { settled, 'idle', false, unpack(wakes) } end
+
+-- One flat list, because Redis writes each list inside of another one to the socket by itself.
+local function answer(state, ...)
+  local said = { settled, state, select('#', ...), ... }
+  for _, value in ipairs(wakes) do said[#said + 1] = value end
+  return said
+end
+
+if lane == '' then return answer('idle') end
 local lane_key, drains = P .. 'lane:' .. lane, P .. 'drains:' .. lane
 local ready, leased = P .. 'ready:' .. lane, P .. 'leased:' .. lane
 
 local function leave()
   redis.call('ZREM', drains, drain)
-  return { settled, 'idle', false, unpack(wakes) }
+  return answer('idle')
 end
 
 -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
@@ -142,7 +150,7 @@ if redis.call('ZCARD', leased) >= limit then return leave() end
 local function go_on_later()
   if redis.call('ZCOUNT', ready, '-inf', NOW) == 0 then return leave() end
   redis.call('ZADD', drains, now + WAKE_MS, drain)
-  return { settled, 'more', false, unpack(wakes) }
+  return answer('more')
 end
 
 if ARGV[6] == '0' then return go_on_later() end -- the time slice is over
@@ -212,5 +220,5 @@ local id = string.match(item, '^message (%x+)') or string.match(item, '^status (
 local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
 local session = {}
 if string.sub(lane, 1, 9) ~= 'outbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
-return { settled, 'claimed', { mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv,
-  NOW, rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', session }, unpack(wakes) }
+return answer('claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
+  rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', unpack(session))
