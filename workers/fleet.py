@@ -83,7 +83,6 @@ class Tick(bootsteps.StartStopStep):
         if self._timer:
             self._timer.cancel()
             self._timer = None
-            consumer.event_dispatcher.flush()
 
     def _tick(self, events: Any) -> None:
         events.flush()
