@@ -11,8 +11,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
 
 from app import transport as module
 from app.core import errors
@@ -297,6 +299,35 @@ def test_json_forms_and_bodies(outside: Sink) -> None:
         ("text/x-raw", b"raw"),
         ("application/x-own", b"{}"),
     ] == [(call.headers["content-type"], call.body) for call in outside.calls]
+
+
+REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "nothing to say": ("GET", {}),
+    "no body where one is usual": ("POST", {}),
+    "a delete": ("DELETE", {}),
+    "an empty form": ("POST", {"data": {}}),
+    "a form": ("POST", {"data": {"a": "b & c", "d": None}}),
+    "a form of pairs": ("POST", {"data": [("a", "1"), ("a", "2")]}),
+    "a form with headers": ("POST", {"data": {"a": "ü"}, "headers": {"x-one": "1", "X-Two": "2"}}),
+    "a body": ("POST", {"data": b"\xff\x00", "headers": {"content-type": "text/x-raw"}}),
+    "a get with a body": ("GET", {"data": b"why not"}),
+    "credentials": ("GET", {"auth": ("user", "pass:word")}),
+    "credentials in Latin 1": ("GET", {"auth": ("user", "päss")}),
+    "headers of our own, written otherwise": ("GET", {"headers": {"User-Agent": "mine", "ACCEPT-ENCODING": "gzip"}}),
+}
+
+
+@pytest.mark.parametrize(("method", "options"), REQUESTS.values(), ids=REQUESTS)
+def test_a_call_says_what_requests_would_say(method: str, options: dict[str, Any], outside: Sink) -> None:
+    Http([outside.url]).request(method, outside.url, **options)
+    usual = {"User-Agent": "patchbay", "Accept-Encoding": "identity"}
+    headers = CaseInsensitiveDict({**usual, **CaseInsensitiveDict(options.get("headers", {}))})
+    prepared = requests.Request(method, outside.url, **{**options, "headers": headers}).prepare()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.send(prepared)
+    ours, theirs = outside.calls
+    assert theirs == ours
 
 
 def test_the_environment_has_no_say(outside: Sink, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import redis
 
 from app.store import Store
-from app.store.mailbox import Take
+from app.store.mailbox import SessionChange, Settlement, Take
 from tests.store.steps import ANN, BEN, Drain, key, write
+from tests.support.gateway import Clock
 
 MONTH = 30 * 86_400
 
@@ -33,6 +34,19 @@ def test_a_destination_is_known_by_its_own_names_only(store: Store) -> None:
     store.mailboxes.remember(Drain(store).claim(), 30, progress={}, aliases=["bot:CH1", "bot:CH2"])
     assert [store.sessions.resolve("bot", alias) for alias in ("CH1", "CH2", "CH3")] == [ANN, ANN, None]
     assert store.sessions.resolve("desk", "CH1") is None
+
+
+def test_one_that_goes_back_as_it_came_is_dated_and_no_more(store: Store, client: redis.Redis, clock: Clock) -> None:
+    write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    write(store, 2)
+    claim = Drain(store).claim()
+    assert claim.session is not None
+    client.hset(key("s", ANN), "context", '{"written":"meanwhile"}')
+    clock.advance(5)
+    store.mailboxes.settle(Settlement(claim, "done", session=SessionChange(claim.session)))
+    session = store.sessions.read(ANN)
+    assert session is not None
+    assert (session.destination, session.last_at, session.context) == ("desk", clock(), {"written": "meanwhile"})
 
 
 def test_a_name_in_use_is_kept_as_long_as_a_session(store: Store, client: redis.Redis) -> None:

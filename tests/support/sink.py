@@ -66,7 +66,8 @@ def sink() -> Iterator[Sink]:
             if len(body) < length:  # whoever sent it was killed in the middle
                 self.close_connection = True
                 return
-            call = Call(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            headers = {name.lower(): ", ".join(self.headers.get_all(name, ())) for name in self.headers}
+            call = Call(self.command, self.path, headers, body)
             state.calls.append(call)
             told = state.answer(call)
             if told.hang:

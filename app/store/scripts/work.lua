@@ -140,7 +140,7 @@ end
 
 -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
 local limit = limit_of(lane)
-if tonumber(redis.call('ZSCORE', drains, drain) or '0') <= now then
+if not redis.call('ZSCORE', drains, drain) then
   redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
   if redis.call('ZCARD', drains) >= limit then return leave() end
 end
