@@ -75,7 +75,7 @@ class Bench:
         self.sink.stop()
         self.redis.stop()
 
-    def receiver(self, number: int) -> dict[str, float]:
+    def receiver(self) -> dict[str, float]:
         """Accepted webhooks a second against an empty endpoint, both under granian with two processes."""
         with self._granian("tests.benchmarks.loads:create_empty_app", "/empty") as port:
             made = loads.signed_requests("bench", "/empty", RECEIVED, "e", 200)
@@ -83,12 +83,12 @@ class Bench:
             empty = loads.fire(port, made)
         self.client.flushall()
         with self._granian("app.web:create_app", "/healthz") as port:
-            made = loads.signed_requests("bench", "/channels/shop", RECEIVED + 200, f"r{number}", 200)
+            made = loads.signed_requests("bench", "/channels/shop", RECEIVED + 200, "r", 200)
             loads.fire(port, made[:200])
             accepted = loads.fire(port, made[200:])
         return {"accepted_per_s": accepted, "empty_per_s": empty, "receiver_ratio": accepted / empty}
 
-    def delivery(self, _: int) -> dict[str, float]:
+    def delivery(self) -> dict[str, float]:
         """Messages a second from a full backlog, two workers, against two processes of bare `requests` posts and
         against two workers of a plain Celery chain, which is fastest with one process in each."""
         bare, ours, chained = self._bare_loops(), self._drain_backlog(), self._run_chain()
@@ -237,9 +237,9 @@ class Bench:
         return (high - low) / (times[high] - times[low])
 
 
-def _medians(measure: Callable[[int], dict[str, float]], rounds: int) -> dict[str, float]:
-    """Of each figure that `measure` gives, in rounds that are numbered from 0."""
-    found = [measure(number) for number in range(rounds)]
+def _medians(measure: Callable[[], dict[str, float]], rounds: int) -> dict[str, float]:
+    """Of each figure that `measure` gives."""
+    found = [measure() for _ in range(rounds)]
     return {name: statistics.median(figures[name] for figures in found) for name in found[0]}
 
 
