@@ -459,7 +459,7 @@ class TestRerouting:
         write(store, 2)
         assert Drain(store, DESK).finish() == [item(1), item(2)]
 
-    def test_what_was_tried_with_the_old_target_means_nothing_to_the_new_one(self, store: Store) -> None:
+    def test_what_was_tried_with_the_old_target_means_nothing_to_the_new_one(self, store: Store, clock: Clock) -> None:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         store.mailboxes.remember(claim, 30, progress={"part": 1})
@@ -467,8 +467,10 @@ class TestRerouting:
         assert again is not None
         drain.step(Settlement(again, "reroute", to=DESK, lane_effect="none"))
 
+        clock.advance(3_600)
+        store.mailboxes.sweep()
         moved = Drain(store, DESK).claim()
-        assert (moved.attempt, moved.uncertain, moved.progress) == (1, False, {})
+        assert (moved.attempt, moved.uncertain, moved.progress, moved.first_at) == (1, False, {}, clock())
 
 
 class TestSessions:

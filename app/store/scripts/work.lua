@@ -90,7 +90,7 @@ local function settle(s)
     return 'ok'
   elseif s.outcome == 'reroute' then
     -- what was tried and doubted with the old target means nothing to the new one
-    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain')
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
     redis.call('ZREM', P .. 'leased:' .. lane, s.mailbox)
     local count = redis.call('LLEN', queue)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
