@@ -45,7 +45,7 @@ KINDS = {
 }
 MOVED = (301, 302, 303, 307, 308)
 MOST_MOVES = 2  # a link of ours, then one at its platform
-GATEWAY_FAULTS = (502, 504)  # a proxy lost the platform's answer: the request may have been carried out
+GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
 
 
 @dataclass(frozen=True)

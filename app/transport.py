@@ -40,7 +40,13 @@ LENIENCIES = {
 }
 
 # Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
-TRANSLATED = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "2002::/16", "fec0::/10", "192.88.99.0/24"))
+TRANSLATED = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        *("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"),
+        *("2002::/16", "fec0::/10", "192.88.99.0/24"),
+    )
+)
 
 
 Address = tuple[str, int, bool]  # name, port, whether over TLS
@@ -220,7 +226,8 @@ class _Connection:
         """
         self.usable = False
         self._socket.settimeout(timeout)
-        with suppress(BrokenPipeError):  # who refuses a long request may have answered before it ended
+        # who refuses a long request may have answered before it ended
+        with suppress(BrokenPipeError, ssl.SSLEOFError):
             self._socket.sendall(request)
         until = time.monotonic() + timeout
         reading = _Reading()
@@ -254,7 +261,7 @@ class _Reading:
     def feed(self, data: bytes) -> None:
         """What came next; nothing: the connection has ended."""
         if not data:
-            if not (self._has_head and self._ends_with_connection()):
+            if not (self._has_head and self.status >= 200 and self._ends_with_connection()):
                 raise ConnectionError("the answer is not whole")
             self.whole = True
             return

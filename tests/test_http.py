@@ -52,6 +52,9 @@ INSIDE = {
     "IPv6 group": "ff02::1",
     "IPv4 within IPv6": "::ffff:127.0.0.1",
     "IPv4 behind a translator": "64:ff9b::7f00:1",
+    "IPv4 behind a translator of one's own": "64:ff9b:1::7f00:1",
+    "IPv4 as it once stood in IPv6": "::7f00:1",
+    "IPv4 for a stateless translator": "::ffff:0:7f00:1",
     "IPv4 in a tunnel": "2002:7f00:1::",
     "a forgotten private network": "fec0::1",
 }
@@ -177,6 +180,15 @@ def test_a_name_that_does_not_resolve_proves_that_nothing_was_done(monkeypatch: 
     for http in (Http(), Http(["http://nowhere.example.test"])):
         failed = failure("http://nowhere.example.test/", http)
         assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "maybe_done"), [(500, False), (502, True), (503, False), (504, True), (520, True), (524, True)]
+)
+def test_only_a_proxy_that_lost_the_answer_leaves_it_open_whether_it_was_done(status: int, maybe_done: bool) -> None:
+    with pytest.raises(Failure) as raised:
+        Response(status, {}, b"").check()
+    assert (raised.value.kind, raised.value.maybe_done) == (errors.UNAVAILABLE, maybe_done)
 
 
 def test_a_redirect_is_not_followed(outside: Sink) -> None:

@@ -94,6 +94,7 @@ LOST = {
     "within the status line": b"HTTP/1.1 2",
     "within the body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
     "within a chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf",
+    "behind a mere hint": b"HTTP/1.1 100 Continue\r\n\r\n",
     "with nonsense": b"SSH-2.0-OpenSSH_9.9\r\n",
     "with a chunk that has no length": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhalf",
 }
@@ -388,6 +389,16 @@ def test_a_call_over_tls_is_answered_and_its_connection_used_again() -> None:
         http = Http([url])
         assert [b"ab", b"cd"] == [http.post(url).body, http.post(url).body]
     assert asked[0].startswith(b"POST / HTTP/1.1\r\n")
+
+
+def test_who_refuses_a_long_request_before_its_end_is_heard_over_tls_too() -> None:
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong")
+        over.wait(0.3)  # the pipe is full by then; now it is closed
+
+    with secured(talk) as url:
+        answer = Http([url]).post(url, body=b"x" * 32 * 1024 * 1024)
+    assert (413, b"long") == (answer.status, answer.body)
 
 
 STRANGERS: dict[str, tuple[str, trustme.CA]] = {
