@@ -33,8 +33,7 @@ def create_celery(
     celery.conf.update(
         accept_content=["json"],  # never unpickle what stands in the broker
         task_serializer="json",
-        # no acknowledgements: the sweep makes up for a lost hint, and work would wait for a transaction that notes it
-        task_queues=[Queue(lane, routing_key=lane, no_ack=True) for lane in lanes],
+        task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
         task_create_missing_queues=False,  # a wake-up for a lane that nobody serves is an error, not a new queue
         task_default_queue="patchbay",
         task_ignore_result=True,  # outcomes are settled in the store; result keys would litter Redis
@@ -65,6 +64,12 @@ def create_celery(
     if retries is not None:
         celery.conf.broker_transport_options["max_retries"] = retries
     return celery
+
+
+def unacknowledged(broker_url: str) -> bool:
+    """Whether hints are taken without a word. With Redis, work would wait for a transaction that notes what is to be
+    acknowledged, and the sweep makes up for a lost hint anyway; RabbitMQ would push them all to one busy worker."""
+    return broker_url.partition(":")[0] in ("redis", "rediss", "redis+socket", "sentinel")
 
 
 class Publisher:

@@ -16,7 +16,7 @@ from celery.worker.request import Request
 from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
-from app.tasks import DRAIN, create_celery
+from app.tasks import DRAIN, create_celery, unacknowledged
 from workers.drain import Drainer
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
@@ -47,7 +47,7 @@ class Hint(Request):
         self.acknowledged = True
 
 
-@celery.task(name=DRAIN, Request=Hint)
+@celery.task(name=DRAIN, Request=Hint if unacknowledged(settings.gateway["broker_url"]) else Request)
 def drain(lane: str, token: str) -> int:
     """Work a lane until nothing is due; how many heads were worked, which Flower shows."""
     try:
