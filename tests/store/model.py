@@ -334,7 +334,8 @@ class Model:
         begun = box.owner or box.claims or box.uncertain or box.progress
         if item == box.items[0] and begun:
             return False
-        if item == box.items[0]:
+        first = item == box.items[0]
+        if first:
             box.drop_head()
         else:
             box.items.remove(item)
@@ -342,6 +343,9 @@ class Model:
         self._climb(known.id, "failed")
         if not box.items:
             del self.boxes[mailbox]
+        elif first:
+            box.due = self.now
+            self._wake(box.lane)
         return True
 
     # what follows from it

@@ -442,6 +442,18 @@ class TestLeases:
         assert store.dead_letters.count() == 0
 
 
+class TestCallingOff:
+    def test_the_next_message_does_not_wait_for_what_the_head_waited_for(self, store: Store, clock: Clock) -> None:
+        write(store, 1, direction="outbound"), write(store, 2, direction="outbound")
+        drain = Drain(store, SHOP)
+        drain.step(Settlement(drain.claim(), "retry", due=300))
+        clock.advance(10)  # so that no wake-up is on its way
+        in_time, wakes = store.messages.cancel(ANN, [f"{1:032x}"], "canceled")
+        assert in_time
+        assert lanes_of(wakes) == [SHOP]
+        assert drain.finish() == [item(2)]
+
+
 class TestRerouting:
     def test_the_whole_mailbox_moves_in_its_order(self, store: Store, client: redis.Redis) -> None:
         drain = Drain(store)

@@ -11,9 +11,11 @@ for _, id in ipairs(a.ids) do
   if not position or (position == 0 and begun) then return { 'late' } end
 end
 local lane = redis.call('HGET', box, 'lane')
+local headless = false
 for _, id in ipairs(a.ids) do
   if redis.call('LPOS', queue, 'message ' .. id) == 0 then
     drop_head(mailbox, lane)
+    headless = true
   else
     redis.call('LREM', queue, 1, 'message ' .. id)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -1)
@@ -24,5 +26,8 @@ end
 if redis.call('LLEN', queue) == 0 then
   redis.call('ZREM', P .. 'ready:' .. lane, mailbox)
   redis.call('DEL', box)
+elseif headless then -- the next one has not failed yet: it does not wait for what the head waited for
+  get_ready(mailbox, lane)
+  wake(lane)
 end
 return { 'ok', unpack(wakes) }
