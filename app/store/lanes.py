@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
+from app.core.errors import StoreUnavailable
 from app.store.connection import Connection
 
 
@@ -27,11 +29,7 @@ class Lanes:
 
     def declare(self, limits: Mapping[str, int]) -> None:
         """Tell the scripts which lanes there are, and how many drains each may have at once, fleet-wide."""
-        key = self._connection.key("lanes")
-        pipeline = self._client.pipeline()
-        pipeline.delete(key)
-        pipeline.hset(key, mapping={name: str(limit) for name, limit in limits.items()})
-        self._connection.guard(pipeline.execute)
+        self._connection.run("declare", dict(limits))
 
     def overview(self, now: float) -> list[LaneState]:
         """Every lane of the configuration, and those of an earlier one with work left. `now` is Unix seconds."""
@@ -50,8 +48,9 @@ class Lanes:
         return LaneState(lane, int(backlog or 0), ready, leased, paused, why or "" if paused else "")
 
     def count(self, what: str) -> None:
-        """Count something that is no message but worth knowing of."""
-        self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
+        """Count something that is no message but worth knowing of; nothing waits for it or fails with it."""
+        with suppress(StoreUnavailable):
+            self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
 
     def counts(self) -> dict[str, int]:
         raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key("counts")))

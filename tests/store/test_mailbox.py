@@ -31,6 +31,7 @@ from tests.store.steps import (
 )
 from tests.support.gateway import Clock
 
+CAL = "shop/webchat:cal"
 ANN_IN, BEN_IN, ANN_OUT = f"{ANN}|inbound", f"{BEN}|inbound", f"{ANN}|outbound"
 SMALL = pytest.mark.parametrize("limits", [Limits(mailbox=2, lane=3)], ids=["small"])
 
@@ -611,6 +612,65 @@ class TestMemory:
         assert not drain.worked.stale
         assert redis_client.hget(key("lane", BOT), "failures") == "1"
 
+    def test_with_none_left_a_lane_with_a_rate_is_worked_as_slowly(
+        self, real_store: Store, clock: Clock, full: Callable[[], object]
+    ) -> None:
+        for number, conversation in enumerate((ANN, BEN, CAL)):
+            write(real_store, number, conversation)
+        drain = Drain(real_store, rate=1)
+        claim = drain.claim()
+        full()
+        clock.advance(1)
+        assert drain.step() is not None  # the first write of this step is of the rate
+        assert drain.step(Settlement(claim, "done")) is None
+        clock.advance(1)
+        assert drain.step() is not None
+
+    def test_with_none_left_a_time_slice_ends_and_another_begins(
+        self, real_store: Store, full: Callable[[], object]
+    ) -> None:
+        drain = Drain(real_store, token=write(real_store, 1).wakes[0].token)
+        full()
+        assert drain.step(go_on=False) is None
+        assert drain.worked.more
+        assert drain.finish() == [item(1)]
+
+    def test_with_none_left_a_lease_is_renewed_with_what_was_achieved(
+        self, real_store: Store, clock: Clock, full: Callable[[], object]
+    ) -> None:
+        claim = claim_of(real_store, 1)
+        full()
+        clock.advance(20)
+        assert real_store.mailboxes.remember(claim, 30, progress={"part": 1}, session=Session("bot"))
+        clock.advance(20)
+        assert real_store.mailboxes.sweep() == ()
+        clock.advance(11)
+        real_store.mailboxes.sweep()
+        assert Drain(real_store).claim().progress == {"part": 1}
+
+    def test_with_none_left_the_sweep_frees_wakes_and_looks_at_chats(
+        self, real_store: Store, clock: Clock, full: Callable[[], object]
+    ) -> None:
+        first = claim_of(real_store, 1)
+        open_chat = Session("desk", handles={"chat": "CH1"})
+        real_store.mailboxes.settle(Settlement(first, "done", session=SessionChange(open_chat), watch=60))
+        claim_of(real_store, 2, conversation=BEN)
+        full()
+        clock.advance(61)
+        assert sorted(lanes_of(real_store.mailboxes.sweep())) == [BOT, DESK]
+        assert Drain(real_store, DESK).finish() == ["check"]
+        assert Drain(real_store).finish() == [item(2)]
+
+    def test_with_none_left_lanes_are_declared(self, real_store: Store, full: Callable[[], object]) -> None:
+        full()
+        real_store.lanes.declare({BOT: 1, DESK: 2})
+        assert [lane.name for lane in real_store.lanes.overview(0)] == [BOT, DESK]
+
+    def test_with_none_left_nothing_waits_for_a_mere_count(self, real_store: Store, full: Callable[[], object]) -> None:
+        full()
+        real_store.lanes.count("unsupported")
+        assert real_store.lanes.counts() == {}
+
 
 class TestThreads:
     def test_the_same_external_id_from_eight_at_once_is_accepted_once(
@@ -643,10 +703,12 @@ class TestThreads:
             assert numbers == sorted(numbers)
 
 
-def claim_of(store: Store, number: int, drain: Drain | None = None, report_to: str = "") -> Claim:
+def claim_of(
+    store: Store, number: int, drain: Drain | None = None, report_to: str = "", conversation: str = ANN
+) -> Claim:
     """Write a message and claim it; the drain takes the token of the wake-up that is owed."""
     drain = drain or Drain(store)
-    for wake in write(store, number, report_to=report_to).wakes:
+    for wake in write(store, number, conversation, report_to=report_to).wakes:
         drain.token = wake.token
     return drain.claim()
 

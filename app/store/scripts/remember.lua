@@ -4,6 +4,7 @@
 --   progress is of this piece of work alone; session {version, fields, keep} outlives it, as do chat {name, seen, keep} and
 --   when to look at it again
 -- ->  1, or 0 if the lease is lost
+even_if_full()
 local a = cjson.decode(ARGV[3])
 local box = P .. 'b:' .. a.mailbox
 if redis.call('HGET', box, 'owner') ~= a.owner then return 0 end

@@ -1,5 +1,6 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; chats that are due for it get their slow check.  ->  {wakes...}
+even_if_full()
 for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', NOW, 'LIMIT', 0, 50)) do
   local destination = redis.call('HGET', P .. 's:' .. conversation, 'destination')
   watch(conversation, destination and LOOK_AGAIN_MS or 0)

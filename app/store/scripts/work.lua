@@ -4,6 +4,7 @@
 -- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the record of what
 -- is done is kept.
 -- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), how long the claim is, claim..., wakes...}
+even_if_full()
 local settled = ''
 
 local DONE_AWAY_MOST = 100 -- heads that one call does away with, as nobody else is served meanwhile
@@ -51,7 +52,7 @@ local function settle(s)
   if s.outcome == 'done' or s.outcome == 'dead' then
     item = drop_head(s.mailbox, lane)
   else
-    redis.call('HDEL', box, 'owner') -- first a write that needs no memory, as in `drop_head`
+    redis.call('HDEL', box, 'owner')
     item = redis.call('LINDEX', queue, '0')
   end
   local id = string.match(item, '^message (%S+)')
