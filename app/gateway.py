@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +40,7 @@ LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer th
 
 
 class Publishes(Protocol):
-    def publish(self, wakes: Iterable[Wake]) -> None: ...
+    def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
 @dataclass(frozen=True)

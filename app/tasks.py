@@ -5,7 +5,7 @@ Celery carries hints only: "lane L has work". The truth is in the mailboxes, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from celery import Celery
 from kombu.entity import Queue
@@ -73,18 +73,20 @@ def unacknowledged(broker_url: str) -> bool:
 
 
 class Publisher:
-    """Publishes wake-ups. A wake-up that cannot be published is no error: the sweep will owe a new one."""
+    """Publishes wake-ups. One that cannot be published is no error: the sweep will owe a new one."""
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
 
-    def publish(self, wakes: Iterable[Wake]) -> None:
-        for wake in wakes:
+    def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """Publish wake-ups in their order; the answer is what could not be published: all from the first failure on."""
+        for number, wake in enumerate(wakes):
             try:
                 self._send(wake)
             except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
                 log.warning("wake-up not published", lane=wake.lane, error=str(error))
-                return
+                return wakes[number:]
+        return ()
 
     def _send(self, wake: Wake) -> None:
         args = (wake.lane, wake.token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
@@ -13,11 +14,10 @@ from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
 from workers import inbound, outbound, status
 from workers.failing import failed
-from workers.inbound import LeaseLost
+from workers.lease import LeaseLost, insist
 
 log = logger("drain")
 
-SETTLE_AGAIN = 0.2  # seconds
 UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
@@ -46,12 +46,13 @@ class Drainer:
             go_on = time.monotonic() < until and not self._stopping()
             worked = self._step(lane, token, settlement, go_on)
             self._gateway.publisher.publish(worked.wakes)
-            if worked.more:
-                self._gateway.publisher.publish([Wake(lane.name, token)])
-            if worked.claim is None:
+            if worked.claim:
+                settlement = self.attempt(lane, worked.claim)
+                heads += 1
+            elif worked.more and self._gateway.publisher.publish([Wake(lane.name, token)]) and not self._stopping():
+                settlement, until = None, time.monotonic() + time_slice  # nobody else hears of it
+            else:
                 return heads
-            settlement = self.attempt(lane, worked.claim)
-            heads += 1
 
     def attempt(self, lane: Lane, claim: Claim) -> Settlement | None:
         """One attempt at one head; None if the lease was lost and nothing may be settled."""
@@ -83,19 +84,15 @@ class Drainer:
         return settlement
 
     def _step(self, lane: Lane, token: str, settlement: Settlement | None, go_on: bool) -> Worked:
-        """Settle and claim. What was done is not thrown away while Redis is out of reach: as long as the lease may
-        hold, settling is tried again; had it been done after all, the second one is stale and changes nothing."""
-        until = time.monotonic() + lane.lease
-        while True:
-            try:
-                return self._gateway.store.mailboxes.work(
-                    lane.name, token, settlement, lease=lane.lease, rate=lane.rate, go_on=go_on
-                )
-            except StoreUnavailable as error:
-                if settlement is None or time.monotonic() > until:
-                    raise
-                log.error("settling again", lane=lane.name, error=str(error))
-                time.sleep(SETTLE_AGAIN)
+        """Settle and claim."""
+        work = partial(
+            self._gateway.store.mailboxes.work,
+            *(lane.name, token, settlement),
+            lease=lane.lease,
+            rate=lane.rate,
+            go_on=go_on,
+        )
+        return insist(work, lane) if settlement else work()
 
     def _resend_safe(self, kind: str, name: str) -> bool:
         """Whether a call that may have been made can be made again."""

@@ -33,6 +33,7 @@ from app.destinations.base import Delivery, Destination, Handoff, Who
 from app.gateway import Gateway
 from app.log import logger
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
+from workers import lease
 from workers.failing import failed
 
 log = logger("inbound")
@@ -41,10 +42,6 @@ TRANSCRIPT_MOST = 50
 TYPING_AFTER = 1.0  # seconds of waiting for a bot after which the customer sees that somebody types
 TYPING_AGAIN = 8.0
 LOOK_PATIENCE = 20.0  # seconds for which an end waits to bring along what was missed
-
-
-class LeaseLost(Exception):
-    """Another drain holds the mailbox; whatever we did, it decides now."""
 
 
 def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
@@ -325,8 +322,7 @@ class _Job:
         )
 
     def _hold(self, **kept: Any) -> None:
-        if not self._gateway.store.mailboxes.remember(self._claim, self._lane.lease, **kept):
-            raise LeaseLost
+        lease.remember(self._gateway, self._lane, self._claim, **kept)
 
     def _names(self, aliases: Sequence[str]) -> list[str]:
         return [f"{self._destination.name}:{alias}" for alias in aliases]

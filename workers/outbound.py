@@ -10,7 +10,7 @@ from app.core.message import Message, split_conversation
 from app.core.render import render
 from app.gateway import Gateway
 from app.store.mailbox import Claim, Settlement
-from workers.inbound import LeaseLost
+from workers import lease
 
 
 def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
@@ -44,9 +44,8 @@ def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) ->
         receipt = channel.send(outgoing, gateway.http)
         ids += [receipt.external_id] if receipt.external_id else []
         if number + 1 < len(parts):
-            lease = gateway.lanes[f"outbound:{channel.name}"].lease
-            if not gateway.store.mailboxes.remember(claim, lease, progress={"part": number + 1, "ids": ids}):
-                raise LeaseLost
+            lane = gateway.lanes[f"outbound:{channel.name}"]
+            lease.remember(gateway, lane, claim, progress={"part": number + 1, "ids": ids})
     return Settlement(
         claim,
         "done",

@@ -14,8 +14,7 @@ from app.destinations.base import Recorder
 from app.gateway import Gateway
 from app.log import logger
 from app.store.mailbox import Claim, Settlement
-from workers import inbound
-from workers.inbound import LeaseLost
+from workers import inbound, lease
 
 ASKED_AGAIN = 6  # times for a price, before the table's stays
 ASK_AFTER = 60.0  # seconds; more with each time
@@ -60,8 +59,7 @@ def _price(gateway: Gateway, channel: Channel, claim: Claim) -> Settlement:
             gateway.store.lanes.count(f"price:{channel.name}:another currency")
             return Settlement(claim, "done")
         nanos += price.nanos
-        if not gateway.store.mailboxes.remember(claim, gateway.lanes[f"status:{channel.name}"].lease):
-            raise LeaseLost
+        lease.remember(gateway, gateway.lanes[f"status:{channel.name}"], claim)
     if known and known.refs:
         gateway.store.costs.reported(message_id, nanos)
     return Settlement(claim, "done")

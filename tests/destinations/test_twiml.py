@@ -18,7 +18,7 @@ from twilio.twiml.messaging_response import MessagingResponse
 
 from app.channels.twilio import TwilioChannel
 from app.core import errors
-from app.core.errors import Failure, Kind, Unverified
+from app.core.errors import Failure, Kind, StoreUnavailable, Unverified
 from app.core.events import Answer, Event, Receipt, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
 from app.core.render import Capabilities, render
@@ -30,6 +30,7 @@ from app.destinations.twiml import MOST_MESSAGES, TwimlDestination
 from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
+from app.store.mailbox import Claim, Mailboxes
 from app.twilio import FORM
 from app.twilio_message import is_part
 from tests.channels.conformance import OUTCOMES, Calling, post, unused
@@ -956,6 +957,28 @@ def test_what_was_said_to_one_part_is_not_lost_when_another_one_fails(house: Hou
     house.clock.advance(600)
     run_until_quiet(house.gateway)
     assert [("ada", words) for words in ("Nice", "Really", "A picture!")] == house.said()
+
+
+def test_an_application_is_asked_about_each_part_once_though_redis_was_out_of_reach_between(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.lease.AGAIN", 0.0)
+    remember, outages = Mailboxes.remember, iter([True, True])
+
+    def flaky(self: Mailboxes, claim: Claim, lease: float, **kept: Any) -> bool:
+        if next(outages, False):
+            raise StoreUnavailable("gone")
+        return remember(self, claim, lease, **kept)
+
+    monkeypatch.setattr(Mailboxes, "remember", flaky)
+    parts = [says("Nice"), says("A picture!")]
+    house.app.answer = lambda call: parts.pop(0) if call.path == "/in" else Told(204, b"")
+    inbox = Inbox(house.gateway)
+    inbox.accept("shop", Written(Card("Look", (Image(PNG),)), external_id="m-1", customer="webhook:ada"))
+    house.gateway.publisher.publish(inbox.wakes)
+    run_until_quiet(house.gateway)
+    assert house.said() == [("ada", "Nice"), ("ada", "A picture!")]
+    assert next(outages, None) is None
 
 
 def test_what_was_said_to_one_part_is_said_though_another_one_is_given_up(house: House) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import redis
@@ -19,14 +19,18 @@ ASSISTANT = "UA" + "2" * 32
 
 
 class Recorder:
-    """A publisher that keeps the wake-ups; `lost` ones are forgotten, as a broker might."""
+    """A publisher that keeps the wake-ups; `lost` ones are forgotten, as a broker might, a `full` one takes none."""
 
     def __init__(self) -> None:
         self.wakes: list[Wake] = []
         self.lost = False
+        self.full = False
 
-    def publish(self, wakes: Iterable[Wake]) -> None:
-        self.wakes += [] if self.lost else list(wakes)
+    def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        if self.full:
+            return wakes
+        self.wakes += [] if self.lost else wakes
+        return ()
 
 
 class Clock:

@@ -176,7 +176,7 @@ def test_a_stopping_worker_finishes_the_head_in_hand_and_leaves_the_rest(office:
 def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.drain.SETTLE_AGAIN", 0.0)
+    monkeypatch.setattr("workers.lease.AGAIN", 0.0)
     real, outages = Mailboxes.work, iter([True, True])
 
     def flaky(self: Mailboxes, lane: str, token: str, settlement: Any, **options: Any) -> Any:
@@ -189,6 +189,23 @@ def test_a_settlement_is_not_thrown_away_while_redis_is_out_of_reach(
     office.work()
     assert office.asked() == ["hello"]
     assert office.status(message) == "delivered"
+
+
+def test_a_lane_is_worked_on_if_nobody_can_be_told_that_more_is_left(office: Office) -> None:
+    for number in range(3):
+        office.customer_writes("hello", f"c-{number}")
+    wake = recorder(office.gateway).wakes.pop(0)
+    recorder(office.gateway).full = True
+    assert 3 == Drainer(office.gateway).drain(wake.lane, wake.token, time_slice=0.001)
+    assert ["hello"] * 3 == office.asked()
+
+
+def test_a_stopping_worker_does_not_work_on_for_want_of_another(office: Office) -> None:
+    for number in range(3):
+        office.customer_writes("hello", f"c-{number}")
+    wake = recorder(office.gateway).wakes.pop(0)
+    recorder(office.gateway).full = True
+    assert 0 == Drainer(office.gateway, lambda: True).drain(wake.lane, wake.token)
 
 
 def test_a_wake_up_for_a_lane_that_nobody_knows_does_nothing(office: Office) -> None:
