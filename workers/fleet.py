@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
 
 from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
-from app.tasks import DRAIN, create_celery, unacknowledged
+from app.store.mailbox import Wake
+from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
 from workers.drain import Drainer
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
@@ -77,29 +80,50 @@ class Tick(bootsteps.StartStopStep):
     def start(self, consumer: Any) -> None:
         # what Flower is told of a task would be published between its wake-up and its work
         consumer.event_dispatcher.on_send_buffered = None
-        self._timer = consumer.timer.call_repeatedly(TICK, self._tick, (consumer.event_dispatcher,))
+        self._timer = consumer.timer.call_repeatedly(TICK, self._tick, (consumer,))
 
     def stop(self, consumer: Any) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
-    def _tick(self, events: Any) -> None:
-        events.flush()
-        sweep()
+    def _tick(self, consumer: Any) -> None:
+        consumer.event_dispatcher.flush()
+        wakes = owed()
+        served = [wake for wake in wakes if wake.lane in gateway().lanes]
+        work_here(consumer.pool, [wake for wake in wakes if wake not in served])  # no queue takes these
+        work_here(consumer.pool, gateway().publisher.publish(served))
 
 
-def sweep() -> None:
-    """An outage of Redis is waited out."""
+class Room(bootsteps.StartStopStep):
+    """Celery cannot start while its broker's memory is full. Until there is room again, work goes on without it."""
+
+    requires = {"celery.worker.components:Pool"}  # and before the consumer, which is the last to start
+
+    def start(self, worker: Any) -> None:
+        lane = lanes_of(settings)[0].name
+        broker = create_celery(settings.gateway["broker_url"], [lane], timeout=WORKER_TIMEOUT, retries=0)
+        while Publisher(broker).publish([Wake(lane, "")]):  # one too many is harmless
+            if stopping.is_set():
+                raise WorkerShutdown(0)
+            work_here(worker.pool, owed())
+            time.sleep(TICK)
+
+
+def owed() -> Sequence[Wake]:
+    """The wake-ups that are owed now; none while Redis is out of reach, which is waited out."""
     try:
         _declare_again()
-        for wake in gateway().store.mailboxes.sweep():
-            if wake.lane in gateway().lanes:
-                gateway().publisher.publish([wake])
-            else:  # of a platform that left the configuration; nobody else serves its lane
-                Drainer(gateway()).drain(wake.lane, wake.token, time_slice=0.2)
+        return gateway().store.mailboxes.sweep()
     except StoreUnavailable as error:
         log.error("store unavailable", error=str(error))
+        return ()
+
+
+def work_here(pool: Any, wakes: Iterable[Wake]) -> None:
+    """Work, in this process, what nobody can be told of by a queue."""
+    for wake in wakes:
+        pool.apply_async(drain, (wake.lane, wake.token), callback=lambda heads: None)
 
 
 def _declare_again() -> None:
@@ -111,3 +135,4 @@ def _declare_again() -> None:
 
 
 celery.steps["consumer"].add(Tick)
+celery.steps["worker"].add(Room)
