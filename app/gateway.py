@@ -128,19 +128,19 @@ def lanes_of(settings: Settings) -> list[Lane]:
     lanes = []
     for platform in settings.channels.values():
         values, calls = platform.values, CHANNELS[platform.type].calls
-        lanes += [_lane("outbound", values, platform.name, calls), _lane("status", values, platform.name)]
+        lanes += [_lane(kind, values, platform.name, calls) for kind in ("outbound", "status")]
     for platform in settings.destinations.values():
         values, calls = platform.values, DESTINATIONS[platform.type].calls
         lanes += [_lane(kind, values, platform.name, calls) for kind in ("inbound", "status")]
     return lanes
 
 
-def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int = 1) -> Lane:
+def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int) -> Lane:
     return Lane(
         name=f"{kind}:{name}",
         concurrency=values["concurrency"],
         rate=values["rate"] if kind != "status" else 0.0,
-        lease=values["timeout"] * calls + CONNECT_TIMEOUT + LEASE_MARGIN,
+        lease=(CONNECT_TIMEOUT + values["timeout"]) * calls + LEASE_MARGIN,
         retry=RetryPolicy(values["attempts"], values["retry_base"], give_up_after=values["give_up_after"]),
     )
 

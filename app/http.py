@@ -32,7 +32,6 @@ from app.transport import Target, Transport, host_and_port, target
 MOST_BYTES = 2 * 1024 * 1024
 MOST_SAID = 4_096  # bytes of an error that are looked at
 USUAL_HEADERS = {"user-agent": "patchbay", "accept-encoding": "identity"}
-BODILESS = ("GET", "HEAD")  # the methods that say nothing of a body they do not have
 MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
@@ -62,6 +61,11 @@ class Response:
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
+
+    def moved_to(self, url: str) -> str | None:
+        """Where a redirect that answers a call to `url` leads; None if it is none, or leads nowhere."""
+        where = self.headers.get("location") if self.status in MOVED else None
+        return urljoin(url, where.encode("latin-1").decode("utf-8", "replace")) if where else None
 
     def json(self) -> Any:
         """The body as JSON.
@@ -174,10 +178,10 @@ class Http:
         No credentials, and no host of the configuration is exempt from the SSRF guard; else like `request`."""
         for _ in range(MOST_MOVES):
             answer = self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
-            where = answer.headers.get("location")
-            if answer.status not in MOVED or not where:
+            where = answer.moved_to(url)
+            if where is None:
                 return answer
-            url = urljoin(url, where)
+            url = where
         return self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
 
     def request(
@@ -194,7 +198,8 @@ class Http:
         """One call; the answer, whatever its status.
 
         Args:
-            timeout: seconds from the end of the request to the end of the answer, however slowly that dribbles in.
+            method: any but HEAD, whose answers speak of a body that does not come.
+            timeout: seconds for the request and its answer, however slowly they go (see `app.transport`).
             most_bytes: the largest answer that is read.
 
         Raises:
@@ -235,7 +240,7 @@ def _request(to: Target, method: str, headers: Mapping[str, str], data: Any, aut
     body, kind = (data or b"", "") if data is None or isinstance(data, bytes) else _encoded(data)
     lines = {**USUAL_HEADERS, **({"content-type": kind} if kind else {})}
     lines |= {name.lower(): value for name, value in headers.items()} | {"host": to.host}
-    if body or method not in BODILESS:
+    if body or method != "GET":
         lines["content-length"] = str(len(body))
     try:
         if auth:
@@ -299,12 +304,22 @@ def _unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
         if encoding in ("gzip", "x-gzip"):
             body = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most_bytes + 1)
         elif encoding == "deflate":
-            try:
-                body = zlib.decompressobj().decompress(body, most_bytes + 1)
-            except zlib.error:  # without the wrapping that the name stands for
-                body = zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, most_bytes + 1)
+            body = _inflated(body, most_bytes)
     except (zlib.error, OSError, EOFError):
         raise Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True) from None
     if len(body) > most_bytes:
         raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
     return body
+
+
+def _inflated(body: bytes, most_bytes: int) -> bytes:
+    """Raises: zlib.error, EOFError: it is garbled, or not whole."""
+    inflating = zlib.decompressobj()
+    try:
+        inflated = inflating.decompress(body, most_bytes + 1)
+    except zlib.error:  # without the wrapping that the name stands for
+        inflating = zlib.decompressobj(-zlib.MAX_WBITS)
+        inflated = inflating.decompress(body, most_bytes + 1)
+    if not inflating.eof and len(inflated) <= most_bytes:
+        raise EOFError
+    return inflated

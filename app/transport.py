@@ -12,10 +12,11 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
@@ -24,11 +25,13 @@ import httptools
 from app.core import errors
 from app.core.errors import Failure
 
-CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 5.0  # seconds for looking up the name, connecting, and the TLS handshake
+LEAST_PATIENCE = 1.0  # seconds for one address of several
 REUSE_WITHIN = (
     4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
 )
-MOST_HEAD = 65_536  # bytes of an answer before its body
+MOST_HEAD = 65_536  # bytes of an answer that are not its body ...
+MOST_AROUND = 8  # ... and for each byte of its body: the worst chunks hold one
 PIECE = 65_536
 PORTS = {"http": 80, "https": 443}
 # What servers send that keep the rules less well. They would be dangerous between two clients of one connection.
@@ -50,6 +53,7 @@ TRANSLATED = tuple(
 
 
 Address = tuple[str, int, bool]  # name, port, whether over TLS
+Found = tuple[Any, ...]  # one entry of `socket.getaddrinfo`
 
 
 class Target(NamedTuple):
@@ -108,7 +112,8 @@ class Transport:
         """One call; the answer, whatever its status.
 
         Args:
-            timeout: seconds from the end of the request to the end of the answer, however slowly that dribbles in.
+            timeout: seconds for the request and its answer, however slowly they go; a new connection has
+                `CONNECT_TIMEOUT` or as many beforehand, whichever is less.
             most_bytes: the largest body that is read.
 
         Raises:
@@ -148,7 +153,7 @@ class Transport:
         over = []
         with self._lock:
             self._idle.append(connection)
-            while len(self._idle) > self._pool or connection.last - self._idle[0].last > REUSE_WITHIN:
+            while self._idle and (len(self._idle) > self._pool or connection.last - self._idle[0].last > REUSE_WITHIN):
                 over.append(self._idle.pop(0))
         for idle in over:
             idle.close()
@@ -156,11 +161,13 @@ class Transport:
     def _new(self, address: Address, timeout: float) -> _Connection:
         """A connection and its TLS handshake; whatever goes wrong here, no request was sent."""
         name, port, secure = address
+        until = time.monotonic() + timeout
         try:
-            sock = socket.create_connection((self._checked(name, port), port), timeout)
+            sock = _connected(self._checked(name, port, until), until)
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if secure:
+                    sock.settimeout(_left(until))
                     sock = _tls().wrap_socket(sock, server_hostname=name.rstrip("."))
             except BaseException:
                 sock.close()
@@ -171,20 +178,63 @@ class Transport:
             raise Failure(errors.UNAVAILABLE, "no connection") from None
         return _Connection(address, sock)
 
-    def _checked(self, name: str, port: int) -> str:
-        """The address to connect to.
+    def _checked(self, name: str, port: int, until: float) -> list[Found]:
+        """The addresses to connect to.
 
         Raises:
             Failure: the host is not trusted, and not all its addresses are public.
-            OSError: the name does not resolve.
+            OSError: the name does not resolve (in time).
         """
-        if (name, port) in self._trusted:
-            return name
-        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-        addresses = [str(entry[4][0]) for entry in found]
-        if not all(_is_public(address) for address in addresses):
+        found = _look_up(name, port, until)
+        if (name, port) not in self._trusted and not all(_is_public(str(entry[4][0])) for entry in found):
             raise Failure(errors.REJECTED, f"{name} is not a public address")
-        return addresses[0]
+        return found
+
+
+def _left(until: float) -> float:
+    """The seconds that are left. Raises: TimeoutError: none."""
+    left = until - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _look_up(name: str, port: int, until: float) -> list[Found]:
+    """What a name leads to. The system's resolver knows no time-out; a thread that waits for it is left behind."""
+    found: Future[list[Found]] = Future()
+
+    def ask() -> None:
+        try:
+            found.set_result(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
+        except Exception as error:
+            found.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return found.result(_left(until))
+
+
+def _connected(found: Sequence[Found], until: float) -> socket.socket:
+    """A socket that stands to one of the addresses, tried one by one. Raises: OSError: none answered."""
+    failed = OSError("no address")
+    for number, one in enumerate(found):
+        left = _left(until)
+        try:
+            return _connected_to(one, min(left, max(LEAST_PATIENCE, left / (len(found) - number))))
+        except OSError as error:
+            failed = error
+    raise failed
+
+
+def _connected_to(one: Found, timeout: float) -> socket.socket:
+    family, kind, protocol, _, address = one
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.settimeout(timeout)
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 @lru_cache(maxsize=1)
@@ -225,22 +275,25 @@ class _Connection:
             Failure: it is too large.
         """
         self.usable = False
-        self._socket.settimeout(timeout)
+        until = time.monotonic() + timeout
         # who refuses a long request may have answered before it ended
         with suppress(BrokenPipeError, ssl.SSLEOFError):
-            self._socket.sendall(request)
-        until = time.monotonic() + timeout
+            self._send(request, until)
         reading = _Reading()
         while not reading.whole:
-            left = until - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            self._socket.settimeout(left)
+            self._socket.settimeout(_left(until))
             reading.feed(self._socket.recv(PIECE))
             if reading.size > most_bytes:
                 raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
         self.usable = reading.keep_alive
         return Answer(reading.status, reading.headers, b"".join(reading.body))
+
+    def _send(self, request: bytes, until: float) -> None:
+        """By ourselves, because over TLS `sendall` has its time-out for each piece."""
+        rest = memoryview(request)
+        while rest:
+            self._socket.settimeout(_left(until))
+            rest = rest[self._socket.send(rest) :]
 
 
 class _Reading:
@@ -253,7 +306,7 @@ class _Reading:
         self.size = 0  # of the body so far
         self.whole = False
         self.keep_alive = False
-        self._head = 0  # bytes in which the head had not ended
+        self._fed = 0  # bytes so far
         self._has_head = False
         self._parser = httptools.HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(**LENIENCIES)
@@ -270,9 +323,9 @@ class _Reading:
         except httptools.HttpParserError:
             if not self.whole:  # else it is what comes behind the answer
                 raise
-        self._head += 0 if self._has_head else len(data)
-        if self._head > MOST_HEAD:
-            raise ConnectionError("the head has no end")
+        self._fed += len(data)
+        if not self.whole and self._fed > MOST_HEAD + (MOST_AROUND + 1) * self.size:
+            raise ConnectionError("the answer has too much around its body")
 
     def on_message_begin(self) -> None:
         self.keep_alive = False  # if this comes behind the answer

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import certifi
@@ -124,6 +124,48 @@ def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch
         secure = url.replace("http:", "https:")
         failed = failure(secure, Http([secure]))
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
+
+
+def test_a_name_that_is_not_found_in_time_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: over.wait(5))
+    failed = failure("http://slow.example.test", Http(["http://slow.example.test"]))
+    over.set()
+    assert (failed.kind, failed.maybe_done, failed.detail) == (errors.UNAVAILABLE, False, "no connection in time")
+
+
+def test_all_addresses_are_tried_within_one_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address refuses, the second says nothing, the third is there."""
+    monkeypatch.setattr(module, "LEAST_PATIENCE", 0.1)
+    with closing(socket.create_server(("127.0.0.3", 0), backlog=0)) as full, ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(3):  # as many as the backlog holds, and those that wait for room
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        there = stack.enter_context(socket.create_server(("127.0.0.4", port)))
+        resolve(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.4")
+
+        def serve() -> None:
+            connection, _ = there.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://many.example.test:{port}"
+        monkeypatch.setattr(module, "CONNECT_TIMEOUT", 2.0)
+        assert Http([url]).post(url).body == b"ok"
+
+
+def test_a_request_that_nobody_reads_does_not_outlast_the_timeout() -> None:
+    with talker(silence) as url:
+        started = time.monotonic()
+        failed = failure(url, Http([url]), timeout=0.3, body=b"x" * 64 * 1024 * 1024)
+        took = time.monotonic() - started
+    assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
+    assert 0.25 < took < 2.0
 
 
 def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,15 +329,31 @@ def test_a_connection_is_not_used_again_when(words: bytes) -> None:
     assert not any(asked)
 
 
-def test_a_head_without_end_is_not_kept() -> None:
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ENDLESS = {
+    "a head": (OK, b"X-More: and more\r\n" * 100),
+    "trailers": (CHUNKED + b"0\r\n", b"X-More: and more\r\n" * 100),
+    "one trailer": (CHUNKED + b"0\r\nX-More: ", b"and more" * 100),
+    "an extension of a chunk": (CHUNKED + b"2;more=", b"and more" * 100),
+    "hints": (b"", b"HTTP/1.1 103 Early Hints\r\nX-More: and more\r\n\r\n" * 100),
+}
+
+
+@pytest.mark.parametrize(("beginning", "more"), ENDLESS.values(), ids=ENDLESS)
+def test_what_has_no_end_beside_a_body_is_not_kept(beginning: bytes, more: bytes) -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(OK)
+        connection.sendall(beginning)
         while not over.is_set():
-            connection.sendall(b"X-More: and more\r\n" * 100)
+            connection.sendall(more)
 
     with talker(talk) as url:
         failed = failure(url, Http([url]), timeout=20)
     assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
+
+
+def test_the_smallest_chunks_are_a_body_all_the_same() -> None:
+    with talker(saying(CHUNKED + b"01\r\na\r\n" * 50_000 + b"0\r\n\r\n")) as url:
+        assert Http([url]).post(url).body == b"a" * 50_000
 
 
 def test_who_refuses_a_long_request_before_its_end_is_heard() -> None:
@@ -310,19 +368,20 @@ def test_who_refuses_a_long_request_before_its_end_is_heard() -> None:
 
 
 def test_when_the_time_is_over_not_even_what_has_arrived_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    class HurryingClock:
-        now = 1000.0
+    clock = StoppedClock()
+    monkeypatch.setattr(module, "time", clock)
 
-        def monotonic(self) -> float:
-            self.now += 20
-            return self.now
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        clock.now += 20
+        connection.sendall(OK)
+        connection.sendall(b"Content-Length: 0\r\n\r\n")
 
-    monkeypatch.setattr(module, "time", HurryingClock())
-    with talker(saying(OK + b"Content-Length: 0\r\n\r\n")) as url:
+    with talker(talk) as url:
         assert errors.TIMED_OUT == failure(url, Http([url]), timeout=10).kind
 
 
-def test_no_more_connections_are_kept_than_asked_for() -> None:
+@pytest.mark.parametrize("most", [0, 1])
+def test_no_more_connections_are_kept_than_asked_for(most: int) -> None:
     ended = threading.Semaphore(0)
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
@@ -331,7 +390,7 @@ def test_no_more_connections_are_kept_than_asked_for() -> None:
             ended.release()
 
     with talker(talk) as one, talker(talk) as two:
-        http = Http([one, two], pool=1)
+        http = Http([one, two], pool=most)
         http.post(one)
         http.post(two)
         assert ended.acquire(timeout=5)
@@ -426,7 +485,7 @@ def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_
     monkeypatch.setattr(module, "_is_public", lambda address: True)
     with secured(saying(OK + b"Content-Length: 2\r\n\r\nab"), "shop.example.test") as url:
         assert b"ab" == Http().post(url.replace("localhost", "shop.example.test")).body
-    assert ["shop.example.test", "127.0.0.1"] == asked
+    assert ["shop.example.test"] == asked
 
 
 def test_an_answer_over_tls_that_dribbles_does_not_outlast_the_timeout() -> None:

@@ -405,7 +405,8 @@ class _Job:
     def _unsupported(self, what: str) -> None:
         """Tell the operator what a destination asked for in vain."""
         log.warning("unsupported", destination=self._destination.name, what=what)
-        self._gateway.store.lanes.count(f"unsupported:{self._destination.name}:{what}")
+        with suppress(StoreUnavailable):  # for a mere count nothing is asked again
+            self._gateway.store.lanes.count(f"unsupported:{self._destination.name}:{what}")
 
     def _replies(self, parent: str, replies: Sequence[Content | Said]) -> tuple[Append, ...]:
         """Messages to the customer. The same work done again makes the same ids, so nothing is said twice."""

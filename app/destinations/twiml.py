@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from marshmallow import ValidationError, fields, validate
 from twilio.request_validator import RequestValidator
@@ -30,7 +30,7 @@ from app.core.settings import sid_field
 from app.destinations.base import AnswersAtOnce, Delivery, Handoff
 from app.destinations.twiml_cookies import LIFE, Cookies
 from app.destinations.twiml_document import METHODS, Document, Target, read
-from app.http import MOVED, Http, Response, called
+from app.http import Http, Response, called
 from app.twilio import TwilioSchema, address_of, is_address, on_the_wire
 from app.twilio_message import (
     CALLBACK_RULE,
@@ -305,11 +305,8 @@ def _cookies(delivery: Delivery) -> Cookies:
 
 def _moved(answer: Response, target: Target) -> Target | None:
     """Where an answer of HTTP's own sends us; as browsers do, a form is sent again only where that is said."""
-    where = answer.headers.get("location", "")
-    if answer.status not in MOVED or not where:
-        return None
-    url = urljoin(target.url, where)
-    if len(url) > URL_LIMIT or not is_web_url(url):
+    url = answer.moved_to(target.url)
+    if url is None or len(url) > URL_LIMIT or not is_web_url(url):
         return None
     return Target(target.method if answer.status in (307, 308) else "GET", url)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
-from app.core.errors import StoreUnavailable
 from app.store.connection import Connection
 
 
@@ -48,9 +46,8 @@ class Lanes:
         return LaneState(lane, int(backlog or 0), ready, leased, paused, why or "" if paused else "")
 
     def count(self, what: str) -> None:
-        """Count something that is no message but worth knowing of; nothing waits for it or fails with it."""
-        with suppress(StoreUnavailable):
-            self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
+        """Count something that is no message but worth knowing of."""
+        self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
 
     def counts(self) -> dict[str, int]:
         raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key("counts")))

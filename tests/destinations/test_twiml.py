@@ -30,6 +30,7 @@ from app.destinations.twiml import MOST_MESSAGES, TwimlDestination
 from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
+from app.store.lanes import Lanes
 from app.store.mailbox import Claim, Mailboxes
 from app.twilio import FORM
 from app.twilio_message import is_part
@@ -898,7 +899,7 @@ def house(redis_client: redis.Redis) -> Iterator[House]:
 
 
 def test_a_lease_outlasts_callback_and_fallback(house: House) -> None:
-    assert house.gateway.lanes["inbound:app"].lease == 15 + 15 + 15
+    assert house.gateway.lanes["inbound:app"].lease == (5 + 15) + (5 + 15) + 10
 
 
 def test_a_customer_is_answered_and_another_one_hears_of_it(house: House) -> None:
@@ -915,6 +916,21 @@ def test_a_customer_is_answered_and_another_one_hears_of_it(house: House) -> Non
     assert record.status == "delivered"
     counts = house.gateway.store.lanes.counts()
     assert (counts["unsupported:app:verb.Dial"], counts["unsupported:app:recipient"]) == (1, 1)
+
+
+def test_an_application_is_not_asked_again_for_what_could_not_be_counted(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Lanes, what: str) -> None:
+        raise StoreUnavailable("gone")
+
+    monkeypatch.setattr(Lanes, "count", away)
+    document = MessagingResponse()
+    document.message("Hello")
+    document.append(MessagingResponse().add_child("Dial", "+1555"))
+    house.app.answer = by_path(**{"in": Told(body=str(document).encode(), headers=XML)}, status=Told(204, b""))
+    house.write("hi")
+    assert house.said() == [("ada", "Hello")]
 
 
 def test_an_application_may_keep_its_place_in_a_cookie(house: House) -> None:

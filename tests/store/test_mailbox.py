@@ -666,11 +666,6 @@ class TestMemory:
         real_store.lanes.declare({BOT: 1, DESK: 2})
         assert [lane.name for lane in real_store.lanes.overview(0)] == [BOT, DESK]
 
-    def test_with_none_left_nothing_waits_for_a_mere_count(self, real_store: Store, full: Callable[[], object]) -> None:
-        full()
-        real_store.lanes.count("unsupported")
-        assert real_store.lanes.counts() == {}
-
 
 class TestThreads:
     def test_the_same_external_id_from_eight_at_once_is_accepted_once(
