@@ -122,8 +122,11 @@ def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(module, "CONNECT_TIMEOUT", 0.2)
     with talker(silence) as url:
         secure = url.replace("http:", "https:")
+        started = time.monotonic()
         failed = failure(secure, Http([secure]))
+        took = time.monotonic() - started
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
+    assert 0.15 < took < 2.0
 
 
 def test_a_name_that_is_not_found_in_time_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

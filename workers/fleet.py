@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -89,14 +89,14 @@ class Tick(bootsteps.StartStopStep):
 
     def _tick(self, consumer: Any) -> None:
         consumer.event_dispatcher.flush()
-        wakes = owed()
-        served = [wake for wake in wakes if wake.lane in gateway().lanes]
-        work_here(consumer.pool, [wake for wake in wakes if wake not in served])  # no queue takes these
-        work_here(consumer.pool, gateway().publisher.publish(served))
+        for wake in owed():
+            served = wake.lane in gateway().lanes  # else no queue takes it
+            if not served or gateway().publisher.publish([wake]):
+                work_here(consumer.pool, wake)
 
 
 class Room(bootsteps.StartStopStep):
-    """Celery cannot start while its broker's memory is full. Until there is room again, work goes on without it."""
+    """Celery cannot start while its broker is away or has no memory left. Until then, work goes on without it."""
 
     requires = {"celery.worker.components:Pool"}  # and before the consumer, which is the last to start
 
@@ -106,7 +106,8 @@ class Room(bootsteps.StartStopStep):
         while Publisher(broker).publish([Wake(lane, "")]):  # one too many is harmless
             if stopping.is_set():
                 raise WorkerShutdown(0)
-            work_here(worker.pool, owed())
+            for wake in owed():
+                work_here(worker.pool, wake)
             time.sleep(TICK)
 
 
@@ -120,10 +121,9 @@ def owed() -> Sequence[Wake]:
         return ()
 
 
-def work_here(pool: Any, wakes: Iterable[Wake]) -> None:
+def work_here(pool: Any, wake: Wake) -> None:
     """Work, in this process, what nobody can be told of by a queue."""
-    for wake in wakes:
-        pool.apply_async(drain, (wake.lane, wake.token), callback=lambda heads: None)
+    pool.apply_async(drain, (wake.lane, wake.token), callback=lambda heads: None)
 
 
 def _declare_again() -> None:

@@ -132,14 +132,16 @@ class RedisServer(Process):
 class System:
     """A receiver and workers on one configuration file, each a real process."""
 
-    def __init__(self, config: Path, redis_url: str, folder: Path, port: int | None = None) -> None:
+    def __init__(
+        self, config: Path, redis_url: str, folder: Path, port: int | None = None, broker_url: str = ""
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.folder = folder
         self.environment = {
             "PATCHBAY_CONFIG": str(config),
             "PATCHBAY_REDIS_URL": redis_url,
-            "PATCHBAY_BROKER_URL": redis_url,
+            "PATCHBAY_BROKER_URL": broker_url or redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
         }
         self.receiver = self._part("receiver", "receiver", "--port", str(self.port), "--processes", "1")
