@@ -81,6 +81,10 @@ class FlexDesk:
     def message(self, text: str) -> Locator:
         return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
 
+    def customer(self, text: str) -> Locator:
+        """What a customer wrote; an offered reply has the same words."""
+        return self.message(text).and_(self.page.locator("[data-author=customer]"))
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -103,6 +107,10 @@ class Desk:
 
     def message(self, text: str) -> Locator:
         return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
+
+    def customer(self, text: str) -> Locator:
+        """What a customer wrote; an offered reply has the same words."""
+        return self.message(text).and_(self.page.locator("[data-author=customer]"))
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def test_the_keyboard_is_enough(chat: Chat, desk: Desk, words: str) -> None:
     keys.press("Enter")
 
     expect(chat.own("Small")).to_have_attribute("data-status", "sent")
-    expect(desk.message("Small")).to_be_visible()
+    expect(desk.customer("Small")).to_be_visible()
     expect(chat.page.get_by_test_id("composer")).to_be_focused()
     for name in ("Small", "Large"):
         expect(chat.page.get_by_role("button", name=name)).to_be_disabled()
