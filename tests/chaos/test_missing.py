@@ -1,4 +1,4 @@
-"""State and broker on two servers, one of them missing: a worker waits for the state, and does without the broker."""
+"""A worker starts, and something is missing: the state, the broker, a platform that is no longer configured."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from tests.support.sink import Sink, sink
 
 @dataclass(frozen=True)
 class House:
-    """Nothing of it runs so far; `desk` gets what customers write."""
+    """Nothing of it runs so far, and state and broker are two servers; `desk` gets what customers write."""
 
+    config: Path
     system: System
     state: RedisServer
     broker: RedisServer
@@ -47,7 +48,7 @@ def house(tmp_path: Path) -> Iterator[House]:
             folder.mkdir()
         state, broker = map(RedisServer, folders)
         system = System(config, state.url, tmp_path, broker_url=broker.url)
-        yield House(system, state, broker, desk)
+        yield House(config, system, state, broker, desk)
         for process in (system, state, broker):
             process.stop()
 
@@ -72,6 +73,17 @@ def test_a_worker_works_off_what_waits_while_the_broker_is_away(house: House) ->
     house.broker.start()
     house.receive("three")
     wait_until("the third is delivered", lambda: house.delivered() == ["one", "two", "three"])
+
+
+def test_what_waits_for_a_platform_that_is_no_longer_configured_goes_to_who_answers_first(house: House) -> None:
+    house.state.start()
+    house.broker.start()
+    house.receive("hello")
+    raw = tables(bot_url=house.desk.url)
+    del raw["destinations"]["desk"], raw["channels"]["shop"]["handoff"], raw["channels"]["chat"]["handoff"]
+    house.config.write_text(toml.dumps(raw))
+    house.system.add_worker()
+    wait_until("the bot is asked", lambda: [call.form.get("Text") for call in house.desk.calls] == [["hello"]])
 
 
 def test_a_fleet_whose_broker_went_away_ends_when_it_is_asked_to(house: House) -> None:
