@@ -223,11 +223,11 @@ def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() 
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
-        over.wait(0.4)
+        over.wait(1.5)
         connection.sendall(b"{")
         over.wait(0.02)
         connection.sendall(b"}")
-        over.wait(0.3)
+        over.wait(0.7)
         read = 0
         while read < size:
             read += len(connection.recv(1024 * 1024))
@@ -235,7 +235,7 @@ def test_what_an_answer_left_of_its_time_is_not_the_limit_of_the_next_request() 
 
     with talker(talk) as url:
         http = Http([url])
-        http.post(url, timeout=0.6)
+        http.post(url, timeout=2)
         assert b"last" == http.post(url, body=b"x" * size, timeout=5).body
 
 

@@ -94,10 +94,10 @@ def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
 def test_an_answer_that_came_too_late_is_not_taken_for_the_next_one(
     redis_server: RedisServer, redis_client: redis.Redis
 ) -> None:
-    store = Store(connect(redis_server.url, timeout=0.1, name="tests"))
+    store = Store(connect(redis_server.url, timeout=0.5, name="tests"))
     store.lanes.declare(LANES)
     assert write(store, 1).state == "ok"
-    redis_client.client_pause(400, all=True)
+    redis_client.client_pause(1_000, all=True)
     with pytest.raises(StoreUnavailable):
         write(store, 2)
     redis_client.ping()  # answered when the pause is over; by then the late answer has been sent, too

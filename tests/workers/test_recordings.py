@@ -150,7 +150,7 @@ def test_after_a_call_of_unknown_outcome_the_list_is_asked(
 
 def test_after_a_time_out_the_list_is_asked(make_office: MakeOffice, recordings: Sink) -> None:
     office = make_office(
-        destinations__helper={"record_calls": True, "recordings_url": recordings.url, "timeout": 0.5},
+        destinations__helper={"record_calls": True, "recordings_url": recordings.url, "timeout": 2.0},
     )
     office.bot.answers(bot_says("Hi.", memory=MEMORY))
     recordings.answers(Told(hang=True), LISTED)
