@@ -23,7 +23,8 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     if not known:
         return lambda text: text
     pattern = re.compile("|".join(re.escape(secret) for secret in known))
-    return lambda text: pattern.sub(REDACTED, text)
+    # hardly a text has one, and looking for them one by one is quicker than the pattern
+    return lambda text: pattern.sub(REDACTED, text) if any(form in text for form in known) else text
 
 
 def configure(secrets: Iterable[str] = ()) -> None:

@@ -100,21 +100,23 @@ class _Job:
         self._kept = list(claim.progress.get("answers", ()))  # to the message's parts so far
 
     def deliver(self, message: Message) -> Settlement:
+        parts = render(message.content, self._destination.capabilities)
         if self._claim.uncertain and self._claim.status in ("delivered", "read"):
             # the platform itself proved it
-            return Settlement(self._claim, "done", lane_effect="none", cost=self._cost(message))
+            return Settlement(self._claim, "done", lane_effect="none", cost=self._cost(parts))
         knows = self._destination.capabilities.people or self._destination.capabilities.keywords
         if word_of(message.metadata.get("opt_out")) and not knows:
             return Settlement(self._claim, "done", status="delivered", lane_effect="none")  # it is answered already
         started = time.monotonic()
         try:
             with self._typing(message):
-                answer = self._send(message)
+                answer = self._send(message, parts)
         except Failure as failure:
             return self._failed(message, failure)
         if answer.over:  # the end is worked first; then the message goes to whoever answers next
             return Settlement(self._claim, "behind", front=(f"ended platform {self._session.chat}",))
-        return self._answered(message, self._in_time(answer, time.monotonic() - started))
+        answer = self._in_time(answer, time.monotonic() - started)
+        return self._answered(message, answer, self._cost(parts))
 
     def open(self) -> Settlement:
         records = self._gateway.store.messages.timeline(self._claim.conversation, TRANSCRIPT_MOST)
@@ -268,9 +270,8 @@ class _Job:
         lane = f"outbound:{split_conversation(conversation)[0]}"
         yield AppendItem(mailbox_of(conversation, "outbound"), lane, f"ended {derived_id(parent, 'ended')}")
 
-    def _send(self, message: Message) -> Answer:
+    def _send(self, message: Message, parts: Sequence[Content]) -> Answer:
         """All parts of the message, from where an earlier try stopped; the answers become one."""
-        parts = render(message.content, self._destination.capabilities)
         done = int(self._claim.progress.get("part", 0))
         answers = [_again(answer) for answer in self._kept]
         for number in range(done, len(parts)):
@@ -367,7 +368,7 @@ class _Job:
             return answer
         return replace(answer, replies=(), handoff=answer.handoff or late == "people")
 
-    def _answered(self, message: Message, answer: Answer) -> Settlement:
+    def _answered(self, message: Message, answer: Answer, cost: Cost | None) -> Settlement:
         for what in answer.unsupported:
             self._unsupported(what)
         after = (
@@ -387,11 +388,10 @@ class _Job:
                 *((self._recording(answer.record),) if answer.record else ()),
             ),
             watch=self._destination.watch or None,
-            cost=self._cost(message),
+            cost=cost,
         )
 
-    def _cost(self, message: Message) -> Cost | None:
-        parts = render(message.content, self._destination.capabilities)
+    def _cost(self, parts: Sequence[Content]) -> Cost | None:
         return self._gateway.settings.costs.of_turn(self._destination.name, len(parts))
 
     def _session_after(self, answer: Answer) -> SessionChange:

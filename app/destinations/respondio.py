@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import string
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
@@ -48,8 +49,9 @@ from app.http import Http
 
 CONTACT_LIMIT = 50
 ONE_DAY = 86_400.0
-# Beyond the Custom ID alphabet; and `=`, which starts an escape, and the `@` of ALIAS.
-NOT_PLAIN = re.compile(rb"[^A-Za-z0-9_+/]")
+# The Custom ID alphabet without `=`, which starts an escape, and the `@` of ALIAS.
+PLAIN = f"{string.ascii_letters}{string.digits}_+/"
+ESCAPES = {byte: f"={byte:02X}" for byte in range(256) if chr(byte) not in PLAIN}
 ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
 FILE_NAME = re.compile(r"[^/\\]*\.\w+")  # the manual wants an extension
 MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;.*)?")
@@ -293,7 +295,7 @@ def contact_id(conversation: str) -> str:
     store remembers what the hash stands for.
     """
     raw = conversation.encode()
-    escaped = NOT_PLAIN.sub(lambda found: b"=%02X" % ord(found[0]), raw).decode()
+    escaped = raw.decode("latin-1").translate(ESCAPES)
     return escaped if len(escaped) <= CONTACT_LIMIT else ALIAS + sha256(raw).hexdigest()[:40]
 
 
