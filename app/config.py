@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -19,6 +19,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from app.channels import CHANNELS
 from app.channels.base import Channel
 from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, PriceTable, TableSchema
+from app.core.frozen import frozen
 from app.core.routing import Route
 from app.core.schema import problems, web_url
 from app.core.settings import secret_field
@@ -71,7 +72,7 @@ class GatewaySchema(Schema):
     api_tokens = fields.List(secret_field(), load_default=list)
 
 
-@dataclass(frozen=True)
+@frozen
 class Platform:
     """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults. Its values hold
     `callback` too: the address below which its webhooks reach us."""
@@ -81,7 +82,7 @@ class Platform:
     values: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@frozen
 class Settings:
     """`secrets` are all values that may never be shown; `hosts` the URLs of platforms that the configuration names."""
 

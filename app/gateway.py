@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from app.channels.base import Channel
 from app.channels.consent import keywords_of
 from app.config import LOOPBACK, Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
+from app.core.frozen import frozen
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
@@ -43,7 +43,7 @@ class Publishes(Protocol):
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
-@dataclass(frozen=True)
+@frozen
 class Lane:
     """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
 

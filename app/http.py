@@ -13,7 +13,7 @@ import math
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -26,6 +26,7 @@ from requests.utils import check_header_validity
 
 from app.core import errors
 from app.core.errors import Failure
+from app.core.frozen import frozen
 from app.log import REDACTED
 from app.transport import Target, Transport, host_and_port, target
 
@@ -47,7 +48,7 @@ MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
 
 
-@dataclass(frozen=True)
+@frozen
 class Response:
     """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out, `cookies`
     the values of its Set-Cookie headers, each by itself."""

@@ -6,9 +6,10 @@ import os
 import shutil
 import socket
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
+
+from app.core.frozen import frozen
 
 HOST = "127.0.0.1"
 GRACE = 60  # seconds for a worker to finish what it has in hand
@@ -19,7 +20,7 @@ class CannotStart(Exception):
     """Something that the operator can mend stands in the way; the text is one line that says what."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Plan:
     """The options of `patchbay up`. The receiver listens on `port`; sandbox, Flower and Redis on the next three."""
 
@@ -50,7 +51,7 @@ class Plan:
         return self.port + 3
 
 
-@dataclass(frozen=True)
+@frozen
 class Program:
     """One process (or several alike) for supervisord; lower `order` starts earlier and stops later."""
 

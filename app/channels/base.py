@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from marshmallow import fields
@@ -12,13 +11,14 @@ from app.channels.consent import ConsentSchema
 from app.core.costs import Price
 from app.core.errors import Unverified
 from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
+from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.settings import PlatformSchema
 from app.http import Http
 
 
-@dataclass(frozen=True)
+@frozen
 class Outgoing:
     """One content of a message to the customer. A message that the channel cannot carry in one piece has several parts.
 

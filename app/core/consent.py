@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from app.core.frozen import frozen
 
 Word = Literal["STOP", "START", "HELP"]
 State = Literal["in", "out"]
@@ -29,7 +30,7 @@ ANSWERS: dict[Word, str] = {
 AROUND = " \t\r\n.!\"'"  # what people put around a keyword
 
 
-@dataclass(frozen=True)
+@frozen
 class Consent:
     """What is known of one customer on one channel: `at` in Unix ms, `by` says who or what set it."""
 
@@ -38,7 +39,7 @@ class Consent:
     by: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Heard:
     """A keyword that a customer wrote: what it means, and the answer in its language."""
 

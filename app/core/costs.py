@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from app.core.errors import BadWebhook
+from app.core.frozen import frozen
 from app.core.message import Message
 from app.core.schema import load
 
@@ -39,7 +40,7 @@ What = Literal["inbound", "outbound", "template"]
 COLUMNS = ("inbound", "outbound", "template", "turns", "total")  # of `Costs`
 
 
-@dataclass(frozen=True)
+@frozen
 class Cost:
     """What a step books: `nanos` under `what`, one of `What` or `turn:DESTINATION`. `refs` are the platform's own ids
     of the message (of all its parts), if the platform is to be asked what it charged."""
@@ -49,7 +50,7 @@ class Cost:
     refs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Price:
     """What a platform says that it charged for one message. `currency` is three capitals of ISO 4217."""
 
@@ -57,7 +58,7 @@ class Price:
     currency: str
 
 
-@dataclass(frozen=True)
+@frozen
 class ChannelPrices:
     """Nanos of one message. `reported`: the platform is asked what it charged."""
 
@@ -67,7 +68,7 @@ class ChannelPrices:
     reported: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class PriceTable:
     """The configuration's prices; without a currency there is none, and nothing is booked. `turns` by destination."""
 
@@ -95,7 +96,7 @@ class PriceTable:
         return _cost(f"{TURN}{destination}", parts * self.turns.get(destination, 0))
 
 
-@dataclass(frozen=True)
+@frozen
 class Costs:
     """Nanos that were booked on one day (UTC) for one channel; None and '' where several are summed up."""
 
@@ -120,7 +121,7 @@ class Costs:
         return replace(self, **{name: getattr(self, name) + nanos})
 
 
-@dataclass(frozen=True)
+@frozen
 class MessageCosts:
     """Nanos of one message: `message` itself, `turns` of destinations that answered it. `day` is when it was booked
     first (None: nothing was), `refs` what its platform is still to be asked about."""
@@ -231,7 +232,7 @@ class AskedSchema(Schema):
 _asked = AskedSchema()
 
 
-@dataclass(frozen=True)
+@frozen
 class Asked:
     """`first` and `last` are included; a channel of '' stands for all."""
 

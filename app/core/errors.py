@@ -5,10 +5,10 @@ Adapters and `app.http` choose a kind; the workers obey it. Nothing else in the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from app.core.frozen import frozen
 
 
-@dataclass(frozen=True)
+@frozen
 class Kind:
     """One way to fail.
 

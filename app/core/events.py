@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from app.core.frozen import frozen
 from app.core.message import Author, Content, Message, Profile
 from app.core.status import Status
 
 
-@dataclass(frozen=True)
+@frozen
 class Webhook:
     """A request as it came: `url` is the public one that the platform called, `headers` have lower-case names."""
 
@@ -26,7 +27,7 @@ class Webhook:
         return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
 
 
-@dataclass(frozen=True)
+@frozen
 class Reply:
     """The answer to a webhook: `body` is sent as JSON unless it is a string or bytes."""
 
@@ -35,7 +36,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@frozen
 class File:
     """A file of a platform, to be shown behind a link of ours."""
 
@@ -43,7 +44,7 @@ class File:
     mime_type: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Written:
     """Somebody wrote: the customer (webhook of a channel) or who answers him (webhook of a destination).
 
@@ -72,7 +73,7 @@ class Written:
     part: int = 0
 
 
-@dataclass(frozen=True)
+@frozen
 class Reported:
     """A platform reports what became of a message that we gave it; `ref` is our id or the platform's own.
 
@@ -88,7 +89,7 @@ class Reported:
 TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
 
 
-@dataclass(frozen=True)
+@frozen
 class Typing:
     """Somebody is typing. A hint: may be lost, is never retried."""
 
@@ -97,7 +98,7 @@ class Typing:
     alias: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Ended:
     """The conversation's session is over; the next message begins with the channel's first destination again.
 
@@ -111,7 +112,7 @@ class Ended:
     alias: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Changed:
     """A destination's chat changed. With `index`: by a message that needs nothing from us, a step in the counting.
     Without: in a way that only asking its platform tells."""
@@ -120,7 +121,7 @@ class Changed:
     index: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Ignored:
     """Something that the platform may send and we have no use for; acknowledged and counted under `kind`."""
 
@@ -130,7 +131,7 @@ class Ignored:
 Event = Written | Reported | Typing | Ended | Changed | Ignored
 
 
-@dataclass(frozen=True)
+@frozen
 class Accepted:
     """What became of one event: `message_id` is ours (None for events that are no messages)."""
 
@@ -151,7 +152,7 @@ class Accepted:
                 return {"event": type(other).__name__.lower()}
 
 
-@dataclass(frozen=True)
+@frozen
 class Receipt:
     """A platform took a message: its id there, and the status that its answer proves."""
 
@@ -159,7 +160,7 @@ class Receipt:
     status: Status = "sent"
 
 
-@dataclass(frozen=True)
+@frozen
 class Said:
     """A reply with what goes along: `metadata` of the message that it becomes, and `to`, the address of somebody else
     than the customer who wrote. `part`: the next one that is none speaks for it, too."""
@@ -174,7 +175,7 @@ class Said:
         return {**self.metadata, "parts": list(parts)} if parts and not self.part else self.metadata
 
 
-@dataclass(frozen=True)
+@frozen
 class Answer:
     """What a destination said to a delivery.
 
@@ -195,7 +196,7 @@ class Answer:
     record: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Checkup:
     """What a look at a destination's chat found.
 
@@ -209,7 +210,7 @@ class Checkup:
     over: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class StatusReport:
     """A change of one message's status, on its way to the platform that the message came from.
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, ClassVar, Literal
 
 import orjson
+
+from app.core.frozen import frozen
 
 Direction = Literal["inbound", "outbound"]
 Author = Literal["customer", "bot", "agent", "system"]
 ATTACHMENT_KINDS = ("image", "video", "audio", "file")
 
 
-@dataclass(frozen=True)
+@frozen
 class Text:
     text: str
     type: ClassVar[str] = "text"
 
 
-@dataclass(frozen=True)
+@frozen
 class Attachment:
     """`kind` is one of ATTACHMENT_KINDS; `url` is absolute, http or https."""
 
@@ -33,7 +35,7 @@ class Attachment:
     type: ClassVar[str] = "attachment"
 
 
-@dataclass(frozen=True)
+@frozen
 class Location:
     """Degrees, -90..90 and -180..180."""
 
@@ -43,20 +45,20 @@ class Location:
     type: ClassVar[str] = "location"
 
 
-@dataclass(frozen=True)
+@frozen
 class QuickReply:
     title: str
     replies: tuple[str, ...]
     type: ClassVar[str] = "quick_reply"
 
 
-@dataclass(frozen=True)
+@frozen
 class Image:
     url: str
     label: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Card:
     """What a bot shows beside what it says: a text and pictures with labels."""
 
@@ -69,7 +71,7 @@ Content = Text | Attachment | Location | QuickReply | Card
 CONTENT_TYPES: dict[str, type[Content]] = {kind.type: kind for kind in (Text, Attachment, Location, QuickReply, Card)}
 
 
-@dataclass(frozen=True)
+@frozen
 class Profile:
     """What the channel knows of the customer; every part may be missing."""
 
@@ -81,7 +83,7 @@ class Profile:
     country: str | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Message:
     """One message of one conversation.
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from app.core.frozen import frozen
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
 
-@dataclass(frozen=True)
+@frozen
 class Capabilities:
     """What a platform can do.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
 from app.core.errors import Failure
+from app.core.frozen import frozen
 
 _random = Random()  # noqa: S311 - jitter, not a secret
 
 
-@dataclass(frozen=True)
+@frozen
 class RetryPolicy:
     """`base` and `cap` in seconds; a message is given up after `attempts` tries or `give_up_after` seconds."""
 

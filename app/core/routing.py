@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from app.core.frozen import frozen
 from app.core.session import Session
 
 
-@dataclass(frozen=True)
+@frozen
 class Route:
     """The part of a channel's configuration that routing needs: who answers first, and who after a handoff."""
 

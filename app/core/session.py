@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 import orjson
 
+from app.core.frozen import frozen
+
 Mode = Literal["bot", "human"]
 
 
-@dataclass(frozen=True)
+@frozen
 class Session:
     """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 

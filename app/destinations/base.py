@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from app.core.errors import Unverified
 from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
+from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
@@ -24,7 +25,7 @@ class Keep(Protocol):
         `chat` among them becomes an alias; `seen` is the number of its last message that the customer needs not get."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Delivery:
     """One content of a customer's message, bound for the destination.
 
@@ -49,7 +50,7 @@ class Delivery:
         return self.message.id if self.part == 0 else derived_id(self.message.id, self.part)
 
 
-@dataclass(frozen=True)
+@frozen
 class Handoff:
     """A conversation that comes from a bot: what was said so far, oldest first; what the bot knew is the session's
     context."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urljoin
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Said
+from app.core.frozen import frozen
 from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
 from app.twilio import address_of, is_address
@@ -39,7 +39,7 @@ class BadAnswer(Failure):
         self.code = code
 
 
-@dataclass(frozen=True)
+@frozen
 class Target:
     """Where to call, and how."""
 
@@ -47,7 +47,7 @@ class Target:
     url: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Document:
     """`messages` are lists of contents, one for each message; `redirect` leads to the document that goes on."""
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from app.core.frozen import frozen
 from app.store.connection import Connection
 from app.store.mailbox import Limits, Wake, _wakes
 
 
-@dataclass(frozen=True)
+@frozen
 class DeadLetter:
     """`where` is a lane, or the name of the channel or destination whose webhook it was. `at` is Unix milliseconds."""
 

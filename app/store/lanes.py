@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from app.core.frozen import frozen
 from app.store.connection import Connection
 
 
-@dataclass(frozen=True)
+@frozen
 class LaneState:
     """`waiting` counts items, `ready` and `leased` mailboxes; `paused_for` is in seconds."""
 

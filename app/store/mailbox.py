@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,13 +12,14 @@ import orjson
 from app.core import session as sessions
 from app.core.consent import State
 from app.core.costs import Cost
+from app.core.frozen import frozen
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
 from app.store.connection import Connection
 
 
-@dataclass(frozen=True)
+@frozen
 class Wake:
     """A drain that is owed: publish it; if it gets lost, the sweep will owe another one."""
 
@@ -26,7 +27,7 @@ class Wake:
     token: str
 
 
-@dataclass(frozen=True)
+@frozen
 class Limits:
     """Seconds and counts that bound what is kept."""
 
@@ -40,7 +41,7 @@ class Limits:
     breaker_pause_most: float = 60.0
 
 
-@dataclass(frozen=True)
+@frozen
 class Append:
     """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
     `scope` is its external id with its name space, where a webhook may bring the same message. `exempt`: it goes to a
@@ -58,7 +59,7 @@ class Append:
         return mailbox_of(self.message.conversation, self.message.direction)
 
 
-@dataclass(frozen=True)
+@frozen
 class AppendItem:
     """Something that is no message (`ended ID`) for a mailbox, once for each `scope` (a name with its name space, '' =
     always)."""
@@ -69,7 +70,7 @@ class AppendItem:
     scope: str = ""
 
 
-@dataclass(frozen=True)
+@frozen
 class Stated:
     """What a customer says of his consent with a message (None: nothing new), and the answer that he gets for it."""
 
@@ -78,7 +79,7 @@ class Stated:
     answer: Append | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Take:
     """The destination that is active in the conversation; with `seize` it holds it from now on."""
 
@@ -87,7 +88,7 @@ class Take:
     seize: bool = True
 
 
-@dataclass(frozen=True)
+@frozen
 class Place:
     """A message's number in a destination's chat (`name`: both names); `lane` is where a gap is looked into. Without
     `index`: something else changed in that chat. With `more`, the number is done only with a later part."""
@@ -98,7 +99,7 @@ class Place:
     more: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class ChatState:
     """Up to which number a destination's chat was carried over to the customer (`seen`) and read by people (`read`).
     -1: not at all; `seen` is None where nobody knows."""
@@ -108,7 +109,7 @@ class ChatState:
     read: int = -1
 
 
-@dataclass(frozen=True)
+@frozen
 class Entered:
     """`later`: there is a gap before the message; it was not recorded, but a look at the chat that will find it was."""
 
@@ -117,7 +118,7 @@ class Entered:
     wakes: tuple[Wake, ...] = ()
 
 
-@dataclass(frozen=True)
+@frozen
 class Claim:
     """The right to work one head: the item, what its message is and was, and how often it was tried.
 
@@ -146,7 +147,7 @@ class Claim:
         return self.item.partition(" ")[0]
 
 
-@dataclass(frozen=True)
+@frozen
 class SessionChange:
     """Written only if the session still is the one that was read."""
 
@@ -154,7 +155,7 @@ class SessionChange:
     changes_hands: bool = False
 
 
-@dataclass(frozen=True)
+@frozen
 class Settlement:
     """The outcome of one claim and all that follows from it.
 
@@ -187,7 +188,7 @@ class Settlement:
     cost: Cost | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class Worked:
     """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work."""
 

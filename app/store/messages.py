@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
 import redis
 
+from app.core.frozen import frozen
 from app.core.message import Message, decode, encode
 from app.core.status import Status
 from app.store.connection import Connection
@@ -21,7 +21,7 @@ Position = tuple[int, str]
 """Of a message in a list: when Patchbay took it, in Unix ms, and its id."""
 
 
-@dataclass(frozen=True)
+@frozen
 class Record:
     """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own; `changed_at`
     is when its status last climbed, in Unix ms (0: never); `cost` what was booked for the message itself, in nanos."""
@@ -34,7 +34,7 @@ class Record:
     cost: int | None = None
 
 
-@dataclass(frozen=True)
+@frozen
 class LiveEntry:
     """One entry of a customer's stream: kind `message`, `status`, `typing` or `ended`. `position` resumes after it."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from app.core.frozen import frozen
 from app.core.message import Message, Profile, split_conversation
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT
@@ -15,7 +16,7 @@ from app.destinations.base import Keep
 from app.http import Http
 
 
-@dataclass(frozen=True)
+@frozen
 class Customer:
     """Who writes, in the words of the configuration's templates."""
 

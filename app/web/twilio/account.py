@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 
 from app.config import Platform
+from app.core.frozen import frozen
 from app.core.message import Message
 from app.gateway import Gateway
 from app.twilio import address_of
@@ -15,7 +15,7 @@ from app.twilio import address_of
 TWIML = "twiml"
 
 
-@dataclass(frozen=True)
+@frozen
 class Sender:
     """An address that an application sends from, the destination that it is, and the pool where it belongs, if any."""
 
@@ -24,7 +24,7 @@ class Sender:
     service: str | None
 
 
-@dataclass(frozen=True)
+@frozen
 class TwilioAccount:
     """`logins` are pairs of user name and password; `channels` those that name one of its applications; `strangers` are
     other accounts' applications, some of them perhaps on the same channels; `currency` is that of the costs, '' where
