@@ -12,7 +12,7 @@ T = TypeVar("T")
 def frozen(cls: type[T]) -> type[T]:
     """A dataclass that is frozen for the type checker, which sees every assignment there is.
 
-    With `frozen=True` each instance would guard its fields as well; making one takes more than twice as long then, which
-    was a fifth of what a worker did for a message.
+    With `frozen=True` each instance would guard its fields as well. Making one takes more than twice as long then,
+    which was a fifth of what a worker did for a message.
     """
     return dataclass(unsafe_hash=True)(cls)
