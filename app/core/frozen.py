@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
-    """A dataclass that is frozen for the type checker, which sees every assignment there is.
+    """A dataclass that is frozen for the type checker alone.
 
     With `frozen=True` each instance would guard its fields as well. Making one takes more than twice as long then,
     which was a fifth of what a worker did for a message.
