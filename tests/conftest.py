@@ -17,6 +17,19 @@ from tests.support.processes import RedisServer
 __all__ = ["outside", "sinkhole"]
 
 
+# Files of few but long tests; they would otherwise come last, and one process would work alone.
+LONG = ("tests/chaos/", "tests/store/test_engine.py", "tests/journeys/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of a file stay in one process, as they share what is dear to start; who marks a group of their own
+    says that they do not."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis server on a free loopback port, started once and ended with the tests."""
