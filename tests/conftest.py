@@ -18,16 +18,20 @@ __all__ = ["outside", "sinkhole"]
 
 
 # Files of few but long tests; they would otherwise come last, and one process would work alone.
+BROWSER = "tests/journeys/browser/"
 LONG = ("tests/chaos/", "tests/store/test_engine.py", "tests/journeys/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file stay in one process, as they share what is dear to start; who marks a group of their own
-    says that they do not."""
+    """Tests that share what is dear to start stay in one process: those of a file, and all that need a browser.
+
+    Who marks a group of their own says that they share nothing.
+    """
     items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+            file = item.nodeid.partition("::")[0]
+            item.add_marker(pytest.mark.xdist_group("browser" if file.startswith(BROWSER) else file))
 
 
 @pytest.fixture(scope="session")
