@@ -22,9 +22,10 @@ from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, Pric
 from app.core.frozen import frozen
 from app.core.routing import Route
 from app.core.schema import problems, web_url
-from app.core.settings import secret_field
+from app.core.settings import CallLimitsSchema, secret_field
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
+from app.store.server import CHECKS
 from app.twilio import address_of
 
 NAME = validate.Regexp(
@@ -56,9 +57,17 @@ class ConfigError(Exception):
 NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragment.")
 
 
+class ChecksSchema(Schema):
+    """What follows where the Redis server is not as it should be; see `app.store.server`."""
+
+    eviction, persistence, version = (
+        fields.String(load_default=CHECKS[kind], validate=validate.OneOf(["refuse", "warn", "off"])) for kind in CHECKS
+    )
+
+
 class GatewaySchema(Schema):
-    """`retention`, `dedup_window` and `session_keep` in seconds, `max_body` in bytes; the limits count messages.
-    Without `api_tokens` nobody may use the API."""
+    """`retention`, `dedup_window`, `session_keep` and `dead_letter_keep` in seconds, `max_body` and `dead_letter_bytes`
+    in bytes; the other limits count messages, `limits` calls a minute. Without `api_tokens` nobody may use the API."""
 
     public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
     redis_url = fields.String(load_default="redis://127.0.0.1:6379/0")
@@ -68,6 +77,11 @@ class GatewaySchema(Schema):
     session_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60, A_YEAR))
     mailbox_limit = fields.Integer(load_default=1_000, validate=validate.Range(1, 1_000_000))
     lane_limit = fields.Integer(load_default=200_000, validate=validate.Range(1, 100_000_000))
+    dead_letter_limit = fields.Integer(load_default=10_000, validate=validate.Range(1, 10_000_000))
+    dead_letter_bytes = fields.Integer(load_default=32 * 1024 * 1024, validate=validate.Range(1024, 2**40))
+    dead_letter_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60, A_YEAR))
+    limits = fields.Nested(CallLimitsSchema, load_default=lambda: CallLimitsSchema().load({}))
+    redis_checks = fields.Nested(ChecksSchema, load_default=lambda: ChecksSchema().load({}))
     max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024, 64 * 1024 * 1024))
     api_tokens = fields.List(secret_field(), load_default=list)
 

@@ -15,7 +15,7 @@ from app import log
 from app.channels import CHANNELS
 from app.channels.base import Channel
 from app.channels.consent import keywords_of
-from app.config import LOOPBACK, Settings, build_channel, build_destination, load
+from app.config import LOOPBACK, ConfigError, Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
 from app.core.frozen import frozen
 from app.core.message import conversation_key, split_conversation
@@ -23,17 +23,20 @@ from app.core.retry import RetryPolicy
 from app.core.routing import Route
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
-from app.http import Http
+from app.http import MOST_WAIT, Http
 from app.store import Store
 from app.store.connection import Connection, connect
-from app.store.mailbox import Limits, Wake
+from app.store.mailbox import LOOK_AGAIN, Limits, Wake
 from app.store.messages import Messages
+from app.store.server import Server, look_at
 from app.tasks import Publisher, create_celery
 from app.transport import CONNECT_TIMEOUT
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
+BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
+UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
 LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer than a stream waits for news
@@ -80,6 +83,7 @@ class Gateway:
         }
         self.routes: Mapping[str, Route] = {name: settings.route(name) for name in settings.channels}
         self.lists = lists_of(settings)
+        self.call_limits = {name: self._call_limits(name) for name in self.channels}
         self.timeouts = {name: d.session_timeout for name, d in self.destinations.items()}
         self.redact: Callable[[str], str] = log.redactor(settings.secrets)
 
@@ -87,6 +91,14 @@ class Gateway:
     def lanes(self) -> Mapping[str, Lane]:
         """Every lane of the configuration by its name."""
         return {lane.name: lane for lane in lanes_of(self.settings)}
+
+    def _call_limits(self, channel: str) -> dict[str, int]:
+        """How often a minute one `visitor`, one `address` and all of the `channel` may call; without those that are not
+        limited. Where anybody may call, there are limits by default."""
+        usual = self.settings.gateway["limits"] if self.channels[channel].capabilities.live else {}
+        own = self.settings.channels[channel].values["limits"] or {}
+        chosen = {**usual, **{who: limit for who, limit in own.items() if limit is not None}}
+        return {who: limit for who, limit in chosen.items() if limit}
 
     def declare(self) -> None:
         """Tell the store's scripts about the lanes. Raises: StoreUnavailable."""
@@ -151,14 +163,38 @@ def settings_from_environment() -> Settings:
 
 
 def limits_of(settings: Settings) -> Limits:
-    values = settings.gateway
+    values, lanes = settings.gateway, lanes_of(settings)
+    rates = [lane.rate for lane in lanes if lane.rate]
+    looks = [platform.values.get("check_every") or 0.0 for platform in settings.destinations.values()]
     return Limits(
         retention=values["retention"],
         dedup_window=values["dedup_window"],
         session_keep=values["session_keep"],
         mailbox=values["mailbox_limit"],
         lane=values["lane_limit"],
+        letters=values["dead_letter_limit"],
+        letters_bytes=values["dead_letter_bytes"],
+        letters_keep=values["dead_letter_keep"],
+        lease_most=max(UNKNOWN_LEASE, *(lane.lease for lane in lanes)),
+        delay_most=max(MOST_WAIT, *(1 / rate for rate in rates)) if rates else MOST_WAIT,
+        watch_most=max(LOOK_AGAIN, *looks),
     )
+
+
+def check_redis(settings: Settings) -> list[str]:
+    """What is worth saying of the configured Redis; nothing while it is out of reach, which is waited out.
+
+    Raises:
+        ConfigError: it must not be used.
+    """
+    values = settings.gateway
+    client = connect(values["redis_url"], timeout=RECEIVER_TIMEOUT, name="check", connections=1)
+    found = look_at(Server(Connection(client)), values["redis_checks"])
+    client.close()
+    refused = [("gateway.redis_url", fault.sentence) for fault in found if fault.refused]
+    if refused:
+        raise ConfigError(refused)
+    return [fault.sentence for fault in found]
 
 
 def lists_of(settings: Settings) -> dict[str, list[str]]:

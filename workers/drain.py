@@ -9,7 +9,7 @@ from functools import partial
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
 from app.core.retry import RetryPolicy
-from app.gateway import Gateway, Lane
+from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
 from workers import inbound, outbound, status
@@ -18,7 +18,6 @@ from workers.lease import LeaseLost, insist
 
 log = logger("drain")
 
-UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
 Work = Callable[[Gateway, str, Claim], Settlement]

@@ -14,7 +14,7 @@ from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport,
 from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
-from app.core.settings import PlatformSchema
+from app.core.settings import ChannelLimitsSchema, PlatformSchema
 from app.http import Http
 
 
@@ -97,10 +97,12 @@ class Usual:
 
 
 class ChannelSchema(PlatformSchema):
-    """Keys of every channel: who answers first, who after a handoff, the bot task that begins a conversation, and how
-    customers opt out. Without a `consent` table those keywords count that the platform answers by itself, if any."""
+    """Keys of every channel: who answers first, who after a handoff, the bot task that begins a conversation, how often
+    it may be called, and how customers opt out. Without a `consent` table those keywords count that the platform
+    answers by itself, if any."""
 
     destination = fields.String(required=True)
     handoff = fields.String(load_default=None)
     target_task = fields.String(load_default=None)
     consent = fields.Nested(ConsentSchema, load_default=None)
+    limits = fields.Nested(ChannelLimitsSchema, load_default=None)

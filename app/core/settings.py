@@ -25,6 +25,24 @@ class PlatformSchema(Schema):
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
 
 
+CALLS = validate.Range(0, 10_000_000)
+
+
+class ChannelLimitsSchema(Schema):
+    """How often a minute one `visitor` (or customer), all from one `address`, and the whole `channel` may call; 0: as
+    often as they like. What is missing is as the gateway's `limits` say where anybody may call, else not limited."""
+
+    visitor, address, channel = (fields.Integer(load_default=None, allow_none=True, validate=CALLS) for _ in range(3))
+
+
+class CallLimitsSchema(Schema):
+    """The same for every channel where anybody may call. A person writes far less, and so does an office of them."""
+
+    visitor = fields.Integer(load_default=120, validate=CALLS)
+    address = fields.Integer(load_default=600, validate=CALLS)
+    channel = fields.Integer(load_default=12_000, validate=CALLS)
+
+
 class TablesField(fields.Dict):
     """Tables by name. A problem is named by the key under which it stands in the file."""
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import redis
 
+from app.store.buckets import Buckets
 from app.store.connection import Connection
 from app.store.consents import Consents
 from app.store.costs import CostBook
@@ -14,6 +15,7 @@ from app.store.dead_letters import DeadLetters
 from app.store.lanes import Lanes
 from app.store.mailbox import Limits, Mailboxes
 from app.store.messages import Messages
+from app.store.server import Server
 from app.store.sessions import Sessions
 
 
@@ -35,3 +37,5 @@ class Store:
         self.lanes = Lanes(connection)
         self.costs = CostBook(connection)
         self.dead_letters = DeadLetters(connection, limits)
+        self.buckets = Buckets(connection)
+        self.server = Server(connection)

@@ -23,7 +23,7 @@ from app.core.errors import StoreUnavailable
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
-    *("bury", "revive", "discard", "consent", "cancel", "rewrite", "price", "declare"),
+    *("bury", "revive", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
 # Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
 # an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.

@@ -17,7 +17,7 @@ class Consents:
         """What is known of a customer on a channel; None where nobody ever said anything."""
         key = self._connection.key("o", conversation)
         state, at, by = self._connection.guard(lambda: self._client.hmget(key, ["state", "at", "by"]))
-        return Consent(cast("State", state), int(at), by) if state else None
+        return Consent(cast("State", state), int(at or 0), by or "") if state else None
 
     def write(self, conversation: str, state: State, by: str) -> None:
         """What an operator knows. With `out`, what waits for the customer fails as soon as its turn comes."""

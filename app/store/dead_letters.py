@@ -1,10 +1,16 @@
-"""Dead letters: messages that were given up and webhooks that could not be read, until an operator decides."""
+"""Dead letters: messages that were given up and webhooks that could not be read, until an operator decides.
+
+So that nobody fills the memory with them, a lane keeps only so many of them, so many bytes, and for so long; the oldest
+go.
+"""
 
 from __future__ import annotations
 
 from app.core.frozen import frozen
 from app.store.connection import Connection
 from app.store.mailbox import Limits, Wake, _wakes
+
+TRIMMED_MOST = 1_000  # in one step, as nobody else is served meanwhile
 
 
 @frozen
@@ -30,7 +36,7 @@ class DeadLetters:
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._client = connection.client
-        self._retention = limits.retention
+        self._limits = limits
 
     def park(self, webhook: str, name: str, reason: str, error: str) -> str:
         """Keep a webhook that we could not read; its new id."""
@@ -53,10 +59,10 @@ class DeadLetters:
             return None
         return DeadLetter(
             id=letter_id,
-            where=fields["lane"],
-            reason=fields["reason"],
-            error=fields["error"],
-            at=int(fields["at"]),
+            where=fields.get("lane", ""),
+            reason=fields.get("reason", ""),
+            error=fields.get("error", ""),
+            at=int(fields.get("at", 0)),
             mailbox=fields.get("mailbox", ""),
             item=fields.get("item", ""),
             webhook=fields.get("webhook", ""),
@@ -68,5 +74,18 @@ class DeadLetters:
         return state, _wakes(wakes)
 
     def discard(self, letter_id: str) -> bool:
-        """Forget it; its message's record stays for the usual time. False if there is no such letter."""
-        return bool(self._connection.run("discard", {"id": letter_id, "retention": self._retention}))
+        """Forget it, and at once all that only the letter kept. False if there is no such letter."""
+        return bool(self._connection.run("discard", {"id": letter_id, "retention": self._limits.retention}))
+
+    def trim(self) -> dict[str, int]:
+        """Let the oldest go where there are too many or they are too old; how many went of which lane."""
+        limits = self._limits
+        request = {
+            "most": limits.letters,
+            "most_bytes": limits.letters_bytes,
+            "age_ms": limits.letters_keep * 1000,
+            "retention_ms": limits.retention * 1000,
+            "batch": TRIMMED_MOST,
+        }
+        said = self._connection.run("trim", request)
+        return {where: int(count) for where, count in zip(said[::2], said[1::2], strict=True)}

@@ -18,6 +18,8 @@ from app.core.session import Session
 from app.core.status import Status
 from app.store.connection import Connection
 
+LOOK_AGAIN = 3_600.0  # seconds, as in `scripts/common.lua`
+
 
 @frozen
 class Wake:
@@ -29,7 +31,9 @@ class Wake:
 
 @frozen
 class Limits:
-    """Seconds and counts that bound what is kept."""
+    """Seconds and counts that bound what is kept. A lane keeps `letters` dead letters, with `letters_bytes` of messages
+    and webhooks, for `letters_keep` seconds. Nothing lies further ahead than `lease_most`, `delay_most`, `watch_most`
+    seconds, unless the clock was set back."""
 
     retention: int = 72 * 3600
     dedup_window: float = 72 * 3600
@@ -39,6 +43,12 @@ class Limits:
     breaker_failures: int = 5
     breaker_pause: float = 5.0
     breaker_pause_most: float = 60.0
+    letters: int = 10_000
+    letters_bytes: int = 32 * 1024 * 1024
+    letters_keep: int = 30 * 86_400
+    lease_most: float = 3_600.0
+    delay_most: float = 3_600.0
+    watch_most: float = LOOK_AGAIN
 
 
 @frozen
@@ -376,8 +386,12 @@ class Mailboxes:
         return bool(self._connection.run("remember", request))
 
     def sweep(self) -> tuple[Wake, ...]:
-        """Free what dead workers held; the drains that are owed now."""
-        return _wakes(self._connection.run("sweep"))
+        """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the
+        drains that are owed now."""
+        limits = self._limits
+        longest = {"lease": limits.lease_most, "delay": limits.delay_most, "watch": limits.watch_most}
+        request = {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
+        return _wakes(self._connection.run("sweep", request))
 
     def _record(self, entry: Append) -> dict[str, Any]:
         record: dict[str, Any] = {
@@ -401,6 +415,7 @@ class Mailboxes:
         request: dict[str, Any] = {
             "mailbox": s.claim.mailbox,
             "owner": s.claim.owner,
+            "item": s.claim.item,
             "cv": s.claim.conversation,
             "outcome": s.outcome,
             "retention": limits.retention,

@@ -176,7 +176,7 @@ def _record(row: list[Any]) -> Record | None:
     external_id = scope.split(":", 2)[2] if scope else ""
     return Record(
         decode(body),
-        cast("Status", status),
+        cast("Status", status or "queued"),
         error or "",
         external_id,
         int(changed_at or 0),

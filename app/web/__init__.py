@@ -13,6 +13,7 @@ from app.lifeline import die_with_parent
 from app.log import logger
 from app.web import api, health, receive, twilio, webchat
 from app.web.answers import problem, try_again
+from app.web.limits import TooOften
 
 log = logger("web")
 
@@ -30,6 +31,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(StoreUnavailable, _unavailable)
+    app.register_error_handler(TooOften, _too_often)
     app.register_error_handler(Exception, _bug)
     return app
 
@@ -41,6 +43,10 @@ def _refused(error: HTTPException) -> Any:
 def _unavailable(error: StoreUnavailable) -> Any:
     log.error("store unavailable", error=str(error))
     return try_again(503, "The store cannot be reached; nothing was recorded.", 5)
+
+
+def _too_often(error: TooOften) -> Any:
+    return try_again(error.status, str(error), error.retry_after or 1)
 
 
 def _bug(error: Exception) -> Any:

@@ -15,6 +15,7 @@ from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park
 from app.log import logger
+from app.web import limits
 from app.web.answers import problem, reply, try_again
 
 blueprint = Blueprint("receive", __name__)
@@ -127,7 +128,10 @@ def _receive(
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
     try:
-        accepted = _accept(gateway, name, adapter.parse(webhook))
+        events = adapter.parse(webhook)
+        if gateway.call_limits.get(name):
+            limits.ask_for(name, events, len(webhook.body))
+        accepted = _accept(gateway, name, events)
     except BadWebhook as error:
         return refuse(400, error.rule, error.field)
     except NotTaken as error:

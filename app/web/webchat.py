@@ -25,6 +25,7 @@ from app.core.events import TYPING_LASTS
 from app.core.message import content_to_dict, conversation_key
 from app.gateway import THREADS_VARIABLE, Gateway
 from app.store.messages import LiveEntry
+from app.web import limits
 from app.web.answers import problem
 
 blueprint = Blueprint("webchat", __name__)
@@ -105,7 +106,9 @@ def page(name: str) -> Any:
 @blueprint.post("/chat/<name>/visitor")
 def visitor(name: str) -> Any:
     """A token for a new visitor: `{"token": "..."}`."""
-    response = jsonify(token=_channel(name).new_token())
+    channel = _channel(name)
+    limits.ask(name, "visitor")
+    response = jsonify(token=channel.new_token())
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -131,6 +134,7 @@ def events(name: str) -> Any:
         customer = channel.visitor(request.args.get("token", ""))
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
+    limits.ask(name, "stream", customer)
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
     stream = _stream(_gateway(), conversation_key(name, customer), after if POSITION.fullmatch(after) else "0")
     return Response(

@@ -2,6 +2,6 @@
 local a = cjson.decode(ARGV[3])
 local id = token()
 redis.call('HSET', P .. 'd:' .. id, 'webhook', a.webhook, 'lane', a.name, 'reason', a.reason, 'error', a.error,
-  'at', NOW)
-redis.call('ZADD', P .. 'dead', NOW, id)
+  'at', NOW, 'bytes', #a.webhook)
+keep_letter(id, a.name, #a.webhook)
 return id

@@ -10,11 +10,11 @@ for _, id in ipairs(a.ids) do
   local position = redis.call('LPOS', queue, 'message ' .. id)
   if not position or (position == 0 and begun) then return { 'late' } end
 end
-local lane = redis.call('HGET', box, 'lane')
+local lane = redis.call('HGET', box, 'lane') or 'outbound:' .. string.match(a.cv, '^[^/]*')
 local headless = false
 for _, id in ipairs(a.ids) do
   if redis.call('LPOS', queue, 'message ' .. id) == 0 then
-    drop_head(mailbox, lane)
+    drop_head(mailbox, lane, 'message ' .. id)
     headless = true
   else
     redis.call('LREM', queue, 1, 'message ' .. id)

@@ -1,5 +1,7 @@
 -- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, costs, the status ladder, dead letters.
 -- KEYS[1] is the prefix with its hash tag, so that all keys lie in one slot; ARGV[1] is the time in ms or '' for Redis's own.
+-- No script may fail once it has written: what it wrote would stand alone. So whatever a key or a field holds may be missing
+-- (it expired, a server threw it away, somebody deleted it), and everything is worked with what is left.
 local P = KEYS[1]
 local now
 if ARGV[1] ~= '' then
@@ -61,13 +63,18 @@ end
 -- is, and an item behind others makes nothing due.
 local function push(mailbox, lane, item)
   local box = P .. 'b:' .. mailbox
-  if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 then
-    redis.call('HSET', box, 'lane', lane)
+  if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 and redis.call('HSETNX', box, 'lane', lane) == 1 then
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     get_ready(mailbox, lane)
+    return wake(lane)
+  end
+  local state = redis.call('HMGET', box, 'lane', 'owner')
+  if not state[1] then redis.call('HSET', box, 'lane', lane) end
+  lane = state[1] or lane
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+  if not state[2] and redis.call('ZADD', P .. 'ready:' .. lane, 'NX', NOW, mailbox) == 1 then -- its place was lost
+    redis.call('SADD', P .. 'busy', lane)
     wake(lane)
-  else
-    redis.call('HINCRBY', P .. 'lane:' .. redis.call('HGET', box, 'lane'), 'backlog', '1')
   end
 end
 
@@ -89,6 +96,7 @@ local function leaves_gap(chat, index)
 end
 
 local function saw(chat, index, keep)
+  if type(index) ~= 'number' then return end -- nobody knows
   local key = P .. 'c:' .. chat
   if index > tonumber(redis.call('HGET', key, 'seen') or '-2') then redis.call('HSET', key, 'seen', str(index)) end
   redis.call('EXPIRE', key, keep)
@@ -138,7 +146,8 @@ end
 local function is_old_news(id, conversation)
   local known = redis.call('HMGET', P .. 'o:' .. conversation, 'state', 'at')
   if not known[1] then return false end
-  return known[1] == 'out' or cjson.decode(redis.call('HGET', P .. 'm:' .. id, 'body')).at < tonumber(known[2])
+  local body = redis.call('HGET', P .. 'm:' .. id, 'body')
+  return known[1] == 'out' or not body or cjson.decode(body).at < tonumber(known[2] or '0')
 end
 
 local OPTED_OUT = 'opted_out: ' -- begins the error of what an opt-out stopped, whoever noticed it
@@ -195,6 +204,7 @@ local function book_climb(id, cv, before, status)
   local rec = redis.call('HMGET', P .. 'm:' .. id, 'cw', 'cn', 'cd', 'ck', 'ca', 'pr')
   local what, nanos, day, keep, refs, reported = unpack(rec)
   if not what or what == 'inbound' or reported then return end
+  if not (nanos and day and keep) then return end -- what was booked is no longer known
   if status == 'failed' then add_cost(id, cv, day, what, -tonumber(nanos), keep) end
   if before == 'failed' then add_cost(id, cv, day, what, tonumber(nanos), keep) end
   if refs then ask_price(id, cv) end
@@ -205,7 +215,7 @@ end
 local function climb(id, status, err)
   local key = P .. 'm:' .. id
   local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw')
-  if not rec[1] or not climbs(rec[1], status) then return false end
+  if not (rec[1] and rec[2]) or not climbs(rec[1], status) then return false end
   redis.call('HSET', key, 'st', status, 'sa', NOW)
   if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
   if rec[7] then book_climb(id, rec[2], rec[1], status) end
@@ -269,22 +279,48 @@ local function enter(rec, mailbox, lane)
   push(mailbox, lane, 'message ' .. rec.id)
 end
 
--- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive.
+-- Dead letters stand in one list of all and in one for each lane (or name whose webhook it was), the oldest first; `letters`
+-- holds the bytes that each lane's keep. `app/store/dead_letters.py` says how many those may be.
+local function keep_letter(id, where, bytes)
+  redis.call('ZADD', P .. 'dead', NOW, id)
+  redis.call('ZADD', P .. 'letters:' .. where, NOW, id)
+  redis.call('HINCRBY', P .. 'letters', where, str(bytes))
+end
+
+-- Forget a letter and return what it was (item, at), or nil if there is none.
+local function drop_letter(id)
+  local letter = redis.call('HMGET', P .. 'd:' .. id, 'lane', 'item', 'at', 'bytes')
+  local where = letter[1]
+  redis.call('ZREM', P .. 'dead', id)
+  if where and redis.call('ZREM', P .. 'letters:' .. where, id) == 1 then
+    redis.call('HINCRBY', P .. 'letters', where, str(0 - (letter[4] or 0)))
+    if redis.call('EXISTS', P .. 'letters:' .. where) == 0 then redis.call('HDEL', P .. 'letters', where) end
+  end
+  if redis.call('DEL', P .. 'd:' .. id) == 0 then return nil end
+  return letter[2] or '', tonumber(letter[3] or NOW)
+end
+
+-- Keep an item that was given up as a dead letter that only an operator may revive.
 local function bury(mailbox, lane, item, reason, err)
   local id = token()
-  redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
-    'at', NOW)
-  redis.call('ZADD', P .. 'dead', NOW, id)
   local message = string.match(item, '^message (%S+)')
+  local bytes = message and redis.call('HSTRLEN', P .. 'm:' .. message, 'body') or 0
+  redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
+    'at', NOW, 'bytes', bytes)
+  keep_letter(id, lane, bytes)
   if message then climb(message, 'failed', reason .. ': ' .. err) end
 end
 
--- The head's attempts, progress and doubts are its own; they go with it.
-local function drop_head(mailbox, lane)
-  local item = redis.call('LPOP', P .. 'q:' .. mailbox)
+-- Take this head out of its mailbox, where it still is. Its attempts, progress and doubts are its own; they go with it.
+local function drop_head(mailbox, lane, item)
+  local queue = P .. 'q:' .. mailbox
+  local head = redis.call('LPOP', queue)
   redis.call('HDEL', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'owner', 'first')
-  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '-1')
-  return item
+  if head == item then
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '-1')
+  elseif head then
+    redis.call('LPUSH', queue, head) -- the mailbox was lost, and this one came after that
+  end
 end
 
 -- Let go of a mailbox: it is ready again at `due`, or forgotten if nothing is left in it. Whether it is empty must be

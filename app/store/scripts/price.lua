@@ -4,9 +4,9 @@ local a = cjson.decode(ARGV[3])
 local key = P .. 'm:' .. a.id
 local rec = redis.call('HMGET', key, 'cw', 'cn', 'cd', 'ck', 'pr', 'st', 'cv')
 local what, booked, day, keep, reported, status, cv = unpack(rec)
-if not what then return 0 end
+if not (what and day and keep and cv) then return 0 end
 if not reported and status == 'failed' and what ~= 'inbound' then booked = 0 end
-add_cost(a.id, cv, day, what, a.nanos - tonumber(booked), keep)
+add_cost(a.id, cv, day, what, a.nanos - tonumber(booked or '0'), keep)
 redis.call('HSET', key, 'cn', str(a.nanos), 'pr', '1')
 redis.call('HDEL', key, 'ca')
 return 1

@@ -7,11 +7,12 @@
 even_if_full()
 local a = cjson.decode(ARGV[3])
 local box = P .. 'b:' .. a.mailbox
-if redis.call('HGET', box, 'owner') ~= a.owner then return 0 end
+local owner, lane = unpack(redis.call('HMGET', box, 'owner', 'lane'))
+if owner ~= a.owner or not lane then return 0 end
 if a.progress then redis.call('HSET', box, 'progress', a.progress) end
 if a.session then write_session(a.cv, a.session) end
 if a.chat then saw(a.chat.name, a.chat.seen, a.chat.keep) end
 if a.watch_ms then watch(a.cv, a.watch_ms) end
 for _, alias in ipairs(a.aliases) do redis.call('SET', P .. 'a:' .. alias, a.cv, 'EX', a.keep) end
-redis.call('ZADD', P .. 'leased:' .. redis.call('HGET', box, 'lane'), now + a.lease_ms, a.mailbox)
+redis.call('ZADD', P .. 'leased:' .. lane, now + a.lease_ms, a.mailbox)
 return 1

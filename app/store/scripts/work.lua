@@ -47,13 +47,16 @@ end
 local function settle(s)
   local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
   local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
-  if owner ~= s.owner then return 'stale' end
-  local item
+  if owner ~= s.owner or not lane then return 'stale' end
+  local item = s.item
   if s.outcome == 'done' or s.outcome == 'dead' then
-    item = drop_head(s.mailbox, lane)
+    drop_head(s.mailbox, lane, item)
   else
     redis.call('HDEL', box, 'owner')
-    item = redis.call('LINDEX', queue, '0')
+    if redis.call('LINDEX', queue, '0') ~= item then -- the mailbox was lost; its head is still in hand
+      redis.call('LPUSH', queue, item)
+      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+    end
   end
   local id = string.match(item, '^message (%S+)')
   breaker(lane, s)
@@ -81,7 +84,7 @@ local function settle(s)
     bury(s.mailbox, lane, item, s.reason, s.error)
   elseif s.outcome == 'retry' then
     -- claims that ended without a result have spent attempts, and whether they did their work is still unknown
-    local spent = tonumber(claims) - 1
+    local spent = tonumber(claims or '1') - 1
     if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
     if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
     if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
@@ -109,7 +112,7 @@ local function settle(s)
   end
   if s.session then write_session(s.cv, s.session) end
   if s.watch_ms then watch(s.cv, s.watch_ms) end
-  if s.chat then
+  if s.chat and type(s.chat.seen) == 'number' then
     saw(s.chat.name, s.chat.seen, s.chat.keep)
     redis.call('HSET', P .. 'c:' .. s.chat.name, 'read', str(s.chat.read))
   end
@@ -179,17 +182,20 @@ local function next_due()
     end
     local box = P .. 'b:' .. mailbox
     local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
-    local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
-    local unwanted = unwanted_message(mailbox, item)
+    local state = redis.call('HMGET', box, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane')
+    local moved = item and state[6] and state[6] ~= lane -- it waits in another lane, and its place here is left over
+    local unwanted = item and unwanted_message(mailbox, item)
     local poison = tonumber(state[1] or '0') >= POISON_CLAIMS
-    if not unwanted and not poison then return mailbox, item, state end
-    drop_head(mailbox, lane)
-    if unwanted then
-      refuse(unwanted, tonumber(ARGV[8]))
-    else
-      bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+    if item and not (moved or unwanted or poison) then return mailbox, item, state end
+    if not moved then
+      if item then drop_head(mailbox, lane, item) end
+      if unwanted then
+        refuse(unwanted, tonumber(ARGV[8]))
+      elseif item then
+        bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+      end
+      release(mailbox, lane, NOW)
     end
-    release(mailbox, lane, NOW)
   end
 end
 
@@ -197,7 +203,7 @@ local rate = tonumber(ARGV[7])
 if rate > 0 and redis.call('ZCOUNT', ready, '-inf', NOW) > 0 then
   local burst = math.max(1, rate)
   local tokens = tonumber(state[4] or burst)
-  tokens = math.min(burst, tokens + (now - tonumber(state[5] or now)) * rate / 1000)
+  tokens = math.min(burst, tokens + math.max(0, now - tonumber(state[5] or now)) * rate / 1000) -- clocks are set back
   if tokens < 1 then
     redis.call('HSET', lane_key, 'paused_until', str(now + math.ceil((1 - tokens) * 1000 / rate)), 'paused_why', 'rate')
     redis.call('HSET', lane_key, 'tokens', tostring(tokens), 'tokens_at', NOW)
@@ -213,7 +219,7 @@ local owner = token()
 local until_ = str(now + lease)
 redis.call('ZADD', leased, until_, mailbox)
 local claims, first = (known[1] or 0) + 1, known[5] or NOW
-redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first)
+redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first, 'lane', lane)
 redis.call('ZADD', drains, until_, drain)
 if state[2] then redis.call('HSET', lane_key, 'probe', until_, 'prober', owner) end
 local cv = string.match(mailbox, '^(.*)|[^|]*$')

@@ -1,0 +1,128 @@
+"""The Redis server that holds the state: what it must be like, and what the one that we start ourselves is told.
+
+A server that throws keys away to make room throws acknowledged messages away. So that is refused where anything starts,
+unless the configuration says otherwise; what merely worries is said.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import redis
+
+from app.core.errors import StoreUnavailable
+from app.core.frozen import frozen
+from app.store.connection import Connection
+
+Check = Literal["refuse", "warn", "off"]
+CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "version": "warn"}
+"""What is looked at, and what follows by default from what is not as it should be."""
+
+NEEDED = (6, 2)
+KEEP_ALL = "noeviction"
+
+MEMORY_VARIABLE = "PATCHBAY_REDIS_MEMORY"  # the embedded server's maxmemory, as Redis writes it: 512mb, 2gb
+SHARE = 4  # the embedded server takes at most this part of the machine's memory
+LEAST_MEMORY, MOST_MEMORY = 64 * 1024**2, 2 * 1024**3
+
+
+@frozen
+class Facts:
+    """What a server says of itself; None for what it does not say."""
+
+    version: str | None = None
+    policy: str | None = None
+    append_only: bool | None = None
+
+
+@frozen
+class Fault:
+    """What is wrong with a server, in a sentence; `refused`: nothing may start on it. `kind` is one of CHECKS."""
+
+    kind: str
+    sentence: str
+    refused: bool = False
+
+
+class Server:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def facts(self) -> Facts:
+        """Raises: StoreUnavailable."""
+        return facts_of(self._connection.guard(self._info))
+
+    def _info(self) -> Mapping[str, Any]:
+        try:
+            return self._connection.client.info()
+        except redis.ResponseError:
+            return {}  # forbidden, or not known here
+
+
+def facts_of(info: Mapping[str, Any]) -> Facts:
+    appends = info.get("aof_enabled")
+    return Facts(
+        str(info["redis_version"]) if "redis_version" in info else None,
+        str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
+        None if appends is None else bool(appends),
+    )
+
+
+def faults_of(facts: Facts, checks: Mapping[str, Check] = CHECKS) -> list[Fault]:
+    """What is wrong with a server. What cannot be known is no reason to refuse it, but is said."""
+    return [
+        Fault(kind, sentence, known and checks[kind] == "refuse")
+        for kind, known, sentence in _found(facts)
+        if checks[kind] != "off"
+    ]
+
+
+def _found(facts: Facts) -> Iterator[tuple[str, bool, str]]:
+    """The kind, whether it is known, and a sentence."""
+    if facts.policy is None:
+        yield "eviction", False, "Redis does not say its maxmemory-policy. It must be noeviction, or messages get lost."
+    elif facts.policy != KEEP_ALL:
+        yield (
+            *("eviction", True),
+            f"Redis throws messages away when its memory is full (maxmemory-policy {facts.policy}); "
+            f"set its maxmemory-policy to {KEEP_ALL}.",
+        )
+    if facts.append_only is None:
+        yield "persistence", False, "Redis does not say whether it writes to disk. It should (appendonly yes)."
+    elif not facts.append_only:
+        yield "persistence", True, "Redis loses messages when it restarts (appendonly no); set its appendonly to yes."
+    if facts.version is None:
+        yield "version", False, "Redis does not say its version. It must be 6.2 or newer."
+    elif _number(facts.version) < NEEDED:
+        yield "version", True, f"Redis {facts.version} is too old; Patchbay needs 6.2 or newer."
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split(".")[:2])
+
+
+def look_at(server: Server, checks: Mapping[str, Check]) -> list[Fault]:
+    """What is wrong with a server; nothing while it is out of reach."""
+    try:
+        return faults_of(server.facts(), checks)
+    except StoreUnavailable:
+        return []
+
+
+def embedded_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What a Redis (or Valkey) that we start ourselves is told, besides where it listens and where its files are."""
+    return {
+        "appendonly": "yes",
+        "appendfsync": "always",  # a webhook is acknowledged only when it is on disk
+        "save": "",
+        "maxmemory": environ.get(MEMORY_VARIABLE) or str(_memory_share()),
+        "maxmemory-policy": KEEP_ALL,
+    }
+
+
+def _memory_share() -> int:
+    """Bytes."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(LEAST_MEMORY, min(MOST_MEMORY, machine // SHARE))
