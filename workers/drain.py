@@ -13,6 +13,7 @@ from app.gateway import Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
 from workers import inbound, outbound, status
+from workers.dead_ends import led_back
 from workers.failing import failed
 from workers.lease import LeaseLost, insist
 
@@ -80,6 +81,8 @@ class Drainer:
             log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
             bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
             settlement = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
+        if kind == "inbound" and settlement.outcome == "dead":
+            settlement = led_back(self._gateway, lane, claim, settlement)
         self._tell(lane, claim, settlement, time.monotonic() - started)
         return settlement
 

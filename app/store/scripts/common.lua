@@ -269,9 +269,11 @@ local function enter(rec, mailbox, lane)
   push(mailbox, lane, 'message ' .. rec.id)
 end
 
--- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive.
+-- Take the head out of its mailbox and keep it as a dead letter that only an operator may revive. A handoff that is revived
+-- is one `again`: its conversation may have gone on without it.
 local function bury(mailbox, lane, item, reason, err)
   local id = token()
+  if item == 'handoff' then item = 'handoff again' end
   redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
     'at', NOW)
   redis.call('ZADD', P .. 'dead', NOW, id)

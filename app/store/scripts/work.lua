@@ -168,6 +168,12 @@ local function unwanted_message(mailbox, item)
   return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
 end
 
+-- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
+local function lead_back(mailbox, lane)
+  redis.call('LPUSH', P .. 'q:' .. mailbox, 'lost handoff')
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+end
+
 local lease = tonumber(ARGV[6])
 local function next_due()
   for _ = 1, DONE_AWAY_MOST do
@@ -188,6 +194,7 @@ local function next_due()
       refuse(unwanted, tonumber(ARGV[8]))
     else
       bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+      if item == 'handoff' then lead_back(mailbox, lane) end
     end
     release(mailbox, lane, NOW)
   end
