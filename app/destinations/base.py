@@ -87,7 +87,8 @@ class Destination(Protocol):
     `calls`: at most so many in a row, each within the time-out, before progress is kept or the work is done.
     `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
     an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
-    open chat, 0 where nothing is opened. `farewell`: what the customer is told when a session here ends, unless he
+    open chat, 0 where nothing is opened. `repeats_for`: seconds for which its platform may send a webhook again; 0: for
+    minutes at most. `farewell`: what the customer is told when a session here ends, unless he
     ended it.
     """
 
@@ -99,6 +100,7 @@ class Destination(Protocol):
     late: str
     watch: float
     farewell: str | None
+    repeats_for: float
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -155,6 +157,7 @@ class Unopened:
     calls = 1
     watch = 0.0
     farewell: str | None = None
+    repeats_for = 0.0
 
     def media(self, token: str, http: Http) -> str:
         raise Unverified("this destination has no files")

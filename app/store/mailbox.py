@@ -29,16 +29,22 @@ class Wake:
 
 @frozen
 class Limits:
-    """Seconds and counts that bound what is kept."""
+    """Seconds and counts that bound what is kept. `windows`: the `dedup_window` of channels and destinations that have
+    one of their own."""
 
     retention: int = 72 * 3600
     dedup_window: float = 72 * 3600
+    windows: Mapping[str, float] = field(default_factory=dict)
     session_keep: int = 30 * 86_400
     mailbox: int = 1_000
     lane: int = 200_000
     breaker_failures: int = 5
     breaker_pause: float = 5.0
     breaker_pause_most: float = 60.0
+
+    def window_ms(self, scope: str) -> int:
+        """How long an external id is remembered; a name space begins with whose it is."""
+        return int(self.windows.get(scope.partition(":")[0], self.dedup_window) * 1000)
 
 
 @frozen
@@ -230,7 +236,8 @@ class Mailboxes:
         """Record a message once and put it into its mailbox.
 
         Args:
-            scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
+            scope: external id with its name space; the second one within `window` seconds (None: as long as for all of its
+                sender's) is a duplicate. '' = none.
             also: a second name of the message; it is a duplicate where either is known.
             follow: use the lane of the session's destination if there is a session.
             take: who is active in the conversation, and may hold it from now on.
@@ -246,7 +253,7 @@ class Mailboxes:
         limits = self._limits
         request: dict[str, Any] = {
             "scope": scope,
-            "window_ms": int((window or limits.dedup_window) * 1000),
+            "window_ms": int(window * 1000) if window else limits.window_ms(scope),
             "rec": self._record(entry),
             "mailbox": entry.mailbox,
             "lane": entry.lane,
@@ -288,7 +295,7 @@ class Mailboxes:
             "follow": follow,
             "most": self._limits.mailbox,
             "scope": scope,
-            "window_ms": int(self._limits.dedup_window * 1000),
+            "window_ms": self._limits.window_ms(scope),
         }
         state, *wakes = self._connection.run("append", request)
         return _wakes(wakes) if state == "ok" else None
@@ -470,7 +477,7 @@ class Mailboxes:
         else:
             request |= {"rec": self._record(entry), "item": f"message {entry.message.id}"}
         if entry.scope:
-            request |= {"scope": entry.scope, "window_ms": int(self._limits.dedup_window * 1000)}
+            request |= {"scope": entry.scope, "window_ms": self._limits.window_ms(entry.scope)}
         return request
 
 
