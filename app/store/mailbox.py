@@ -196,12 +196,14 @@ class Settlement:
 
 @frozen
 class Worked:
-    """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work."""
+    """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work.
+    `poisoned`: so many heads became dead letters in place of being claimed."""
 
     claim: Claim | None
     wakes: tuple[Wake, ...]
     stale: bool = False
     more: bool = False
+    poisoned: int = 0
 
 
 def mailbox_of(conversation: str, direction: str) -> str:
@@ -327,7 +329,7 @@ class Mailboxes:
             rate: calls a second that the lane may make, 0 = no limit.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
         """
-        settled, state, count, *rest = self._connection.run(
+        settled, state, poisoned, count, *rest = self._connection.run(
             "work",
             self._settlement(settlement) if settlement else "",
             lane,
@@ -341,11 +343,12 @@ class Mailboxes:
             wakes=_wakes(rest[count:]),
             stale=settled == "stale",
             more=state == "more",
+            poisoned=poisoned,
         )
 
     def settle(self, settlement: Settlement) -> Worked:
         """Settle without claiming more."""
-        settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
         return Worked(None, _wakes(wakes), stale=settled == "stale")
 
     def remember(
