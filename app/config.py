@@ -22,7 +22,7 @@ from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, Pric
 from app.core.frozen import frozen
 from app.core.routing import Route
 from app.core.schema import problems, web_url
-from app.core.settings import CallLimitsSchema, secret_field
+from app.core.settings import A_YEAR, CallLimitsSchema, secret_field
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
 from app.store.server import CHECKS
@@ -43,7 +43,6 @@ SCHEMES = {
 }
 TABLES = ("gateway", "channels", "destinations", "costs")
 PRICES: dict[str, type[Schema]] = {"channels": ChannelSchema, "destinations": DestinationSchema}
-A_YEAR = 366 * 86_400
 
 
 class ConfigError(Exception):

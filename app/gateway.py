@@ -39,6 +39,7 @@ LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
+A_DAY = 86_400.0
 LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer than a stream waits for news
 
 
@@ -169,6 +170,7 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(
         retention=values["retention"],
         dedup_window=values["dedup_window"],
+        windows=_windows_of(settings),
         session_keep=values["session_keep"],
         mailbox=values["mailbox_limit"],
         lane=values["lane_limit"],
@@ -195,6 +197,17 @@ def check_redis(settings: Settings) -> list[str]:
     if refused:
         raise ConfigError(refused)
     return [fault.sentence for fault in found]
+
+
+def _windows_of(settings: Settings) -> dict[str, float]:
+    """How long each platform's ids are remembered: as configured, or a day longer than it repeats a webhook."""
+    types = {**CHANNELS, **DESTINATIONS}
+    usual = settings.gateway["dedup_window"]
+    return {
+        platform.name: platform.values["dedup_window"] or max(usual, types[platform.type].repeats_for + A_DAY)
+        for platform in (*settings.channels.values(), *settings.destinations.values())
+        if platform.values["dedup_window"] or types[platform.type].repeats_for
+    }
 
 
 def lists_of(settings: Settings) -> dict[str, list[str]]:

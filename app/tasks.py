@@ -95,6 +95,7 @@ class Publisher:
             args=args,
             argsrepr=repr(args),  # what Flower shows; by itself Celery looks for what is too long or too deep
             kwargsrepr="{}",
+            shadow=wake.lane,  # the name under which Flower shows it
             queue=wake.lane,
             declare=[],  # the queue needs no binding: a message for the default exchange goes right into it
             retry=False,

@@ -13,8 +13,10 @@ from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Claim, Settlement, Wake, Worked
 from workers import inbound, outbound, status
+from workers.dead_ends import led_back
 from workers.failing import failed
 from workers.lease import LeaseLost, insist
+from workers.tally import Tally
 
 log = logger("drain")
 
@@ -25,11 +27,13 @@ WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, 
 
 
 class Drainer:
-    """Works lanes of one gateway. `stopping`: the process is to end; the head in hand is finished, no more."""
+    """Works lanes of one gateway. `stopping`: the process is to end; the head in hand is finished, no more. `tally` is
+    what became of the heads."""
 
     def __init__(self, gateway: Gateway, stopping: Callable[[], bool] = lambda: False) -> None:
         self._gateway = gateway
         self._stopping = stopping
+        self.tally = Tally()
 
     def drain(self, lane_name: str, token: str, time_slice: float = TIME_SLICE) -> int:
         """Work a lane until nothing is due; how many heads were worked.
@@ -45,6 +49,7 @@ class Drainer:
             go_on = time.monotonic() < until and not self._stopping()
             worked = self._step(lane, token, settlement, go_on)
             self._gateway.publisher.publish(worked.wakes)
+            self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
                 settlement = self.attempt(lane, worked.claim)
                 heads += 1
@@ -79,6 +84,9 @@ class Drainer:
             log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
             bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
             settlement = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
+        if kind == "inbound" and settlement.outcome == "dead":
+            settlement = led_back(self._gateway, lane, claim, settlement)
+        self.tally.add(settlement.outcome, settlement.reason)
         self._tell(lane, claim, settlement, time.monotonic() - started)
         return settlement
 

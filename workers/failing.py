@@ -12,6 +12,11 @@ from app.store.mailbox import Claim, Settlement
 AMBIGUOUS = "its outcome is unknown, and this platform cannot be asked; it is not sent again by itself"
 
 
+def is_ambiguous(settlement: Settlement) -> bool:
+    """Whether a head was given up only because what became of it is unknown: that says nothing about the next one."""
+    return settlement.outcome == "dead" and settlement.uncertain
+
+
 def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: bool = True) -> Settlement:
     """The settlement of a failed attempt.
 
@@ -21,7 +26,8 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
     age = (claim.now - claim.first_at) / 1000
     due = next_try(policy, failure, claim.attempt, age)
     detail = failure.detail
-    if failure.maybe_done and not resend_safe:
+    ambiguous = failure.maybe_done and not resend_safe
+    if ambiguous:
         due, detail = None, f"{failure.detail}; {AMBIGUOUS}"
     effect, pause = _lane_effect(failure)
     if failure.kind is errors.OPTED_OUT:  # not an operator's to revive: only the customer lifts it
@@ -29,7 +35,15 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
             claim, "done", status="failed", reason=failure.kind.code, error=f"{failure.kind.code}: {detail[:500]}"
         )
     if due is None:
-        return Settlement(claim, "dead", reason=failure.kind.code, error=detail[:500], lane_effect=effect, pause=pause)
+        return Settlement(
+            claim,
+            "dead",
+            reason=failure.kind.code,
+            error=detail[:500],
+            uncertain=ambiguous,
+            lane_effect=effect,
+            pause=pause,
+        )
     return Settlement(
         claim,
         "retry",

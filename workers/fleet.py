@@ -5,6 +5,7 @@ Start it with `patchbay worker`, which is `celery -A workers.fleet worker` with 
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
@@ -16,11 +17,13 @@ from celery.exceptions import WorkerShutdown
 from celery.worker.request import Request
 
 from app.core.errors import StoreUnavailable
-from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
 from app.store.mailbox import Wake
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
+from app.up import remembered
 from workers.drain import Drainer
+from workers.tally import AWAY, Tally, event_of
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
 DECLARE_EVERY = 30.0  # seconds
@@ -29,6 +32,8 @@ log = logger("fleet")
 stopping = threading.Event()
 _declared = time.monotonic()
 
+if not os.environ.get(CONFIG_VARIABLE):  # `celery inspect` and its like mean what runs here under `patchbay up`
+    os.environ.update({name: value for name, value in remembered().items() if not os.environ.get(name)})
 settings = settings_from_environment()
 celery: Celery = create_celery(
     settings.gateway["broker_url"], [lane.name for lane in lanes_of(settings)], timeout=WORKER_TIMEOUT
@@ -43,21 +48,31 @@ def gateway() -> Gateway:
     return built
 
 
-class Hint(Request):
-    """What a worker makes of a wake-up, which its queue does not want acknowledged."""
+class Acknowledged(Request):
+    """What a worker makes of a wake-up. Flower hears what became of the heads, not that the drain itself went well."""
+
+    def send_event(self, type: str, **fields: Any) -> None:
+        type, fields = event_of(type, fields)
+        super().send_event(type, **fields)
+
+
+class Hint(Acknowledged):
+    """One that its queue does not want acknowledged."""
 
     def acknowledge(self) -> None:
         self.acknowledged = True
 
 
-@celery.task(name=DRAIN, Request=Hint if unacknowledged(settings.gateway["broker_url"]) else Request)
-def drain(lane: str, token: str) -> int:
-    """Work a lane until nothing is due; how many heads were worked, which Flower shows."""
+@celery.task(name=DRAIN, Request=Hint if unacknowledged(settings.gateway["broker_url"]) else Acknowledged)
+def drain(lane: str, token: str) -> Tally:
+    """Work a lane until nothing is due; what became of its heads, which Flower shows."""
+    drainer = Drainer(gateway(), stopping.is_set)
     try:
-        return Drainer(gateway(), stopping.is_set).drain(lane, token)
+        drainer.drain(lane, token)
     except StoreUnavailable as error:  # the tick calls again once Redis is back
         log.error("store unavailable", lane=lane, error=str(error))
-        return 0
+        return Tally(AWAY)
+    return drainer.tally
 
 
 @signals.worker_shutting_down.connect

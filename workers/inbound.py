@@ -33,7 +33,7 @@ from app.destinations.base import Delivery, Destination, Handoff, Who
 from app.gateway import Gateway
 from app.log import logger
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
-from workers import lease
+from workers import dead_ends, lease
 from workers.failing import failed
 
 log = logger("inbound")
@@ -55,6 +55,10 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
     route = gateway.routes.get(channel)
     if route is None:
         raise Failure(errors.MISCONFIGURED, f"the channel {channel} is no longer configured")
+    if claim.kind == "lost":
+        return dead_ends.lost(gateway, claim)
+    if claim.kind == "handoff" and (before := dead_ends.handed_over_anew(gateway, route, claim)):
+        return before
     session = _holder(gateway, route, claim)
     if session.destination != name:
         return Settlement(claim, "reroute", to=f"inbound:{session.destination}", lane_effect="none")
@@ -74,8 +78,11 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
 
 
 def _holder(gateway: Gateway, route: Route, claim: Claim) -> Session:
-    """The session that the head is for. One with an open chat holds until that is closed, however silent it was."""
+    """The session that the head is for. One with an open chat holds until that is closed, however silent it was, and
+    one that waits to be handed over until it is."""
     session = claim.session
+    if session and claim.kind == "handoff":
+        return session
     if session is None or session.destination not in gateway.destinations or not session.chat:
         session = current(session, route, gateway.timeouts, claim.now)
     return replace(session, since=claim.message.id) if claim.message and not session.since else session
@@ -199,7 +206,7 @@ class _Job:
                     return settlement
                 # a sick destination must not hold the customer for long; the closing looks again
                 log.warning("not looked at", destination=self._destination.name, error=failure.detail)
-            written += (self._closing(who),)
+            written += (dead_ends.closing(self._claim.conversation, session, who),)
         return Settlement(
             self._claim,
             "done",
@@ -218,10 +225,6 @@ class _Job:
         self._hold()
         checkup, known = self._look()  # what was said up to now; from here on no webhook tells of more
         return Settlement(self._claim, "done", append=self._carried_over(checkup), chat=known)
-
-    def _closing(self, who: Who) -> AppendItem:
-        handles = orjson.dumps(dict(self._session.handles)).decode()
-        return self._aside(f"close {who} {handles}")
 
     def _recording(self, call: str) -> AppendItem:
         """Each answer names the call again; it is recorded once."""
@@ -398,6 +401,8 @@ class _Job:
         if answer.end or answer.handoff:
             after = fresh(self._session, self._route, self._claim.now)
             return SessionChange(after, changes_hands=after.destination != self._session.destination)
+        if self._session.refused:  # not any more
+            self._session = replace(self._session, refused=0)
         if answer.handles is None or answer.handles == self._session.handles:
             return SessionChange(self._session)  # the store dates it
         return SessionChange(replace(self._session, handles=answer.handles))

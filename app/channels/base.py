@@ -41,7 +41,8 @@ class Channel(Protocol):
 
     `provider` is the first half of its customers' addresses; of several, that of customers whom it writes to first.
     `methods` are those of its webhooks. `calls`: at most so many in a row for one content. `answered` are the opt-out
-    keywords that its platform answers by itself (see `app.core.consent.plain`). Every verb gets what it needs as
+    keywords that its platform answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its
+    platform may send a webhook again that was not answered well; 0: for minutes at most. Every verb gets what it needs as
     arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
     """
 
@@ -51,6 +52,7 @@ class Channel(Protocol):
     methods: Sequence[str]
     calls: int
     answered: frozenset[str]
+    repeats_for: float
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -88,6 +90,7 @@ class Usual:
     methods: Sequence[str] = ("POST",)
     calls = 1
     answered: frozenset[str] = frozenset()
+    repeats_for = 0.0
 
     def media(self, token: str, http: Http) -> File | str:
         raise Unverified("this channel has no files")

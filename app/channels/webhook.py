@@ -111,6 +111,8 @@ class WebhookChannel(Usual):
     """See `app.channels.base.Channel` for the verbs."""
 
     Settings = Settings
+    # The sample schedule of Standard Webhooks ends after 76 hours; whoever passes on what Meta repeats takes a week.
+    repeats_for = 7 * 86_400.0
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name

@@ -14,7 +14,7 @@ import click
 from app import up as supervision
 from app.cli.common import complains, config_option, gateway_of, settings_of
 from app.config import ConfigError, Settings, load
-from app.gateway import THREADS_VARIABLE, lanes_of
+from app.gateway import CONFIG_VARIABLE, THREADS_VARIABLE, lanes_of
 from app.parts import Plan
 
 MOST_THREADS = 64  # of one worker
@@ -69,6 +69,7 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
     chosen = [lane for lane in known if any(fnmatch(lane.name, pattern.strip()) for pattern in lanes.split(","))]
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
+    os.environ.setdefault(CONFIG_VARIABLE, "patchbay.toml")  # else it would be that of what runs here already
     count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
     _exec(
         "celery", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),

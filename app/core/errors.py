@@ -5,6 +5,8 @@ Adapters and `app.http` choose a kind; the workers obey it. Nothing else in the 
 
 from __future__ import annotations
 
+from typing import Literal
+
 from app.core.frozen import frozen
 
 
@@ -14,7 +16,9 @@ class Kind:
 
     `retry`: the same message may be tried again. `counts`: the try spends an attempt (a lane that is merely paused
     costs the message nothing). `sick`: it speaks against the whole platform, so it feeds the circuit breaker.
-    `pause`: seconds for which the lane rests when the platform names no time itself. `ours`: a bug of ours.
+    `pause`: seconds for which the lane rests when the platform names no time itself. `ours`: a bug of ours. `speaks_of`:
+    what else will fail like that once it is given up: what has the same kind of `content`, perhaps the next `message`,
+    all in this `thread`, or all on this `platform`.
     """
 
     code: str
@@ -24,22 +28,39 @@ class Kind:
     sick: bool = False
     pause: float | None = None
     ours: bool = False
+    speaks_of: Literal["content", "message", "thread", "platform"] = "message"
 
 
-THROTTLED = Kind("throttled", "The platform asks for fewer calls.", retry=True, counts=False, pause=1.0)
-UNAVAILABLE = Kind("unavailable", "The platform cannot be reached or answers with a fault.", retry=True, sick=True)
-TIMED_OUT = Kind("timed_out", "The platform did not answer in time.", retry=True, sick=True)
+THROTTLED = Kind(
+    "throttled",
+    "The platform asks for fewer calls.",
+    retry=True,
+    counts=False,
+    pause=1.0,
+    speaks_of="platform",
+)
+UNAVAILABLE = Kind(
+    "unavailable",
+    "The platform cannot be reached or answers with a fault.",
+    retry=True,
+    sick=True,
+    speaks_of="platform",
+)
+TIMED_OUT = Kind("timed_out", "The platform did not answer in time.", retry=True, sick=True, speaks_of="platform")
 UNAUTHORISED = Kind(
     "unauthorised",
     "The platform refuses our credentials. Correct them and restart; what waits is kept.",
     retry=True,
     counts=False,
     pause=60.0,
+    speaks_of="platform",
 )
-MISCONFIGURED = Kind("misconfigured", "The configuration does not fit the platform.", ours=True)
+MISCONFIGURED = Kind(
+    "misconfigured", "The configuration does not fit the platform.", ours=True, speaks_of="thread"
+)
 REJECTED = Kind("rejected", "The platform refuses this message.")
-UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.")
-GONE = Kind("gone", "The customer can no longer be reached there.")
+UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.", speaks_of="content")
+GONE = Kind("gone", "The customer can no longer be reached there.", speaks_of="thread")
 OPTED_OUT = Kind("opted_out", "The customer wants no messages there.")
 UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True, sick=True)
 UNEXPECTED = Kind("unexpected", "A bug in Patchbay; the log has its traceback.", retry=True, ours=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from app.core.errors import Kind
 from app.core.frozen import frozen
 from app.core.session import Session
+
+MAX_REFUSED = 2  # messages in a row, before the conversation leaves whoever refuses them
 
 
 @frozen
@@ -47,3 +50,33 @@ def handed_over(session: Session, route: Route, memory: dict[str, object], now: 
     if route.handoff is None or route.handoff == session.destination:
         return None
     return replace(session, destination=route.handoff, mode="human", handles={}, context=memory, last_at=now)
+
+
+def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff: bool) -> Session | None:
+    """The session after a head of its own was given up; None where it goes on as it was.
+
+    A dead end leads back to who answered first. An end is dead where all that is still written would die, too: nobody
+    took the handoff, the thread is gone, the platform did not come back in all the tries, or messages were refused in a
+    row. Who answered first loses only what they hold of the conversation; an open chat tells by itself whether it
+    stands, so refused messages say nothing about that.
+
+    Args:
+        kind: why it was given up.
+        handoff: the head was the handoff to people; else a message.
+    """
+    first = session.destination == route.first
+    if handoff:
+        return None if first else led_back(session, route, now)
+    if first and (not session.handles or kind.speaks_of == "platform"):
+        return None
+    if kind.speaks_of in ("thread", "platform"):
+        return led_back(session, route, now)
+    if kind.speaks_of == "content" or session.chat:
+        return None
+    refused = session.refused + 1
+    return led_back(session, route, now) if refused >= MAX_REFUSED else replace(session, refused=refused)
+
+
+def led_back(session: Session, route: Route, now: int) -> Session:
+    """A new session with the first destination. What the people never saw goes along, should it be handed over again."""
+    return replace(fresh(session, route, now), since=session.since, context=session.context)

@@ -18,7 +18,8 @@ class Session:
     """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 
     `handles` belong to the destination alone (a dialogue sid), but for `chat`: the name under which its webhooks speak
-    of what was opened there. `context` is what the bot knew when it handed over.
+    of what was opened there. `context` is what the bot knew when it handed over. `refused` counts the messages that the
+    destination has refused in a row.
     """
 
     destination: str
@@ -28,6 +29,7 @@ class Session:
     since: str = ""
     last_at: int = 0
     version: int = 0
+    refused: int = 0
 
     @property
     def chat(self) -> str:
@@ -46,6 +48,7 @@ def from_fields(fields: Mapping[str, str]) -> Session | None:
         since=fields.get("since", ""),
         last_at=int(fields.get("last_at", 0)),
         version=int(fields.get("version", 0)),
+        refused=int(fields.get("refused", 0)),
     )
 
 
@@ -57,4 +60,5 @@ def to_fields(session: Session) -> dict[str, str]:
         "handles": orjson.dumps(dict(session.handles)).decode(),
         "context": orjson.dumps(dict(session.context)).decode(),
         "since": session.since,
+        "refused": str(session.refused),
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+A_YEAR = 366 * 86_400  # seconds
 PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot carry other characters
 
 
@@ -14,6 +15,8 @@ class PlatformSchema(Schema):
 
     `concurrency` is how many conversations of the lane are worked at once, fleet-wide; `rate` calls a second (0: no
     limit); `timeout` seconds for one call; a message is given up after `attempts` tries or `give_up_after` seconds.
+    `dedup_window`: seconds for which the platform's ids are remembered, so that what it repeats counts once; without it
+    as long as it repeats and a day more, but at least as long as the gateway's. It may be longer than messages are kept.
     """
 
     type = fields.String(required=True)
@@ -23,6 +26,7 @@ class PlatformSchema(Schema):
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
     retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
+    dedup_window = fields.Integer(load_default=None, validate=validate.Range(1, A_YEAR))
 
 
 CALLS = validate.Range(0, 10_000_000)

@@ -26,8 +26,8 @@ from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Card, Content, Image, Text
 from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
-from app.core.settings import PlatformSchema, secret_field, sid_field
-from app.destinations.base import AnswersAtOnce, Delivery, Handoff
+from app.core.settings import secret_field, sid_field
+from app.destinations.base import AnswersAtOnce, Delivery, DestinationSchema, Handoff
 from app.http import Http, Response
 from app.twilio import Account, TwilioFailure
 
@@ -47,7 +47,7 @@ SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
 
 
-class Settings(PlatformSchema):
+class Settings(DestinationSchema):
     """`handoff_tasks` are the tasks that mean "fetch a person"; a true `handoff` in the dialogue's memory means it too.
 
     `deadline` seconds after which an answer is late, and `late` what happens to it: `send`, `drop`, or `people` (the

@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
+from marshmallow import fields, validate
+
 from app.core.errors import Unverified
 from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
 from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
+from app.core.settings import PlatformSchema
 from app.http import Http
+
+UNAVAILABLE = "Sorry, nobody can take over at the moment. Please go on writing here."
 
 Remember = Callable[[Mapping[str, Any], Sequence[str]], None]
 """Keeps progress and aliases at once: `remember({"chat": sid}, [sid])`. After a crash the next try gets the progress.
@@ -64,8 +69,16 @@ class Handoff:
     progress: Mapping[str, Any] = field(default_factory=dict)
 
 
-Who = Literal["customer", "silence", "platform"]
-"""Whose doing an end is: the customer's channel said so, nobody wrote for too long, or it was ended over there."""
+Who = Literal["customer", "silence", "platform", "dead_end"]
+"""Whose doing an end is: the customer's channel said so, nobody wrote for too long, it was ended over there, or what is
+written can no longer be brought there."""
+
+
+class DestinationSchema(PlatformSchema):
+    """Keys of every destination. `unavailable` is what the customer reads when a conversation that was handed over here
+    goes back to who answered first, because it cannot be brought here; '' = nothing."""
+
+    unavailable = fields.String(load_default=UNAVAILABLE, validate=validate.Length(max=1_000))
 
 
 class Destination(Protocol):
@@ -74,7 +87,8 @@ class Destination(Protocol):
     `calls`: at most so many in a row, each within the time-out, before progress is kept or the work is done.
     `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
     an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
-    open chat, 0 where nothing is opened. `farewell`: what the customer is told when a session here ends, unless he
+    open chat, 0 where nothing is opened. `repeats_for`: seconds for which its platform may send a webhook again; 0: for
+    minutes at most. `farewell`: what the customer is told when a session here ends, unless he
     ended it.
     """
 
@@ -86,6 +100,7 @@ class Destination(Protocol):
     late: str
     watch: float
     farewell: str | None
+    repeats_for: float
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the platform sent this, going by the raw bytes."""
@@ -142,6 +157,7 @@ class Unopened:
     calls = 1
     watch = 0.0
     farewell: str | None = None
+    repeats_for = 0.0
 
     def media(self, token: str, http: Http) -> str:
         raise Unverified("this destination has no files")

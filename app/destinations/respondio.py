@@ -43,8 +43,8 @@ from app.core.schema import (
     text_field,
     url_field,
 )
-from app.core.settings import PlatformSchema, secret_field
-from app.destinations.base import Delivery, Handoff, Unopened
+from app.core.settings import secret_field
+from app.destinations.base import Delivery, DestinationSchema, Handoff, Unopened
 from app.http import Http
 
 CONTACT_LIMIT = 50
@@ -69,7 +69,7 @@ PROFILE = {
 }
 
 
-class Settings(PlatformSchema):
+class Settings(DestinationSchema):
     """`id_type` is the channel dialog's choice. With `phone`, an agent may write first; his message then goes out on
     `channel` (needed only if several channels use this destination). `longitude_field` is the spelling that we send:
     the manual's table has `longtitude`. Two equal messages within `repeat_window` seconds count as one, 0 = never."""

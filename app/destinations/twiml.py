@@ -27,7 +27,7 @@ from app.core.message import Attachment, Location, Message, derived_id
 from app.core.render import Capabilities, degrees
 from app.core.schema import URL_LIMIT, is_web_url
 from app.core.settings import sid_field
-from app.destinations.base import AnswersAtOnce, Delivery, Handoff
+from app.destinations.base import AnswersAtOnce, Delivery, DestinationSchema, Handoff
 from app.destinations.twiml_cookies import LIFE, Cookies
 from app.destinations.twiml_document import METHODS, Document, Target, read
 from app.http import Http, Response, called
@@ -75,7 +75,7 @@ def _method_field() -> fields.String:
     return fields.String(load_default=METHODS[0], validate=validate.OneOf(METHODS))
 
 
-class Settings(TwilioSchema):
+class Settings(TwilioSchema, DestinationSchema):
     """`address` is what the application is written to, as Twilio writes it: a number alone is one for SMS.
     `callback_url` is told of each message, `fallback_url` if that fails, `status_callback_url` of what became of the
     application's messages that name no address for that. `messaging_service_sid`: the address is one of this service's.

@@ -31,12 +31,14 @@ class Wake:
 
 @frozen
 class Limits:
-    """Seconds and counts that bound what is kept. A lane keeps `letters` dead letters, with `letters_bytes` of messages
-    and webhooks, for `letters_keep` seconds. Nothing lies further ahead than `lease_most`, `delay_most`, `watch_most`
-    seconds, unless the clock was set back."""
+    """Seconds and counts that bound what is kept. `windows`: the `dedup_window` of channels and destinations that have
+    one of their own. A lane keeps `letters` dead letters, with `letters_bytes` of messages and webhooks, for
+    `letters_keep` seconds. Nothing lies further ahead than `lease_most`, `delay_most`, `watch_most` seconds, unless the
+    clock was set back."""
 
     retention: int = 72 * 3600
     dedup_window: float = 72 * 3600
+    windows: Mapping[str, float] = field(default_factory=dict)
     session_keep: int = 30 * 86_400
     mailbox: int = 1_000
     lane: int = 200_000
@@ -49,6 +51,10 @@ class Limits:
     lease_most: float = 3_600.0
     delay_most: float = 3_600.0
     watch_most: float = LOOK_AGAIN
+
+    def window_ms(self, scope: str) -> int:
+        """How long an external id is remembered; a name space begins with whose it is."""
+        return int(self.windows.get(scope.partition(":")[0], self.dedup_window) * 1000)
 
 
 @frozen
@@ -200,12 +206,14 @@ class Settlement:
 
 @frozen
 class Worked:
-    """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work."""
+    """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work.
+    `poisoned`: so many heads became dead letters in place of being claimed."""
 
     claim: Claim | None
     wakes: tuple[Wake, ...]
     stale: bool = False
     more: bool = False
+    poisoned: int = 0
 
 
 def mailbox_of(conversation: str, direction: str) -> str:
@@ -240,7 +248,8 @@ class Mailboxes:
         """Record a message once and put it into its mailbox.
 
         Args:
-            scope: external id with its name space; the second one within `window` seconds is a duplicate. '' = none.
+            scope: external id with its name space; the second one within `window` seconds (None: as long as for all of its
+                sender's) is a duplicate. '' = none.
             also: a second name of the message; it is a duplicate where either is known.
             follow: use the lane of the session's destination if there is a session.
             take: who is active in the conversation, and may hold it from now on.
@@ -256,7 +265,7 @@ class Mailboxes:
         limits = self._limits
         request: dict[str, Any] = {
             "scope": scope,
-            "window_ms": int((window or limits.dedup_window) * 1000),
+            "window_ms": int(window * 1000) if window else limits.window_ms(scope),
             "rec": self._record(entry),
             "mailbox": entry.mailbox,
             "lane": entry.lane,
@@ -298,7 +307,7 @@ class Mailboxes:
             "follow": follow,
             "most": self._limits.mailbox,
             "scope": scope,
-            "window_ms": int(self._limits.dedup_window * 1000),
+            "window_ms": self._limits.window_ms(scope),
         }
         state, *wakes = self._connection.run("append", request)
         return _wakes(wakes) if state == "ok" else None
@@ -330,7 +339,7 @@ class Mailboxes:
             rate: calls a second that the lane may make, 0 = no limit.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
         """
-        settled, state, count, *rest = self._connection.run(
+        settled, state, poisoned, count, *rest = self._connection.run(
             "work",
             self._settlement(settlement) if settlement else "",
             lane,
@@ -344,11 +353,12 @@ class Mailboxes:
             wakes=_wakes(rest[count:]),
             stale=settled == "stale",
             more=state == "more",
+            poisoned=poisoned,
         )
 
     def settle(self, settlement: Settlement) -> Worked:
         """Settle without claiming more."""
-        settled, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", self._settlement(settlement), "", "", 0, 0, 0)
         return Worked(None, _wakes(wakes), stale=settled == "stale")
 
     def remember(
@@ -485,7 +495,7 @@ class Mailboxes:
         else:
             request |= {"rec": self._record(entry), "item": f"message {entry.message.id}"}
         if entry.scope:
-            request |= {"scope": entry.scope, "window_ms": int(self._limits.dedup_window * 1000)}
+            request |= {"scope": entry.scope, "window_ms": self._limits.window_ms(entry.scope)}
         return request
 
 

@@ -20,6 +20,7 @@ sessions = st.builds(
     since=st.integers(0, 2**53),
     last_at=st.integers(0, 2**53),
     version=st.integers(0, 2**31),
+    refused=st.integers(0, 2),
 )
 
 

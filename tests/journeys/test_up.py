@@ -124,25 +124,48 @@ def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
 
 def test_flower_asks_for_a_login_and_shows_the_fleet(up: Up) -> None:
     flower = f"http://127.0.0.1:{up.port + 2}"
-    assert requests.get(flower, timeout=10).status_code == 401
+    wait_until("Flower is there and asks", lambda: _status(flower) == 401, 30)
     found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
     assert found is not None
     wait_until("Flower knows a worker", lambda: "worker-0" in _flower(flower, found[1]), 30)
 
 
 def test_flower_shows_what_the_fleet_did(up: Up) -> None:
-    found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
-    assert found is not None
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     _say(up, token, "flower-1")
     assert up.reads(token, '"author":"bot"')
-    url = f"http://127.0.0.1:{up.port + 2}/api/tasks"
+    for lane in ("inbound:helper", "outbound:shop"):
+        wait_until(f"Flower has heard of {lane}", lambda: (lane, "SUCCESS", "1 done") in _told_by_flower(up), 30)
 
-    def drained() -> set[str]:
-        tasks = requests.get(url, auth=("patchbay", found[1]), timeout=10).json().values()
-        return {task["args"].split("'")[1] for task in tasks if task["state"] == "SUCCESS"}
 
-    wait_until("Flower has heard of it", lambda: {"inbound:helper", "outbound:shop"} <= drained(), 30)
+@pytest.mark.parametrize(
+    ("status", "state", "words"),
+    [(503, "RETRY", "1 retry: unavailable"), (400, "FAILURE", "1 dead: rejected")],
+    ids=["a head waits for another try", "one died"],
+)
+def test_flower_shows_what_went_wrong_and_celery_runs_nothing_again(
+    status: int, state: str, words: str, up: Up
+) -> None:
+    token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
+    fault = {"target": "autopilot", "kind": "fail", "times": 1, "status": status}
+    requests.post(f"http://127.0.0.1:{up.port + 1}/faults", json=fault, timeout=5).raise_for_status()
+    _say(up, token, f"flower-{status}")
+    wait_until("Flower has heard of it", lambda: ("inbound:helper", state, words) in _told_by_flower(up), 30)
+    if state == "FAILURE":
+        _say(up, token, f"flower-{status}-again")
+    assert up.reads(token, '"author":"bot"')
+    assert state != "RETRY" or "1 done" in {words for lane, _, words in _told_by_flower(up) if lane == "inbound:helper"}
+
+
+def test_the_fleet_answers_celerys_own_tools(up: Up) -> None:
+    celery = [str(Path(sys.executable).parent / "celery"), "-A", "workers.fleet", "inspect", "ping", "--timeout", "10"]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PATCHBAY_")}
+    done = subprocess.run(
+        celery, capture_output=True, text=True, check=False, env={**kept, "PATCHBAY_DATA": str(up.folder / "data")}
+    )
+    assert 0 == done.returncode, done.stderr
+    assert "worker-0@" in done.stdout
+    assert "pong" in done.stdout
 
 
 def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
@@ -225,6 +248,15 @@ def _say(up: Up, token: str, id: str) -> None:
     requests.post(f"{up.url}/channels/shop", json=body, headers=headers, timeout=5).raise_for_status()
 
 
+def _told_by_flower(up: Up) -> set[tuple[str, str, str]]:
+    """(name, state, result) of the tasks that Flower knows."""
+    found = re.search(r"patchbay / (\w+)\)", up.page.read_text())
+    assert found is not None
+    url = f"http://127.0.0.1:{up.port + 2}/api/tasks"
+    tasks = requests.get(url, auth=("patchbay", found[1]), timeout=10).json().values()
+    return {(task["name"], task["state"], task["result"]) for task in tasks}
+
+
 def _flower(url: str, password: str) -> str:
     return requests.get(f"{url}/workers", auth=("patchbay", password), timeout=10).text
 
@@ -248,7 +280,12 @@ def _alive(part: psutil.Process) -> bool:
 
 
 def _is_ready(up: Up) -> bool:
+    return _status(f"{up.url}/readyz") == 200
+
+
+def _status(url: str) -> int:
+    """0: nobody answers."""
     try:
-        return requests.get(f"{up.url}/readyz", timeout=2).status_code == 200
+        return requests.get(url, timeout=10).status_code
     except requests.RequestException:
-        return False
+        return 0

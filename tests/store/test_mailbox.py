@@ -104,6 +104,23 @@ class TestAccepting:
         client.pexpire(mark, 0)
         assert write(store, 2, scope="shop:inbound:1").state == "ok"
 
+    @pytest.mark.parametrize("limits", [Limits(retention=60, windows={"shop": 600.0, "desk": 300.0})], ids=["short"])
+    def test_who_repeats_for_longer_than_messages_are_kept_is_still_recognised(
+        self, store: Store, client: redis.Redis
+    ) -> None:
+        first = write(store, 1)
+        Drain(store).finish()
+        assert 0 < client.ttl(key("m", first.message_id)) <= 60
+        assert 590 < client.ttl(key("x", "shop:inbound:1")) <= 600
+        client.delete(key("m", first.message_id))  # its time is over
+        again = write(store, 2, scope="shop:inbound:1")
+        assert ("duplicate", first.message_id, ()) == (again.state, again.message_id, again.wakes)
+
+        write(store, 3, direction="outbound", scope="desk:written:1")
+        assert 290 < client.ttl(key("x", "desk:written:1")) <= 300
+        store.mailboxes.append(ANN, "inbound", BOT, "ended", scope="shop:ended:1")
+        assert 590 < client.ttl(key("x", "shop:ended:1")) <= 600
+
     @SMALL
     def test_a_full_mailbox_takes_no_more_and_keeps_nothing_of_it(self, store: Store, client: redis.Redis) -> None:
         write(store, 1), write(store, 2)

@@ -51,9 +51,11 @@ def tables(
     send_url: str = "http://127.0.0.1:9/shop",
     bot_url: str = "http://127.0.0.1:9",
     desk_url: str = "http://127.0.0.1:9/desk",
+    without: Sequence[str] = (),
     **changes: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """A configuration with every platform, as it stands in a file. `changes` by dotted key with `__` for the dot."""
+    """A configuration with every platform, as it stands in a file. `changes` by dotted key with `__` for the dot;
+    `without` names destinations that are left out."""
     raw: dict[str, Any] = {
         "gateway": {"public_url": "http://127.0.0.1:8000"},
         "channels": {
@@ -84,6 +86,8 @@ def tables(
             },
         },
     }
+    for name in without:
+        del raw["destinations"][name]
     for key, values in changes.items():
         table = raw
         for part in key.split("__"):

@@ -262,8 +262,8 @@ class TestOpening:
         bot_first.people.fails["open"] = [NO]
         bot_first.office.customer_writes("a human please")
         bot_first.office.work()
-        assert [("abandon", "CH1")] == bot_first.people.done("abandon")
-        assert (bot_first.session.destination, bot_first.session.handles) == ("desk", {})
+        assert [("abandon", "CH1")] == bot_first.people.done("abandon", "close")
+        assert (bot_first.session.destination, bot_first.session.handles) == ("helper", {})
 
     def test_it_is_taken_down_with_the_last_try_only(self, desk: Desk) -> None:
         desk.people.fails["deliver"] = [BUSY]

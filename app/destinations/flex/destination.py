@@ -71,6 +71,7 @@ class FlexDestination(ABC):
     )
     deadline = None
     late = "send"
+    repeats_for = 0.0  # three times at most (`RetryCount`), at once
     calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
 
     # Names of webhook fields and JSON fields of this generation.

@@ -9,6 +9,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from app.core.schema import keepable, url_field
+from app.destinations.base import DestinationSchema
 from app.twilio import TwilioSchema
 
 BODY_LIMIT = 1_600
@@ -38,7 +39,7 @@ def events_field(*always: str) -> fields.List[str]:
     return fields.List(event, load_default=list(always), validate=complete)
 
 
-class FlexSchema(TwilioSchema):
+class FlexSchema(TwilioSchema, DestinationSchema):
     """`target` is what names the customer in Flex: his address, or the whole conversation (needed where several
     channels of one provider use this destination). `customer_name` and `chat_name` may hold {name}, {address} and
     {channel}. `media`: `upload` brings a customer's files into Flex, `link` gives their address. `media_keep`: seconds

@@ -46,7 +46,7 @@ if a.take then
   if a.take.seize and not holds then
     holds = true
     redis.call('HSET', session, 'destination', a.take.destination, 'mode', a.take.mode, 'handles', '{}', 'context', '{}',
-      'since', '')
+      'since', '', 'refused', '0')
     redis.call('HINCRBY', session, 'version', 1)
   end
   if holds then

@@ -300,9 +300,11 @@ local function drop_letter(id)
   return letter[2] or '', tonumber(letter[3] or NOW)
 end
 
--- Keep an item that was given up as a dead letter that only an operator may revive.
+-- Keep an item that was given up as a dead letter that only an operator may revive. A handoff that is revived is one
+-- `again`: its conversation may have gone on without it.
 local function bury(mailbox, lane, item, reason, err)
   local id = token()
+  if item == 'handoff' then item = 'handoff again' end
   local message = string.match(item, '^message (%S+)')
   local bytes = message and redis.call('HSTRLEN', P .. 'm:' .. message, 'body') or 0
   redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,

@@ -3,7 +3,8 @@
 -- ARGV[3]: settlement as JSON, or ''. ARGV[4]: lane to claim from, or ''. ARGV[5]: the drain's token.
 -- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the record of what
 -- is done is kept.
--- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), how long the claim is, claim..., wakes...}
+-- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), how many heads were given up as poison, how long
+--     the claim is, claim..., wakes...}
 even_if_full()
 local settled = ''
 
@@ -125,10 +126,11 @@ end
 if ARGV[3] ~= '' then settled = settle(cjson.decode(ARGV[3])) end
 
 local lane, drain = ARGV[4], ARGV[5]
+local poisoned = 0 -- heads that were given up here
 
 -- One flat list, because Redis writes each list inside of another one to the socket by itself.
 local function answer(state, ...)
-  local said = { settled, state, select('#', ...), ... }
+  local said = { settled, state, poisoned, select('#', ...), ... }
   for _, value in ipairs(wakes) do said[#said + 1] = value end
   return said
 end
@@ -171,6 +173,12 @@ local function unwanted_message(mailbox, item)
   return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
 end
 
+-- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
+local function lead_back(mailbox, lane)
+  redis.call('LPUSH', P .. 'q:' .. mailbox, 'lost handoff')
+  redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+end
+
 local lease = tonumber(ARGV[6])
 local function next_due()
   for _ = 1, DONE_AWAY_MOST do
@@ -193,6 +201,8 @@ local function next_due()
         refuse(unwanted, tonumber(ARGV[8]))
       elseif item then
         bury(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+        if item == 'handoff' then lead_back(mailbox, lane) end
+        poisoned = poisoned + 1
       end
       release(mailbox, lane, NOW)
     end
