@@ -46,7 +46,10 @@ def configure(secrets: Iterable[str] = ()) -> None:
 
 
 def _json(event: Any, **options: Any) -> str:
-    return orjson.dumps(event, **options).decode()
+    try:
+        return orjson.dumps(event, **options).decode()
+    except TypeError:  # half a surrogate pair, or a number without end: a log line must come to be all the same
+        return json.dumps(event, **options)
 
 
 def logger(name: str) -> Any:

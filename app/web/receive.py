@@ -13,7 +13,7 @@ from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, park
+from app.inbox import Inbox, NotTaken, park, read
 from app.log import logger
 from app.web.answers import problem, reply, try_again
 
@@ -127,7 +127,7 @@ def _receive(
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
     try:
-        accepted = _accept(gateway, name, adapter.parse(webhook))
+        accepted = _accept(gateway, name, read(gateway, name, webhook))
     except BadWebhook as error:
         return refuse(400, error.rule, error.field)
     except NotTaken as error:
