@@ -113,7 +113,9 @@ SPOILS: dict[str, Callable[[], Webhook]] = {
     "JSON that was changed": lambda: replace(json(), body=b'{"EventType":"onMessageSend"}'),
     "JSON by another token": lambda: json(token=OLD),
     "JSON without a hash": lambda: webhook(URL, b"{}", RequestValidator(TOKEN).compute_signature(URL, {}), kind="json"),
-    "JSON that is not UTF-8": lambda: json(b'"\xff"'),
+    "JSON with a blank hash": lambda: webhook(
+        f"{URL}?bodySHA256=", b"{}", RequestValidator(TOKEN).compute_signature(f"{URL}?bodySHA256=", {}), kind="json"
+    ),
 }
 
 
@@ -164,15 +166,8 @@ def test_json_is_read_like_a_form_and_null_is_nothing() -> None:
     assert form_of(json(body)) == {"A": "1", "Index": "4", "Media": '[{"Sid":"ME1"}]', "Attributes": '{"a":true}'}
 
 
-UNREADABLE = {
-    "not UTF-8": b"a=\xff",
-    "escapes that are not UTF-8": b"a=%FF",
-    "more fields than anybody sends": b"&".join(b"a=b" for _ in range(MOST_FIELDS + 1)),
-}
-
-
-@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
-def test_a_form_that_cannot_be_read_is_a_bad_webhook_and_not_a_bug(body: bytes) -> None:
+def test_a_form_that_cannot_be_read_is_a_bad_webhook_and_not_a_bug() -> None:
+    body = b"&".join(b"a=b" for _ in range(MOST_FIELDS + 1))
     with pytest.raises(BadWebhook) as raised:
         form_of(webhook(URL, body, "any"))
     assert ("", "The form cannot be read.") == (raised.value.field, raised.value.rule)

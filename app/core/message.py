@@ -108,6 +108,12 @@ class Message:
     def conversation(self) -> str:
         return conversation_key(self.channel, self.customer)
 
+    @property
+    def parts(self) -> list[str]:
+        """The ids of the messages before it for which it speaks (see `app.core.events.Said`): it fails with each."""
+        found = self.metadata.get("parts") if self.direction == "outbound" else None
+        return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
+
 
 def conversation_key(channel: str, customer: str) -> str:
     """`channel` is a configured name and holds no slash, so the key can be taken apart again."""

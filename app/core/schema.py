@@ -18,7 +18,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, pre_load, validate, validates_schema
 
 from app.core.errors import BadWebhook
 from app.core.message import ATTACHMENT_KINDS, Content, content_from_dict
@@ -106,9 +106,13 @@ class Detail(fields.Field[Any]):
     """
 
     def __init__(self, inner: fields.Field[Any], *, cut: int = 0, **more: Any) -> None:
-        super().__init__(allow_none="load_default" not in more, **more)
+        super().__init__(allow_none=True, **more)
         self._inner = inner
         self._cut = cut
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        absent = value is None and self.load_default is not missing
+        return super().deserialize(missing if absent else value, attr, data, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if self._cut and isinstance(value, str):

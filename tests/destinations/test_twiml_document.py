@@ -240,7 +240,7 @@ PLAIN: dict[str, tuple[str, bytes, str]] = {
     "an unknown encoding": ("text/plain; charset=klingon", b"Hi", "Hi"),
     "an encoding of something else": ("text/plain; charset=hex", b"4869", "4869"),
     "broken": ("text/plain", b"Hi \xff", "Hi \ufffd"),
-    "half a character": ("text/plain; charset=utf-7", b"Hi +2AA-", "Hi ?"),
+    "half a character": ("text/plain; charset=utf-7", b"Hi +2AA-", "Hi \ufffd"),
 }
 
 

@@ -180,12 +180,6 @@ BAD: dict[str, tuple[bytes, str, str]] = {
         "data.content.text",
         "Length must be between 1 and 7000.",
     ),
-    "metadata that could not be stored": (
-        b'{"type":"message.created","data":{"id":"1","from":{"id":"c"},"content":{"type":"text","text":"Hi"},'
-        b'"metadata":{"a":' + b'{"a":' * 300 + b"1" + b"}" * 300 + b"}}}",
-        "data.metadata",
-        "Must not be nested so deeply.",
-    ),
 }
 
 
