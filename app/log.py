@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import structlog
 
+from app.core.reading import clean
+
 REDACTED = "[redacted]"
 LEAST = 4  # characters; blotting out less would blot out words
 
@@ -49,7 +51,7 @@ def _json(event: Any, **options: Any) -> str:
     try:
         return orjson.dumps(event, **options).decode()
     except TypeError:  # half a surrogate pair, or a number without end: a log line must come to be all the same
-        return json.dumps(event, **options)
+        return orjson.dumps(clean(event), **options).decode()
 
 
 def logger(name: str) -> Any:
