@@ -13,20 +13,20 @@ import math
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin
 
-import orjson
 import requests
 from requests.utils import check_header_validity
 
 from app.core import errors
 from app.core.errors import Failure
 from app.core.frozen import frozen
+from app.core.reading import Unreadable, clean, clean_text, encoded, parsed
 from app.log import REDACTED
 from app.transport import Target, Transport, host_and_port, target
 
@@ -66,17 +66,20 @@ class Response:
     def moved_to(self, url: str) -> str | None:
         """Where a redirect that answers a call to `url` leads; None if it is none, or leads nowhere."""
         where = self.headers.get("location") if self.status in MOVED else None
-        return urljoin(url, where.encode("latin-1").decode("utf-8", "replace")) if where else None
+        try:
+            return urljoin(url, where.encode("latin-1").decode("utf-8", "replace")) if where else None
+        except ValueError:  # it is no address
+            return None
 
     def json(self) -> Any:
-        """The body as JSON.
+        """The body as JSON, read leniently (see `app.core.reading`).
 
         Raises:
             Failure: UNPARSEABLE; the platform did answer, so the request may have been carried out.
         """
         try:
-            return orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
+            return parsed(self.body, self.headers.get("content-type", ""))
+        except Unreadable as error:
             raise Failure(errors.UNPARSEABLE, f"the answer is not JSON: {error}", maybe_done=True) from None
 
     def check(self, detail: str = "") -> Response:
@@ -90,7 +93,7 @@ class Response:
         """
         if self.ok:
             return self
-        said = detail or self.body[:MOST_SAID].decode("utf-8", "replace").strip()
+        said = clean_text(detail or self.body[:MOST_SAID].decode("utf-8", "replace")).strip()
         for secret in self.secrets:
             said = said.replace(secret, REDACTED)
         said = said if detail else said[:200]  # shortened last: half a secret would not be recognised
@@ -170,7 +173,7 @@ class Http:
         sent = dict(headers or {})
         data = body if body is not None else form
         if json is not None:
-            data = orjson.dumps(json)
+            data = encoded(json)
             sent.setdefault("content-type", "application/json")
         return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
 
@@ -228,8 +231,13 @@ class Http:
         for name, value in answer.headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         cookies = tuple(value for name, value in answer.headers if name == "set-cookie")
-        body = _unpacked(answer.body, headers.get("content-encoding", "").lower(), most_bytes)
-        return Response(answer.status, headers, body, _credentials(sent, auth), cookies)
+        found = Response(answer.status, headers, answer.body, _credentials(sent, auth), cookies)
+        try:
+            return replace(found, body=_unpacked(found.body, headers.get("content-encoding", "").lower(), most_bytes))
+        except Failure:
+            if found.ok:
+                raise
+            return replace(found, body=b"")  # its status says enough
 
 
 def _request(to: Target, method: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None) -> bytes:
@@ -256,7 +264,10 @@ def _encoded(form: Any) -> tuple[bytes, str]:
     """A form as requests encodes it, and its content type."""
     prepared = requests.PreparedRequest()
     prepared.prepare_headers({})
-    prepared.prepare_body(form, None)
+    try:
+        prepared.prepare_body(form, None)
+    except UnicodeEncodeError:  # half a surrogate pair, which a form cannot carry
+        prepared.prepare_body(clean(dict(form) if isinstance(form, Mapping) else form), None)
     body = prepared.body or b""
     return body.encode() if isinstance(body, str) else body, prepared.headers.get("content-type", "")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -16,6 +17,7 @@ import orjson
 
 from app.channels.consent import confirms
 from app.core.consent import STATES, Heard, word_of
+from app.core.errors import StoreUnavailable
 from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
@@ -26,6 +28,8 @@ from app.core.message import (
     new_id,
     split_conversation,
 )
+from app.core.reading import encoded
+from app.core.schema import noticing
 from app.gateway import Gateway
 from app.log import logger
 from app.store.mailbox import Append, Place, Stated, Take, Wake
@@ -44,6 +48,21 @@ class NotTaken(Exception):
         super().__init__(sentence)
         self.status = status
         self.retry_after = retry_after
+
+
+def read(gateway: Gateway, name: str, webhook: Webhook) -> list[Event]:
+    """What a webhook of the channel or destination `name` says; details that were dropped or cut are counted.
+
+    Raises:
+        BadWebhook: it breaks a rule.
+    """
+    adapter = gateway.channels.get(name) or gateway.destinations[name]
+    with noticing() as odd:
+        events = adapter.parse(webhook)
+    for what, field in odd:
+        with suppress(StoreUnavailable):  # for a mere count no webhook is refused
+            gateway.store.lanes.count(f"{what}:{name}:{field}")
+    return events
 
 
 class Inbox:
@@ -283,7 +302,7 @@ def unpark(raw: str) -> Webhook:
 
 
 def _fingerprint(sender: str, event: Written) -> str:
-    content = orjson.dumps(content_to_dict(event.content), option=orjson.OPT_SORT_KEYS)
+    content = encoded(content_to_dict(event.content), orjson.OPT_SORT_KEYS)
     return "same-" + sha256(sender.encode() + b"\0" + content).hexdigest()[:32]
 
 

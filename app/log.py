@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import structlog
 
+from app.core.reading import clean
+
 REDACTED = "[redacted]"
 LEAST = 4  # characters; blotting out less would blot out words
 
@@ -46,7 +48,10 @@ def configure(secrets: Iterable[str] = ()) -> None:
 
 
 def _json(event: Any, **options: Any) -> str:
-    return orjson.dumps(event, **options).decode()
+    try:
+        return orjson.dumps(event, **options).decode()
+    except TypeError:  # half a surrogate pair, or a number without end: a log line must come to be all the same
+        return orjson.dumps(clean(event), **options).decode()
 
 
 def logger(name: str) -> Any:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any, NoReturn
+from urllib.parse import quote
 
-import orjson
 from itsdangerous import BadData, URLSafeTimedSerializer
 from marshmallow import ValidationError, fields, validate, validates_schema
 from twilio.request_validator import RequestValidator
@@ -19,22 +20,38 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Webhook
+from app.core.reading import Unreadable, charset_of, encoded, form, parsed
 from app.core.schema import ID_LIMIT, UNCLEAN, parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
 
+BODY_HASH = "bodySHA256"
+LATIN_1 = "; charset=iso-8859-1"
 FORM = "application/x-www-form-urlencoded"
 MOST_PAGES = 200  # of a list
 MOST_FIELDS = 1_000  # of a webhook's form
 MOST_QUOTED = 300  # characters of an error
 SMS = "sms"  # what a plain number's addresses begin with among ours
-NUMBER = re.compile(r"\+[1-9]\d{4,14}\Z")
-SHORT_CODE = re.compile(r"\d{3,8}\Z")
+COUNT = re.compile(r"-?[0-9]{1,15}")
+NUMBER = re.compile(r"\+[1-9][0-9]{4,14}\Z")
+SHORT_CODE = re.compile(r"[0-9]{3,8}\Z")
 PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
 NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 # Codes that say more than the status they come with.
 KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
+
+# What stands under these names in any resource, if anything does.
+TEXTS = frozenset(
+    {
+        *("sid", "account_sid", "chat_service_sid", "conversation_sid", "task_sid", "flow_sid", "channel_type"),
+        *("identity", "author", "from", "to", "address", "body", "direction", "date_created", "error_message"),
+        *("state", "status", "conversation_state", "assignment_status"),
+        *("url", "post_webhook_url", "content_direct_temporary", "next_page_uri", "next_page_url"),
+    }
+)
+COUNTS = frozenset({"index", "last_consumed_message_index", "last_read_message_index"})
+OBJECTS = frozenset({"meta", "links", "configuration", "channel"})
 
 Form = Sequence[tuple[str, str]] | Mapping[str, str]
 
@@ -63,6 +80,21 @@ class TwilioFailure(Failure):
         self.code = code
 
 
+class Resource(dict[str, Any]):
+    """A JSON object of an answer. What is null there is missing, and what is asked for and is missing, or is none of
+    what its name stands for, makes the answer one that cannot be read: Failure, UNPARSEABLE."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__({name: _as_named(name, value) for name, value in values.items() if value is not None})
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise unreadable(f"the answer has no {name}")
+
+
+def unreadable(why: str) -> Failure:
+    return Failure(errors.UNPARSEABLE, why, maybe_done=True)
+
+
 class Account:
     """Calls in the name of one account, and whether a webhook comes from it."""
 
@@ -82,7 +114,7 @@ class Account:
         http: Http,
         form: Form | bytes | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Resource:
         """One call with a form (or raw bytes); the answer's JSON object, an empty one where nothing came back.
 
         Raises:
@@ -93,11 +125,11 @@ class Account:
         if not answer.ok:
             raise _failure(answer)
         if not answer.body:
-            return {}
+            return Resource({})
         body = answer.json()
         if not isinstance(body, dict):
-            raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
-        return body
+            raise unreadable("the answer is no JSON object")
+        return Resource(body)
 
     def fetch(self, url: str, http: Http, most_bytes: int) -> Response:
         """GET what is no JSON: a file of at most so many bytes, or the redirect to it, which is not followed.
@@ -111,12 +143,12 @@ class Account:
             raise _failure(answer)
         return answer
 
-    def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[dict[str, Any]]:
+    def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[Resource]:
         """The entries of a list, page after page, at most `most`. `key` is the list's name in the answer."""
         count = 0
         for _ in range(MOST_PAGES):
             page = self.call("GET", url, http)
-            for entry in page.get(key) or []:
+            for entry in _entries(page.get(key) or []):
                 yield entry
                 count += 1
                 if count >= most:
@@ -125,9 +157,9 @@ class Account:
             if not following:
                 return
             # the host stays the configured one, which may be a proxy's
-            url = f"{url.partition('?')[0]}?{urlsplit(following).query}"
+            url = f"{url.partition('?')[0]}?{following.partition('#')[0].partition('?')[2]}"
 
-    def find(self, url: str, http: Http) -> dict[str, Any] | None:
+    def find(self, url: str, http: Http) -> Resource | None:
         """One resource, or None where Twilio knows none there."""
         try:
             return self.call("GET", url, http)
@@ -149,8 +181,8 @@ class Account:
         signature = webhook.headers.get("x-twilio-signature", "")
         if not signature:
             raise Unverified("the header x-twilio-signature is missing")
-        params = _signed_part(webhook)
-        if not any(validator.validate(webhook.url, params, signature) for validator in self._validators):
+        signed = _signed_parts(webhook)
+        if not any(one.validate(webhook.url, params, signature) for one in self._validators for params in signed):
             raise Unverified("the signature does not match")
 
 
@@ -188,20 +220,16 @@ def form_of(webhook: Webhook) -> dict[str, str]:
     """A webhook's fields: of its form, its JSON object, or its query; of a repeated one the last value.
 
     Raises:
-        BadWebhook: it is no readable form and no JSON object.
+        BadWebhook: it is a form of too many fields, or no JSON object.
     """
+    content_type = webhook.headers.get("content-type", "")
     if webhook.body and not _is_form(webhook):
-        values = parse_json(webhook.body)
-        return {
-            name: value if isinstance(value, str) else orjson.dumps(value).decode()
-            for name, value in values.items()
-            if value is not None
-        }
+        values = parse_json(webhook.body, content_type)
+        return {name: _as_field(name, value) for name, value in values.items() if value is not None}
     try:
-        raw = _fields(webhook.body or webhook.url.partition("?")[2].encode())
-    except ValueError:
+        return dict(form(webhook.body or webhook.url.partition("?")[2], content_type, MOST_FIELDS))
+    except Unreadable:
         raise BadWebhook("", "The form cannot be read.") from None
-    return {name: values[-1] for name, values in raw.items()}
 
 
 def address_of(value: str) -> str:
@@ -231,29 +259,68 @@ def path_part(value: str) -> str:
     return quote(value, safe="")
 
 
+def _as_named(name: str, value: Any) -> Any:
+    """A value of a resource, which must be of the kind that its name stands for. Raises: Failure."""
+    if name in TEXTS and not isinstance(value, str):
+        raise unreadable(f"the answer's {name} is no text")
+    if name in COUNTS:
+        return _count(name, value)
+    if name in OBJECTS and not isinstance(value, dict):
+        raise unreadable(f"the answer's {name} is no object")
+    return Resource(value) if name in OBJECTS else value
+
+
+def _count(name: str, value: Any) -> int:
+    digits = str(value)
+    if isinstance(value, int | str) and COUNT.fullmatch(digits):
+        return int(digits)
+    raise unreadable(f"the answer's {name} is no number")
+
+
+def _entries(found: Any) -> Iterator[Resource]:
+    """Raises: Failure, it is no list of objects."""
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise unreadable("the answer is no list of objects")
+    yield from map(Resource, found)
+
+
 def _is_form(webhook: Webhook) -> bool:
     return webhook.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 
 
-def _signed_part(webhook: Webhook) -> _Params | str:
-    if not webhook.body:
-        return _Params()
-    if _is_form(webhook):
-        try:
-            return _fields(webhook.body)
-        except ValueError:
-            raise Unverified("the form cannot be read") from None
-    if "bodySHA256" not in webhook.query:
-        raise Unverified("the body is no form, and the URL has no bodySHA256")
+def _as_field(name: str, value: Any) -> str:
+    """A value of a JSON body as a form has it. Raises: BadWebhook."""
     try:
-        return webhook.body.decode()
-    except UnicodeDecodeError:
-        raise Unverified("the body is not UTF-8") from None
+        return value if isinstance(value, str) else encoded(value).decode()
+    except (TypeError, RecursionError):
+        raise BadWebhook(name, "Must not be nested so deeply.") from None
 
 
-def _fields(raw: bytes) -> _Params:
-    """Raises: ValueError, it is not UTF-8 or has too many fields."""
-    return _Params(parse_qs(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS))
+def _signed_parts(webhook: Webhook) -> list[_Params]:
+    """What the signature may speak of besides the URL: nothing, where that has the body's hash; else the form's fields
+    as we read them, and where no charset is named and they are no UTF-8, as Latin-1. Raises: Unverified."""
+    if not webhook.body:
+        return [_Params()]
+    if not _is_form(webhook):
+        if not webhook.query.get(BODY_HASH):
+            raise Unverified(f"the body is no form, and the URL has no {BODY_HASH}")
+        if not compare_digest(sha256(webhook.body).hexdigest().encode(), webhook.query[BODY_HASH].encode()):
+            raise Unverified("the body's hash does not match")
+        return [_Params()]
+    content_type = webhook.headers.get("content-type", "")
+    types = [content_type] if charset_of(content_type) else ["", LATIN_1]
+    try:
+        found = [_params(form(webhook.body, kind, MOST_FIELDS)) for kind in types]
+    except Unreadable:
+        raise Unverified("the form cannot be read") from None
+    return found[:1] if found[0] == found[-1] else found
+
+
+def _params(pairs: Sequence[tuple[str, str]]) -> _Params:
+    found = _Params()
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
 
 
 def _failure(answer: Response) -> TwilioFailure:
@@ -277,8 +344,8 @@ def _failure(answer: Response) -> TwilioFailure:
 def _error_body(body: bytes) -> tuple[int, str]:
     """Code (0: none) and message of Twilio's error body, as far as it is one."""
     try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        found = parsed(body)
+    except Unreadable:
         return 0, ""
     code, message = (found.get("code"), found.get("message")) if isinstance(found, dict) else (0, "")
     return code if isinstance(code, int) else 0, message if isinstance(message, str) else ""

@@ -146,8 +146,7 @@ def is_part(message: Message) -> bool:
 
 def parts_of(message: Message) -> list[str]:
     """The ids of the messages that it speaks for."""
-    found = message.metadata.get("parts") if _kept(message) else None
-    return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
+    return message.parts if _kept(message) else []
 
 
 def sid_for(message_id: str, content: Content) -> str:

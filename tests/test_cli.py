@@ -19,7 +19,7 @@ from app.config import Settings, check
 from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway
-from app.inbox import Inbox, park
+from app.inbox import Inbox, park, read
 from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
 from tests.support.gateway import Clock, gateway, run_until_quiet, tables
@@ -100,6 +100,27 @@ def test_an_unknown_letter_is_one_clear_line(run: Run, letter: tuple[Gateway, st
     for verb in ("show", "replay", "discard"):
         result = run("dead-letters", verb, "nonesuch")
         assert (1, "Error: There is no dead letter nonesuch.\n") == (result.exit_code, result.stderr)
+
+
+def test_what_was_dropped_and_cut_is_shown_beside_the_lanes(run: Run, redis_client: redis.Redis) -> None:
+    built = gateway(redis_client)
+    body = message("m-7", "ada", "Hi").replace("Ada Lovelace", "x" * 257).encode()
+    read(built, "shop", Webhook("POST", "http://gw/channels/shop", "/channels/shop", {}, body))
+    assert re.search(r"^cut:shop:name +1$", run("lanes").stdout, re.MULTILINE)
+
+
+def test_half_a_character_that_lies_in_the_store_stops_no_command(
+    run: Run, letter: tuple[Gateway, str], redis_client: redis.Redis
+) -> None:
+    built, letter_id = letter
+    found = built.store.dead_letters.show(letter_id)
+    assert found is not None
+    key = "{patchbay}:m:" + found.message_id
+    body = redis_client.hget(key, "body")
+    for odd in (b"hello\\ud83d", b"hello\xed\xa0\xbd"):
+        redis_client.hset(key, "body", str(body).encode().replace(b"hello", odd))
+        shown = run("dead-letters", "show", letter_id)
+        assert (0, True) == (shown.exit_code, "hello\ufffd" in shown.stdout)
 
 
 def test_a_parked_webhook_is_received_again(run: Run, redis_client: redis.Redis) -> None:

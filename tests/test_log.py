@@ -32,6 +32,11 @@ def written(capsys: pytest.CaptureFixture[str], event: str, **values: Any) -> di
     return read
 
 
+def test_a_line_is_written_whatever_stands_in_it(capsys: pytest.CaptureFixture[str]) -> None:
+    line = written(capsys, "odd", said="a\ud83d", number=10**30)
+    assert ("odd", "a\ufffd", 1e30) == (line["event"], line["said"], line["number"])
+
+
 def test_a_line_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
     line = written(capsys, "attempt", lane="inbound:desk", ms=1.5)
     assert (

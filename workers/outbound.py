@@ -46,11 +46,13 @@ def _send(gateway: Gateway, channel: Channel, claim: Claim, message: Message) ->
         if number + 1 < len(parts):
             lane = gateway.lanes[f"outbound:{channel.name}"]
             lease.remember(gateway, lane, claim, progress={"part": number + 1, "ids": ids})
+    scopes = tuple(dict.fromkeys(f"{channel.name}:outbound:{external_id}" for external_id in ids))
     return Settlement(
         claim,
         "done",
         status=receipt.status,
-        scope=f"{channel.name}:outbound:{receipt.external_id}" if receipt.external_id else "",
+        scope=scopes[-1] if scopes else "",
+        parts=scopes if len(scopes) > 1 else (),
         show=channel.capabilities.live,
         cost=costs.of_message(message, len(parts), ids),
     )

@@ -16,7 +16,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.channels.base import ChannelSchema, Outgoing
@@ -27,12 +26,24 @@ from app.core.costs import Price, nanos_of
 from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
 from app.core.message import Attachment, Content, Location
-from app.core.render import Capabilities, as_text
+from app.core.reading import encoded
+from app.core.render import Capabilities, as_text, degrees
 from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, text_field, url_field
 from app.core.settings import sid_field
 from app.core.status import Status
 from app.http import Http
-from app.twilio import SMS, Account, Links, TwilioFailure, TwilioSchema, address_of, form_of, on_the_wire, path_part
+from app.twilio import (
+    SMS,
+    Account,
+    Links,
+    Resource,
+    TwilioFailure,
+    TwilioSchema,
+    address_of,
+    form_of,
+    on_the_wire,
+    path_part,
+)
 from app.twilio_message import BODY_LIMIT, mime_type_of
 
 API = "https://api.twilio.com"
@@ -58,6 +69,8 @@ STATUSES: dict[str, Status] = {
     "failed": "failed",
     "canceled": "failed",
 }
+
+INBOUND = ("receiving", "received")  # what stands there in a message of the customer's
 
 # Codes that say more than the status they come with, in answers and in status callbacks.
 ERRORS: dict[int, tuple[Kind, str]] = {
@@ -176,7 +189,7 @@ class TwilioChannel:
         what became of one."""
         form = form_of(webhook)
         below = webhook.path.removeprefix(f"/channels/{self.name}").strip("/")
-        if below == "status" or "MessageStatus" in form:
+        if (below == "status" or "MessageStatus" in form) and not _is_message(form):
             return [_reported(form)]
         token = webhook.headers.get(TOKEN_HEADER, "")
         events = read(form, token if 0 < len(token) < ID_LIMIT else None, self._shown)
@@ -230,7 +243,7 @@ class TwilioChannel:
     def price(self, external_id: str, http: Http) -> Price | None:
         """Twilio knows it once the message was sent or received, and some time later; what it charged is negative."""
         sid = external_id.partition("/")[0]  # of the message that was taken apart
-        found = self.account.find(f"{self._url}/Messages/{path_part(sid)}.json", http) or {}
+        found = self.account.find(f"{self._url}/Messages/{path_part(sid)}.json", http) or Resource({})
         amount, unit = found.get("price"), found.get("price_unit")
         if amount is None:
             return None
@@ -265,20 +278,20 @@ class TwilioChannel:
             described = [("Body", content.description)] if content.description else []
             return [("MediaUrl", content.url), *described]
         if isinstance(content, Location) and "location" in self.capabilities.contents:
-            place = f"geo:{content.latitude},{content.longitude}|{content.address or ''}".rstrip("|")
+            place = f"geo:{degrees(content.latitude)},{degrees(content.longitude)}|{content.address or ''}".rstrip("|")
             return [("Body", as_text(content)), ("PersistentAction", place)]
         return [("Body", _body(content))]
 
-    def _sent_before(self, outgoing: Outgoing, form: Mapping[str, str], http: Http) -> dict[str, Any] | None:
+    def _sent_before(self, outgoing: Outgoing, form: Mapping[str, str], http: Http) -> Resource | None:
         """The same content among the last messages to that customer, since ours was taken."""
         if "ContentSid" in form:
             return None
         narrow = {name: form[name] for name in ("To", "From") if name in form}
         url = f"{self._url}/Messages.json?{urlencode({**narrow, 'PageSize': LOOK_BACK})}"
-        wanted = (form.get("Body", "").strip(), 1 if "MediaUrl" in form else 0)
+        wanted = (form.get("Body", "").strip(), "1" if "MediaUrl" in form else "0")
         since = outgoing.message.at // 1000 - SKEW
         for message in self.account.listed(url, "messages", http, LOOK_BACK):
-            same = wanted == ((message.get("body") or "").strip(), int(message.get("num_media") or 0))
+            same = wanted == ((message.get("body") or "").strip(), str(message.get("num_media") or 0))
             ours = message.get("direction") != "inbound" and STATUSES.get(str(message.get("status"))) != "failed"
             if same and ours and _seconds(message.get("date_created")) >= since:
                 return message
@@ -295,6 +308,12 @@ class TwilioChannel:
         if status == "queued" and not self._settings["status_callback"]:
             status = "sent"  # nobody will say more
         return Receipt(sid, status)
+
+
+def _is_message(form: Mapping[str, str]) -> bool:
+    """Whether a form with a status is a customer's message; they have one, too."""
+    word = form.get("MessageStatus") or form.get("SmsStatus") or ""
+    return word.lower() in INBOUND and ("Body" in form or "NumMedia" in form)
 
 
 def _reported(form: Mapping[str, str]) -> Event:
@@ -326,7 +345,7 @@ def _in_our_words(failure: TwilioFailure) -> Failure:
 def _template(sid: str, variables: Any) -> list[tuple[str, str]]:
     if not variables:
         return [("ContentSid", sid)]
-    text = variables if isinstance(variables, str) else orjson.dumps(variables).decode()
+    text = variables if isinstance(variables, str) else encoded(variables).decode()
     return [("ContentSid", sid), ("ContentVariables", text)]
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError, fields, validate
 
 from app.core.errors import BadWebhook
 from app.core.events import Event, Ignored, Written
 from app.core.message import Attachment, Content, Location, Profile, Text
+from app.core.reading import Unreadable, clean_text, encoded, parsed
 from app.core.schema import (
     ID_LIMIT,
     LABEL_LIMIT,
@@ -27,6 +27,8 @@ from app.core.schema import (
     is_web_url,
     keepable,
     load,
+    notice,
+    shortened,
     text_field,
 )
 from app.twilio import address_of
@@ -34,6 +36,8 @@ from app.twilio_message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WOR
 
 # Read into the message itself, or the same once more.
 SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
+
+WRITTEN = {"Body", "ButtonText", "ProfileName", "Address", "Label"}  # by people, who may copy anything
 
 RAW_LIMIT = OBJECT_LIMIT - 2_048  # bytes of parameters; our names and the braces need room, too
 BASE64_LEAST = 60
@@ -43,7 +47,7 @@ class _MessageSchema(Lenient):
     MessageSid = text_field(LABEL_LIMIT)
     To = text_field(ID_LIMIT)
     Body = text_field(TEXT_LIMIT, required=False)
-    ButtonText = text_field(LABEL_LIMIT, required=False)
+    ButtonText = text_field(TEXT_LIMIT, required=False)
     Latitude = fields.Float(validate=validate.Range(-90, 90))
     Longitude = fields.Float(validate=validate.Range(-180, 180))
 
@@ -65,7 +69,7 @@ def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]
     Raises:
         BadWebhook: a parameter that must be there is not, or one that is read breaks a rule.
     """
-    said = {name: value for name, value in form.items() if value}
+    said = {name: clean_text(value) if name in WRITTEN else value for name, value in form.items() if value}
     data = load(_message, said)
     customer, used = _customer_of(said), set(SPOKEN_FOR)
     contents = list(_contents(said, data, used, media))
@@ -114,7 +118,7 @@ def _contents(
     if "Latitude" in data and "Longitude" in data:
         used |= {"Latitude", "Longitude", "Address", "Label"}
         named = ", ".join(said[name] for name in ("Label", "Address") if name in said)
-        yield Location(data["Latitude"], data["Longitude"], named[:LABEL_LIMIT] or None)
+        yield Location(data["Latitude"], data["Longitude"], shortened(named, LABEL_LIMIT, "Address") or None)
 
 
 def _files(said: Mapping[str, str], used: set[str], media: Callable[[str], str]) -> Iterator[Attachment]:
@@ -146,11 +150,13 @@ def _decoded(text: str) -> str:
 
 def _profile(said: Mapping[str, str], customer: str, used: set[str]) -> Profile | None:
     number = customer.partition(":")[2]
-    phone = number if number.startswith("+") else f"+{said['WaId']}" if said.get("WaId", "").isdigit() else ""
+    phone = number if number.startswith("+") else f"+{said['WaId']}" if said.get("WaId", "").isdecimal() else ""
     name, country = said.get("ProfileName", ""), said.get("FromCountry", "")
     used.add("ProfileName")
+    if country and len(country) != 2:
+        notice("dropped", "FromCountry")
     profile = Profile(
-        name=name[:LABEL_LIMIT] or None,
+        name=shortened(name, LABEL_LIMIT, "ProfileName") or None,
         phone=phone if 0 < len(phone) <= 32 else None,
         country=country if len(country) == 2 else None,
     )
@@ -176,21 +182,23 @@ def _metadata(values: Mapping[str, str]) -> dict[str, Any]:
 
 def _as_much_as_fits(values: Mapping[str, str]) -> dict[str, str]:
     """The parameters without the largest ones, if they are too large together."""
-    sizes = {name: len(orjson.dumps([name, value])) for name, value in values.items()}
+    sizes = {name: len(encoded([name, value])) for name, value in values.items()}
     total = sum(sizes.values())
     dropped = set()
     for name in sorted(sizes, key=lambda name: -sizes[name]):
         if total > RAW_LIMIT:
             dropped.add(name)
             total -= sizes[name]
+    for name in dropped:
+        notice("dropped", name if name in NAMES or name in JSON_PARAMETERS else "parameters")
     return {name: value for name, value in values.items() if name not in dropped}
 
 
 def _parsed(value: str) -> Any:
     """JSON that takes no more room than its text may, else the text."""
     try:
-        parsed = orjson.loads(value)
-        keepable({"": parsed})
-        return parsed if len(orjson.dumps(parsed)) <= len(value.encode()) else value
-    except (orjson.JSONDecodeError, ValidationError):
+        found = parsed(value)
+        keepable({"": found})
+        return found if len(encoded(found)) <= len(value.encode()) else value
+    except (Unreadable, ValidationError):
         return value

@@ -30,7 +30,18 @@ from app.core.events import (
 )
 from app.core.message import Profile, new_id
 from app.core.render import EVERYTHING, Capabilities
-from app.core.schema import ID_LIMIT, ContentField, Lenient, is_web_url, load, parse_json, text_field
+from app.core.schema import (
+    LOCALE_LIMIT,
+    ContentField,
+    Lenient,
+    code_field,
+    id_field,
+    is_web_url,
+    label_field,
+    load,
+    parse_json,
+    text_field,
+)
 from app.core.settings import secret_field
 from app.http import Http
 
@@ -61,14 +72,14 @@ class Settings(ChannelSchema):
 
 
 class _MessageSchema(Lenient):
-    id = text_field(ID_LIMIT)
+    id = id_field()
     content = ContentField(required=True)
-    name = text_field(100, required=False)
-    locale = text_field(35, required=False)
+    name = label_field(100)
+    locale = code_field(LOCALE_LIMIT)
 
 
 class _StatusSchema(Lenient):
-    message_id = text_field(ID_LIMIT)
+    message_id = id_field()
     status = fields.String(required=True, validate=validate.OneOf(["delivered", "read"]))
 
 
@@ -118,7 +129,7 @@ class WebchatChannel(Usual):
 
     def parse(self, webhook: Webhook) -> list[Event]:
         visitor = self.visitor(_bearer(webhook))
-        envelope = load(_envelope, parse_json(webhook.body))
+        envelope = load(_envelope, parse_json(webhook.body, webhook.headers.get("content-type", "")))
         match envelope["type"]:
             case "message.created":
                 data = load(_message, envelope["data"], "data")

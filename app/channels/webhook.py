@@ -11,15 +11,17 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
+from math import floor
 from typing import Any
 
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 from standardwebhooks.webhooks import Webhook as Signer
-from standardwebhooks.webhooks import WebhookVerificationError
+from standardwebhooks.webhooks import WebhookVerificationError, hmac_data
 
 from app.channels.base import ChannelSchema, Outgoing, Usual
-from app.core.errors import Unverified
+from app.core import errors
+from app.core.errors import Failure, Unverified
 from app.core.events import (
     Accepted,
     Ended,
@@ -33,16 +35,21 @@ from app.core.events import (
     Webhook,
     Written,
 )
-from app.core.message import Profile, Text, content_to_dict, new_id
+from app.core.message import Profile, Text, new_id, outward
+from app.core.reading import Unreadable, charset_of, decoded, encoded, parsed
 from app.core.render import EVERYTHING, Capabilities
 from app.core.schema import (
     ID_LIMIT,
     TEXT_LIMIT,
     ContentField,
+    Detail,
     Lenient,
+    Moment,
     ProfileSchema,
-    keepable,
+    id_field,
+    label_field,
     load,
+    metadata_field,
     parse_json,
     text_field,
     url_field,
@@ -54,6 +61,9 @@ from app.http import Http, Response
 MOST_SIGNATURES = 10
 SECRET_BYTES = range(24, 65)
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
+OLD_PREFIX = "svix-"  # of the same headers, before they became a standard
+NO_MORE = (400, 410, 413, 422)  # answers after which the standard wants no other try
+THEIR_OWN = (401, 408, 429)  # answers that have a kind of their own, which is tried again
 REPORTED = [status for status in STATUSES if status != "queued"]
 
 
@@ -78,20 +88,20 @@ class Settings(ChannelSchema):
 
 
 class _CustomerSchema(ProfileSchema):
-    id = text_field(ID_LIMIT)
+    id = id_field()
 
 
 class _MessageSchema(Lenient):
-    id = text_field(ID_LIMIT)
+    id = id_field()
     customer = fields.Nested(_CustomerSchema, required=True, data_key="from")
     content = ContentField(required=True)
-    metadata = fields.Dict(keys=fields.String(), load_default=dict, validate=keepable)
+    metadata = metadata_field()
 
 
 class _StatusSchema(Lenient):
-    message_id = text_field(ID_LIMIT)
+    message_id = id_field()
     status = fields.String(required=True, validate=validate.OneOf(REPORTED))
-    error = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=1000))
+    error = label_field(1000)
 
 
 class _FromSchema(Lenient):
@@ -100,10 +110,11 @@ class _FromSchema(Lenient):
 
 class _EnvelopeSchema(Lenient):
     type = text_field(64)
-    timestamp = fields.AwareDateTime(format="iso", default_timezone=UTC, load_default=None)
+    timestamp = Detail(Moment())
     data = fields.Dict(required=True)
 
 
+_moment, _id = Moment(), id_field()
 _envelope, _message, _status, _from = _EnvelopeSchema(), _MessageSchema(), _StatusSchema(), _FromSchema()
 
 
@@ -122,31 +133,31 @@ class WebhookChannel(Usual):
         )
         self._url: str = settings["send_url"]
         self._timeout: float = settings["timeout"]
-        self._signers = [Signer(secret) for secret in settings["secrets"]]
+        self._signers = [_Signer(secret) for secret in settings["secrets"]]
 
     def verify(self, webhook: Webhook) -> None:
         if not self._signers:
             return
-        missing = [name for name in HEADERS if not webhook.headers.get(name)]
+        signed = _signature_headers(webhook.headers)
+        missing = [name for name in HEADERS if not signed.get(name)]
         if missing:
             raise Unverified(f"the header {missing[0]} is missing")
         reason = "the signature does not match"
-        entries = webhook.headers["webhook-signature"].split()[:MOST_SIGNATURES]
-        for signer, entry in product(self._signers, entries):
-            headers = {**{name: webhook.headers[name] for name in HEADERS}, "webhook-signature": entry}
+        entries = signed["webhook-signature"].split()[:MOST_SIGNATURES]
+        for signer, entry, body in product(self._signers, entries, _signed_bodies(webhook)):
             try:
-                signer.verify(webhook.body, headers, json_parse=False)
+                signer.verify(body, {**signed, "webhook-signature": entry}, json_parse=False)
             except WebhookVerificationError as error:
                 if "timestamp" in str(error) or "Headers" in str(error):
                     reason = "the timestamp is no number or more than five minutes off"
             except ValueError:
-                continue  # an entry that is no `version,base64`, or a body that is no text
+                continue  # an entry that is no `version,base64`
             else:
                 return
         raise Unverified(reason)
 
     def parse(self, webhook: Webhook) -> list[Event]:
-        body = parse_json(webhook.body)
+        body = parse_json(webhook.body, webhook.headers.get("content-type", ""))
         if plain := _plain_text(body):
             external_id, customer, text = plain
             return [Written(Text(text), external_id=external_id, customer=f"{self.provider}:{customer}")]
@@ -156,11 +167,12 @@ class WebhookChannel(Usual):
                 return [self._written(envelope)]
             case "message.status":
                 data = load(_status, envelope["data"], "data")
-                return [Reported(data["message_id"], data["status"], data["error"])]
+                return [Reported(data["message_id"], data["status"], data.get("error"))]
             case "conversation.typing":
                 return [Typing(customer=self._customer(envelope))]
             case "conversation.ended":
-                return [Ended(webhook.headers.get("webhook-id"), customer=self._customer(envelope))]
+                event_id = _signature_headers(webhook.headers).get("webhook-id")
+                return [Ended(event_id, customer=self._customer(envelope))]
             case other:
                 return [Ignored(other)]
 
@@ -173,7 +185,7 @@ class WebhookChannel(Usual):
             "id": outgoing.id,
             "to": self._to(message.customer),
             "author": message.author,
-            "content": content_to_dict(outgoing.content),
+            "content": outward(outgoing.content),
         }
         answer = self._post("message.created", outgoing.id, message.at, data, http)
         return Receipt(external_id=_external_id(answer))
@@ -217,7 +229,7 @@ class WebhookChannel(Usual):
         """POST one envelope. `event_id` stays the same over retries, so the receiver can tell a repeat."""
         now = datetime.fromtimestamp(int(time.time()), UTC)
         happened = datetime.fromtimestamp(at / 1000, UTC) if at else now
-        body = orjson.dumps({"type": kind, "timestamp": happened, "data": data}, option=orjson.OPT_UTC_Z)
+        body = encoded({"type": kind, "timestamp": happened, "data": data}, orjson.OPT_UTC_Z)
         event_id = event_id or new_id()
         headers = {
             "content-type": "application/json",
@@ -226,7 +238,44 @@ class WebhookChannel(Usual):
         }
         if self._signers:
             headers["webhook-signature"] = self._signers[0].sign(event_id, now, body.decode())
-        return http.post(self._url, body=body, headers=headers, timeout=self._timeout).check()
+        return _checked(http.post(self._url, body=body, headers=headers, timeout=self._timeout))
+
+
+class _Signer(Signer):
+    """Also for a body that is no UTF-8, with its odd bytes as Python's `surrogateescape` has them in a text."""
+
+    def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
+        at = floor(timestamp.replace(tzinfo=UTC).timestamp())
+        signed = f"{msg_id}.{at}.{data}".encode("utf-8", "surrogateescape")
+        return f"v1,{base64.b64encode(hmac_data(self._whsecret, signed)).decode()}"
+
+
+def _signed_bodies(webhook: Webhook) -> list[str]:
+    """What the signature may speak of: the bytes as they came; where they are no UTF-8, also the text that we read in
+    them, which is what a sender's library signs."""
+    try:
+        return [webhook.body.decode()]
+    except UnicodeDecodeError:
+        raw = webhook.body.decode("utf-8", "surrogateescape")
+        return [raw, decoded(webhook.body, charset_of(webhook.headers.get("content-type", "")))]
+
+
+def _signature_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The three headers under their names, however they are spelled; those of one spelling only."""
+    old = {name: headers.get(name.replace("webhook-", OLD_PREFIX), "") for name in HEADERS}
+    return old if all(old.values()) else {name: headers.get(name, "") for name in HEADERS}
+
+
+def _checked(answer: Response) -> Response:
+    """This answer if it is a success. The standard wants another try after whatever may pass. Raises: Failure."""
+    try:
+        return answer.check()
+    except Failure as failure:
+        if answer.status in NO_MORE or answer.status in THEIR_OWN:
+            raise
+        raise Failure(
+            errors.UNAVAILABLE, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done
+        ) from None
 
 
 def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
@@ -252,8 +301,10 @@ def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
 
 
 def _is_time(value: Any) -> bool:
+    if value is None:
+        return True
     try:
-        _envelope.fields["timestamp"].deserialize(value)
+        _moment.deserialize(value)
     except ValidationError:
         return False
     return True
@@ -277,7 +328,7 @@ def _profile(customer: Mapping[str, Any]) -> Profile | None:
 def _external_id(answer: Response) -> str | None:
     """The id in a 2xx answer, if it carries one; the body is the receiver's own business otherwise."""
     try:
-        value = orjson.loads(answer.body)["id"]
-    except (orjson.JSONDecodeError, KeyError, TypeError):
+        value: str = _id.deserialize(parsed(answer.body, answer.headers.get("content-type", ""))["id"])
+    except (Unreadable, ValidationError, KeyError, TypeError):
         return None
-    return value if isinstance(value, str) and 0 < len(value) <= ID_LIMIT else None
+    return value

@@ -11,7 +11,7 @@ import click
 from app.cli.common import complains, config_option, gateway_of, when
 from app.core.errors import BadWebhook, Unverified
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, unpark
+from app.inbox import Inbox, NotTaken, read, unpark
 from app.store.dead_letters import DeadLetter
 
 
@@ -99,12 +99,11 @@ def _replay(gateway: Gateway, letter: DeadLetter) -> None:
 def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
     webhook = unpark(letter.webhook)
-    adapter = gateway.channels.get(letter.where) or gateway.destinations.get(letter.where)
-    if adapter is None:
+    if letter.where not in gateway.channels and letter.where not in gateway.destinations:
         raise click.ClickException(f"{letter.id} is kept: {letter.where} is no longer configured.")
     inbox = Inbox(gateway)
     try:
-        for event in adapter.parse(webhook):
+        for event in read(gateway, letter.where, webhook):
             inbox.accept(letter.where, event)
     except (NotTaken, BadWebhook, Unverified) as error:
         raise click.ClickException(f"{letter.id} is kept: {error}") from None

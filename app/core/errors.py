@@ -62,7 +62,8 @@ REJECTED = Kind("rejected", "The platform refuses this message.")
 UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.", speaks_of="content")
 GONE = Kind("gone", "The customer can no longer be reached there.", speaks_of="thread")
 OPTED_OUT = Kind("opted_out", "The customer wants no messages there.")
-UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True, sick=True)
+# An answer that cannot be read speaks of its message: the platform is there, and may well answer others.
+UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True)
 UNEXPECTED = Kind("unexpected", "A bug in Patchbay; the log has its traceback.", retry=True, ours=True)
 
 PALETTE = {

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, ClassVar, Literal
 
-import orjson
-
 from app.core.frozen import frozen
+from app.core.reading import encoded, stored
 
 Direction = Literal["inbound", "outbound"]
 Author = Literal["customer", "bot", "agent", "system"]
+LEAST_DEGREES = 1e-5  # a metre
 ATTACHMENT_KINDS = ("image", "video", "audio", "file")
 
 
@@ -108,6 +108,12 @@ class Message:
     def conversation(self) -> str:
         return conversation_key(self.channel, self.customer)
 
+    @property
+    def parts(self) -> list[str]:
+        """The ids of the messages before it for which it speaks (see `app.core.events.Said`): it fails with each."""
+        found = self.metadata.get("parts") if self.direction == "outbound" else None
+        return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []
+
 
 def conversation_key(channel: str, customer: str) -> str:
     """`channel` is a configured name and holds no slash, so the key can be taken apart again."""
@@ -140,6 +146,19 @@ def content_to_dict(content: Content) -> dict[str, Any]:
     return data
 
 
+def outward(content: Content) -> dict[str, Any]:
+    """The wire form for others: places to the sixth decimal, which is a hand's breadth."""
+    data = content_to_dict(content)
+    if isinstance(content, Location):
+        data |= {"latitude": coordinate(content.latitude), "longitude": coordinate(content.longitude)}
+    return data
+
+
+def coordinate(degrees: float) -> float:
+    """Degrees as a number of JSON: to the sixth decimal, and never so small that it would be written as 1e-06."""
+    return round(degrees, 6) + 0.0 if abs(degrees) >= LEAST_DEGREES else 0.0
+
+
 def content_from_dict(data: Mapping[str, Any]) -> Content:
     """The inverse of `content_to_dict` for data that is known to be valid (see `app.core.schema` for other data)."""
     values = {name: value for name, value in data.items() if name != "type"}
@@ -158,11 +177,11 @@ def encode(message: Message) -> bytes:
         data["profile"] = _set_fields(message.profile)
     if not message.metadata:
         del data["metadata"]
-    return orjson.dumps(data)
+    return encoded(data)
 
 
 def decode(raw: str | bytes) -> Message:
-    data = orjson.loads(raw)
+    data = stored(raw)
     data["content"] = content_from_dict(data["content"])
     if "profile" in data:
         data["profile"] = Profile(**data["profile"])

@@ -1,5 +1,8 @@
 """The rules that content from outside must keep, as marshmallow schemas; a broken rule names its field.
 
+What identifies (ids, kinds, addresses) and what is said keeps its rules strictly. What only decorates is a `Detail`: it
+is cut or dropped, and that is noticed, but no message is refused for it.
+
 Limits are those of respond.io's custom channel, the narrowest platform that carries every type
 (https://respond.io/help/custom-channel/custom-channel).
 """
@@ -7,15 +10,19 @@ Limits are those of respond.io's custom channel, the narrowest platform that car
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import orjson
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, pre_load, validate, validates_schema
 
 from app.core.errors import BadWebhook
 from app.core.message import ATTACHMENT_KINDS, Content, content_from_dict
+from app.core.reading import Unreadable, parsed
 
 ID_LIMIT = 256
 TEXT_LIMIT = 7_000
@@ -23,7 +30,9 @@ URL_LIMIT = 2_000
 LABEL_LIMIT = 256
 REPLIES_LIMIT = 10
 IMAGES_LIMIT = 10
+LOCALE_LIMIT = 35
 OBJECT_LIMIT = 16 * 1024  # bytes of JSON; what Autopilot kept as memory
+MILLISECONDS = 10**11  # a time beyond is none in seconds: they reach it in the year 5138
 UNCLEAN = re.compile(r"^\s|\s$|[\x00-\x1f\x7f]")  # urlsplit would pass over these in silence
 
 
@@ -43,11 +52,119 @@ def web_url(value: str) -> None:
         raise ValidationError("Must be an absolute http or https URL without credentials.")
 
 
+Noticed = tuple[Literal["dropped", "cut"], str]
+"""What happened to a detail, and the name of its field."""
+
+_noticed: ContextVar[list[Noticed] | None] = ContextVar("noticed", default=None)
+
+
+@contextmanager
+def noticing() -> Iterator[list[Noticed]]:
+    """The details that are dropped or cut meanwhile, each once."""
+    found: list[Noticed] = []
+    token = _noticed.set(found)
+    try:
+        yield found
+    finally:
+        _noticed.reset(token)
+
+
+def notice(what: Literal["dropped", "cut"], field: str) -> None:
+    """A detail was dropped or cut; whoever wants to know is `noticing`."""
+    found = _noticed.get()
+    if found is not None and (what, field) not in found:
+        found.append((what, field))
+
+
+def shortened(text: str, limit: int, field: str) -> str:
+    """As much of a label as there is room for. The one place where labels are cut."""
+    if len(text) > limit:
+        notice("cut", field)
+    return text[:limit]
+
+
 class Lenient(Schema):
-    """Platforms add fields without notice; what we do not know is no error."""
+    """Platforms add fields without notice, and write null for what is missing; neither is an error."""
 
     class Meta:
         unknown = EXCLUDE
+
+    @pre_load
+    def _null_is_missing(self, data: Any, **kwargs: Any) -> Any:
+        if not isinstance(data, Mapping) or None not in data.values():
+            return data
+        needed = {field.data_key or name for name, field in self.load_fields.items() if field.required}
+        kept = needed | {field.data_key or name for name, field in self.load_fields.items() if field.allow_none}
+        return {name: value for name, value in data.items() if value is not None or name in kept}
+
+
+class Detail(fields.Field[Any]):
+    """A field that the message can do without: where it breaks the rule of `inner`, it is as if it were missing.
+
+    Args:
+        cut: the characters that a text may have; what is beyond is left out, and the rest stays.
+    """
+
+    def __init__(self, inner: fields.Field[Any], *, cut: int = 0, **more: Any) -> None:
+        super().__init__(allow_none=True, **more)
+        self._inner = inner
+        self._cut = cut
+
+    def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
+        absent = value is None and self.load_default is not missing
+        return super().deserialize(missing if absent else value, attr, data, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if self._cut and isinstance(value, str):
+            value = shortened(value, self._cut, attr or "")
+        try:
+            return self._inner.deserialize(value, attr, data, **kwargs)
+        except ValidationError:
+            notice("dropped", attr or "")
+            default = self.load_default
+            return default() if callable(default) else default
+
+
+class Id(fields.String):
+    """What a platform calls something; some count, so a whole number is a name as well."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        return str(super()._deserialize(str(value) if is_number else value, attr, data, **kwargs))
+
+
+class Moment(fields.Field[datetime]):
+    """A time: ISO 8601, or Unix seconds or milliseconds, also as a text."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime:
+        try:
+            if isinstance(value, str) and not re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+                then = datetime.fromisoformat(value)
+                return then if then.tzinfo else then.replace(tzinfo=UTC)
+            if isinstance(value, bool):
+                raise TypeError
+            seconds = float(value)
+            return datetime.fromtimestamp(seconds / 1000 if abs(seconds) > MILLISECONDS else seconds, UTC)
+        except (TypeError, ValueError, OverflowError, OSError):
+            raise ValidationError("Must be a time.") from None
+
+
+def id_field(limit: int = ID_LIMIT) -> Id:
+    return Id(required=True, validate=validate.Length(min=1, max=limit))
+
+
+def label_field(limit: int = LABEL_LIMIT) -> Detail:
+    """A name, a title, a remark: too long a one is cut."""
+    return Detail(fields.String(validate=validate.Length(min=1)), cut=limit)
+
+
+def code_field(limit: int = LABEL_LIMIT) -> Detail:
+    """What half of would mean something else, such as a language or an e-mail address: too long a one is dropped."""
+    return Detail(fields.String(validate=validate.Length(min=1, max=limit)))
+
+
+def metadata_field() -> Detail:
+    return Detail(fields.Dict(keys=fields.String(), validate=keepable), load_default=dict)
 
 
 def text_field(limit: int, *, required: bool = True, least: int = 1) -> fields.String:
@@ -80,15 +197,15 @@ class TextSchema(Lenient):
 class AttachmentSchema(Lenient):
     kind = fields.String(required=True, validate=validate.OneOf(ATTACHMENT_KINDS))
     url = url_field()
-    mime_type = text_field(LABEL_LIMIT, required=False)
-    file_name = text_field(LABEL_LIMIT, required=False)
-    description = text_field(LABEL_LIMIT, required=False)
+    mime_type = code_field()
+    file_name = label_field()
+    description = label_field()
 
 
 class LocationSchema(Lenient):
     latitude = fields.Float(required=True, validate=validate.Range(-90, 90))
     longitude = fields.Float(required=True, validate=validate.Range(-180, 180))
-    address = text_field(LABEL_LIMIT, required=False)
+    address = label_field()
 
 
 class QuickReplySchema(Lenient):
@@ -98,7 +215,7 @@ class QuickReplySchema(Lenient):
 
 class ImageSchema(Lenient):
     url = url_field()
-    label = text_field(LABEL_LIMIT, required=False)
+    label = label_field()
 
 
 class CardSchema(Lenient):
@@ -134,16 +251,19 @@ class ContentField(fields.Field[Content]):
 
 
 class ProfileSchema(Lenient):
-    name = text_field(LABEL_LIMIT, required=False)
-    locale = text_field(35, required=False)
-    email = text_field(LABEL_LIMIT, required=False)
-    phone = text_field(32, required=False)
-    picture = url_field(required=False)
-    country = text_field(2, required=False)
+    name = label_field()
+    locale = code_field(LOCALE_LIMIT)
+    email = code_field()
+    phone = code_field(32)
+    picture = Detail(url_field())
+    country = code_field(2)
 
 
-def parse_json(body: bytes) -> dict[str, Any]:
+def parse_json(body: bytes, content_type: str = "") -> dict[str, Any]:
     """The JSON object in a webhook's body.
+
+    Args:
+        content_type: the header, which may name a charset.
 
     Raises:
         BadWebhook: the body is empty, not JSON, or not an object.
@@ -151,8 +271,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not body:
         raise BadWebhook("", "The body is empty.")
     try:
-        data = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        data = parsed(body, content_type)
+    except Unreadable as error:
         raise BadWebhook("", f"The body is not JSON: {error}.") from None
     if not isinstance(data, dict):
         raise BadWebhook("", "The body must be a JSON object.")

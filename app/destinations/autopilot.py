@@ -17,13 +17,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Card, Content, Image, Text
+from app.core.reading import Unreadable, parsed
 from app.core.render import Capabilities, as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
 from app.core.settings import secret_field, sid_field
@@ -273,7 +273,7 @@ def _kept(memory: Mapping[str, Any]) -> Mapping[str, Any]:
 def _said(body: bytes) -> str:
     """Code and message of Twilio's error body, if it is one."""
     try:
-        error = _object(orjson.loads(body))
-    except orjson.JSONDecodeError:
+        error = _object(parsed(body))
+    except Unreadable:
         return ""
     return " ".join(str(error[name]) for name in ("code", "message") if error.get(name))

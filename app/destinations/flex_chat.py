@@ -141,7 +141,9 @@ class FlexChatDestination(FlexDestination):
         made = self.account.call("POST", f"{self._flex}/v1/Channels", opening.http, form)
         handles = {"chat": made["sid"], "service": self._service}
         newest = self._newest(handles, opening.http, None, LOOK_BACK)
-        used = any(mark_of(said["attributes"]) or plain(said["from"]) == opening.identity for said in newest)
+        used = any(
+            mark_of(said.get("attributes")) or plain(said.get("from", "")) == opening.identity for said in newest
+        )
         is_old = used or len(newest) == LOOK_BACK  # no flow greets so often
         seen = newest[0]["index"] if is_old else -1
         opening.stands(**handles, task=made.get("task_sid"), seen=seen)

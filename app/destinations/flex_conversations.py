@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
-import orjson
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from app.core.events import Changed, Checkup, Ended, Event, Ignored, Webhook
+from app.core.reading import Unreadable, parsed
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
 from app.core.settings import sid_field
@@ -25,7 +25,7 @@ from app.destinations.flex.provision import Provisioning
 from app.destinations.flex.settings import FlexSchema, base_url, events_field
 from app.destinations.flex.words import as_json, json_object
 from app.http import Http
-from app.twilio import TwilioFailure, form_of, path_part
+from app.twilio import Resource, TwilioFailure, form_of, path_part
 
 CLOSED, FAILED = "closed", "failed"
 CONFLICT = 409
@@ -91,7 +91,7 @@ class FlexConversationsDestination(FlexDestination):
         }
         url = f"{self._home}/Configuration/Webhooks"
         there = self.account.find(url, run.http)
-        others = (there or {}).get("post_webhook_url")
+        others = there.get("post_webhook_url") if there else None
         if others in (None, "", hooks["PostWebhookUrl"]):
             run.resource(url, there, hooks, single=True)
         else:
@@ -184,7 +184,7 @@ class FlexConversationsDestination(FlexDestination):
             opening.stands(chat=made["sid"], service=made["chat_service_sid"], seen=-1)
             return
 
-    def _open_one(self, opening: Opening) -> dict[str, Any] | None:
+    def _open_one(self, opening: Opening) -> Resource | None:
         url = f"{self._base}/ParticipantConversations?Identity={path_part(opening.identity)}"
         service = self._settings["chat_service_sid"]
         for found in self.account.listed(url, "conversations", opening.http):
@@ -299,8 +299,8 @@ class FlexConversationsDestination(FlexDestination):
         """A webhook has it as a JSON string with capital letters, the API as a list."""
         if "Media" in message:
             try:
-                media = orjson.loads(message["Media"] or "[]")
-            except orjson.JSONDecodeError:
+                media = parsed(message["Media"] or "[]")
+            except Unreadable:
                 media = []
             service = str(message.get("ChatServiceSid") or self._settings["chat_service_sid"] or "")
         else:

@@ -4,6 +4,7 @@ keep a dialogue's state there: https://www.twilio.com/docs/messaging/tutorials/h
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import orjson
 
 LIFE = 4 * 3_600_000  # ms of silence after which they are forgotten
+NO_TIME = re.compile(r"-[0-9]+|0+")
 LIMIT = 4 * 1024  # bytes of one conversation
 
 
@@ -55,10 +57,10 @@ def _morsels(lines: Sequence[str]) -> list[Morsel[str]]:
 
 def _is_over(morsel: Morsel[str]) -> bool:
     if morsel["max-age"]:
-        return str(morsel["max-age"]).lstrip("-").isdecimal() and int(morsel["max-age"]) <= 0
+        return bool(NO_TIME.fullmatch(str(morsel["max-age"])))
     try:
         return bool(morsel["expires"]) and parsedate_to_datetime(morsel["expires"]).timestamp() <= time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 

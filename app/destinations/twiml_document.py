@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 from urllib.parse import urljoin
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Said
 from app.core.frozen import frozen
+from app.core.reading import REPLACEMENT, charset_of, clean_text, decoded
 from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
 from app.twilio import address_of, is_address
@@ -28,7 +30,11 @@ XML_TYPES = ("text/xml", "application/xml", "text/html")  # the last one is what
 MESSAGE_VERBS = ("Message", "Sms")  # the second one is its old name
 METHODS = ("POST", "GET")
 NAME = re.compile(r"[A-Za-z]{1,32}")
-CHARSET = re.compile(r"charset=\"?([\w.:-]+)", re.IGNORECASE)
+DECLARED = re.compile(rb"<\?xml[^>]*?\sencoding\s*=\s*[\"']([\w.:-]+)")
+# What no document may hold (https://www.w3.org/TR/xml/#charsets), as it is or by its number.
+ODD = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+LAST = 0x10FFFF
+NUMBERED = re.compile(r"&#(?:x([0-9A-Fa-f]{1,8})|([0-9]{1,9}));")
 
 
 class BadAnswer(Failure):
@@ -75,10 +81,10 @@ def read(answer: Response, url: str, address: str, customer: str) -> Document:
     if len(answer.body) > DOCUMENT_LIMIT:
         raise BadAnswer(TOO_LARGE, f"the answer has {len(answer.body)} bytes, Twilio reads {DOCUMENT_LIMIT}")
     if mime_type == "text/plain":
-        return Document((tuple(_said(_decoded(answer.body, kind).strip())),))
+        return Document((tuple(_said(clean_text(decoded(answer.body, charset_of(kind))).strip())),))
     if mime_type not in XML_TYPES:
         raise BadAnswer(CONTENT_TYPE, f"the answer is {mime_type[:100] or 'of no type'}, not text/xml")
-    return _Reader(url, address, customer).read(_root(answer.body))
+    return _Reader(url, address, customer).read(_root(answer.body, kind))
 
 
 class _Plain(ElementTree.TreeBuilder):
@@ -88,14 +94,36 @@ class _Plain(ElementTree.TreeBuilder):
         raise BadAnswer(PARSE_FAILURE, "the answer has a document type, TwiML has none")
 
 
-def _root(body: bytes) -> ElementTree.Element:
+def _root(body: bytes, content_type: str) -> ElementTree.Element:
+    """The header's charset counts before the one that the document declares. One odd character is no reason to say
+    nothing to the customer."""
+    charset, declared = charset_of(content_type), DECLARED.match(body)
+    text = decoded(body, charset, charset_of(f"charset={declared[1].decode()}") if declared else "")
     try:
-        root = ElementTree.fromstring(body, ElementTree.XMLParser(target=_Plain()))  # noqa: S314 - see _Plain
+        root = _parsed(text if charset else body, ODD.sub(REPLACEMENT, NUMBERED.sub(_numbered, text.replace("\0", ""))))
     except (ElementTree.ParseError, LookupError, ValueError) as error:  # the latter two: of an unknown encoding
         raise BadAnswer(PARSE_FAILURE, f"the answer is no XML: {error}") from None
     if root.tag != "Response":
         raise BadAnswer(PARSE_FAILURE, "the answer's root is not <Response>")
     return root
+
+
+def _parsed(*tries: str | bytes) -> ElementTree.Element:
+    """The first of these that can be read. Raises: ElementTree.ParseError, LookupError, ValueError: about the first."""
+    first, *others = tries
+    try:
+        return ElementTree.fromstring(first, ElementTree.XMLParser(target=_Plain()))  # noqa: S314 - see _Plain
+    except ElementTree.ParseError as error:
+        for other in others:
+            with suppress(ElementTree.ParseError):
+                return _parsed(other)
+        raise error from None
+
+
+def _numbered(found: re.Match[str]) -> str:
+    """A character by its number, if there is such a one."""
+    number = int(found[1], 16) if found[1] else int(found[2])
+    return found[0] if number <= LAST and not ODD.match(chr(number)) else REPLACEMENT
 
 
 class _Reader:
@@ -188,13 +216,3 @@ def _name(element: ElementTree.Element) -> str:
 def _method(verb: ElementTree.Element) -> str:
     method = verb.get("method", "").strip().upper()
     return method if method in METHODS else METHODS[0]
-
-
-def _decoded(body: bytes, content_type: str) -> str:
-    """The text, without the halves of characters that some encodings let through and no UTF-8 can carry."""
-    found = CHARSET.search(content_type)
-    try:
-        text = body.decode(found[1] if found else "utf-8", "replace")
-    except (LookupError, UnicodeError):  # no such encoding, or one of something else than texts
-        text = body.decode("utf-8", "replace")
-    return text.encode("utf-8", "replace").decode()

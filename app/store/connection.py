@@ -11,7 +11,6 @@ from importlib import resources
 from typing import Any
 
 import hiredis
-import orjson
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
@@ -19,6 +18,7 @@ from redis.exceptions import ClusterDownError, MasterDownError, TryAgainError
 from redis.retry import Retry
 
 from app.core.errors import StoreUnavailable
+from app.core.reading import encoded
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
@@ -58,6 +58,7 @@ def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> re
         protocol=2,
         retry=Retry(NoBackoff(), 0),
         decode_responses=True,
+        encoding_errors="replace",  # one odd byte in a value must not stop whoever reads it
     )
 
 
@@ -93,7 +94,7 @@ class Connection:
             StoreUnavailable: Redis cannot be reached, did not answer in time, or has no memory left.
         """
         now = str(self._clock()) if self._clock else ""
-        values = [orjson.dumps(arg) if isinstance(arg, dict) else arg for arg in args]
+        values = [encoded(arg) if isinstance(arg, dict) else arg for arg in args]
         return self.guard(lambda: self._evaluate(self._scripts[script], now, secrets.token_hex(8), *values))
 
     def _evaluate(self, script: Script, *args: Any) -> Any:

@@ -176,7 +176,8 @@ class Settlement:
     """The outcome of one claim and all that follows from it.
 
     `lane_effect`: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for `pause` seconds, `none` says
-    nothing. `scope` is the external id that the platform gave, with its name space. `front` goes before what waits in
+    nothing. `scope` is the external id that the platform gave, with its name space; `parts` are those of a message that
+    went out in several, and has come as far as the one that is behind. `front` goes before what waits in
     the same mailbox, `append` behind what waits in others. `event` is shown in the live stream. `chat` is how far the
     destination's chat is known now, `watch` the seconds until the next look at it (0: no
     more, None: as it was). `cost` is booked for the head's message, if it is done.
@@ -192,6 +193,7 @@ class Settlement:
     uncertain: bool = False
     to: str = ""
     scope: str = ""
+    parts: tuple[str, ...] = ()
     session: SessionChange | None = None
     front: tuple[str, ...] = ()
     append: tuple[Append | AppendItem, ...] = ()
@@ -415,6 +417,8 @@ class Mailboxes:
         }
         if entry.exempt:
             record["ex"] = True
+        if parts := entry.message.parts:
+            record["parts"] = parts
         if entry.message.channel in self._lists:
             record["ix"] = list(self._lists[entry.message.channel])
         return record
@@ -452,6 +456,8 @@ class Mailboxes:
             request["status"] = s.status
         if s.scope:
             request["scope"] = s.scope
+        if s.parts:
+            request["parts"] = s.parts
         if s.show:
             request["show"] = True
         if s.event:

@@ -13,7 +13,7 @@ from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, park
+from app.inbox import Inbox, NotTaken, park, read
 from app.log import logger
 from app.web import limits
 from app.web.answers import problem, reply, try_again
@@ -128,7 +128,7 @@ def _receive(
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
     try:
-        events = adapter.parse(webhook)
+        events = read(gateway, name, webhook)
         if gateway.call_limits.get(name):
             limits.ask_for(name, events, len(webhook.body))
         accepted = _accept(gateway, name, events)

@@ -22,7 +22,7 @@ from flask import Blueprint, Response, abort, current_app, jsonify, make_respons
 from app.channels.webchat import WebchatChannel
 from app.core.errors import StoreUnavailable, Unverified
 from app.core.events import TYPING_LASTS
-from app.core.message import content_to_dict, conversation_key
+from app.core.message import conversation_key, outward
 from app.gateway import THREADS_VARIABLE, Gateway
 from app.store.messages import LiveEntry
 from app.web import limits
@@ -219,7 +219,7 @@ def _message(entry: LiveEntry) -> dict[str, Any] | None:
         "client_id": message.external_id if message.direction == "inbound" else None,
         "author": message.author,
         "at": message.at,
-        "content": content_to_dict(message.content),
+        "content": outward(message.content),
         "status": status,
         "error": _excuse(status, entry.record.error),
     }

@@ -25,7 +25,7 @@ from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text
 from app.core.render import render
-from app.core.schema import keepable
+from app.core.schema import keepable, noticing
 from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
@@ -140,7 +140,7 @@ class TestTwilioChannel(Receiving, Calling):
         return {
             "empty": (b"", "MessageSid"),
             "no form": (b"{", "MessageSid"),
-            "not UTF-8": (b"MessageSid=\xff", ""),
+            "no field that we know": (b"\xff=\xff", "MessageSid"),
             "too many fields": (b"&".join(b"a=b" for _ in range(1_001)), ""),
             "no sid": (without("MessageSid"), "MessageSid"),
             "an empty sid": (with_(MessageSid=""), "MessageSid"),
@@ -592,6 +592,38 @@ def test_a_status_may_have_its_older_name() -> None:
     assert Reported(sid("SM", 0x21), "read") == event
 
 
+RECEIVED = {
+    "both names": {"MessageStatus": "received"},
+    "in capitals": {"MessageStatus": "Received"},
+    "the older name": {"SmsStatus": "received"},
+    "on its way": {"MessageStatus": "receiving"},
+}
+
+
+@pytest.mark.parametrize("path", ["/channels/desk/status", "/channels/desk", "/channels/desk/fallback"])
+@pytest.mark.parametrize("fields", RECEIVED.values(), ids=RECEIVED)
+def test_a_message_is_one_although_it_has_a_status(fields: dict[str, str], path: str) -> None:
+    event = read("message_text", path, **fields)
+    expected: Any = READ["message_text"]
+    assert (expected.content, expected.external_id) == (event.content, event.external_id)
+
+
+def test_a_long_label_of_a_button_is_what_was_said() -> None:
+    assert Text("x" * 300) == read("message_text", ButtonText="x" * 300).content
+
+
+def test_details_that_are_too_long_are_cut_and_noticed() -> None:
+    with noticing() as odd:
+        event = read("message_text", ProfileName="x" * 257, FromCountry="USA")
+    assert Profile(name="x" * 256, phone="+15551230001") == event.profile
+    assert {("cut", "ProfileName"), ("dropped", "FromCountry")} == set(odd)
+
+
+def test_nul_is_left_out_of_what_people_wrote() -> None:
+    event = read("message_text", Body="a\0b", ProfileName="A\0da")
+    assert (Text("ab"), "Ada") == (event.content, event.profile.name)
+
+
 REASONS: dict[str, tuple[dict[str, str | None], str]] = {
     "a code and words": ({}, "rejected: 30007 Filtered"),
     "only a code": ({"ErrorMessage": None}, "rejected: 30007 undelivered"),
@@ -708,6 +740,10 @@ CONTENTS: dict[str, tuple[str, Content, dict[str, str]]] = {
     ),
     "a place without a name": (
         "whatsapp", Location(-1, 13.25), {"Body": "-1, 13.25", "PersistentAction": "geo:-1,13.25"}
+    ),
+    "a place with noise": (
+        "whatsapp", Location(52.520_008_000_000_003, 0.000_001),
+        {"Body": "52.520008, 0.000001", "PersistentAction": "geo:52.520008,0.000001"},
     ),
     "a place by SMS": ("sms", Location(52.5, 13.4, "Alexanderplatz"), {"Body": "Alexanderplatz (52.5, 13.4)"}),
     "a question": ("sms", QuickReply("Which?", ("Red", "Blue")), {"Body": "Which?\n1. Red\n2. Blue"}),

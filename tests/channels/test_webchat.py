@@ -65,8 +65,6 @@ class TestWebchatChannel(Receiving):
             "an id too long": ({**good, "data": {**data, "id": "x" * 257}}, "data.id"),
             "no content": ({**good, "data": {"id": "1"}}, "data.content"),
             "an empty text": ({**good, "data": {**data, "content": {"type": "text", "text": ""}}}, "data.content.text"),
-            "a name too long": ({**good, "data": {**data, "name": "x" * 101}}, "data.name"),
-            "a locale too long": ({**good, "data": {**data, "locale": "x" * 36}}, "data.locale"),
             "a status that visitors cannot know": (
                 {"type": "message.status", "data": {"message_id": "m", "status": "failed"}},
                 "data.status",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,7 +11,21 @@ from marshmallow import Schema, ValidationError
 
 from app.core.errors import BadWebhook
 from app.core.message import Card, Content, Image
-from app.core.schema import ContentField, ProfileSchema, is_web_url, keepable, load, parse_json, problems
+from app.core.schema import (
+    ContentField,
+    Detail,
+    Moment,
+    Noticed,
+    ProfileSchema,
+    id_field,
+    is_web_url,
+    keepable,
+    load,
+    metadata_field,
+    noticing,
+    parse_json,
+    problems,
+)
 from tests.support.values import QUICK, spoiled, words
 
 ENVELOPE = Schema.from_dict({"content": ContentField(required=True)})()
@@ -49,29 +64,10 @@ LIMITS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "url",
         "Longer than maximum length 2000.",
     ),
-    "mime type": (
-        attachment(mime_type="x" * 256),
-        attachment(mime_type="x" * 257),
-        "mime_type",
-        BETWEEN.format(1, 256),
-    ),
-    "file name": (
-        attachment(file_name="x" * 256),
-        attachment(file_name="x" * 257),
-        "file_name",
-        BETWEEN.format(1, 256),
-    ),
-    "description": (
-        attachment(description="x" * 256),
-        attachment(description="x" * 257),
-        "description",
-        BETWEEN.format(1, 256),
-    ),
     "latitude, most": (location(latitude=90), location(latitude=90.001), "latitude", RANGE.format(-90, 90)),
     "latitude, least": (location(latitude=-90), location(latitude=-90.001), "latitude", RANGE.format(-90, 90)),
     "longitude, most": (location(longitude=180), location(longitude=180.1), "longitude", RANGE.format(-180, 180)),
     "longitude, least": (location(longitude=-180), location(longitude=-181), "longitude", RANGE.format(-180, 180)),
-    "address": (location(address="x" * 256), location(address="x" * 257), "address", BETWEEN.format(1, 256)),
     "title": (quick_reply(title="x" * 256), quick_reply(title="x" * 257), "title", BETWEEN.format(1, 256)),
     "replies, most": (
         quick_reply(replies=["A"] * 10),
@@ -92,12 +88,6 @@ LIMITS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         card(images=[{"url": f"{HOST}a.png"}] * 11),
         "images",
         "Longer than maximum length 10.",
-    ),
-    "an image's label": (
-        card(images=[{"url": f"{HOST}a.png", "label": "x" * 256}]),
-        card(images=[{"url": f"{HOST}a.png", "label": "x" * 257}]),
-        "images.0.label",
-        BETWEEN.format(1, 256),
     ),
     "a card shows something": (
         card(text=""),
@@ -169,6 +159,140 @@ def read(value: Any) -> Content | BadWebhook:
     return content
 
 
+# --- what decorates ---
+
+
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+NAMED = Schema.from_dict({"id": id_field(), "at": Detail(Moment()), "metadata": metadata_field()})()
+DETAILS: dict[str, tuple[dict[str, Any], Any, list[Noticed]]] = {
+    "a mime type": (attachment(mime_type="x" * 257), None, [("dropped", "mime_type")]),
+    "a file name": (attachment(file_name="x" * 257), "x" * 256, [("cut", "file_name")]),
+    "an empty file name": (attachment(file_name=""), None, [("dropped", "file_name")]),
+    "a file name that is a number": (attachment(file_name=5), None, [("dropped", "file_name")]),
+    "no file name": (attachment(file_name=None), None, []),
+    "a description": (attachment(description="x" * 9_000), "x" * 256, [("cut", "description")]),
+    "a description that is a list": (attachment(description=["x"]), None, [("dropped", "description")]),
+    "an address": (location(address="x" * 257), "x" * 256, [("cut", "address")]),
+    "an empty address": (location(address=""), None, [("dropped", "address")]),
+}
+
+
+@pytest.mark.parametrize(("content", "kept", "odd"), DETAILS.values(), ids=DETAILS)
+def test_no_content_is_refused_for_a_detail(content: dict[str, Any], kept: Any, odd: list[Noticed]) -> None:
+    with noticing() as noticed:
+        loaded = load(ENVELOPE, {"content": content})["content"]
+    (name,) = {"mime_type", "file_name", "description", "address"} & set(content)
+    assert (kept, odd) == (getattr(loaded, name), noticed)
+
+
+PROFILES: dict[str, tuple[dict[str, Any], dict[str, Any], list[Noticed]]] = {
+    "an empty e-mail address": ({"email": ""}, {}, [("dropped", "email")]),
+    "half an e-mail address is another one": ({"email": "x" * 257}, {}, [("dropped", "email")]),
+    "a long name": ({"name": "x" * 257}, {"name": "x" * 256}, [("cut", "name")]),
+    "a country of three letters": ({"country": "USA"}, {}, [("dropped", "country")]),
+    "a phone that is a number": ({"phone": 15551230001}, {}, [("dropped", "phone")]),
+    "a picture that is none": ({"picture": "me.png"}, {}, [("dropped", "picture")]),
+    "a picture that is an object": ({"picture": {"url": "a"}}, {}, [("dropped", "picture")]),
+    "a locale that is true": ({"locale": True}, {}, [("dropped", "locale")]),
+    "all that is good": ({"name": "Ada", "country": "GB"}, {"name": "Ada", "country": "GB"}, []),
+}
+
+
+@pytest.mark.parametrize(("given", "kept", "odd"), PROFILES.values(), ids=PROFILES)
+def test_nobody_is_refused_for_a_detail(given: dict[str, Any], kept: dict[str, Any], odd: list[Noticed]) -> None:
+    with noticing() as noticed:
+        assert kept == load(ProfileSchema(), given)
+    assert odd == noticed
+
+
+def test_a_detail_that_is_odd_many_times_is_noticed_once() -> None:
+    images = [{"url": f"{HOST}a.png", "label": "x" * 257}] * 5
+    with noticing() as noticed:
+        loaded = load(ENVELOPE, {"content": card(images=images)})["content"]
+    assert [("cut", "label")] == noticed
+    assert ["x" * 256] * 5 == [image.label for image in loaded.images]
+
+
+def test_nobody_has_to_notice() -> None:
+    assert load(ProfileSchema(), {"email": ""}) == {}
+
+
+METADATA: dict[str, tuple[Any, dict[str, Any], list[Noticed]]] = {
+    "null": (None, {}, []),
+    "a list": ([], {}, [("dropped", "metadata")]),
+    "a word": ("order", {}, [("dropped", "metadata")]),
+    "too much": ({"a": "x" * 17_000}, {}, [("dropped", "metadata")]),
+    "nested too deeply": (nested(300), {}, [("dropped", "metadata")]),
+    "an object": ({"order": 7}, {"order": 7}, []),
+}
+
+
+@pytest.mark.parametrize(("given", "kept", "odd"), METADATA.values(), ids=METADATA)
+def test_metadata_is_an_object_or_nothing(given: Any, kept: dict[str, Any], odd: list[Noticed]) -> None:
+    with noticing() as noticed:
+        assert kept == load(NAMED, {"id": "1", "metadata": given})["metadata"]
+    assert odd == noticed
+
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+MOMENTS: dict[str, tuple[Any, datetime | None]] = {
+    "ISO": ("2026-01-01T00:00:00Z", NEW_YEAR),
+    "ISO elsewhere": ("2026-01-01T01:00:00+01:00", NEW_YEAR),
+    "ISO without a zone": ("2026-01-01T00:00:00", NEW_YEAR),
+    "seconds": (1_767_225_600, NEW_YEAR),
+    "seconds and a fraction": (1_767_225_600.0, NEW_YEAR),
+    "milliseconds": (1_767_225_600_000, NEW_YEAR),
+    "seconds as a text": ("1767225600", NEW_YEAR),
+    "milliseconds as a text": ("1767225600000", NEW_YEAR),
+    "a word": ("yesterday", None),
+    "beyond all years": (10**30, None),
+    "true": (True, None),
+    "a list": ([1], None),
+}
+
+
+@pytest.mark.parametrize(("given", "moment"), MOMENTS.values(), ids=MOMENTS)
+def test_a_time_is_written_in_many_ways(given: Any, moment: datetime | None) -> None:
+    with noticing() as noticed:
+        assert moment == load(NAMED, {"id": "1", "at": given}).get("at")
+    assert noticed == ([] if moment else [("dropped", "at")])
+
+
+IDS: dict[str, tuple[Any, str | None]] = {
+    "a word": ("a-1", "a-1"),
+    "a number": (12345, "12345"),
+    "nought": (0, "0"),
+    "a number that counts beyond 53 bits": (1234567890123456789, "1234567890123456789"),
+    "true": (True, None),
+    "a fraction": (1.0, None),
+    "null": (None, None),
+    "empty": ("", None),
+    "too long": ("x" * 257, None),
+    "too long a number": (10**257, None),
+    "a list": ([1], None),
+}
+
+
+@pytest.mark.parametrize(("given", "name"), IDS.values(), ids=IDS)
+def test_a_whole_number_is_an_id(given: Any, name: str | None) -> None:
+    if name is None:
+        with pytest.raises(BadWebhook) as raised:
+            load(NAMED, {"id": given})
+        assert raised.value.field == "id"
+    else:
+        assert name == load(NAMED, {"id": given})["id"]
+
+
+def test_null_is_missing_where_it_may_be() -> None:
+    assert Card("Plates") == load(ENVELOPE, {"content": card(images=None)})["content"]
+
+
 URLS = {
     "https": ("https://cdn.example.test/a.png", True),
     "http with a port": ("http://127.0.0.1:8000/a?b=c#d", True),
@@ -211,9 +335,6 @@ def test_any_text_is_a_web_url_or_not(url: str) -> None:
 BODIES = {
     "empty": (b"", "The body is empty."),
     "not JSON": (b"{", "The body is not JSON"),
-    "not UTF-8": (b'{"a":"\xff"}', "The body is not JSON"),
-    "NaN": (b'{"a":NaN}', "The body is not JSON"),
-    "half a surrogate": (b'{"a":"\\ud800"}', "The body is not JSON"),
     "nested without end": (b"[" * 100_000, "The body is not JSON"),
     "a list": (b"[]", "The body must be a JSON object."),
     "a word": (b'"hi"', "The body must be a JSON object."),
@@ -227,13 +348,6 @@ def test_a_body_must_be_a_json_object(body: bytes, rule: str) -> None:
         parse_json(body)
     assert raised.value.field == ""
     assert raised.value.rule.startswith(rule)
-
-
-def nested(depth: int) -> dict[str, Any]:
-    value: dict[str, Any] = {}
-    for _ in range(depth):
-        value = {"a": value}
-    return value
 
 
 TOO_MUCH = {"too deep to be written again": nested(300), "too long": {"a": "x" * 16 * 1024}}

@@ -433,7 +433,7 @@ class Flexing(Receiving, Calling):
         return {
             "empty": (b"", "EventType"),
             "no form": (b"{", "EventType"),
-            "not UTF-8": (b"EventType=\xff", ""),
+            "no field that we know": (b"\xff=\xff", "EventType"),
             "too many fields": (b"&".join(b"a=b" for _ in range(1_001)), ""),
             "no event": (without("EventType"), "EventType"),
             "an empty event": (with_(EventType=""), "EventType"),

@@ -16,8 +16,21 @@ from marshmallow import ValidationError
 from app.core import errors
 from app.core.errors import BadWebhook, Failure
 from app.core.events import Accepted, Answer, StatusReport, Webhook, Written
-from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
+from app.core.message import (
+    Attachment,
+    Card,
+    Content,
+    Image,
+    Location,
+    Message,
+    Profile,
+    QuickReply,
+    Text,
+    coordinate,
+    derived_id,
+)
 from app.core.render import render
+from app.core.schema import Noticed, noticing
 from app.core.session import Session
 from app.core.status import Status
 from app.destinations.base import Delivery, Handoff
@@ -155,11 +168,8 @@ class TestRespondioDestination(Receiving, Calling):
             "an unknown attachment": (file(type="sticker"), "message.attachment.type"),
             "a url that is no web address": (file(url="ftp://cdn.example.test/"), "message.attachment.url"),
             "a url too long": (file(url=long_url), "message.attachment.url"),
-            "a file name too long": (file(fileName="x" * 257), "message.attachment.fileName"),
-            "a description too long": (file(description="x" * 257), "message.attachment.description"),
             "a latitude too far": (place(latitude=90.1), "message.latitude"),
             "a longitude too far": (place(longitude=-180.1), "message.longitude"),
-            "an address too long": (place(address="x" * 257), "message.address"),
             "no title": (choice(title=""), "message.title"),
             "a title too long": (choice(title="x" * 257), "message.title"),
             "no replies": (choice(replies=[]), "message.replies"),
@@ -292,6 +302,72 @@ PHONES = {
     "other digits": "+1555000000\N{ARABIC-INDIC DIGIT ONE}",
     "a contact id": CONTACT,
 }
+
+
+POSSIBLE = {
+    "Mexico as it was": "+5215512345678",
+    "eight digits": "+22312345",
+    "Saint Helena": "+2901234",
+    "fifteen digits": "+123456789012345",
+    "no plan has it": "+999999999999",
+}
+
+
+@pytest.mark.parametrize("phone", POSSIBLE.values(), ids=POSSIBLE)
+def test_no_numbering_plan_stands_between_a_customer_and_the_agents(phone: str, outside: Sink) -> None:
+    desk, http = on(outside, id_type="phone")
+    customer = replace(MESSAGE, customer=f"whatsapp:{phone}")
+    desk.deliver(delivery(customer), http)
+    assert phone == outside.calls[0].json["contactId"]
+    body = {"contactId": phone, "message": {"type": "text", "text": "Hi"}}
+    (event,) = desk.parse(TestRespondioDestination().sign(orjson.dumps(body)))
+    assert (phone, phone) == (event.alias, event.customer)  # type: ignore[union-attr]
+
+
+FILE = {"type": "image", "url": "https://cdn.example.test/a.png"}
+DETAILS: dict[str, tuple[dict[str, Any], Attachment, list[Noticed]]] = {
+    "an empty name": ({"fileName": ""}, Attachment("image", FILE["url"]), [("dropped", "fileName")]),
+    "a long name": ({"fileName": "x" * 257}, Attachment("image", FILE["url"], None, "x" * 256), [("cut", "fileName")]),
+    "a name that is a number": ({"fileName": 7}, Attachment("image", FILE["url"]), [("dropped", "fileName")]),
+    "an empty type": ({"mimeType": ""}, Attachment("image", FILE["url"]), [("dropped", "mimeType")]),
+    "half a type would be another one": (
+        {"mimeType": "image/" + "x" * 256},
+        Attachment("image", FILE["url"]),
+        [("dropped", "mimeType")],
+    ),
+    "a long description": (
+        {"description": "x" * 999},
+        Attachment("image", FILE["url"], description="x" * 256),
+        [("cut", "description")],
+    ),
+    "nulls": ({"fileName": None, "mimeType": None, "description": None}, Attachment("image", FILE["url"]), []),
+}
+
+
+@pytest.mark.parametrize(("more", "expected", "odd"), DETAILS.values(), ids=DETAILS)
+def test_no_file_of_an_agents_is_refused_for_a_detail(
+    more: dict[str, Any], expected: Attachment, odd: list[Noticed]
+) -> None:
+    with noticing() as noticed:
+        assert expected == content_from({"type": "attachment", "attachment": {**FILE, **more}})
+    assert odd == noticed
+
+
+@pytest.mark.parametrize(("address", "kept"), [("", None), (None, None), (5, None), ("x" * 257, "x" * 256)])
+def test_no_place_of_an_agents_is_refused_for_its_address(address: Any, kept: str | None) -> None:
+    place = {"type": "location", "latitude": 1, "longitude": 2, "address": address}
+    assert Location(1.0, 2.0, kept) == content_from(place)
+
+
+def test_ids_may_be_numbers() -> None:
+    body = {"channelId": 7, "contactId": CONTACT, "message": {"type": "text", "text": "Hi"}}
+    assert destination(channel_id="7").parse(TestRespondioDestination().sign(orjson.dumps(body)))
+
+
+def test_no_odd_character_refuses_an_agents_message() -> None:
+    body = b'\xef\xbb\xbf{"contactId":"%b","message":{"type":"text","text":"a\\ud83d"},"n":NaN}' % CONTACT.encode()
+    (event,) = destination().parse(TestRespondioDestination().sign(body))
+    assert Text("a\ufffd") == event.content  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("phone", PHONES.values(), ids=PHONES)
@@ -444,7 +520,9 @@ def test_a_content_comes_back_as_it_went(content: Content, spelling: str) -> Non
         assert isinstance(returned, Attachment)
         assert (content.kind, content.url) == (returned.kind, returned.url)
     elif isinstance(content, Location):
-        assert replace(content, address=content.address or None) == content_from(form)
+        place = Location(coordinate(content.latitude), coordinate(content.longitude), content.address or None)
+        assert place == content_from(form)
+        assert b"e-" not in orjson.dumps([form["latitude"], form[spelling]])
     else:
         assert content == content_from(form)
 

@@ -240,7 +240,7 @@ PLAIN: dict[str, tuple[str, bytes, str]] = {
     "an unknown encoding": ("text/plain; charset=klingon", b"Hi", "Hi"),
     "an encoding of something else": ("text/plain; charset=hex", b"4869", "4869"),
     "broken": ("text/plain", b"Hi \xff", "Hi \ufffd"),
-    "half a character": ("text/plain; charset=utf-7", b"Hi +2AA-", "Hi ?"),
+    "half a character": ("text/plain; charset=utf-7", b"Hi +2AA-", "Hi \ufffd"),
 }
 
 
@@ -269,6 +269,55 @@ XMLS: dict[str, tuple[str, bytes]] = {
 @pytest.mark.parametrize(("kind", "body"), XMLS.values(), ids=XMLS)
 def test_xml_in_several_coats(kind: str, body: bytes) -> None:
     assert [[Text("Hi")]] == contents(answer(body, {"content-type": kind}))
+
+
+def says(text: str, declared: str = "") -> str:
+    declaration = f'<?xml version="1.0" encoding="{declared}"?>' if declared else ""
+    return f"{declaration}<Response><Message>{text}</Message></Response>"
+
+
+CHARSETS: dict[str, tuple[str, bytes, str]] = {
+    "by the header": ("text/xml; charset=iso-8859-1", says("Größe").encode("latin-1"), "Größe"),
+    "by the header, of several bytes": ("text/xml; charset=big5", says("茶").encode("big5"), "茶"),
+    "by the declaration": ("text/xml", says("Größe", "iso-8859-1").encode("latin-1"), "Größe"),
+    "the header before the declaration": (
+        "text/xml; charset=iso-8859-1", says("Größe", "UTF-8").encode("latin-1"), "Größe"
+    ),
+    "the declaration where the header cannot be": (
+        "text/html; charset=utf-8", says("Größe", "iso-8859-1").encode("latin-1"), "Größe"
+    ),
+    "the mark before both": ("text/xml; charset=iso-8859-1", says("Größe", "UTF-8").encode("utf-8-sig"), "Größe"),
+    "UTF-16": ("text/xml; charset=utf-16", says("Größe", "UTF-16").encode("utf-16"), "Größe"),
+    "a header that nobody knows": ("text/xml; charset=klingon", says("Größe").encode(), "Größe"),
+    "no UTF-8": ("text/xml", says("Gr@e").encode().replace(b"@", b"\xf6"), "Gr\ufffde"),
+    "no UTF-8 although the header says so": (
+        "text/xml; charset=utf-8", says("Gr@e").encode().replace(b"@", b"\xf6"), "Gr\ufffde"
+    ),
+    "half a surrogate pair by its number": ("text/xml", says("a&#xD83D;b").encode(), "a\ufffdb"),
+    "NUL by its number": ("text/xml", says("a&#0;b").encode(), "a\ufffdb"),
+    "beyond all characters": ("text/xml", says("a&#x110000;b&#99999999;").encode(), "a\ufffdb\ufffd"),
+    "NUL": ("text/xml", says("a\0b").encode(), "ab"),
+    "a character of a terminal": ("text/xml", says("a\x1bb").encode(), "a\ufffdb"),
+    "good numbers beside a bad one": ("text/xml", says("&#x1F600;&#65;&#1;").encode(), "\U0001f600A\ufffd"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "body", "text"), CHARSETS.values(), ids=CHARSETS)
+def test_no_odd_character_silences_an_application(kind: str, body: bytes, text: str) -> None:
+    assert [[Text(text)]] == contents(answer(body, {"content-type": kind}))
+
+
+@THOROUGH
+@given(st.binary(), st.sampled_from(["", "; charset=latin-1", "; charset=utf-16", "; charset=utf-8"]))
+def test_any_bytes_are_a_document_or_a_bad_answer(body: bytes, charset: str) -> None:
+    for whole in (body, b"<Response><Message>" + body + b"</Message></Response>"):
+        try:
+            found = answer(whole, {"content-type": f"text/xml{charset}"})
+        except BadAnswer:
+            continue
+        for message in found.messages:
+            for said in message:
+                str(said.content).encode()
 
 
 BOMB = "".join(

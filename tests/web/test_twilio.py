@@ -192,6 +192,28 @@ class TestCreating:
         with pytest.raises(TwilioRestException):
             messages(f"SM{records[0].message.id}").fetch()
 
+    @pytest.mark.parametrize("number", range(3))
+    def test_it_has_failed_with_any_of_its_files(self, number: int, messages: MessageList, built: Gateway) -> None:
+        urls = [f"https://cdn.example.test/{n}.png" for n in range(3)]
+        made = messages.create(to=ADA, from_=SHOP, media_url=urls)
+        parts = [record.message.id for record in built.store.messages.timeline(f"chat/{ADA}")]
+        run_until_quiet(built)
+        assert "sent" == made.fetch().status
+        for n, part in enumerate(parts):
+            failed = Reported(part, "failed", "rejected: 63016 too late")
+            accept(built, "chat", failed if n == number else Reported(part, "delivered"))
+        assert ("failed", 63016) == (made.fetch().status, made.fetch().error_code)
+
+    def test_it_has_arrived_with_the_last_of_its_files(self, messages: MessageList, built: Gateway) -> None:
+        made = messages.create(to=ADA, from_=SHOP, media_url=[f"https://cdn.example.test/{n}.png" for n in range(3)])
+        parts = [record.message.id for record in built.store.messages.timeline(f"chat/{ADA}")]
+        run_until_quiet(built)
+        seen = []
+        for part in reversed(parts):
+            accept(built, "chat", Reported(part, "delivered"))
+            seen.append(made.fetch().status)
+        assert ["sent", "sent", "delivered"] == seen
+
     def test_customers_of_a_channel_of_ones_own_may_be_called_anything(self, redis_client: redis.Redis) -> None:
         changes = {**CONFIGURATION, "channels__shop": {"destination": "app"}}
         changes["destinations__app"] = {**CONFIGURATION["destinations__app"], "channel": "shop"}

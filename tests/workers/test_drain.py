@@ -105,6 +105,33 @@ def test_an_open_breaker_lets_one_probe_through_and_closes_with_its_success(offi
     assert office.letters() == []
 
 
+def test_answers_that_cannot_be_read_speak_of_their_messages_alone(office: Office) -> None:
+    office.bot.answers(*[Told(body=b"<html>")] * 10, bot_says("Hi."))
+    for number in range(12):
+        office.customer_writes(f"m{number}", f"c-{number}")
+    office.work()
+    assert 12 == len(office.bot.calls)  # nobody had to wait for a breaker
+    assert ["Hi.", "Hi."] == office.said()
+    assert 10 == len([letter for letter in office.letters() if letter.startswith("unparseable")])
+    assert 0 == office.gateway.store.lanes.state("inbound:helper", office.clock.now / 1000).paused_for
+
+
+def test_one_odd_character_in_a_bots_answer_is_no_reason_to_say_nothing(office: Office) -> None:
+    answer = bot_says("It left today. @").body
+    office.bot.answers(
+        Told(body=answer.replace(b"@", b"\\ud83d")),
+        Told(body=b"\xef\xbb\xbf" + answer),
+        Told(body=answer.replace(b"@", b"caf\xe9"), headers={"Content-Type": "application/json; charset=latin-1"}),
+        Told(body=answer.replace(b'"sid"', b'"score": NaN, "sid"')),
+    )
+    for number in range(4):
+        office.customer_writes("hello", f"c-{number}")
+        office.work()
+    start = "It left today. "
+    assert [start + "\ufffd", start + "@", start + "café", start + "@"] == office.said()
+    assert [] == office.letters()
+
+
 def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

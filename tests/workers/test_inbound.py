@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
+import redis
 
 from app.core.consent import ANSWERS
 from app.core.events import Answer, Said
@@ -12,6 +13,17 @@ from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
 from workers.inbound import _again, _kept
+
+
+def test_half_a_character_that_lies_in_the_store_stops_no_worker(office: Office, redis_client: redis.Redis) -> None:
+    for number, odd in enumerate((b"hello\\ud83d", b"hello\xed\xa0\xbd")):
+        message = office.customer_writes("hello", f"c-{number}")
+        key = "{patchbay}:m:" + message
+        body = str(redis_client.hget(key, "body")).encode()
+        redis_client.hset(key, "body", body.replace(b"hello", odd))
+    office.work()
+    assert ["hello\ufffd", "hello\ufffd\ufffd\ufffd"] == office.asked()
+    assert [] == office.letters()
 
 
 def test_it_brings_the_message_to_the_bot_and_the_reply_back(office: Office) -> None:

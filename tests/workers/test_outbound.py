@@ -59,6 +59,57 @@ def test_a_card_is_sent_as_text_and_images_and_goes_on_where_it_stopped(
     assert sent[1][0] == sent[2][0] != sent[0][0]
 
 
+def two_parts(office: Office, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A message that the shop takes in two parts, `shop-0` and `shop-1`."""
+    channel = office.gateway.channels["shop"]
+    monkeypatch.setattr(channel, "capabilities", Capabilities(contents=frozenset({"text", "attachment"})))
+    office.shop.answers(*(Told(body=b'{"id":"shop-%d"}' % number) for number in range(2)))
+    message = office.agent_writes(Card("A plate", (Image("https://cdn.example.test/p.png"),)))
+    office.work()
+    return message
+
+
+REPORTS: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "the first one failed, the second arrived": ([("shop-0", "failed"), ("shop-1", "delivered")], "failed"),
+    "the second arrived, the first one failed": ([("shop-1", "delivered"), ("shop-0", "failed")], "failed"),
+    "the second one failed": ([("shop-0", "read"), ("shop-1", "failed")], "failed"),
+    "only the second arrived": ([("shop-1", "delivered")], "sent"),
+    "only the first arrived": ([("shop-0", "delivered")], "sent"),
+    "both arrived": ([("shop-1", "delivered"), ("shop-0", "delivered")], "delivered"),
+    "one was read": ([("shop-1", "read"), ("shop-0", "delivered")], "delivered"),
+    "both were read": ([("shop-1", "read"), ("shop-0", "delivered"), ("shop-0", "read")], "read"),
+    "the first one arrived after all": (
+        [("shop-0", "failed"), ("shop-1", "delivered"), ("shop-0", "delivered")],
+        "delivered",
+    ),
+    "one failed, the other was only sent": ([("shop-0", "failed"), ("shop-1", "sent")], "failed"),
+    "told twice": ([("shop-0", "delivered"), ("shop-0", "delivered"), ("shop-1", "sent")], "sent"),
+}
+
+
+@pytest.mark.parametrize(("reports", "status"), REPORTS.values(), ids=REPORTS)
+def test_a_message_in_parts_has_come_as_far_as_the_one_behind(
+    reports: list[tuple[str, str]], status: str, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = two_parts(office, monkeypatch)
+    assert "sent" == office.status(message)
+    for ref, word in reports:
+        office.shop_reports(ref, word, "Not there." if word == "failed" else None)
+    assert status == office.status(message)
+    record = office.gateway.store.messages.read(message)
+    assert record is not None
+    assert ("Not there." if status == "failed" else "") == record.error
+
+
+def test_a_part_that_failed_before_all_were_sent_is_not_forgotten(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.shop_reports("shop-0", "failed", "Not there.")  # overtook everything
+    message = two_parts(office, monkeypatch)
+    office.shop_reports("shop-1", "delivered")
+    assert "failed" == office.status(message)
+
+
 def test_a_hint_that_is_no_longer_true_is_not_shown(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[str] = []
     channel = office.gateway.channels["shop"]

@@ -29,6 +29,7 @@ from app.core.events import (
     Written,
 )
 from app.core.message import Attachment, Author, Content, Text, derived_id
+from app.core.reading import clean_text
 from app.core.render import Capabilities, as_text, render
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.core.session import Session
@@ -40,10 +41,11 @@ from app.destinations.flex.settings import BODY_LIMIT, base_url
 from app.destinations.flex.tasks import Tasks
 from app.destinations.flex.words import author_of, mark, mark_of, plain
 from app.http import Http
-from app.twilio import Account, TwilioFailure, form_of
+from app.twilio import Account, Resource, TwilioFailure, form_of
 
 LOOK_BACK = 50  # messages among which one of ours is looked for
 MOST_MISSED = 5_000
+MOST_INDEX = 2**53 - 1  # what all who count with us can count
 CHECK = 300.0  # seconds
 WAKE = "x-twilio-webhook-enabled"  # without it, what the API does fires no webhook and starts no Studio flow
 HOOK = "hook_"  # begins the handles that are webhooks
@@ -52,7 +54,7 @@ CANNOT_BE_REACHED = "The customer could not be reached: {error}"
 
 class _MessageSchema(Lenient):
     MessageSid = text_field(LABEL_LIMIT)
-    Index = fields.Integer(required=True, validate=validate.Range(0))
+    Index = fields.Integer(required=True, validate=validate.Range(0, MOST_INDEX))
 
 
 _message = _MessageSchema()
@@ -173,7 +175,7 @@ class FlexDestination(ABC):
         message = {
             "sid": data["MessageSid"],
             "index": data["Index"],
-            "body": form.get("Body"),
+            "body": clean_text(form.get("Body", "")),
             "media": self._media_of(form),
         }
         written = self._written(chat, message, "agent" if by_people else author_of(author))
@@ -349,7 +351,7 @@ class FlexDestination(ABC):
         """Put one content into the chat; its number there. `doubtful`: it may be there already."""
         if doubtful:
             for message in self._newest(handles, http, None, LOOK_BACK):
-                if mark_of(message["attributes"]) == ident:
+                if mark_of(message.get("attributes")) == ident:
                     return int(message["index"])
         form = {
             self.AUTHOR_FIELD: author,
@@ -357,11 +359,7 @@ class FlexDestination(ABC):
             **self._content(handles, content, http),
         }
         url = f"{self._url(handles)}/Messages"
-        answer = self.account.call("POST", url, http, form, {WAKE: "true" if wake else "false"})
-        try:
-            return int(answer["index"])
-        except (KeyError, TypeError, ValueError):
-            raise Failure(errors.UNPARSEABLE, "the new message has no index", maybe_done=True) from None
+        return int(self.account.call("POST", url, http, form, {WAKE: "true" if wake else "false"})["index"])
 
     def _content(self, handles: Mapping[str, Any], content: Content, http: Http) -> dict[str, str]:
         if isinstance(content, Attachment) and self._settings["media"] == "upload":
@@ -375,7 +373,7 @@ class FlexDestination(ABC):
 
     def _newest(
         self, handles: Mapping[str, Any], http: Http, after: int | None, most: int = MOST_MISSED
-    ) -> list[dict[str, Any]]:
+    ) -> list[Resource]:
         """The chat's last messages, newest first: all behind number `after`, or `most` at once without one."""
         size = min(most, 100) if after is not None else min(most, LOOK_BACK)
         found = []
@@ -388,12 +386,12 @@ class FlexDestination(ABC):
 
     def _missed(self, handles: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[Written]:
         """What a message in the chat is for the customer; nothing if it is his own or ours."""
-        author = str(message.get(self.AUTHOR_FIELD.lower()) or "")
+        author = message.get(self.AUTHOR_FIELD.lower()) or ""
         if not mark_of(message.get("attributes")) and plain(author) != handles["identity"]:
+            said = {name: message[name] for name in ("sid", "index")}
+            media = self._media_of({**message, "service": handles["service"]})
             yield from self._written(
-                handles["chat"],
-                {**message, "media": self._media_of({**message, "service": handles["service"]})},
-                author_of(author),
+                handles["chat"], {**said, "body": message.get("body"), "media": media}, author_of(author)
             )
 
     def _hook(self, opening: Opening, name: str, form: Sequence[tuple[str, str]]) -> None:
@@ -407,8 +405,8 @@ class FlexDestination(ABC):
             if (made.get("flow_sid"), made.get("url")) != target:
                 continue
             filters = made.get("filters")
-            if filters is None or set(filters) == events:  # a flow's webhook may show none, and must not start anew
-                break
+            if not isinstance(filters, list) or set(map(str, filters)) == events:
+                break  # a flow's webhook may show none, and must not start anew
             self.account.remove(f"{url}/{hook['sid']}", opening.http)
         else:
             hook = self.account.call("POST", url, opening.http, form)
@@ -419,7 +417,7 @@ class FlexDestination(ABC):
         for hook in [sid for handle, sid in handles.items() if handle.startswith(HOOK)]:
             self.account.remove(f"{self._url(handles)}/Webhooks/{hook}", http)
 
-    def _after(self, handles: Mapping[str, Any], refused: Failure | None, http: Http) -> dict[str, Any] | None:
+    def _after(self, handles: Mapping[str, Any], refused: Failure | None, http: Http) -> Resource | None:
         """The chat after a message; if it cannot be seen, it is open whether the message is there."""
         try:
             return self.account.find(self._url(handles), http)

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.destinations.flex.settings import base_url
 from app.http import Http
-from app.twilio import Account, path_part
+from app.twilio import Account, Resource, path_part
 
 # Where a task may go from its status when the chat is over.
 ENDS = {"pending": "canceled", "reserved": "canceled", "assigned": "completed", "wrapping": "completed"}
@@ -21,7 +21,7 @@ class Tasks:
         base = base_url(settings, "taskrouter_url", "https://taskrouter.twilio.com")
         self._url = f"{base}/v1/Workspaces/{workspace}/Tasks" if workspace else ""
 
-    def find(self, attribute: str, value: str, http: Http) -> dict[str, Any] | None:
+    def find(self, attribute: str, value: str, http: Http) -> Resource | None:
         """A task with this attribute, if there is one."""
         if not self._url:
             return None

@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import orjson
-
 from app.core.message import Author
+from app.core.reading import Unreadable, encoded, parsed
 
 
 def as_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return encoded(value).decode()
 
 
 def json_object(text: Any) -> dict[str, Any] | None:
     """A JSON object in a string; None if it is none."""
     try:
-        value = orjson.loads(text or "")
-    except (orjson.JSONDecodeError, TypeError):
+        value = parsed(text) if isinstance(text, str) else None
+    except Unreadable:
         return None
     return value if isinstance(value, dict) else None
 

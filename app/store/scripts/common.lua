@@ -210,12 +210,33 @@ local function book_climb(id, cv, before, status)
   if refs then ask_price(id, cv) end
 end
 
+-- What it means for a message in parts that the status of one is to climb; nil: nothing. It has failed with any of them,
+-- and has come as far as the one that is behind. `ps` (JSON): the status of each, by the name that reports have for it.
+local function climb_in_parts(key, parts, name, status)
+  if not climbs(parts[name], status) then return nil end
+  parts[name] = status
+  redis.call('HSET', key, 'ps', cjson.encode(parts))
+  for _, other in pairs(parts) do
+    if other == 'failed' then return status == 'failed' and status or nil end
+    if status ~= 'failed' and RANK[other] < RANK[status] then status = other end
+  end
+  return status
+end
+
 -- Raise a message's status and append what follows: a report to whoever the message came from, an entry in the
--- customer's live stream, and that he wants no more messages, if it failed for that.
-local function climb(id, status, err)
+-- customer's live stream, and that he wants no more messages, if it failed for that. `part` names the part that it is
+-- about; what happens to a message for which another one speaks (`wh`) happens to a part of that one.
+local climb
+function climb(id, status, err, part)
   local key = P .. 'm:' .. id
-  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw')
-  if not (rec[1] and rec[2]) or not climbs(rec[1], status) then return false end
+  local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw', 'ps', 'wh')
+  if not (rec[1] and rec[2]) then return false end
+  if rec[8] then
+    local parts = cjson.decode(rec[8])
+    local name = parts[part] and part or id
+    if parts[name] then status = climb_in_parts(key, parts, name, status) end
+  end
+  if not status or not climbs(rec[1], status) then return false end
   redis.call('HSET', key, 'st', status, 'sa', NOW)
   if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
   if rec[7] then book_climb(id, rec[2], rec[1], status) end
@@ -227,6 +248,7 @@ local function climb(id, status, err)
   end
   local refused = status == 'failed' and rec[6] == 'outbound' and string.sub(err or '', 1, #OPTED_OUT) == OPTED_OUT
   if refused and not is_old_news(id, rec[2]) then consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1)) end
+  if rec[9] then climb(rec[9], status, err, id) end
   return true
 end
 
@@ -238,14 +260,25 @@ local function bind(id, scope, retention)
   local reports = redis.call('LRANGE', early, '0', '-1')
   for _, report in ipairs(reports) do
     local status, err = string.match(report, '^(%a+) ?(.*)$')
-    climb(id, status, err)
+    climb(id, status, err, scope)
   end
   if #reports > 0 then redis.call('DEL', early) end
 end
 
+-- The same for a message that went out in several parts, each of which has an id of its own there.
+local function bind_parts(id, scopes, retention)
+  local key = P .. 'm:' .. id
+  local parts = cjson.decode(redis.call('HGET', key, 'ps') or '{}')
+  parts[id] = nil -- they stand for it
+  for _, scope in ipairs(scopes) do parts[scope] = 'queued' end
+  redis.call('HSET', key, 'ps', cjson.encode(parts))
+  for _, scope in ipairs(scopes) do bind(id, scope, retention) end
+end
+
 -- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
 -- (seconds for which the live stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out,
--- too, because it confirms just that), ix (the lists in which it stands), retention (seconds).
+-- too, because it confirms just that), ix (the lists in which it stands), parts (messages before it for which it speaks),
+-- retention (seconds).
 -- The record has no expiry until its work is done: what waits is never forgotten.
 local function record(rec)
   local key = P .. 'm:' .. rec.id
@@ -255,6 +288,17 @@ local function record(rec)
     redis.call('ZADD', P .. 'i:' .. list, NOW, rec.id)
     redis.call('ZREMRANGEBYSCORE', P .. 'i:' .. list, '-inf', now - rec.retention * 1000)
     redis.call('EXPIRE', P .. 'i:' .. list, rec.retention)
+  end
+  if rec.parts then
+    local parts = { [rec.id] = 'queued' }
+    for _, part in ipairs(rec.parts) do
+      local known = redis.call('HMGET', P .. 'm:' .. part, 'st', 'cv')
+      if known[2] == rec.cv then
+        parts[part] = known[1]
+        redis.call('HSET', P .. 'm:' .. part, 'wh', rec.id)
+      end
+    end
+    redis.call('HSET', key, 'ps', cjson.encode(parts))
   end
   local timeline = P .. 't:' .. rec.cv
   if redis.call('RPUSH', timeline, rec.id) > TIMELINE_MOST then redis.call('LPOP', timeline) end

@@ -22,5 +22,5 @@ if not rec[1] then return { 'unchanged' } end
 local theirs = a.owner == '' or rec[1] == a.owner
   or (string.sub(a.owner, -1) == '/' and string.sub(rec[1], 1, #a.owner) == a.owner)
 if rec[2] ~= a.direction or not theirs then return { 'foreign' } end
-local changed = climb(id, a.status, a.error)
+local changed = climb(id, a.status, a.error, a.scope)
 return { changed and 'climbed' or 'unchanged', unpack(wakes) }

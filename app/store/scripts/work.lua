@@ -76,7 +76,7 @@ local function settle(s)
         local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
         if lv and lv ~= '' then live(s.cv, tonumber(lv), 'kind', 'message', 'id', id) end
       end
-      if s.scope then bind(id, s.scope, s.retention) end
+      if s.parts then bind_parts(id, s.parts, s.retention) elseif s.scope then bind(id, s.scope, s.retention) end
       if s.status then climb(id, s.status, s.error) end
       forget_later(id, s.retention)
     end
