@@ -15,6 +15,7 @@ from app.store.lanes import Lanes
 from app.store.mailbox import Limits, Mailboxes
 from app.store.messages import Messages
 from app.store.sessions import Sessions
+from app.store.workers import Workers
 
 
 class Store:
@@ -25,7 +26,7 @@ class Store:
         clock: Callable[[], int] | None = None,
         lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        connection = Connection(client, clock)
+        connection = self.connection = Connection(client, clock)
         limits = limits or Limits()
         self.limits = limits
         self.mailboxes = Mailboxes(connection, limits, lists)
@@ -33,5 +34,6 @@ class Store:
         self.sessions = Sessions(connection, limits)
         self.consents = Consents(connection)
         self.lanes = Lanes(connection)
+        self.workers = Workers(connection)
         self.costs = CostBook(connection)
         self.dead_letters = DeadLetters(connection, limits)

@@ -25,7 +25,7 @@ class Up:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port(4)
+        self.port = free_port(3)
         self.url = f"http://127.0.0.1:{self.port}"
         self.page = folder / "page.txt"
         command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(self.port), "--workers", "1"]
@@ -40,6 +40,9 @@ class Up:
         os.kill(self._process.pid, number)
         wait_until("everything has ended", lambda: not self._process.running, 60)
         return self._process.stop()
+
+    def redis(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.folder / "data" / "redis.sock"))
 
     def parts(self) -> list[psutil.Process]:
         return psutil.Process(self._process.pid).children(recursive=True)
@@ -148,7 +151,7 @@ def test_flower_shows_what_the_fleet_did(up: Up) -> None:
 def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
     """Kombu's notes of what is not acknowledged yet would be two transactions for each."""
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
-    with redis.Redis(port=up.port + 3) as client, client.monitor() as monitor:
+    with up.redis() as client, client.monitor() as monitor:
         _say(up, token, "hint-1")
         assert up.reads(token, '"author":"bot"')
         client.echo("that is all")
@@ -160,7 +163,7 @@ def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
 def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
     """Commands a second on Redis for a worker, Flower and a receiver without traffic; scripts' inner calls count.
     The first seconds after the start are no idling: what connects introduces itself."""
-    with redis.Redis(port=up.port + 3) as client:
+    with up.redis() as client:
         _quiet(client)
         _commands_a_second(client, 10)
         rate = _commands_a_second(client, 10)
@@ -184,7 +187,7 @@ def test_a_receiver_that_is_killed_leaves_nothing_behind_and_is_replaced(up: Up)
 
 
 def test_two_do_not_share_a_data_folder(up: Up) -> None:
-    done = _run("up", "--sandbox", "--port", str(free_port(4)), PATCHBAY_DATA=str(up.folder / "data"))
+    done = _run("up", "--sandbox", "--port", str(free_port(3)), PATCHBAY_DATA=str(up.folder / "data"))
     assert 1 == done.returncode
     assert ["Patchbay already runs with its data in"] == [line[:38] for line in done.stderr.splitlines()]
 
@@ -208,7 +211,7 @@ def test_asked_to_stop_while_it_starts_it_stops_without_the_page(tmp_path: Path)
 def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
     done = _run("up", "--sandbox", "--port", str(up.port))
     assert done.returncode == 1
-    assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes four in a row."] == (
+    assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes three in a row."] == (
         done.stderr.splitlines()
     )
 
