@@ -34,13 +34,13 @@ endef
 
 $(RUNS): pyproject.toml $(CONSTRAINTS)
 	$(MAKE_VENV)
-	@echo "Installing Patchbay into $(VENV), once: about SIZE_RUN MB, TIME_RUN ..."
+	@echo "Installing what Patchbay needs into $(VENV): about 250 MB, a minute or two, only this once ..."
 	@$(INSTALL) '.[up]'
 	@touch $(RUNS)
 
 $(STAMP): pyproject.toml $(CONSTRAINTS)
 	$(MAKE_VENV)
-	@echo "Installing Patchbay and what its tests need into $(VENV), once: about SIZE_TEST MB, TIME_TEST ..."
+	@echo "Installing what Patchbay and its tests need into $(VENV): about 550 MB, a few minutes, only this once ..."
 	@$(INSTALL) '.[up,test]'
 	@touch $(RUNS) $(STAMP)
 

@@ -151,7 +151,7 @@ def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int) -> Lane:
 
 def settings_from_environment() -> Settings:
     """The settings in the file that PATCHBAY_CONFIG names (default `patchbay.toml`). Raises: ConfigError."""
-    return load(Path(os.environ.get(CONFIG_VARIABLE, USUAL_FILE)))
+    return load(Path(os.environ.get(CONFIG_VARIABLE) or USUAL_FILE))
 
 
 def limits_of(settings: Settings) -> Limits:

@@ -60,7 +60,7 @@ class Program:
 
 
 def data_folder() -> Path:
-    return Path(os.environ.get(DATA_VARIABLE, ".patchbay")).absolute()
+    return Path(os.environ.get(DATA_VARIABLE) or ".patchbay").absolute()
 
 
 def programs_of(plan: Plan, embedded: bool) -> list[Program]:

@@ -64,7 +64,7 @@ def settings_of(config: Path | None) -> Settings:
 
 
 def file_of(config: Path | None) -> Path:
-    return config or Path(os.environ.get(CONFIG_VARIABLE, USUAL_FILE))
+    return config or Path(os.environ.get(CONFIG_VARIABLE) or USUAL_FILE)
 
 
 def find_running(config: Path | None) -> None:
