@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from celery import Celery
+from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
 from app.log import logger
@@ -78,6 +79,7 @@ class Publisher:
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
+        self._unknown: set[str] = set()
         self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
 
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
@@ -85,11 +87,19 @@ class Publisher:
         for number, wake in enumerate(wakes):
             try:
                 self._send(wake)
+            except QueueNotFound:
+                self._no_such(wake.lane)
+                return wakes[number:]
             except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
                 self._outage.failed(str(error))
                 return wakes[number:]
             self._outage.worked()
         return ()
+
+    def _no_such(self, lane: str) -> None:
+        if lane not in self._unknown:
+            self._unknown.add(lane)
+            log.warning("wake-up not published", lane=lane, error="no such lane is configured any more")
 
     def _gone(self, error: str) -> None:
         broker = self._celery.broker_connection().as_uri()  # without its password
