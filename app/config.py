@@ -7,7 +7,6 @@ stand in the file.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.channels import CHANNELS
 from app.channels.base import Channel
+from app.configfile import OVERRIDES, SCHEMES, USUAL_REDIS, is_service, read, resolve, service_rule
+from app.configfile import ConfigError as ConfigError
 from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, PriceTable, TableSchema
 from app.core.frozen import frozen
 from app.core.routing import Route
@@ -32,25 +33,8 @@ NAME = validate.Regexp(
     r"[a-z0-9][a-z0-9_-]{0,31}\Z", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."
 )
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OVERRIDES = {
-    "public_url": "PATCHBAY_PUBLIC_URL",
-    "redis_url": "PATCHBAY_REDIS_URL",
-    "broker_url": "PATCHBAY_BROKER_URL",
-}
-SCHEMES = {
-    "redis_url": ("redis://", "rediss://", "unix://"),
-    "broker_url": ("redis://", "rediss://", "redis+socket://", "sentinel://", "amqp://", "amqps://"),
-}
 TABLES = ("gateway", "channels", "destinations", "costs")
 PRICES: dict[str, type[Schema]] = {"channels": ChannelSchema, "destinations": DestinationSchema}
-
-
-class ConfigError(Exception):
-    """`problems` holds (key, rule) for everything that is wrong."""
-
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
-        super().__init__("; ".join(f"{key}: {rule}" if key else rule for key, rule in problems))
-        self.problems = problems
 
 
 NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragment.")
@@ -69,7 +53,7 @@ class GatewaySchema(Schema):
     in bytes; the other limits count messages, `limits` calls a minute. Without `api_tokens` nobody may use the API."""
 
     public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
-    redis_url = fields.String(load_default="redis://127.0.0.1:6379/0")
+    redis_url = fields.String(load_default=USUAL_REDIS)
     broker_url = fields.String(load_default=None)
     retention = fields.Integer(load_default=72 * 3600, validate=validate.Range(60, A_YEAR))
     dedup_window = fields.Integer(load_default=72 * 3600, validate=validate.Range(1, A_YEAR))
@@ -136,20 +120,10 @@ def check_alone(raw: Mapping[str, Any], destination: str, environ: Mapping[str, 
     return check({**{name: table for name, table in raw.items() if name != "costs"}, **tables}, environ)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The tables of a configuration file as they stand. Raises: ConfigError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError([("", f"{path} cannot be read: {error.strerror}")]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError([("", f"{path} is not TOML: {error}")]) from None
-
-
 def check(raw: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """The settings in a parsed file. Raises: ConfigError."""
     found: list[tuple[str, str]] = []
-    resolved = _resolve(raw, "", environ, found)
+    resolved = resolve(raw, "", environ, found)
     for key in sorted(resolved.keys() - set(TABLES)):
         found.append((key, "Unknown table."))
     overrides = {key: environ[name] for key, name in OVERRIDES.items() if environ.get(name)}
@@ -190,30 +164,6 @@ def build_channel(platform: Platform) -> Channel:
 
 def build_destination(platform: Platform) -> Destination:
     return cast("Destination", DESTINATIONS[platform.type](platform.name, platform.values))
-
-
-def _resolve(value: Any, key: str, environ: Mapping[str, str], found: list[tuple[str, str]]) -> Any:
-    """The tree with `env:` and `file:` values replaced; what cannot be read is noted under its key."""
-    if isinstance(value, Mapping):
-        return {
-            name: _resolve(inner, f"{key}.{name}" if key else name, environ, found) for name, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [_resolve(inner, f"{key}.{number}", environ, found) for number, inner in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    if value.startswith("env:"):
-        name = value.removeprefix("env:")
-        if not environ.get(name):
-            found.append((key, f"The environment variable {name} is not set."))
-        return environ.get(name, "")
-    if value.startswith("file:"):
-        try:
-            return Path(value.removeprefix("file:")).read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, ValueError):  # ValueError: not UTF-8, or a path that can be none
-            found.append((key, f"The file {value.removeprefix('file:')} cannot be read."))
-            return ""
-    return value
 
 
 def _validate(schema: Schema, table: Any, key: str, found: list[tuple[str, str]]) -> dict[str, Any] | None:
@@ -288,8 +238,8 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
     for name in sorted(channels.keys() & destinations.keys()):
         yield f"destinations.{name}", "A channel has the same name."
     for key, schemes in SCHEMES.items():
-        if gateway and gateway[key] is not None and not _is_service(gateway[key], schemes):
-            yield f"gateway.{key}", f"Must be a URL that begins with one of: {', '.join(schemes)}."
+        if gateway and gateway[key] is not None and not is_service(gateway[key], schemes):
+            yield f"gateway.{key}", service_rule(key)
     if gateway and gateway["broker_url"] is None and gateway["redis_url"].startswith("unix://"):
         yield "gateway.broker_url", "Required, because Celery writes a Unix socket as redis+socket://."
     for name, destination in destinations.items():
@@ -361,14 +311,6 @@ def _secrets(platform: Platform) -> Iterator[str]:
         value = platform.values.get(name)
         if inner.metadata.get("secret") and value:
             yield from value if isinstance(value, list) else [value]
-
-
-def _is_service(urls: str, schemes: tuple[str, ...]) -> bool:
-    """One URL, or several of them with a semicolon between, as kombu takes them."""
-    try:
-        return all(url.startswith(schemes) and urlsplit(url).port != 0 for url in urls.split(";"))
-    except ValueError:
-        return False
 
 
 def _url_secrets(gateway: Mapping[str, Any]) -> set[str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
-from app.config import ConfigError
+from app.configfile import ConfigError
 from app.gateway import settings_from_environment
 
 PASSWORD_VARIABLE = "PATCHBAY_FLOWER_PASSWORD"  # noqa: S105 - the name of a variable
@@ -27,11 +26,9 @@ def main(host: str, port: int) -> None:
     if not password:
         sys.exit(f"Set {PASSWORD_VARIABLE}: Flower shows the fleet to whoever may log in.")
     os.environ["FLOWER_BASIC_AUTH"] = f"patchbay:{password}"
-    celery = Path(sys.executable).parent / "celery"
-    os.execv(
-        celery,
-        [str(celery), "-A", "workers.fleet", "--quiet", "flower", f"--address={host}", f"--port={port}", "--read_only"],
-    )
+    os.environ["PYTHONSAFEPATH"] = "1"  # see `python -m workers`
+    command = [sys.executable, "-m", "workers", "-A", "workers.fleet", "--quiet", "flower"]
+    os.execv(sys.executable, [*command, f"--address={host}", f"--port={port}", "--read_only"])
 
 
 if __name__ == "__main__":

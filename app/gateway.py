@@ -15,7 +15,8 @@ from app import log
 from app.channels import CHANNELS
 from app.channels.base import Channel
 from app.channels.consent import keywords_of
-from app.config import LOOPBACK, ConfigError, Settings, build_channel, build_destination, load
+from app.config import LOOPBACK, Settings, build_channel, build_destination, load
+from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.core.consent import Keywords
 from app.core.frozen import frozen
 from app.core.message import conversation_key, split_conversation
@@ -24,6 +25,7 @@ from app.core.routing import Route
 from app.destinations import DESTINATIONS
 from app.destinations.base import Destination
 from app.http import MOST_WAIT, Http
+from app.outage import Outage
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.store.mailbox import LOOK_AGAIN, Limits, Wake
@@ -32,7 +34,6 @@ from app.store.server import Server, look_at
 from app.tasks import Publisher, create_celery
 from app.transport import CONNECT_TIMEOUT
 
-CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
 BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
@@ -40,7 +41,10 @@ UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configur
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
 A_DAY = 86_400.0
+REFUSAL_AGAIN = 60.0  # seconds after which the log says again that Redis takes nothing
 LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer than a stream waits for news
+
+LOG = log.logger("store")
 
 
 class Publishes(Protocol):
@@ -160,7 +164,7 @@ def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int) -> Lane:
 
 def settings_from_environment() -> Settings:
     """The settings in the file that PATCHBAY_CONFIG names (default `patchbay.toml`). Raises: ConfigError."""
-    return load(Path(os.environ.get(CONFIG_VARIABLE, "patchbay.toml")))
+    return load(Path(os.environ.get(CONFIG_VARIABLE) or USUAL_FILE))
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -240,4 +244,20 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
     live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live"))
+    if role != "cli":  # whose errors are its answers
+        _tell_of_outages(store.connection, live)
     return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))
+
+
+def _tell_of_outages(*connections: Connection) -> None:
+    """Have the log say once for this process that Redis is away, and once that it is back."""
+    where = {"redis": connections[0].place}
+    outage = Outage(
+        lambda error: LOG.error("store unavailable", **where, error=error, advice="waiting for it"),
+        lambda seconds: LOG.warning("store is back", **where, after=round(seconds, 1)),
+    )
+    refusal = Outage(
+        lambda error: LOG.error("store unavailable", **where, error=error), lambda _: None, again=REFUSAL_AGAIN
+    )
+    for connection in connections:
+        connection.outage, connection.refusal = outage, refusal

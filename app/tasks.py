@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from celery import Celery
+from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
 from app.log import logger
+from app.outage import Outage
 from app.store.mailbox import Wake
 
 DRAIN = "patchbay.drain"
@@ -77,16 +79,31 @@ class Publisher:
 
     def __init__(self, celery: Celery) -> None:
         self._celery = celery
+        self._unknown: set[str] = set()
+        self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
 
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """Publish wake-ups in their order; the answer is what could not be published: all from the first failure on."""
         for number, wake in enumerate(wakes):
             try:
                 self._send(wake)
-            except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
-                log.warning("wake-up not published", lane=wake.lane, error=str(error))
+            except QueueNotFound:
+                self._no_such(wake.lane)
                 return wakes[number:]
+            except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
+                self._outage.failed(str(error))
+                return wakes[number:]
+            self._outage.worked()
         return ()
+
+    def _no_such(self, lane: str) -> None:
+        if lane not in self._unknown:
+            self._unknown.add(lane)
+            log.warning("wake-up not published", lane=lane, error="no such lane is configured any more")
+
+    def _gone(self, error: str) -> None:
+        broker = self._celery.broker_connection().as_uri()  # without its password
+        log.warning("wake-up not published", broker=broker, error=error, advice="messages are recorded all the same")
 
     def _send(self, wake: Wake) -> None:
         args = (wake.lane, wake.token)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import time
 import tomllib
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,27 @@ from typing import Any
 import click
 import orjson
 
-from app.channels.webchat import WebchatChannel
-from app.config import Settings, build_channel, load
-from app.gateway import CONFIG_VARIABLE
+from app.config import Settings, load
+from app.configfile import CONFIG_VARIABLE, USUAL_FILE
+from app.core.errors import StoreUnavailable
+from app.embedded import CannotStart, broker_url, forget_socket, server_url
+from app.outage import Outage
+from app.page import page
 from app.parts import (
     DATA_VARIABLE,
     HOST,
-    CannotStart,
     Plan,
+    check_module,
     check_ports,
-    data_folder,
-    embedded_url,
-    program,
     programs_of,
+    remember,
     write_supervisord_conf,
 )
+from app.store.connection import Connection, connect
 
 READY_WITHIN = 60.0  # seconds
+LOOK_EVERY = 1.0  # seconds between two looks whether Redis is there
+TELL_AFTER = 2.0  # seconds
 # Where the sandbox stands in for Twilio's products.
 TWILIO = {
     "flex": "flex-api",
@@ -63,16 +68,29 @@ def run(plan: Plan) -> int:
     """
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
-    embedded = settings.gateway["redis_url"] == embedded_url(plan)
-    programs = programs_of(plan, embedded)
-    check_ports(plan, embedded)
-    supervisor = program("supervisord", "install Patchbay with its extra `up`")
+    embedded = settings.gateway["redis_url"] == server_url(plan.data)
+    check_module("supervisor", "install Patchbay with its extra `up`")
+    check_ports(plan)
     with _only_one(plan):
-        _remember(plan, environment)
-        conf = write_supervisord_conf(plan, programs)
-        command = [sys.executable, "-m", "app.lifeline", supervisor, "--configuration", str(conf), "--nodaemon"]
-        process = subprocess.Popen(command, env=environment, start_new_session=True)
-        return _watch(plan, settings, process, environment)
+        conf = write_supervisord_conf(plan, programs_of(plan, embedded))
+        remember(plan, environment)
+        process = _start(plan, conf, environment)
+        try:
+            return _watch(plan, settings, process, environment)
+        finally:
+            forget_socket(plan.data)
+
+
+def _start(plan: Plan, conf: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "app.lifeline", sys.executable, "-m", "supervisor.supervisord"]
+    with _said(plan).open("wb") as said:
+        return subprocess.Popen(
+            [*command, "--configuration", str(conf), "--nodaemon"],
+            env=environment,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 @contextmanager
@@ -88,23 +106,6 @@ def _only_one(plan: Plan) -> Iterator[None]:
         yield
 
 
-def _remember(plan: Plan, environment: Mapping[str, str]) -> None:
-    """Keep what the parts are told, so that `patchbay lanes` and its like find them (see `remembered`)."""
-    told = {name: value for name, value in environment.items() if name.startswith(("PATCHBAY_", "SANDBOX_"))}
-    kept = plan.data / "environment.json"
-    kept.touch(mode=0o600)
-    kept.write_bytes(orjson.dumps(told))
-
-
-def remembered() -> dict[str, str]:
-    """What the last `patchbay up` in this folder told its parts; empty if there was none."""
-    try:
-        told: dict[str, str] = orjson.loads((data_folder() / "environment.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return {}
-    return told
-
-
 def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], environment: Mapping[str, str]) -> int:
     """Print the page once all answers, then pass the wish to stop on to the supervisor."""
     asked = threading.Event()
@@ -117,24 +118,50 @@ def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], env
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    ready = _ready(plan, process, asked)
+    watched = _Redis(settings.gateway["redis_url"])
+    ready = _ready(plan, process, asked, watched)
     if asked.is_set():
         pass
     elif ready:
-        click.echo(_page(plan, settings, environment))
+        click.echo(page(plan, settings, environment))
     elif process.poll() is None:
-        click.echo(f"Not ready after {READY_WITHIN:.0f} s. The last lines of the logs:\n{_tails(plan)}", err=True)
+        click.echo(f"Not ready after {READY_WITHIN:.0f} s. {_last_words(plan)}", err=True)
         process.terminate()
         process.wait()
         return 1
-    else:
-        click.echo(f"The supervisor ended at once; its log is {plan.data / 'log' / 'supervisord.log'}.", err=True)
-        return process.returncode or 1
-    code = process.wait()
+    while process.poll() is None:
+        if not asked.is_set():
+            watched.look()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(LOOK_EVERY)
     if asked.is_set():
         return 0
-    click.echo(f"The supervisor ended; its log is {plan.data / 'log' / 'supervisord.log'}.", err=True)
-    return code or 1
+    click.echo(f"The supervisor ended{'' if ready else ' at once'}. {_last_words(plan)}", err=True)
+    return process.returncode or 1
+
+
+class _Redis:
+    """Tells the person in front of the terminal, once, that nothing works because Redis is away."""
+
+    def __init__(self, url: str) -> None:
+        self._connection = Connection(connect(url, timeout=2.0, name="up", connections=1))
+        self._outage = Outage(
+            lambda error: click.echo(f"{error} Nothing works without it; waiting ...", err=True),
+            lambda seconds: click.echo(f"Redis is back after {seconds:.0f} s.", err=True),
+        )
+        self._failing: float | None = None
+
+    def look(self) -> None:
+        """One failure alone is nothing: it may only just start."""
+        try:
+            self._connection.knock()
+        except StoreUnavailable as error:
+            self._failing = time.monotonic() if self._failing is None else self._failing
+            if time.monotonic() - self._failing > TELL_AFTER:
+                self._outage.failed(str(error))
+        else:
+            self._failing = None
+            self._outage.worked()
 
 
 def _environment(plan: Plan) -> dict[str, str]:
@@ -143,6 +170,7 @@ def _environment(plan: Plan) -> dict[str, str]:
     plan.data.mkdir(parents=True, exist_ok=True)
     os.chmod(plan.data, 0o700)
     environment = _made_up_secrets(plan.data / "secrets.json") | environment  # an operator's own go before
+    environment["PYTHONSAFEPATH"] = "1"  # what lies in the working folder is not ours, even if it is called `app`
     if plan.sandbox:
         sandbox = f"http://{HOST}:{plan.sandbox_port}"
         environment.setdefault("PATCHBAY_PUBLIC_URL", plan.address)
@@ -154,21 +182,33 @@ def _environment(plan: Plan) -> dict[str, str]:
             **{f"SANDBOX_{product.upper()}_URL": f"{sandbox}/twilio/{path}" for product, path in TWILIO.items()},
             **{f"SANDBOX_APPLICATION_{what.upper()}_URL": f"{sandbox}/application/{what}" for what in APPLICATION},
         }
-    default = resources.files("app.sandbox") / "patchbay.toml" if plan.sandbox else Path("patchbay.toml")
+    default = resources.files("app.sandbox") / "patchbay.toml" if plan.sandbox else Path(USUAL_FILE)
     environment[CONFIG_VARIABLE] = str(plan.config or environment.get(CONFIG_VARIABLE) or default)
     if plan.redis_url:
-        environment |= {"PATCHBAY_REDIS_URL": plan.redis_url, "PATCHBAY_BROKER_URL": plan.redis_url}
-    elif not environment.get("PATCHBAY_REDIS_URL") and not _names_redis(Path(environment[CONFIG_VARIABLE])):
-        environment["PATCHBAY_REDIS_URL"] = embedded_url(plan)
+        broker = re.sub("^unix:", "redis+socket:", plan.redis_url)  # as Celery writes it
+        environment |= {"PATCHBAY_REDIS_URL": plan.redis_url, "PATCHBAY_BROKER_URL": broker}
+    else:
+        environment |= _embedded(plan, environment)
     return environment
 
 
-def _names_redis(config: Path) -> bool:
-    """Whether the configuration chooses a Redis of its own."""
+def _embedded(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
+    """Where the embedded Redis is, unless another one is chosen; it is the broker, too, unless there is another one."""
+    named = _named(Path(environment[CONFIG_VARIABLE]))
+    if environment.get("PATCHBAY_REDIS_URL") or "redis_url" in named:
+        return {}
+    url = {"PATCHBAY_REDIS_URL": server_url(plan.data)}
+    if environment.get("PATCHBAY_BROKER_URL") or "broker_url" in named:
+        return url
+    return {**url, "PATCHBAY_BROKER_URL": broker_url(plan.data)}
+
+
+def _named(config: Path) -> set[str]:
+    """The keys of the configuration's table for the gateway."""
     try:
-        return "redis_url" in tomllib.loads(config.read_text()).get("gateway", {})
-    except (OSError, ValueError, AttributeError):
-        return False  # `load` says what is wrong with the file
+        return set(tomllib.loads(config.read_text()).get("gateway", {}))
+    except (OSError, ValueError, AttributeError, TypeError):
+        return set()  # `load` says what is wrong with the file
 
 
 def _made_up_secrets(path: Path) -> dict[str, str]:
@@ -197,11 +237,12 @@ def _made_up_secrets(path: Path) -> dict[str, str]:
     return made
 
 
-def _ready(plan: Plan, process: subprocess.Popen[bytes], asked: threading.Event) -> bool:
+def _ready(plan: Plan, process: subprocess.Popen[bytes], asked: threading.Event, watched: _Redis) -> bool:
     """Whether the receiver and the sandbox answered in time, before somebody asked to stop."""
     urls = [f"{plan.address}/readyz"] + ([f"http://{HOST}:{plan.sandbox_port}/"] if plan.sandbox else [])
     until = time.monotonic() + READY_WITHIN
     while time.monotonic() < until and process.poll() is None and not asked.is_set():
+        watched.look()
         if all(_answers(url) for url in urls):
             return True
         time.sleep(0.2)
@@ -216,41 +257,18 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _tails(plan: Plan, lines: int = 5) -> str:
+def _said(plan: Plan) -> Path:
+    """What the supervisor says itself."""
+    return plan.data / "log" / "up.log"
+
+
+def _last_words(plan: Plan, lines: int = 5) -> str:
+    """The ends of the logs that were written since the start."""
+    started = (plan.data / "supervisord.conf").stat().st_mtime
     found = []
     for log in sorted((plan.data / "log").glob("*.log")):
-        tail = log.read_text(errors="replace").splitlines()[-lines:]
-        found += [f"{log.name}: {line}" for line in tail]
-    return "\n".join(found)
-
-
-def _page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
-    """The one page that a person reads after the start."""
-    channels = list(map(build_channel, settings.channels.values()))
-    hooks = [channel for channel in channels if not isinstance(channel, WebchatChannel)]
-    # the sandbox knows where its own go
-    rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks if not plan.sandbox]
-    chats = [channel for channel in channels if isinstance(channel, WebchatChannel)]
-    rows += [(f"Chat {chat.name}", f"{plan.address}/chat/{chat.name}") for chat in chats]
-    if plan.sandbox:
-        rows.append(("Agent desk", f"http://{HOST}:{plan.sandbox_port}/agent   (respond.io)"))
-        rows.append(("Flex desk", f"http://{HOST}:{plan.sandbox_port}/flex"))
-        rows.append(("Phone", f"http://{HOST}:{plan.sandbox_port}/phone   (SMS, WhatsApp, Messenger)"))
-        rows.append(("Application", f"http://{HOST}:{plan.sandbox_port}/application   (TwiML, answers Chat app)"))
-        rows.append(("Sandbox", f"http://{HOST}:{plan.sandbox_port}/"))
-    password = environment.get("PATCHBAY_FLOWER_PASSWORD")
-    login = f"   (patchbay / {password})" if password else ""
-    rows.append(("Flower", f"http://{HOST}:{plan.flower_port}{login}"))
-    rows.append(("Data, logs", str(plan.data)))
-    lines = ["", *(f"  {name:12} {value}" for name, value in rows), ""]
-    if chats:
-        lines += ["  Say something from the command line:", f"  {_curl(plan, chats[0])}", ""]
-    return "\n".join([*lines, "  Ctrl-C stops everything and finishes the work in hand.", ""])
-
-
-def _curl(plan: Plan, chat: WebchatChannel) -> str:
-    body = '{"type":"message.created","data":{"id":"hello-1","content":{"type":"text","text":"Hello"}}}'
-    return (
-        f"curl -s {plan.address}/channels/{chat.name} -H 'Authorization: Bearer {chat.new_token()}'"
-        f" -H 'Content-Type: application/json' -d '{body}'"
-    )
+        if log.stat().st_mtime >= started:
+            found += [f"{log.name}: {line}" for line in log.read_text(errors="replace").splitlines()[-lines:]]
+    if not found:
+        return "It said nothing."
+    return "\n".join([f"The last lines of the logs in {plan.data / 'log'}:", *found])

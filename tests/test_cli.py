@@ -343,7 +343,7 @@ def test_a_dry_run_shows_the_calls_and_makes_none(run: Run, flex: Callable[..., 
 
 def test_only_provisioning_does_without_the_flows_sid(run: Run, flex: Callable[..., None], config: Path) -> None:
     flex(CHAT)
-    for command in (["check-config", str(config)], ["lanes"], ["worker"]):
+    for command in (["check-config", str(config)], ["dead-letters", "replay", "all"], ["worker"]):
         result = run(*command)
         assert (2, "destinations.people.flex_flow_sid: Missing data for required field.\n") == (
             result.exit_code,

@@ -5,32 +5,43 @@ Start it with `patchbay worker`, which is `celery -A workers.fleet worker` with 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
+import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from celery import Celery, bootsteps, signals
-from celery.exceptions import WorkerShutdown
+from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.worker.request import Request
 
+from app.configfile import CONFIG_VARIABLE
 from app.core.errors import StoreUnavailable
-from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
+from app.outage import Patience
+from app.parts import remembered
 from app.store.mailbox import Wake
+from app.store.workers import ALIVE_FOR
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
-from app.up import remembered
 from workers.drain import Drainer
 from workers.tally import AWAY, Tally, event_of
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
 DECLARE_EVERY = 30.0  # seconds
+LIFE_EVERY = ALIVE_FOR / 3
 
 log = logger("fleet")
 stopping = threading.Event()
-_declared = time.monotonic()
+_declared = float("-inf")
+_patience = Patience(TICK)
+_name = ""  # of this worker, as Celery and Flower call it
+_seen = float("-inf")
+_reached = False  # the broker
 
 if not os.environ.get(CONFIG_VARIABLE):  # `celery inspect` and its like mean what runs here under `patchbay up`
     os.environ.update({name: value for name, value in remembered().items() if not os.environ.get(name)})
@@ -42,10 +53,8 @@ celery: Celery = create_celery(
 
 @cache
 def gateway() -> Gateway:
-    """The gateway of this process, built with its first use."""
-    built = build(settings, role="worker", timeout=WORKER_TIMEOUT, celery=celery)
-    built.declare()
-    return built
+    """The gateway of this process, built with its first use; Redis may be away then."""
+    return build(settings, role="worker", timeout=WORKER_TIMEOUT, celery=celery)
 
 
 class Acknowledged(Request):
@@ -68,9 +77,9 @@ def drain(lane: str, token: str) -> Tally:
     """Work a lane until nothing is due; what became of its heads, which Flower shows."""
     drainer = Drainer(gateway(), stopping.is_set)
     try:
+        _declare_again()
         drainer.drain(lane, token)
-    except StoreUnavailable as error:  # the tick calls again once Redis is back
-        log.error("store unavailable", lane=lane, error=str(error))
+    except StoreUnavailable:  # the tick calls again once Redis is back
         return Tally(AWAY)
     return drainer.tally
 
@@ -93,6 +102,10 @@ class Tick(bootsteps.StartStopStep):
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
+        global _reached
+        if _reached:
+            log.warning("broker is back")
+        _reached = True
         # what Flower is told of a task would be published between its wake-up and its work
         consumer.event_dispatcher.on_send_buffered = None
         self._timer = consumer.timer.call_repeatedly(TICK, self._tick, (consumer,))
@@ -117,7 +130,12 @@ class Room(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         lane = lanes_of(settings)[0].name
         broker = create_celery(settings.gateway["broker_url"], [lane], timeout=WORKER_TIMEOUT, retries=0)
-        while Publisher(broker).publish([Wake(lane, "")]):  # one too many is harmless
+        _hush()
+        gateway()  # and with it the log
+        publisher, patience = Publisher(broker), Patience(TICK)
+        while patience.left or publisher.publish([Wake(lane, "")]):  # one too many is harmless
+            if not patience.left:
+                patience.failed()
             if stopping.is_set():
                 raise WorkerShutdown(0)
             for wake in owed():
@@ -126,13 +144,18 @@ class Room(bootsteps.StartStopStep):
 
 
 def owed() -> Sequence[Wake]:
-    """The wake-ups that are owed now; none while Redis is out of reach, which is waited out."""
+    """The wake-ups that are owed now; none while Redis is out of reach, which is waited out more and more patiently."""
+    if _patience.left:
+        return ()
     try:
         _declare_again()
-        return gateway().store.mailboxes.sweep()
-    except StoreUnavailable as error:
-        log.error("store unavailable", error=str(error))
+        wakes = gateway().store.mailboxes.sweep()
+    except StoreUnavailable:
+        _patience.failed()
         return ()
+    _patience.worked()
+    _show_life()
+    return wakes
 
 
 def work_here(pool: Any, wake: Wake) -> None:
@@ -141,11 +164,44 @@ def work_here(pool: Any, wake: Wake) -> None:
 
 
 def _declare_again() -> None:
-    """Now and then, because a Redis that lost its data has lost the lanes, too."""
+    """At first, and now and then, because a Redis that lost its data has lost the lanes, too."""
     global _declared
     if time.monotonic() - _declared > DECLARE_EVERY:
         gateway().declare()
         _declared = time.monotonic()
+
+
+def _show_life() -> None:
+    """Now and then, so that `patchbay lanes` and `/readyz` know who is there."""
+    global _seen
+    if time.monotonic() - _seen > LIFE_EVERY:
+        _seen = time.monotonic()
+        with suppress(StoreUnavailable):
+            gateway().store.workers.beat(_name, sorted(celery.amqp.queues.consume_from))
+
+
+@signals.celeryd_after_setup.connect
+def _begin(sender: str, **_: Any) -> None:
+    global _name
+    _name = sender
+
+
+@signals.worker_shutdown.connect
+def _leave(**_: Any) -> None:
+    with suppress(StoreUnavailable):
+        gateway().store.workers.leave(_name)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Celery says at each try that its broker is away; the first time will do."""
+    said = record.getMessage()
+    return "Cannot connect to" not in said or "(1/" in said
+
+
+def _hush() -> None:
+    """Once Celery has set up its own logging."""
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(_is_news)
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of what a later Celery does by itself
 
 
 celery.steps["consumer"].add(Tick)

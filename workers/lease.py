@@ -8,14 +8,12 @@ from typing import Any, TypeVar
 
 from app.core.errors import StoreUnavailable
 from app.gateway import Gateway, Lane
-from app.log import logger
+from app.outage import Patience
 from app.store.mailbox import Claim
 
 AGAIN = 0.2  # seconds
 
 T = TypeVar("T")
-
-log = logger("lease")
 
 
 class LeaseLost(Exception):
@@ -29,15 +27,15 @@ def insist(call: Callable[[], T], lane: Lane) -> T:
     Raises:
         StoreUnavailable: for as long as a lease lasts.
     """
-    until = time.monotonic() + lane.lease
+    until, patience = time.monotonic() + lane.lease, Patience(AGAIN)
     while True:
         try:
             return call()
-        except StoreUnavailable as error:
+        except StoreUnavailable:
             if time.monotonic() > until:
                 raise
-            log.error("telling the store again", lane=lane.name, error=str(error))
-            time.sleep(AGAIN)
+            patience.failed()
+            time.sleep(patience.left)
 
 
 def remember(gateway: Gateway, lane: Lane, claim: Claim, **kept: Any) -> None:

@@ -1,20 +1,49 @@
-"""The `patchbay` command."""
+"""The `patchbay` command.
+
+What a command needs is loaded when it runs, so that `--help` and those that only look answer at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
+
 import click
 
-from app.cli import consent, costs, flex, letters, running
+# name: (module, function, what --help says of it)
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "check-config": ("running", "check_config", "Check a configuration file; every problem is named with its key."),
+    "consent": ("consent", "consent", "Who wants no messages on a channel."),
+    "costs": ("costs", "show_costs", "What messages cost, per day and channel."),
+    "dead-letters": ("letters", "dead_letters", "Messages that were given up, and webhooks that could not be read."),
+    "flex": ("flex", "flex", "Twilio Flex projects."),
+    "lanes": ("running", "lanes", "Show what waits in every lane, and what was counted."),
+    "receiver": ("running", "receiver", "Take webhooks and serve the pages."),
+    "sandbox": ("running", "sandbox", "Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."),
+    "up": ("running", "up", "Run everything: Redis, receiver, workers, Flower and, if asked, the sandbox."),
+    "worker": ("running", "worker", "Work the lanes."),
+}
 
 
-@click.group()
+class Commands(click.Group):
+    """Finds its commands in the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, function, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"{__name__}.{module}"), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, _, words) in COMMANDS.items()])
+
+
+@click.group(cls=Commands)
 @click.version_option(package_name="patchbay")
 def main() -> None:
     """A self-hosted gateway for custom messaging channels."""
-
-
-for command in (
-    *(running.up, running.receiver, running.worker, running.sandbox, running.check_config, running.lanes),
-    *(letters.dead_letters, costs.show_costs, consent.consent, flex.flex),
-):
-    main.add_command(command)

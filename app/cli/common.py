@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from app import up as supervision
-from app.config import ConfigError, Settings
+from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
-from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, settings_from_environment
-from app.parts import CannotStart
-from app.twilio import address_of
+from app.embedded import CannotStart
+from app.parts import remembered
+
+if TYPE_CHECKING:  # what makes a command slow is loaded by those that need it
+    from app.config import Settings
+    from app.gateway import Gateway
 
 
 def complains(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,37 +44,50 @@ def complains(command: Callable[..., Any]) -> Callable[..., Any]:
 config_option = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
-    help=f"Configuration file; default: ${CONFIG_VARIABLE}, else patchbay.toml.",
+    help=f"Configuration file; default: ${CONFIG_VARIABLE}, else {USUAL_FILE}.",
 )
 
 
 def gateway_of(config: Path | None) -> Gateway:
+    from app.gateway import WORKER_TIMEOUT, build
+
     find_running(config)
     return build(settings_of(config), role="cli", timeout=WORKER_TIMEOUT)
 
 
 def settings_of(config: Path | None) -> Settings:
+    from app.gateway import settings_from_environment
+
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)  # for the program that takes this one's place, too
     return settings_from_environment()
 
 
 def file_of(config: Path | None) -> Path:
-    return config or Path(os.environ.get(CONFIG_VARIABLE, "patchbay.toml"))
+    return config or Path(os.environ.get(CONFIG_VARIABLE) or USUAL_FILE)
 
 
 def find_running(config: Path | None) -> None:
     """What runs here under `patchbay up` is meant, unless somebody says otherwise."""
-    told = supervision.remembered()
+    told = remembered()
     if told and not os.environ.get(CONFIG_VARIABLE) and (config is None or str(config) == told.get(CONFIG_VARIABLE)):
         os.environ.update({name: value for name, value in told.items() if not os.environ.get(name)})
 
 
-def conversation_of(gateway: Gateway, channel: str, customer: str) -> str:
-    """Raises: click.ClickException, there is no such channel, or the address can be none of its customers'."""
-    if channel not in gateway.channels:
+def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -> str:
+    """The conversation of an address on a channel.
+
+    Args:
+        providers: of every channel's addresses, by its name; empty where it is not known.
+
+    Raises:
+        click.ClickException: there is no such channel, or the address can be none of its customers'.
+    """
+    from app.twilio import address_of
+
+    if channel not in providers:
         raise click.ClickException(f"There is no channel {channel}.")
-    address, provider = address_of(customer), gateway.channels[channel].provider
+    address, provider = address_of(customer), providers[channel] or customer.partition(":")[0]
     if not address.startswith(f"{provider}:") or address == f"{provider}:":
         raise click.ClickException(f"{customer} is no address on {channel}: those begin with {provider}:")
     return conversation_key(channel, address)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import complains, config_option, conversation_of, gateway_of, when
+from app.cli.common import complains, config_option, conversation_of, when
+from app.cli.looking import view_of
 from app.core.consent import State
 
 
@@ -22,8 +23,8 @@ def consent() -> None:
 @complains
 def show_consent(config: Path | None, channel: str, customer: str) -> None:
     """Whether CUSTOMER (an address such as whatsapp:+15551230001) wants messages on CHANNEL, and who said so when."""
-    gateway = gateway_of(config)
-    known = gateway.store.consents.read(conversation_of(gateway, channel, customer))
+    view = view_of(config)
+    known = view.store.consents.read(conversation_of(view.providers, channel, customer))
     if known is None:
         click.echo("in: nothing else was ever said")
     else:
@@ -38,6 +39,6 @@ def show_consent(config: Path | None, channel: str, customer: str) -> None:
 @complains
 def set_consent(config: Path | None, channel: str, customer: str, state: State) -> None:
     """State what CUSTOMER wants on CHANNEL: `in` or `out`. His platform may know better and still refuse."""
-    gateway = gateway_of(config)
-    gateway.store.consents.write(conversation_of(gateway, channel, customer), state, "an operator set it")
+    view = view_of(config)
+    view.store.consents.write(conversation_of(view.providers, channel, customer), state, "an operator set it")
     click.echo(f"{customer} is {state} on {channel}")

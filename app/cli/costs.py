@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from app.cli.common import complains, config_option, conversation_of, gateway_of
-from app.config import ConfigError
+from app.cli.common import complains, config_option, conversation_of
+from app.cli.looking import View, view_of
+from app.configfile import ConfigError
 from app.core.costs import COLUMNS, Costs, amount_of, asked_for, summed
 from app.core.errors import BadWebhook
-from app.gateway import Gateway
 
 
 @click.group("costs", invoke_without_command=True)
@@ -33,14 +33,14 @@ def show_costs(
     """What messages cost, per day and channel."""
     if context.invoked_subcommand:
         return
-    gateway = _with_costs(config)
+    view = _with_costs(config)
     named = {name: value for name, value in (("from", first), ("to", last), ("channel", channel)) if value is not None}
     try:
-        asked = asked_for(named, gateway.channels, gateway.store.costs.today())
+        asked = asked_for(named, view.providers, view.store.costs.today())
     except BadWebhook as error:
         raise ConfigError([(f"--{error.field}", error.rule)]) from None
-    rows = gateway.store.costs.days(asked.first, asked.last, asked.channel)
-    click.echo(f"{asked.first} to {asked.last}, in {gateway.settings.costs.currency}")
+    rows = view.store.costs.days(asked.first, asked.last, asked.channel)
+    click.echo(f"{asked.first} to {asked.last}, in {view.currency}")
     grouped = summed(rows, by) if by else rows  # type: ignore[arg-type]  # one of the choices
     for line in _table([*grouped, *summed(rows, "")]):
         click.echo(line)
@@ -52,14 +52,14 @@ def show_costs(
 @complains
 def show_message_costs(config: Path | None, message_id: str) -> None:
     """What one message cost, and the questions to a bot that it caused."""
-    gateway = _with_costs(config)
-    found = gateway.store.costs.message(message_id)
+    view = _with_costs(config)
+    found = view.store.costs.message(message_id)
     if found is None:
         raise click.ClickException(f"There is no message {message_id} (any more).")
     how = "reported by its platform" if found.reported else "by the price table"
     lines = {"conversation": found.conversation, "date": found.day or "nothing is booked"}
     lines |= {"message": f"{amount_of(found.message)} ({how})", "turns": amount_of(found.turns)}
-    lines |= {"total": f"{amount_of(found.message + found.turns)} {gateway.settings.costs.currency}"}
+    lines |= {"total": f"{amount_of(found.message + found.turns)} {view.currency}"}
     for name, value in lines.items():
         click.echo(f"{name:14}{value}")
 
@@ -71,20 +71,20 @@ def show_message_costs(config: Path | None, message_id: str) -> None:
 @complains
 def show_conversation_costs(config: Path | None, channel: str, customer: str) -> None:
     """What all messages of a customer's ADDRESS (as in whatsapp:+1555...) on one channel cost."""
-    gateway = _with_costs(config)
-    found = gateway.store.costs.conversation(conversation_of(gateway, channel, customer))
+    view = _with_costs(config)
+    found = view.store.costs.conversation(conversation_of(view.providers, channel, customer))
     if found is None:
         raise click.ClickException(f"Nothing is booked for {customer} on {channel} (any more).")
     for column, amount in found.amounts.items():
         click.echo(f"{column:14}{amount}")
-    click.echo(f"{'currency':14}{gateway.settings.costs.currency}")
+    click.echo(f"{'currency':14}{view.currency}")
 
 
-def _with_costs(config: Path | None) -> Gateway:
-    gateway = gateway_of(config)
-    if not gateway.settings.costs.currency:
+def _with_costs(config: Path | None) -> View:
+    view = view_of(config)
+    if not view.currency:
         raise click.ClickException("Nothing is booked: the configuration has no table costs.")
-    return gateway
+    return view
 
 
 def _table(rows: Sequence[Costs]) -> Iterator[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from app.cli.common import complains, config_option, file_of, find_running
-from app.config import build_destination, check_alone, read
+from app.config import build_destination, check_alone
+from app.configfile import read
 from app.core.errors import Failure
 from app.destinations.flex.destination import FlexDestination
 from app.destinations.flex.provision import Provisioning

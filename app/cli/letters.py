@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.cli.common import complains, config_option, gateway_of, when
+from app.cli.looking import View, view_of
 from app.core.errors import BadWebhook, Unverified
-from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, read, unpark
 from app.store.dead_letters import DeadLetter
+
+if TYPE_CHECKING:  # who only looks does not wait for it
+    from app.gateway import Gateway
 
 
 @click.group("dead-letters")
@@ -26,7 +28,7 @@ def dead_letters() -> None:
 @complains
 def list_letters(config: Path | None, most: int) -> None:
     """The newest first: id, time, lane, reason and error."""
-    letters = gateway_of(config).store.dead_letters.newest(most)
+    letters = view_of(config).store.dead_letters.newest(most)
     for letter in letters:
         click.echo(f"{letter.id}  {when(letter.at)}  {letter.where}  {letter.reason}: {letter.error}")
     if not letters:
@@ -39,14 +41,16 @@ def list_letters(config: Path | None, most: int) -> None:
 @complains
 def show_letter(config: Path | None, letter_id: str) -> None:
     """One dead letter in full."""
-    gateway = gateway_of(config)
-    letter = _letter(gateway, letter_id)
+    view = view_of(config)
+    letter = _letter(view, letter_id)
     lines: dict[str, Any] = {"id": letter.id, "where": letter.where, "reason": letter.reason, "error": letter.error}
-    record = gateway.store.messages.read(letter.message_id) if letter.message_id else None
+    record = view.store.messages.read(letter.message_id) if letter.message_id else None
     if record:
         lines |= {"message": record.message.id, "conversation": record.message.conversation}
         lines |= {"author": record.message.author, "content": record.message.content}
     elif letter.webhook:
+        from app.inbox import unpark
+
         webhook = unpark(letter.webhook)
         lines |= {"url": webhook.url.partition("?")[0], "body": webhook.body.decode(errors="replace")}
     else:
@@ -98,6 +102,8 @@ def _replay(gateway: Gateway, letter: DeadLetter) -> None:
 
 def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
+    from app.inbox import Inbox, NotTaken, read, unpark
+
     webhook = unpark(letter.webhook)
     if letter.where not in gateway.channels and letter.where not in gateway.destinations:
         raise click.ClickException(f"{letter.id} is kept: {letter.where} is no longer configured.")
@@ -118,7 +124,7 @@ def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
     return list(letter_ids)
 
 
-def _letter(gateway: Gateway, letter_id: str) -> DeadLetter:
+def _letter(gateway: Gateway | View, letter_id: str) -> DeadLetter:
     letter = gateway.store.dead_letters.show(letter_id)
     if letter is None:
         raise click.ClickException(f"There is no dead letter {letter_id}.")

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from app import up as supervision
-from app.cli.common import complains, config_option, gateway_of, settings_of
-from app.config import ConfigError, Settings, load
-from app.gateway import CONFIG_VARIABLE, THREADS_VARIABLE, lanes_of
+import app
+from app.cli.common import complains, config_option, settings_of
+from app.cli.looking import view_of
+from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.parts import Plan
+from app.store.workers import WorkerState
+
+if TYPE_CHECKING:  # each command loads what it needs
+    from app.config import Settings
 
 MOST_THREADS = 64  # of one worker
+# As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
+ROOT = Path(app.__file__).parent.parent
+RECEIVER = f"{ROOT / 'app' / 'web' / '__init__.py'}:create_app"
 
 
 @click.command()
@@ -26,8 +34,8 @@ MOST_THREADS = 64  # of one worker
     "--port",
     default=8000,
     show_default=True,
-    type=click.IntRange(1, 65_532),
-    help="Of the receiver; the next three serve the other parts.",
+    type=click.IntRange(1, 65_533),
+    help="Of the receiver; the next two serve the other parts.",
 )
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1, 32))
 @click.option("--redis", "redis_url", help="Use this Redis in place of an embedded one.")
@@ -35,7 +43,9 @@ MOST_THREADS = 64  # of one worker
 @complains
 def up(config: Path | None, port: int, workers: int, redis_url: str | None, sandbox: bool) -> None:
     """Run everything: Redis, receiver, workers, Flower and, if asked, the sandbox. Ctrl-C stops it all."""
-    sys.exit(supervision.run(Plan(config, port, workers, redis_url, sandbox)))
+    from app.up import run
+
+    sys.exit(run(Plan(config, port, workers, redis_url, sandbox)))
 
 
 @click.command()
@@ -47,11 +57,14 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
 @complains
 def receiver(config: Path | None, host: str, port: int, processes: int, threads: int) -> None:
     """Take webhooks and serve the pages."""
+    from app.gateway import THREADS_VARIABLE
+
     settings = settings_of(config)
     _refuse_open_channels(settings, host)
     os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
     _exec(
-        "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
+        "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", host,
+        "--port", str(port),
         "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--workers-kill-timeout", "20",
     )  # fmt: skip
@@ -65,14 +78,16 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
 @complains
 def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> None:
     """Work the lanes."""
+    from app.gateway import lanes_of
+
     known = lanes_of(settings_of(config))
     chosen = [lane for lane in known if any(fnmatch(lane.name, pattern.strip()) for pattern in lanes.split(","))]
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
-    os.environ.setdefault(CONFIG_VARIABLE, "patchbay.toml")  # else it would be that of what runs here already
+    os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
     count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
     _exec(
-        "celery", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
+        "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
@@ -93,6 +108,8 @@ def sandbox(host: str, port: int) -> None:
 @complains
 def check_config(file: Path) -> None:
     """Check a configuration file; every problem is named with its key."""
+    from app.config import load
+
     settings = load(file)
     click.echo(f"{file} is valid: {len(settings.channels)} channels, {len(settings.destinations)} destinations.")
 
@@ -102,13 +119,29 @@ def check_config(file: Path) -> None:
 @complains
 def lanes(config: Path | None) -> None:
     """Show what waits in every lane, and what was counted."""
-    gateway = gateway_of(config)
-    now = datetime.now(UTC).timestamp()
-    for lane in gateway.store.lanes.overview(now):
+    store, now = view_of(config).store, datetime.now(UTC).timestamp()
+    workers = store.workers.alive()
+    click.echo(_fleet(workers))
+    everywhere = len({worker.lanes for worker in workers}) < 2
+    for lane in store.lanes.overview(now):
         rests = f"  rests {lane.paused_for:.0f} s: {lane.paused_why}" if lane.paused_for else ""
-        click.echo(f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{rests}")
-    for what, count in gateway.store.lanes.counts().items():
+        serve = sum(lane.name in worker.lanes for worker in workers)
+        there = "" if everywhere and serve == len(workers) else f"  workers {serve}"
+        click.echo(
+            f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{there}{rests}"
+        )
+    for what, count in store.lanes.counts().items():
         click.echo(f"{what:32} {count}")
+
+
+def _fleet(workers: Sequence[WorkerState]) -> str:
+    match len(workers):
+        case 0:
+            return "No worker is running: what comes in is kept, and waits for `patchbay worker`."
+        case 1:
+            return f"1 worker is running: {workers[0].name}"
+        case number:
+            return f"{number} workers are running: {', '.join(worker.name for worker in workers)}"
 
 
 def _refuse_open_channels(settings: Settings, host: str) -> None:
@@ -119,8 +152,9 @@ def _refuse_open_channels(settings: Settings, host: str) -> None:
         raise ConfigError([(f"channels.{n}.verification", f"May not be none on {host}.") for n in found])
 
 
-def _exec(program: str, *arguments: str) -> NoReturn:
-    """Become another program of this environment, so that signals reach it."""
-    path = Path(sys.executable).parent / program
+def _exec(module: str, *arguments: str) -> NoReturn:
+    """Become another program of this environment, so that signals reach it. What lies in the working folder is none of
+    its modules, whatever it is called."""
+    os.environ["PYTHONSAFEPATH"] = "1"
     sys.stdout.flush()
-    os.execv(path, [str(path), *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])

@@ -17,6 +17,7 @@ from app.store.mailbox import Limits, Mailboxes
 from app.store.messages import Messages
 from app.store.server import Server
 from app.store.sessions import Sessions
+from app.store.workers import Workers
 
 
 class Store:
@@ -27,7 +28,7 @@ class Store:
         clock: Callable[[], int] | None = None,
         lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        connection = Connection(client, clock)
+        connection = self.connection = Connection(client, clock)
         limits = limits or Limits()
         self.limits = limits
         self.mailboxes = Mailboxes(connection, limits, lists)
@@ -35,6 +36,7 @@ class Store:
         self.sessions = Sessions(connection, limits)
         self.consents = Consents(connection)
         self.lanes = Lanes(connection)
+        self.workers = Workers(connection)
         self.costs = CostBook(connection)
         self.dead_letters = DeadLetters(connection, limits)
         self.buckets = Buckets(connection)

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import resources
 from typing import Any
 
@@ -19,6 +20,7 @@ from redis.retry import Retry
 
 from app.core.errors import StoreUnavailable
 from app.core.reading import encoded
+from app.outage import Outage
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
@@ -28,10 +30,11 @@ SCRIPTS = (
 # Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
 # an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.
 FRESH = 0.5
-# What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
+# What passes when Redis is there again, and what when it recovers. Servers before 7.0 put a command's error into a
+# sentence about the script.
+AWAY = (redis.ConnectionError, redis.TimeoutError)
 PASSING = (
-    redis.ConnectionError,
-    redis.TimeoutError,
+    *AWAY,
     redis.OutOfMemoryError,
     redis.ReadOnlyError,
     MasterDownError,
@@ -64,11 +67,15 @@ def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> re
 
 class Connection:
     """A client, which gives text, and the scripts. `clock` gives Unix milliseconds in tests; without one Redis's own
-    clock counts."""
+    clock counts. `outage` hears whether Redis can be reached, `refusal` only when it would not: a full one still reads.
+    """
 
     def __init__(self, client: redis.Redis, clock: Callable[[], int] | None = None, prefix: str = PREFIX) -> None:
         self.client = client
         self.prefix = prefix
+        self.place = _place(client)
+        self.outage: Outage | None = None
+        self.refusal: Outage | None = None
         self._clock = clock
         self._idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
         folder = resources.files("app.store") / "scripts"
@@ -124,16 +131,39 @@ class Connection:
         finally:
             self._idle.append((connection, time.monotonic()))
 
-    @staticmethod
-    def guard(call: Callable[[], Any]) -> Any:
+    def knock(self) -> None:
+        """Ask whether the server is there; one that answers that we may not ask is. Raises: StoreUnavailable."""
+        with suppress(redis.ResponseError):
+            self.guard(self.client.ping)
+
+    def guard(self, call: Callable[[], Any]) -> Any:
+        """Raises: StoreUnavailable, see `run`; its text names the server, without its password."""
         try:
-            return call()
+            answer = call()
+        except AWAY as error:
+            raise self._unavailable(self.outage, f"cannot be reached: {error}") from error
         except PASSING as error:
-            raise StoreUnavailable(str(error)) from error
+            raise self._unavailable(self.refusal, f"refuses: {error}") from error
         except redis.ResponseError as error:
             if PASSING_WORD.search(str(error)):
-                raise StoreUnavailable(str(error)) from error
+                raise self._unavailable(self.refusal, f"refuses: {error}") from error
             raise
+        if self.outage:
+            self.outage.worked()
+        return answer
+
+    def _unavailable(self, outage: Outage | None, what: str) -> StoreUnavailable:
+        if outage:
+            outage.failed(what)
+        return StoreUnavailable(f"Redis at {self.place} {what}")
+
+
+def _place(client: redis.Redis) -> str:
+    """Where a client's server is, as a URL without user and password."""
+    known = client.connection_pool.connection_kwargs
+    if "path" in known:
+        return f"unix://{known['path']}"
+    return f"redis://{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"
 
 
 def _was_closed(connection: Any) -> bool:

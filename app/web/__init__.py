@@ -40,8 +40,7 @@ def _refused(error: HTTPException) -> Any:
     return problem(error.code or 500, error.description or error.name, headers=dict(error.get_headers()))
 
 
-def _unavailable(error: StoreUnavailable) -> Any:
-    log.error("store unavailable", error=str(error))
+def _unavailable(_: StoreUnavailable) -> Any:
     return try_again(503, "The store cannot be reached; nothing was recorded.", 5)
 
 

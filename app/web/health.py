@@ -12,15 +12,15 @@ from typing import Any
 from flask import Blueprint, current_app, jsonify
 
 from app.core.errors import StoreUnavailable
+from app.core.frozen import frozen
 from app.gateway import Gateway
-from app.log import logger
 from app.store.server import faults_of
 from app.web.answers import problem, try_again
 
 GOOD_FOR = 1.0  # seconds
 AWAY = "The store cannot be reached."
+NO_WORKER = "No worker is running: messages are recorded, and wait for one."
 
-log = logger("health")
 blueprint = Blueprint("health", __name__)
 
 
@@ -32,15 +32,27 @@ def healthz() -> Any:
 
 @blueprint.get("/readyz")
 def readyz() -> Any:
-    """Redis answers and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence."""
+    """Redis answers and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence.
+
+    Without workers, webhooks are recorded all the same, so this only warns of it.
+    """
     gateway: Gateway = current_app.extensions["patchbay"]
-    looked: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
-    found = looked.found()
-    if found == AWAY:
-        return try_again(503, found, 5)
-    if found:
-        return problem(503, found)
-    return jsonify(status="ready", channels=len(gateway.channels), destinations=len(gateway.destinations))
+    look: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
+    found = look.found()
+    if found.refused == AWAY:
+        return try_again(503, AWAY, 5)
+    if found.refused:
+        return problem(503, found.refused)
+    counted = {"channels": len(gateway.channels), "destinations": len(gateway.destinations), "workers": found.workers}
+    return jsonify(status="ready", **counted, **({} if found.workers else {"warnings": [NO_WORKER]}))
+
+
+@frozen
+class Found:
+    """`refused` is what stands in the way; '' where nothing does. `workers` are those that are alive."""
+
+    refused: str = ""
+    workers: int = 0
 
 
 class Look:
@@ -49,15 +61,15 @@ class Look:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._asking = threading.Lock()
-        self._found: str | None = None
+        self._found: Found | None = None
         self._until = 0.0
 
-    def found(self) -> str:
-        """What stands in the way; '' where nothing does. While somebody asks, what was found before."""
+    def found(self) -> Found:
+        """While somebody asks, what was found before."""
         if self._found is not None and time.monotonic() < self._until:
             return self._found
         if not self._asking.acquire(blocking=self._found is None):
-            return self._found or ""
+            return self._found or Found()
         try:
             self._found = self._ask()
             self._until = time.monotonic() + GOOD_FOR
@@ -65,11 +77,11 @@ class Look:
             self._asking.release()
         return self._found
 
-    def _ask(self) -> str:
+    def _ask(self) -> Found:
+        store = self._gateway.store
         try:
-            facts = self._gateway.store.server.facts()
-        except StoreUnavailable as error:
-            log.error("store unavailable", error=str(error))
-            return AWAY
-        faults = faults_of(facts, self._gateway.settings.gateway["redis_checks"])
-        return " ".join(fault.sentence for fault in faults if fault.refused)
+            faults = faults_of(store.server.facts(), self._gateway.settings.gateway["redis_checks"])
+            workers = len(store.workers.alive())
+        except StoreUnavailable:  # which is logged where it is met
+            return Found(AWAY)
+        return Found(" ".join(fault.sentence for fault in faults if fault.refused), workers)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.support import toml
@@ -56,10 +58,15 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_a_worker_that_starts_before_the_state_waits_for_it(house: House) -> None:
     house.broker.start()
     worker = house.system.add_worker()
-    wait_until("it has tried again", lambda: worker.log.read_text().count("store unavailable") > 3)
+    wait_until("it says so", lambda: "store unavailable" in worker.log.read_text())
+    time.sleep(3)  # it tries again and again, and says nothing more
     house.state.start()
     house.receive("hello")
     wait_until("it is delivered", lambda: house.delivered() == ["hello"])
+    said = [orjson.loads(line) for line in worker.log.read_text().splitlines() if line.startswith("{")]
+    told = [(line["event"], line["redis"]) for line in said if line["part"] == "store"]
+    where = house.state.url
+    assert told == [("store unavailable", where), ("store is back", where)]
     assert "Traceback" not in worker.log.read_text()
 
 

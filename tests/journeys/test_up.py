@@ -17,19 +17,22 @@ import pytest
 import redis
 import requests
 
-from tests.support.processes import Process, free_port, wait_until
+from tests.support.processes import Process, RedisServer, free_port, wait_until
+
+PATCHBAY = str(Path(sys.executable).parent / "patchbay")
 
 
 class Up:
     """One `patchbay up` with a data folder that outlives it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, data: Path | None = None, cwd: Path | None = None) -> None:
         self.folder = folder
-        self.port = free_port(4)
+        self.data = data or folder / "data"
+        self.port = free_port(3)
         self.url = f"http://127.0.0.1:{self.port}"
         self.page = folder / "page.txt"
-        command = [sys.executable, "-m", "app.cli", "up", "--sandbox", "--port", str(self.port), "--workers", "1"]
-        self._process = Process(command, self.page, {"PATCHBAY_DATA": str(folder / "data")})
+        command = [PATCHBAY, "up", "--sandbox", "--port", str(self.port), "--workers", "1", *options]
+        self._process = Process(command, self.page, {"PATCHBAY_DATA": str(self.data)}, cwd)
 
     def start(self) -> None:
         self.page.unlink(missing_ok=True)
@@ -41,8 +44,17 @@ class Up:
         wait_until("everything has ended", lambda: not self._process.running, 60)
         return self._process.stop()
 
+    def redis(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.data / "redis.sock"))
+
     def parts(self) -> list[psutil.Process]:
         return psutil.Process(self._process.pid).children(recursive=True)
+
+    def say(self, id: str) -> str:
+        """Write as a new visitor; their token."""
+        token: str = requests.post(f"{self.url}/chat/shop/visitor", timeout=5).json()["token"]
+        _say(self, token, id)
+        return token
 
     @property
     def token(self) -> str:
@@ -79,6 +91,7 @@ def test_the_page_fits_on_a_screen_and_its_curl_line_works(up: Up) -> None:
     curl = next(line.strip() for line in page.splitlines() if line.strip().startswith("curl "))
     done = subprocess.run(["bash", "-c", curl], capture_output=True, text=True, check=True)
     assert '"duplicate":false' in done.stdout
+    assert "Ask me for a quote" in done.stdout.splitlines()[-1], "the bot's answer is shown, too"
     assert up.reads(up.token, '"author":"bot"')
 
 
@@ -171,7 +184,7 @@ def test_the_fleet_answers_celerys_own_tools(up: Up) -> None:
 def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
     """Kombu's notes of what is not acknowledged yet would be two transactions for each."""
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
-    with redis.Redis(port=up.port + 3) as client, client.monitor() as monitor:
+    with up.redis() as client, client.monitor() as monitor:
         _say(up, token, "hint-1")
         assert up.reads(token, '"author":"bot"')
         client.echo("that is all")
@@ -183,7 +196,7 @@ def test_a_wake_up_is_not_acknowledged(up: Up) -> None:
 def test_an_idle_fleet_costs_next_to_nothing(up: Up) -> None:
     """Commands a second on Redis for a worker, Flower and a receiver without traffic; scripts' inner calls count.
     The first seconds after the start are no idling: what connects introduces itself."""
-    with redis.Redis(port=up.port + 3) as client:
+    with up.redis() as client:
         _quiet(client)
         _commands_a_second(client, 10)
         rate = _commands_a_second(client, 10)
@@ -207,7 +220,7 @@ def test_a_receiver_that_is_killed_leaves_nothing_behind_and_is_replaced(up: Up)
 
 
 def test_two_do_not_share_a_data_folder(up: Up) -> None:
-    done = _run("up", "--sandbox", "--port", str(free_port(4)), PATCHBAY_DATA=str(up.folder / "data"))
+    done = _run("up", "--sandbox", "--port", str(free_port(3)), PATCHBAY_DATA=str(up.folder / "data"))
     assert 1 == done.returncode
     assert ["Patchbay already runs with its data in"] == [line[:38] for line in done.stderr.splitlines()]
 
@@ -217,6 +230,75 @@ def test_the_commands_find_what_runs_here(up: Up) -> None:
         done = _run(*command, PATCHBAY_DATA=str(up.folder / "data"))
         assert (0, "") == (done.returncode, done.stderr)
     assert "inbound:helper" in _run("lanes", PATCHBAY_DATA=str(up.folder / "data")).stdout
+
+
+def test_the_embedded_redis_is_for_this_user_alone(up: Up) -> None:
+    server = next(part for part in up.parts() if part.name() in ("valkey-server", "redis-server"))
+    assert [one for one in server.net_connections("inet") if one.status == psutil.CONN_LISTEN] == []
+    modes = [path.stat().st_mode & 0o777 for path in (up.data, up.data / "redis.sock")]
+    assert modes == [0o700, 0o700]
+
+
+def test_lanes_and_readiness_tell_of_the_workers(up: Up) -> None:
+    wait_until("it shows itself", lambda: requests.get(f"{up.url}/readyz", timeout=5).json()["workers"] == 1)
+    first = _run("lanes", PATCHBAY_DATA=str(up.data)).stdout.splitlines()[0]
+    assert first.startswith("1 worker is running: worker-0@")
+
+
+def test_what_lies_in_the_working_folder_is_not_taken_for_patchbay_nor_is_a_long_path_too_long(tmp_path: Path) -> None:
+    """Each of these modules would end whatever imports it; and no socket has a path like that of the data."""
+    cwd, data = tmp_path / "work", tmp_path / ("long" * 25) / "50 % of it"
+    for name in ("app/__init__", "workers/__init__", "workers/fleet", "redis", "json", "celeryconfig", "granian"):
+        module = cwd / f"{name}.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text("raise SystemExit(f'imported from the working folder: {__file__}')")
+    odd = Up(tmp_path, data=data, cwd=cwd)
+    odd.start()
+    try:
+        assert odd.reads(odd.say("odd-1"), '"author":"bot"')
+        shown = subprocess.run(
+            [PATCHBAY, "lanes"], cwd=cwd, env={**os.environ, "PATCHBAY_DATA": str(data)}, capture_output=True, text=True
+        )
+        assert ("", True) == (shown.stderr, "inbound:helper" in shown.stdout)
+    finally:
+        assert odd.stop() == 0
+    logs = "".join(path.read_text() for path in (data / "log").glob("*.log"))
+    assert "from the working folder" not in logs
+
+
+def test_a_redis_that_is_away_is_named_once_and_so_is_its_return(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    waiting = Up(tmp_path, "--redis", server.url)
+    waiting._process.start()
+    line = f"Redis at {server.url} cannot be reached: "
+    try:
+        wait_until("it says what it waits for", lambda: line in waiting.page.read_text())
+        time.sleep(3)
+        server.start()
+        wait_until("the page is printed", lambda: "Ctrl-C" in waiting.page.read_text(), 60)
+        wait_until("it says that it is back", lambda: "Redis is back" in waiting.page.read_text())
+        assert waiting.page.read_text().count(line) == 1
+        assert waiting.reads(waiting.say("back-1"), '"author":"bot"')
+        server.kill()
+        wait_until("it says so again", lambda: waiting.page.read_text().count(line) == 2)
+        assert len(_events(waiting.data / "log" / "worker-0.log", "store unavailable")) <= 2
+    finally:
+        server.stop()
+        waiting.stop()
+
+
+def test_where_the_supervisor_cannot_start_its_last_words_are_shown(tmp_path: Path) -> None:
+    package = tmp_path / "path" / "supervisor"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "supervisord.py").write_text("raise SystemExit('no supervisor today')")
+    environment = {"PATCHBAY_DATA": str(tmp_path / "data"), "PYTHONPATH": str(package.parent)}
+    done = _run("up", "--sandbox", "--port", str(free_port(3)), **environment)
+    assert done.returncode == 1
+    head, *words = done.stderr.splitlines()
+    assert head == f"The supervisor ended at once. The last lines of the logs in {tmp_path / 'data' / 'log'}:"
+    assert words == ["up.log: no supervisor today"]
+    assert (tmp_path / "data" / "log" / "up.log").exists()
 
 
 def test_asked_to_stop_while_it_starts_it_stops_without_the_page(tmp_path: Path) -> None:
@@ -231,7 +313,7 @@ def test_asked_to_stop_while_it_starts_it_stops_without_the_page(tmp_path: Path)
 def test_a_port_in_use_is_one_clear_line(up: Up) -> None:
     done = _run("up", "--sandbox", "--port", str(up.port))
     assert done.returncode == 1
-    assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes four in a row."] == (
+    assert [f"Port {up.port} (for the receiver) is in use; choose others with --port, which takes three in a row."] == (
         done.stderr.splitlines()
     )
 
@@ -269,6 +351,10 @@ def _quiet(client: redis.Redis) -> None:
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "app.cli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+
+
+def _events(log: Path, event: str) -> list[str]:
+    return [line for line in log.read_text().splitlines() if f'"event":"{event}"' in line]
 
 
 def _is_receiver(part: psutil.Process | None) -> bool:

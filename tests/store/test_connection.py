@@ -11,11 +11,12 @@ import pytest
 import redis
 
 from app.core.errors import StoreUnavailable
+from app.outage import Outage
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.tasks import Publisher, create_celery
 from tests.store.steps import BOT, LANES, Drain, keys, write
-from tests.support.processes import RedisServer
+from tests.support.processes import RedisServer, free_port
 
 
 @pytest.mark.parametrize(
@@ -33,18 +34,18 @@ from tests.support.processes import RedisServer
     ],
     ids=lambda error: f"{type(error).__name__} {error}"[:40],
 )
-def test_what_passes_by_itself_is_no_bug(error: Exception) -> None:
+def test_what_passes_by_itself_is_no_bug(error: Exception, client: redis.Redis) -> None:
     def fail() -> None:
         raise error
 
     with pytest.raises(StoreUnavailable):
-        Connection.guard(fail)
+        Connection(client).guard(fail)
 
 
 def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
     client.set("text", "x")
     with pytest.raises(redis.ResponseError):
-        Connection.guard(lambda: client.hgetall("text"))
+        Connection(client).guard(lambda: client.hgetall("text"))
 
 
 def test_a_server_that_forgot_the_scripts_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
@@ -87,7 +88,7 @@ def test_a_server_behind_a_unix_socket() -> None:
 def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
     impatient = connect(redis_server.url, timeout=0.1, name="tests")
     with pytest.raises(StoreUnavailable):
-        Connection.guard(lambda: impatient.blpop(["nothing ever comes"], timeout=5))
+        Connection(impatient).guard(lambda: impatient.blpop(["nothing ever comes"], timeout=5))
     impatient.close()
 
 
@@ -151,3 +152,56 @@ def _close_others(client: redis.Redis) -> None:
 
 def _interrupted() -> None:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://:geheim@db.example.test:6380/3", "redis://db.example.test:6380/3"),
+        ("rediss://user:geheim@db.example.test", "redis://db.example.test:6379/0"),
+        ("redis://db.example.test?password=geheim", "redis://db.example.test:6379/0"),
+        ("unix://user:geheim@/srv/patch%20bay/redis.sock?db=2", "unix:///srv/patch bay/redis.sock"),
+    ],
+)
+def test_a_place_is_named_without_its_password(url: str, place: str) -> None:
+    assert Connection(connect(url, timeout=1, name="tests")).place == place
+
+
+def test_what_cannot_be_reached_is_named_without_its_password() -> None:
+    port = free_port()
+    nowhere = Connection(connect(f"redis://:geheim@127.0.0.1:{port}/2", timeout=1, name="tests"))
+    with pytest.raises(StoreUnavailable) as raised:
+        nowhere.knock()
+    assert str(raised.value).startswith(f"Redis at redis://127.0.0.1:{port}/2 cannot be reached: ")
+    assert "geheim" not in str(raised.value)
+
+
+def test_one_that_may_not_be_asked_is_there(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise redis.exceptions.NoPermissionError("this user has no permissions to run the 'ping' command")
+
+    monkeypatch.setattr(client, "ping", refuse)
+    Connection(client).knock()
+
+
+def test_an_outage_is_told_once_whatever_the_number_of_calls(redis_server: RedisServer) -> None:
+    told: list[str] = []
+    connection = Connection(connect(redis_server.url, timeout=1, name="tests"))
+    connection.outage = Outage(told.append, lambda _: told.append("back"))
+    connection.refusal = Outage(lambda error: told.append(f"refusal: {error}"), lambda _: None, again=60)
+
+    def fails(error: Exception) -> None:
+        def fail() -> None:
+            raise error
+
+        with pytest.raises(StoreUnavailable):
+            connection.guard(fail)
+
+    fails(redis.ConnectionError("refused"))
+    fails(redis.TimeoutError("late"))
+    connection.knock()
+    connection.knock()
+    fails(redis.OutOfMemoryError("full"))
+    connection.knock()
+    fails(redis.OutOfMemoryError("full"))
+    assert told == ["cannot be reached: refused", "back", "refusal: refuses: full"]

@@ -16,7 +16,7 @@ from pathlib import Path
 import redis
 import requests
 
-from app.parts import redis_server
+from app.embedded import redis_server
 
 HOST = "127.0.0.1"
 # Ports below those that systems give to outgoing connections. Each of the processes that share the tests has a part of
@@ -57,8 +57,11 @@ def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0, ev
 class Process:
     """A child in a process group of its own, so that what it starts ends with it."""
 
-    def __init__(self, command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], log: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
         self._command = command
+        self._cwd = cwd
         self.environment = {**os.environ, **(environment or {})}
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
@@ -66,7 +69,7 @@ class Process:
     def start(self) -> None:
         with self.log.open("ab") as out:
             self._child = subprocess.Popen(
-                self._command, stdout=out, stderr=out, env=self.environment, start_new_session=True
+                self._command, stdout=out, stderr=out, env=self.environment, cwd=self._cwd, start_new_session=True
             )
 
     @property

@@ -131,8 +131,7 @@ def _refused_by_flask(error: HTTPException) -> Response:
 
 
 @blueprint.errorhandler(StoreUnavailable)
-def _unavailable(error: StoreUnavailable) -> Response:
-    log.error("store unavailable", error=str(error))
+def _unavailable(_: StoreUnavailable) -> Response:
     return _refused(Refused(refusal.UNAVAILABLE, "The store cannot be reached; nothing was recorded", 503))
 
 

@@ -1,0 +1,78 @@
+"""What the commands that only look need: the store, and of the configuration what holds no secret.
+
+So they run where the platforms' secrets are not, and neither adapters nor Celery are loaded for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from app.cli.common import file_of, find_running
+from app.configfile import OVERRIDES, read, redis_of, resolve
+from app.store import Store
+from app.store.connection import connect
+
+TIMEOUT = 5.0  # seconds for one Redis command
+
+
+class View:
+    """A store, and what the tables say without secrets."""
+
+    def __init__(self, store: Store, raw: Mapping[str, Any]) -> None:
+        self.store = store
+        self._raw = raw
+
+    @cached_property
+    def providers(self) -> Mapping[str, str]:
+        """Those of the channels' addresses, by the channel's name; empty where a variable that is not set says it."""
+        return dict(_providers(self._raw))
+
+    @cached_property
+    def currency(self) -> str:
+        """Empty where nothing is booked."""
+        return str(_value(self._raw, "costs", "currency"))
+
+
+def view_of(config: Path | None) -> View:
+    """Raises: ConfigError, the file cannot be read, or its Redis is none."""
+    find_running(config)
+    raw = _tables(config)
+    return View(Store(connect(redis_of(raw), timeout=TIMEOUT, name="cli")), raw)
+
+
+def _tables(config: Path | None) -> dict[str, Any]:
+    """The file's; none if there is no file, and Redis is named without one."""
+    file = file_of(config)
+    if config is None and os.environ.get(OVERRIDES["redis_url"]) and not file.exists():
+        return {}
+    return read(file)
+
+
+def _providers(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    channels = raw.get("channels")
+    for name, channel in channels.items() if isinstance(channels, dict) else ():
+        if not isinstance(channel, dict):
+            continue
+        if channel.get("type") == "twilio":
+            yield name, _address(_value(raw, "channels", name, "address")).partition(":")[0]
+        else:
+            yield name, str(_value(raw, "channels", name, "provider") or channel.get("type", ""))
+
+
+def _address(text: Any) -> str:
+    from app.twilio import address_of
+
+    return address_of(text) if isinstance(text, str) and text else ""
+
+
+def _value(raw: Mapping[str, Any], *path: str) -> Any:
+    """What stands in the tables, `env:` and `file:` resolved; empty if it is missing or cannot be known."""
+    found: list[tuple[str, str]] = []
+    value: Any = raw
+    for name in path:
+        value = value.get(name, "") if isinstance(value, Mapping) else ""
+    return resolve(value, "", os.environ, found)

@@ -1,0 +1,50 @@
+"""What each target installs; nothing is installed here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """As git leaves it: no environment."""
+    for name in ("Makefile", "pyproject.toml", ".ci"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def steps(target: str, folder: Path) -> str:
+    """What `make` would do for a target."""
+    command = ["make", "--dry-run", "--no-print-directory", target]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def test_to_run_it_no_tools_of_the_tests_are_installed_and_a_line_says_what_happens(clone: Path) -> None:
+    told = steps("run", clone)
+    assert "'.[up]'" in told
+    assert "test]" not in told
+    assert "MB" in told.partition("pip install")[0], "said before it begins"
+    assert told.splitlines()[-1].endswith("patchbay up --sandbox ")
+
+
+def test_to_test_it_they_are(clone: Path) -> None:
+    told = steps("test", clone)
+    assert told.count("pip install") == 1
+    assert "'.[up,test]'" in told
+
+
+def test_whoever_tested_it_can_run_it(clone: Path) -> None:
+    lines = steps("install", clone).splitlines()
+    touched = [word for line in lines if line.startswith("touch ") for word in line.split()[1:]]
+    for stamp in touched:
+        (clone / stamp).parent.mkdir(exist_ok=True)
+        (clone / stamp).touch()
+    assert "pip install" not in steps("run", clone)
+    assert "pip install" not in steps("install", clone)
