@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from marshmallow import fields
 
@@ -81,6 +81,22 @@ class Channel(Protocol):
     def price(self, external_id: str, http: Http) -> Price | None:
         """What the platform charged for a message with that id of its own, in either direction; None while it does not
         know, or never will."""
+
+
+@frozen
+class Holder:
+    """Who holds a token: a customer's address, and when the token was made, in Unix seconds."""
+
+    customer: str
+    made: float
+
+
+@runtime_checkable
+class GivesTokens(Protocol):
+    """A channel that gives its customers tokens, which can be taken back before they end."""
+
+    def holder(self, webhook: Webhook) -> Holder:
+        """Whose token came with a webhook that was verified."""
 
 
 class Usual:

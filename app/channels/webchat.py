@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from itsdangerous import BadData, SignatureExpired, URLSafeTimedSerializer
 from marshmallow import ValidationError, fields, validate
 
-from app.channels.base import ChannelSchema, Outgoing, Usual
+from app.channels.base import ChannelSchema, Holder, Outgoing, Usual
 from app.core.errors import Unverified
 from app.core.events import (
     Accepted,
@@ -103,7 +103,7 @@ class WebchatChannel(Usual):
         self.title: str = settings["title"]
         self.greeting: str | None = settings["greeting"]
         self.origins: tuple[str, ...] = tuple(settings["origins"])
-        self._seconds = int(settings["token_days"] * 86_400)
+        self.token_seconds = int(settings["token_days"] * 86_400)
         # itsdangerous signs with the last key and accepts them all; the channel's name keeps two chats apart
         self._tokens = URLSafeTimedSerializer(list(reversed(settings["secrets"])), salt=f"{SALT}-{name}")
 
@@ -117,8 +117,13 @@ class WebchatChannel(Usual):
         Raises:
             Unverified: the token is not ours, or too old.
         """
+        return self.holder_of(token).customer
+
+    def holder_of(self, token: str) -> Holder:
+        """Raises: Unverified, as `visitor`. Whether the token was taken back, only the store knows."""
         try:
-            return f"{self.provider}:{self._tokens.loads(token, max_age=self._seconds)}"
+            visitor, made = self._tokens.loads(token, max_age=self.token_seconds, return_timestamp=True)
+            return Holder(f"{self.provider}:{visitor}", made.timestamp())
         except SignatureExpired:
             raise Unverified("the visitor token has expired") from None
         except BadData:
@@ -126,6 +131,9 @@ class WebchatChannel(Usual):
 
     def verify(self, webhook: Webhook) -> None:
         self.visitor(_bearer(webhook))
+
+    def holder(self, webhook: Webhook) -> Holder:
+        return self.holder_of(_bearer(webhook))
 
     def parse(self, webhook: Webhook) -> list[Event]:
         visitor = self.visitor(_bearer(webhook))

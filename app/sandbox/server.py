@@ -2,6 +2,7 @@
 
 Werkzeug's own handler closes every connection, because it cannot tell leftovers of one request from the
 start of the next. This one reads the whole body before the application runs, so nothing is ever left over.
+Every answer says what becomes of its connection: clients that keep them would otherwise use one that is gone.
 """
 
 from io import BytesIO
@@ -50,15 +51,21 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
 
     def _close_with(self, status: str) -> None:
         self.close_connection = True
-        self._write(status, [("Content-Length", "0"), ("Connection", "close")], b"")
+        self._write(status, [("Content-Length", "0")], b"")
 
     def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         code, _, reason = status.partition(" ")
         self.send_response(int(code), reason)
-        for name, value in headers:
+        for name, value in [*headers, *self._fate()]:
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _fate(self) -> list[tuple[str, str]]:
+        """What becomes of the connection: closed now, or kept, and for how long nobody need say anything."""
+        if self.close_connection:
+            return [("Connection", "close")]
+        return [("Connection", "keep-alive"), ("Keep-Alive", f"timeout={IDLE_SECONDS:.0f}")]
 
 
 def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:

@@ -15,6 +15,7 @@ from app.store.dead_letters import DeadLetters
 from app.store.lanes import Lanes
 from app.store.mailbox import Limits, Mailboxes
 from app.store.messages import Messages
+from app.store.revocations import Revocations
 from app.store.server import Server
 from app.store.sessions import Sessions
 from app.store.workers import Workers
@@ -35,6 +36,7 @@ class Store:
         self.messages = Messages(connection, limits)
         self.sessions = Sessions(connection, limits)
         self.consents = Consents(connection)
+        self.revocations = Revocations(connection)
         self.lanes = Lanes(connection)
         self.workers = Workers(connection)
         self.costs = CostBook(connection)

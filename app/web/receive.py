@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Request, Response, abort, current_app, request
 
-from app.channels.base import Channel
+from app.channels.base import Channel, GivesTokens
 from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park, read
 from app.log import logger
-from app.web import limits
+from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
 
 blueprint = Blueprint("receive", __name__)
@@ -124,6 +124,8 @@ def _receive(
     webhook = webhook_of(gateway)
     try:
         adapter.verify(webhook)
+        if isinstance(adapter, GivesTokens):
+            visitors.check(gateway, name, adapter.holder(webhook))
     except Unverified as error:
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
@@ -131,7 +133,7 @@ def _receive(
         events = read(gateway, name, webhook)
         if gateway.call_limits.get(name):
             limits.ask_for(name, events, len(webhook.body))
-        accepted = _accept(gateway, name, events)
+        accepted = accept(gateway, name, events)
     except BadWebhook as error:
         return refuse(400, error.rule, error.field)
     except NotTaken as error:
@@ -147,7 +149,8 @@ def _receive(
     return reply(adapter.acknowledge(webhook, accepted))
 
 
-def _accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepted]:
+def accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepted]:
+    """Record the events of a channel or destination, and wake who works them. Raises: NotTaken, StoreUnavailable."""
     inbox = Inbox(gateway)
     try:
         return [inbox.accept(name, event) for event in events]

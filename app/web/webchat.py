@@ -21,12 +21,14 @@ from flask import Blueprint, Response, abort, current_app, jsonify, make_respons
 
 from app.channels.webchat import WebchatChannel
 from app.core.errors import StoreUnavailable, Unverified
-from app.core.events import TYPING_LASTS
+from app.core.events import TYPING_LASTS, Ended
 from app.core.message import conversation_key, outward
 from app.gateway import THREADS_VARIABLE, Gateway
+from app.inbox import NotTaken
 from app.store.messages import LiveEntry
-from app.web import limits
-from app.web.answers import problem
+from app.web import limits, visitors
+from app.web.answers import problem, try_again
+from app.web.receive import accept, webhook_of
 
 blueprint = Blueprint("webchat", __name__)
 
@@ -113,6 +115,25 @@ def visitor(name: str) -> Any:
     return response
 
 
+@blueprint.post("/chat/<name>/forget")
+def forget(name: str) -> Any:
+    """Take back the token in the header `Authorization`, and end the conversation for who answers it. What was said stays
+    with them. Whoever asks again is answered the same."""
+    channel, gateway = _channel(name), _gateway()
+    try:
+        customer = channel.holder(webhook_of(gateway)).customer
+    except Unverified as error:
+        return problem(401, f"Not verified: {error}.")
+    visitors.revoke(gateway, channel, customer)
+    if gateway.store.sessions.read(conversation_key(name, customer)) is None:
+        return Response(status=204)
+    try:
+        accept(gateway, name, [Ended(customer=customer)])
+    except NotTaken as error:
+        return try_again(error.status, str(error), error.retry_after or 5)
+    return Response(status=204)
+
+
 @blueprint.get("/chat/<name>/events")
 def events(name: str) -> Any:
     """The visitor's stream as server-sent events, from the beginning or after `Last-Event-ID`.
@@ -131,12 +152,13 @@ def events(name: str) -> Any:
     """
     channel = _channel(name)
     try:
-        customer = channel.visitor(request.args.get("token", ""))
+        holder = channel.holder_of(request.args.get("token", ""))
+        visitors.check(_gateway(), name, holder)
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
-    limits.ask(name, "stream", customer)
+    limits.ask(name, "stream", holder.customer)
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
-    stream = _stream(_gateway(), conversation_key(name, customer), after if POSITION.fullmatch(after) else "0")
+    stream = _stream(_gateway(), conversation_key(name, holder.customer), after if POSITION.fullmatch(after) else "0")
     return Response(
         stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )

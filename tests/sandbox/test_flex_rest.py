@@ -148,6 +148,37 @@ def test_the_last_page_has_no_next_one(twilio):
     assert conversation(twilio, room.sid).messages.page(page_size=2).next_page() is None
 
 
+def test_a_list_is_walked_back_as_it_was_walked_on(twilio):
+    room = conversation(twilio, make_conversation(twilio).sid)
+    for number in range(5):
+        room.messages.create(body=str(number))
+    pages = [room.messages.page(page_size=2)]
+    while following := pages[-1].next_page():
+        pages.append(following)
+    assert pages[0].previous_page() is None
+    back = pages[-1].previous_page()
+    assert [message.body for message in back] == ["2", "3"]
+    assert [message.body for message in back.next_page()] == ["4"]
+    assert [message.body for message in back.previous_page()] == ["0", "1"]
+    assert back.previous_page().previous_page() is None
+
+
+def test_the_addresses_of_a_page_are_encoded(served, twilio):
+    for name in ("grüße & ich", "2"):
+        made = make_conversation(twilio, identity="webchat:ü +1", unique_name=name)
+    place = f"{served}/twilio/conversations/v1"
+    query = "Identity=webchat%3A%C3%BC%20%2B1&PageSize=1"
+    meta = requests.get(f"{place}/ParticipantConversations?{query}", auth=PASSWORD).json()["meta"]
+    asked = f"{place}/ParticipantConversations?Identity=webchat%3A%C3%BC+%2B1&PageSize=1&Page="
+    assert (f"{asked}0", f"{asked}0") == (meta["url"], meta["first_page_url"])
+    assert meta["next_page_url"].startswith(f"{asked}1&PageToken=PAMB")
+    last = requests.get(meta["next_page_url"], auth=PASSWORD).json()
+    assert last["meta"]["url"] == meta["next_page_url"]
+    assert [one["conversation_sid"] for one in last["conversations"]] == [made.sid]
+    by_name = f"{place}/Conversations/gr%C3%BC%C3%9Fe%20%26%20ich/Messages"
+    assert requests.get(by_name, auth=PASSWORD).json()["meta"]["url"] == f"{by_name}?PageSize=50&Page=0"
+
+
 def test_a_list_may_be_longer_than_a_page(twilio):
     room = make_conversation(twilio)
     for number in range(120):
@@ -156,7 +187,7 @@ def test_a_list_may_be_longer_than_a_page(twilio):
     assert [str(number) for number in range(120)] == [message.body for message in listed]
 
 
-@pytest.mark.parametrize("query", ["Page=1", "Page=1&PageToken=x", "PageToken=PACH0", "PageSize=0"])
+@pytest.mark.parametrize("query", ["Page=1", "Page=1&PageToken=x", "PageToken=PACH0", "PageToken=PBCH0", "PageSize=0"])
 def test_a_page_that_is_not_there_is_refused(served, query):
     answer = requests.get(f"{served}{FLOWS}?{query}", auth=PASSWORD)
     assert (answer.status_code, "Page" in answer.json()["message"]) == (400, True)

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+import requests
 
 from .flex import (
     CUSTOMER,
     WORKFLOW,
     WORKSPACE,
+    chat,
     conversation,
     make_channel,
     make_conversation,
@@ -15,6 +17,7 @@ from .flex import (
     make_interaction,
     task,
     tasks,
+    wait_idle,
     wait_until,
 )
 from .test_flex_rest import refused
@@ -27,8 +30,6 @@ def waiting(twilio):
 
 
 def accept(client_base, sid):
-    import requests
-
     assert requests.post(f"{client_base}/flex/api/tasks/{sid}/accept").ok
 
 
@@ -139,6 +140,78 @@ def test_an_accepted_task_is_wrapped_up_and_completed(served, waiting, path):
     for status in path:
         assert waiting.update(assignment_status=status).assignment_status == status
     assert refused(waiting.update, assignment_status="completed")[0] == 400
+
+
+def hook(place, listener, event, kind):
+    place.webhooks.create(configuration_url=listener.url, configuration_filters=[event], **{kind: "webhook"})
+
+
+def completes(twilio, sid):
+    task(twilio, sid).update(assignment_status="completed")
+
+
+def completes_at_the_desk(twilio, served, sid):
+    assert requests.post(f"{served}/flex/api/tasks/{sid}/complete").ok
+
+
+COMPLETIONS = {"over the API": lambda t, _, sid: completes(t, sid), "at the desk": completes_at_the_desk}
+
+
+@pytest.mark.parametrize("complete", COMPLETIONS.values(), ids=COMPLETIONS)
+def test_completing_a_task_closes_its_conversation(twilio, served, listener, complete):
+    room = make_conversation(twilio)
+    hook(conversation(twilio, room.sid), listener, "onConversationStateUpdated", "target")
+    made = make_interaction(twilio, room.sid)
+    sid = tasks(twilio).list()[0].sid
+    accept(served, sid)
+    complete(twilio, served, sid)
+    assert conversation(twilio, room.sid).fetch().state == "closed"
+    assert twilio.flex_api.v1.interaction(made.sid).channels(made.channel["sid"]).fetch().status == "closed"
+    (call,) = listener.wait_for(1)
+    assert (call.form["StateFrom"], call.form["StateTo"]) == ("active", "closed")
+
+
+@pytest.mark.parametrize("complete", COMPLETIONS.values(), ids=COMPLETIONS)
+@pytest.mark.parametrize(("lives_long", "status"), [(False, "INACTIVE"), (True, "ACTIVE")])
+def test_completing_a_task_ends_its_channel_unless_that_lives_long(
+    twilio, served, listener, complete, lives_long, status
+):
+    made = make_channel(twilio, make_flow(twilio), long_lived=lives_long)
+    hook(chat(twilio, made.sid), listener, "onChannelUpdated", "type")
+    accept(served, made.task_sid)
+    complete(twilio, served, made.task_sid)
+    attributes = json.loads(chat(twilio, made.sid).fetch().attributes)
+    assert (attributes["from"], attributes["status"]) == (CUSTOMER, status)
+    if not lives_long:
+        (call,) = listener.wait_for(1)
+        assert json.loads(call.form["Attributes"]) == attributes
+
+
+def test_wrapping_up_and_canceling_close_nothing(twilio, served):
+    rooms = [make_conversation(twilio), make_conversation(twilio, identity="other")]
+    for room in rooms:
+        make_interaction(twilio, room.sid)
+    first, second = (one.sid for one in tasks(twilio).list())
+    accept(served, first)
+    task(twilio, first).update(assignment_status="wrapping")
+    task(twilio, second).update(assignment_status="canceled")
+    assert [conversation(twilio, room.sid).fetch().state for room in rooms] == ["active", "active"]
+
+
+def test_completing_the_task_of_a_chat_that_is_over_or_gone_changes_no_more(twilio, served, listener):
+    room = make_conversation(twilio)
+    make_interaction(twilio, room.sid)
+    sid = tasks(twilio).list()[0].sid
+    accept(served, sid)
+    conversation(twilio, room.sid).update(state="closed")
+    hook(conversation(twilio, room.sid), listener, "onConversationStateUpdated", "target")
+    completes(twilio, sid)
+    gone = make_channel(twilio, make_flow(twilio))
+    accept(served, gone.task_sid)
+    chat(twilio, gone.sid).delete()
+    completes(twilio, gone.task_sid)
+    wait_idle(served)
+    assert listener.calls == []
 
 
 def test_a_tasks_attributes_can_be_replaced(waiting):

@@ -232,7 +232,10 @@ def test_a_page_says_where_it_is(served, twilio):
     assert first["next_page_uri"] == f"{path}&Page=1&PageToken=PA{first['messages'][-1]['sid']}"
     last = requests.get(f"{served}/twilio/api{first['next_page_uri']}", auth=PASSWORD).json()
     assert [message["body"] for message in last["messages"]] == ["0"]
-    assert (last["page"], last["next_page_uri"]) == (1, None)
+    assert (last["page"], last["next_page_uri"], last["uri"]) == (1, None, first["next_page_uri"])
+    assert last["previous_page_uri"] == f"{path}&Page=0&PageToken=PB{last['messages'][0]['sid']}"
+    back = requests.get(f"{served}/twilio/api{last['previous_page_uri']}", auth=PASSWORD).json()
+    assert (back["messages"], back["previous_page_uri"]) == (first["messages"], None)
 
 
 @pytest.mark.parametrize("query", ["Page=1", "PageToken=PASM0", "PageSize=0", "Frm=x", "DateSent=yesterday"])

@@ -4,6 +4,7 @@ import threading
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from .calls import ASK_V2
 
@@ -29,6 +30,55 @@ def test_a_connection_is_kept_alive(connection):
         sockets.add(connection.sock)
     assert len(sockets) == 1
     assert None not in sockets
+
+
+CONNECTIONS = {
+    "nothing is said": ("HTTP/1.1", "", "keep-alive"),
+    "keep it": ("HTTP/1.1", "Connection: keep-alive\r\n", "keep-alive"),
+    "close it": ("HTTP/1.1", "Connection: close\r\n", "close"),
+    "the old protocol": ("HTTP/1.0", "", "close"),
+    "the old protocol, kept": ("HTTP/1.0", "Connection: keep-alive\r\n", "keep-alive"),
+    "a length that is none": ("HTTP/1.1", "Content-Length: x\r\n", "close"),
+    "a body in chunks": ("HTTP/1.1", "Transfer-Encoding: chunked\r\n", "close"),
+    "a body too large": ("HTTP/1.1", "Content-Length: 99000000\r\n", "close"),
+}
+
+
+@pytest.mark.parametrize(("version", "header", "said"), CONNECTIONS.values(), ids=CONNECTIONS)
+@pytest.mark.parametrize("path", ["/faults", "/nowhere", "/twilio/chat/v2/x"])
+def test_an_answer_says_what_becomes_of_its_connection(served, path, version, header, said):
+    with socket.create_connection(urlsplit(served).netloc.split(":"), timeout=5) as raw:
+        raw.sendall(f"GET {path} {version}\r\nHost: x\r\n{header}\r\n".encode())
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        answer.read()
+        assert (said, "timeout=75" if said == "keep-alive" else None) == (
+            answer.getheader("Connection"),
+            answer.getheader("Keep-Alive"),
+        )
+        if said == "close":
+            assert raw.recv(1) == b""
+        else:
+            raw.sendall(b"GET /faults HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert raw.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_client_that_keeps_its_connection_knows_when_it_is_gone(connection):
+    ask_for(connection, "GET", "/inspect")
+    kept = connection.sock
+    for path in ("/nowhere", "/twilio/chat/v2/x", "/agent", "/faults"):
+        ask_for(connection, "GET", path)
+        assert connection.sock is kept
+    ask_for(connection, "GET", "/faults", headers={"Connection": "close"})
+    assert connection.sock is None
+    assert ask_for(connection, "GET", "/faults")[0].status == 200
+
+
+def test_a_session_goes_through_both(served):
+    with requests.Session() as session:
+        session.trust_env = False
+        for headers in ({}, {"Connection": "close"}, {}, {}):
+            assert session.get(f"{served}/faults", headers=headers).status_code == 200
 
 
 def test_a_body_that_nobody_read_does_not_spill_into_the_next_request(connection):

@@ -67,7 +67,13 @@ def test_it_serves_what_the_page_needs(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     ("method", "address"),
-    [("GET", "/chat/nobody"), ("POST", "/chat/nobody/visitor"), ("GET", "/chat/nobody/events"), ("GET", "/chat/shop")],
+    [
+        ("GET", "/chat/nobody"),
+        ("POST", "/chat/nobody/visitor"),
+        ("POST", "/chat/nobody/forget"),
+        ("GET", "/chat/nobody/events"),
+        ("GET", "/chat/shop"),
+    ],
 )
 def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str) -> None:
     answer = client.open(address, method=method)
@@ -342,8 +348,84 @@ def test_it_never_logs_a_token(client: FlaskClient, built: Gateway, capfd: pytes
     assert token[:-1] not in out + err
 
 
+def test_a_visitor_can_be_forgotten(client: FlaskClient, built: Gateway) -> None:
+    ann, bob = new_visitor(client), new_visitor(client)
+    reply = answer_as_agent(built, ann, "for Ann")
+    for _ in range(2):  # an answer that got lost is asked for again
+        assert forget(client, ann).status_code == 204
+    assert "forgotten" in assert_refused(client, ann)
+    assert report(client, ann, reply, "read").status_code == 401
+    assert status_of(built, reply) == "sent"
+    assert write(client, bob, "b1").status_code == 202
+    assert write(client, new_visitor(client), "c1").status_code == 202
+
+
+def test_forgetting_takes_back_every_token_up_to_now_and_none_later(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.time()
+    visitor = "v15it0r"
+
+    def token_of(seconds: float) -> str:
+        with monkeypatch.context() as then:
+            then.setattr("itsdangerous.timed.time.time", lambda: now + seconds)
+            made = chat_of(built)._tokens.dumps(visitor)
+        return made if isinstance(made, str) else made.decode()
+
+    oldest, newest, later = token_of(-60), token_of(0), token_of(+30)
+    assert forget(client, oldest).status_code == 204
+    assert_refused(client, oldest)
+    assert_refused(client, newest)
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + 30)
+    assert write(client, later, "m1").status_code == 202
+
+
+def test_it_remembers_the_forgotten_as_long_as_a_token_can_live(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    before = set(redis_client.keys())
+    forget(client, token)
+    (key,) = set(redis_client.keys()) - before  # and nothing else is kept of somebody who never wrote
+    assert 30 * 86_400 - 60 < redis_client.ttl(key) <= 30 * 86_400 + 1
+
+
+def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient, built: Gateway) -> None:
+    token = new_visitor(client)
+    answer_as_agent(built, token, "Good day")
+    conversation = address_of(built, token)
+    assert forget(client, token).status_code == 204
+    _drain(built, "inbound:helper", "inbound:desk")
+    session = built.store.sessions.read(conversation)
+    assert session is None or session.mode == "bot"
+
+
+@pytest.mark.parametrize("token", ["", "nonsense"])
+def test_nobody_is_forgotten_without_a_token(client: FlaskClient, token: str) -> None:
+    assert forget(client, token).status_code == 401
+
+
+def test_nobody_is_forgotten_while_the_store_is_away(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise StoreUnavailable("away")
+
+    token = new_visitor(client)
+    monkeypatch.setattr(built.store.revocations, "revoke", away)
+    assert forget(client, token).status_code == 503
+    monkeypatch.undo()
+    assert write(client, token, "m1").status_code == 202
+
+
 @pytest.mark.parametrize(
-    ("method", "address"), [("POST", "/channels/chat"), ("POST", "/chat/chat/visitor"), ("GET", "/chat/chat/events")]
+    ("method", "address"),
+    [
+        ("POST", "/channels/chat"),
+        ("POST", "/chat/chat/visitor"),
+        ("POST", "/chat/chat/forget"),
+        ("GET", "/chat/chat/events"),
+    ],
 )
 def test_it_lets_the_named_sites_in_and_no_others(client: FlaskClient, method: str, address: str) -> None:
     preflight = client.options(
@@ -401,6 +483,10 @@ def report(client: FlaskClient, token: str, message_id: str, status: str) -> Any
     return post(client, token, "message.status", {"message_id": message_id, "status": status})
 
 
+def forget(client: FlaskClient, token: str) -> Any:
+    return client.post("/chat/chat/forget", headers={"Authorization": f"Bearer {token}"})
+
+
 def post(client: FlaskClient, token: str, kind: str, data: dict[str, Any]) -> Any:
     headers = {"Authorization": f"Bearer {token}"}
     return client.post("/channels/chat", headers=headers, json={"type": kind, "data": data})
@@ -447,11 +533,11 @@ def answer_as_agent(built: Gateway, token: str, text: str) -> str:
     return entered.message_id
 
 
-def _drain(built: Gateway, lane: str) -> None:
-    """Work that lane alone: the bot and the desk of these tests are not there."""
+def _drain(built: Gateway, *lanes: str) -> None:
+    """Work those lanes alone: the bot and the desk of these tests are not there."""
     wakes = recorder(built).wakes
     for wake in wakes:
-        if wake.lane == lane:
+        if wake.lane in lanes:
             Drainer(built).drain(wake.lane, wake.token)
     wakes.clear()
 

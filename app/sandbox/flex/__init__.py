@@ -74,7 +74,7 @@ def create_blueprints(flex: Flex, faults: Faults) -> list[Blueprint]:
         ConversationPartsApi(settings, memory, rooms, flex.events),
         ConfigurationApi(settings, memory),
         MediaApi(settings, memory),
-        TasksApi(settings, memory, tasks),
+        TasksApi(settings, memory, rooms),
     ):
         api.register(routes)
     blueprint.add_url_rule("/<path:rest>", "unknown", _unknown, methods=METHODS)

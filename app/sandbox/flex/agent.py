@@ -1,16 +1,14 @@
 """What a Flex agent does, as the agent's own client would: every action fires webhooks, with Source SDK."""
 
-import json
 from typing import TypeVar
 
-from app.sandbox.checks import Json, Refused
+from app.sandbox.checks import Refused
 from app.sandbox.flex.conversation_parts_api import BODY_MOST
 from app.sandbox.flex.events import Actor
-from app.sandbox.flex.flows_api import is_open
 from app.sandbox.flex.memory import Memory
 from app.sandbox.flex.records import CONVERSATIONS, Media, Message, Room, Task, new_sid
 from app.sandbox.flex.rest import Problem
-from app.sandbox.flex.rooms import Rooms, Words
+from app.sandbox.flex.rooms import Rooms, Words, is_over
 from app.sandbox.flex.tasks import Tasks
 
 Thing = TypeVar("Thing")
@@ -38,7 +36,7 @@ class Agent:
         return self._memory.change(self._memory.tasks, task, status="assigned")
 
     def complete(self, task_sid: str) -> Task:
-        return self._tasks.move(_known(self._memory.tasks.get(task_sid), "task"), "completed")
+        return self._rooms.settle(_known(self._memory.tasks.get(task_sid), "task"), "completed", self._actor)
 
     def say(self, room_sid: str, body: str | None, media: Media | None = None) -> Message:
         room = self._own(room_sid)
@@ -68,19 +66,11 @@ class Agent:
             self._rooms.read_up_to(room, member, messages[-1].index, self._actor)
 
     def end(self, room_sid: str) -> None:
-        """The chat is over and its task done. Chat says so in the attributes, conversations in the state."""
+        """The chat is over and its task done."""
         room = self._own(room_sid)
         if is_over(room):
             raise Problem(409, "The chat is over")
-        if room.generation == CONVERSATIONS:
-            interaction = self._tasks.interaction_of(room.sid)
-            if interaction:
-                self._memory.change(self._memory.interactions, interaction, status="closed")
-            # Which reason Flex gives is unverified.
-            self._rooms.move(room, "closed", self._actor)
-        else:
-            attributes = json.dumps(read_attributes(room) | {"status": "INACTIVE"})
-            self._rooms.update(room, {"attributes": attributes}, self._actor)
+        self._rooms.end(room, self._actor)
         task = self._memory.task_of(room.sid)
         if task:
             self._tasks.leave(task, "completed")
@@ -91,19 +81,6 @@ class Agent:
         if not self._memory.member(room.sid, self.identity):
             raise Problem(409, "Accept the task first")
         return room
-
-
-def is_over(room: Room) -> bool:
-    return room.state == "closed" if room.generation == CONVERSATIONS else not is_open(room)
-
-
-def read_attributes(room: Room) -> Json:
-    """Those of a channel; none if somebody wrote something else there."""
-    try:
-        attributes = json.loads(room.attributes)
-    except ValueError:
-        return {}
-    return attributes if isinstance(attributes, dict) else {}
 
 
 def _known(thing: Thing | None, name: str) -> Thing:

@@ -3,7 +3,7 @@
 from flask import jsonify
 
 from app.sandbox.checks import Json, Refused
-from app.sandbox.flex.conversations_api import BASES
+from app.sandbox.flex.conversations_api import BASES, asked_service, place
 from app.sandbox.flex.events import CONVERSATION_RETRIES, Events
 from app.sandbox.flex.form import Param, json_text, sid, whole, word, words
 from app.sandbox.flex.memory import Memory
@@ -194,7 +194,6 @@ class ConversationPartsApi:
             "media": [{**entry, "filename": media.filename, "category": "media"}] if media else None,
             "attributes": message.attributes,
             "participant_sid": message.member_sid,
-            "subject": message.subject,
             "delivery": None,
             "content_sid": message.content_sid,
             "links": {"delivery_receipts": f"{common['url']}/Receipts"},
@@ -206,14 +205,16 @@ class ConversationPartsApi:
         configuration = {"method": hook.method, **{name: value for name, value in parts.items() if value}}
         return {**self._common(hook, "Webhooks"), "target": hook.kind, "configuration": configuration}
 
-    def _common(self, record: Hook | Member | Message, place: str) -> Json:
+    def _common(self, record: Hook | Member | Message, kind: str) -> Json:
+        service = asked_service()
         return {
             "sid": record.sid,
             "account_sid": self._settings.twilio_account_sid,
+            **({"chat_service_sid": service} if service else {}),
             "conversation_sid": record.room_sid,
             "date_created": iso(record.created),
             "date_updated": iso(record.updated),
-            "url": own_url(f"/conversations/v1/Conversations/{record.room_sid}/{place}/{record.sid}"),
+            "url": own_url(f"{place()}/Conversations/{record.room_sid}/{kind}/{record.sid}"),
         }
 
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from flask import jsonify
+from flask import jsonify, request
 
 from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.form import Param, duration, json_text, sid, word, words
@@ -158,7 +158,17 @@ class ConversationsApi:
         }
 
     def _url(self, room: Room) -> str:
-        return own_url(f"/conversations/v1/Conversations/{room.sid}")
+        return own_url(f"{place()}/Conversations/{room.sid}")
+
+
+def asked_service() -> str | None:
+    """The service in the path of this call, if it has one: answers then name it, and their addresses do."""
+    return (request.view_args or {}).get("service_sid")
+
+
+def place() -> str:
+    service = asked_service()
+    return f"/conversations/v1/Services/{service}" if service else "/conversations/v1"
 
 
 def _timers(form: Form) -> Json:

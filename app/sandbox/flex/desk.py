@@ -7,12 +7,13 @@ from http import HTTPStatus
 from flask import Blueprint, Response, jsonify, request
 
 from app.sandbox.checks import Field, Json, record, text
-from app.sandbox.flex.agent import Agent, is_over
+from app.sandbox.flex.agent import Agent
 from app.sandbox.flex.form import Param, read_params, words
 from app.sandbox.flex.media_api import temporary_link
 from app.sandbox.flex.memory import Memory
 from app.sandbox.flex.records import Message, Room, Task
 from app.sandbox.flex.rest import Answer, Problem, Routes
+from app.sandbox.flex.rooms import is_over
 from app.sandbox.pages import protect, read_body, show
 
 SEND = record({"text": Field(text())})

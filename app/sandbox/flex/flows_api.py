@@ -21,7 +21,7 @@ from app.sandbox.flex.rest import (
     read_form,
     read_query,
 )
-from app.sandbox.flex.rooms import Rooms
+from app.sandbox.flex.rooms import Rooms, is_over
 from app.sandbox.flex.tasks import Tasks
 from app.sandbox.settings import SandboxSettings
 
@@ -181,7 +181,7 @@ class FlowsApi:
 
     def _open_channel(self, target: str | None) -> FlexChannel | None:
         same = (one for one in self._memory.channels.values() if target is not None and one.target == target)
-        return next((channel for channel in same if is_open(self._memory.rooms[channel.sid])), None)
+        return next((channel for channel in same if not is_over(self._memory.rooms[channel.sid])), None)
 
     def _free_name(self, name: str | None) -> str | None:
         if name and any(room.unique_name == name for room in self._memory.rooms.values()):
@@ -243,12 +243,3 @@ def _starts(flow: Flow) -> str:
     integration = flow.form.get("IntegrationType", "")
     waits = integration == "studio" or (integration == "task" and flow.form.get("Integration.CreationOnMessage"))
     return integration if waits else ""
-
-
-def is_open(room: Room) -> bool:
-    """A chat is over once its attributes say INACTIVE; attributes that cannot be read say nothing."""
-    try:
-        attributes = json.loads(room.attributes)
-    except ValueError:
-        return True
-    return not (isinstance(attributes, dict) and attributes.get("status") == "INACTIVE")

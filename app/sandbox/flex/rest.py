@@ -4,13 +4,13 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from http import HTTPStatus
-from typing import Any, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlencode
+from typing import Protocol, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
 from app.sandbox.checks import Json, Refused
-from app.sandbox.flex.form import Param, read_params, whole, words
+from app.sandbox.flex.form import Param, read_params
+from app.sandbox.flex.paging import PAGING, cut, own_path
 from app.sandbox.flex.records import Dated, Form
 from app.sandbox.settings import SandboxSettings
 
@@ -18,8 +18,7 @@ from app.sandbox.settings import SandboxSettings
 CODES = {400: 20001, 401: 20003, 403: 20403, 404: 20404, 409: 20409, 429: 20429, 500: 20500, 503: 20503}
 FORM_TYPE = "application/x-www-form-urlencoded"
 WEBHOOK_HEADER = "X-Twilio-Webhook-Enabled"
-PAGE_SIZE, PAGE_SIZE_MOST = 50, 100
-PAGING = {"PageSize": Param(whole(1, 1000)), "Page": Param(whole()), "PageToken": Param(words())}
+PAGE_SIZE_MOST = 100
 
 Answer: TypeAlias = Response | tuple[Response, int]
 View: TypeAlias = Callable[..., Answer]
@@ -132,37 +131,19 @@ def deleted() -> Answer:
 
 
 def page(key: str, records: Sequence[Record], show: Callable[[Record], Json], query: Form) -> Answer:
-    """One page of a list; its token names the record that the page before ended with."""
-    size = min(query.get("PageSize", PAGE_SIZE), PAGE_SIZE_MOST)
-    start = _start(records, query)
-    shown, number = records[start : start + size], query.get("Page", 0)
-    has_more = start + size < len(records)
+    """One page of a list."""
+    found = cut(records, query, PAGE_SIZE_MOST)
     meta = {
-        "page": number,
-        "page_size": size,
-        "first_page_url": _page_url(size, 0, None),
-        "previous_page_url": None,
-        "url": request.url,
-        "next_page_url": _page_url(size, number + 1, shown[-1].sid) if has_more else None,
+        "page": found.number,
+        "page_size": found.size,
+        "first_page_url": _page_url(found.first),
+        "previous_page_url": _page_url(found.previous),
+        "url": _page_url(found.asked),
+        "next_page_url": _page_url(found.next),
         "key": key,
     }
-    return jsonify({key: [show(record) for record in shown], "meta": meta})
+    return jsonify({key: [show(record) for record in found.records], "meta": meta})
 
 
-def _start(records: Sequence[Record], query: Form) -> int:
-    token = query.get("PageToken")
-    if token is None:
-        if query.get("Page"):
-            raise Refused("PageToken", "is missing, later pages need the one of next_page_url")
-        return 0
-    sids = [record.sid for record in records]
-    if not token.startswith("PA") or token[2:] not in sids:
-        raise Refused("PageToken", "is not a page of this list")
-    return sids.index(token[2:]) + 1
-
-
-def _page_url(size: int, number: int, after: str | None) -> str:
-    kept = [(name, value) for name, value in request.args.items(multi=True) if name not in PAGING]
-    paging: list[tuple[str, Any]] = [("PageSize", size), ("Page", number)]
-    token = [("PageToken", f"PA{after}")] if after else []
-    return f"{request.base_url}?{urlencode([*kept, *paging, *token])}"
+def _page_url(query: str | None) -> str | None:
+    return None if query is None else f"{request.host_url.rstrip('/')}{own_path()}?{query}"

@@ -1,11 +1,13 @@
 """What happens in channels and conversations, whoever does it: REST calls, agents, the simulated Studio flow."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.sandbox.checks import Json
 from app.sandbox.flex.events import MEMBER, MESSAGE, ROOM, STATE, TYPING, Actor, Events, room_fields, state_fields
 from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.records import CHAT, CONVERSATIONS, Member, Message, Room, iso, new_sid, now
+from app.sandbox.flex.records import CHAT, CONVERSATIONS, Member, Message, Room, Task, iso, new_sid, now
 from app.sandbox.flex.rest import Problem
 from app.sandbox.flex.tasks import Tasks
 
@@ -74,6 +76,28 @@ class Rooms:
         self._events.fire(changed, STATE, state_fields(room.state, state, reason), actor)
         return changed
 
+    def end(self, room: Room, actor: Actor) -> None:
+        """The chat is over: channels say so in their attributes, conversations in their state (which reason Flex gives
+        is unverified)."""
+        if is_over(room):
+            return
+        if room.generation == CHAT:
+            attributes = json.dumps(read_attributes(room) | {"status": "INACTIVE"})
+            self.update(room, {"attributes": attributes}, actor)
+            return
+        interaction = self._tasks.interaction_of(room.sid)
+        if interaction:
+            self._memory.change(self._memory.interactions, interaction, status="closed")
+        self.move(room, "closed", actor)
+
+    def settle(self, task: Task, status: str, actor: Actor, reason: str | None = None) -> Task:
+        """Move a task. Once it is completed its chat is over, but for channels that live long."""
+        moved = self._tasks.move(task, status, reason)
+        room = self._memory.rooms.get(task.room_sid)
+        if room and status == "completed" and not read_attributes(room).get("long_lived"):
+            self.end(room, actor)
+        return moved
+
     def join(self, room: Room, identity: str | None, **more: Any) -> Member:
         member = Member(sid=new_sid("MB"), room_sid=room.sid, identity=identity, **more)
         return self._memory.put(self._memory.members, member)
@@ -106,3 +130,21 @@ class Rooms:
             **words.more,
         )
         return self._memory.put(self._memory.messages, message)
+
+
+def is_over(room: Room) -> bool:
+    """A channel is, once its attributes say INACTIVE; attributes that cannot be read say nothing."""
+    return (
+        room.state == "closed"
+        if room.generation == CONVERSATIONS
+        else read_attributes(room).get("status") == "INACTIVE"
+    )
+
+
+def read_attributes(room: Room) -> Json:
+    """None if somebody wrote something else there."""
+    try:
+        attributes = json.loads(room.attributes)
+    except ValueError:
+        return {}
+    return attributes if isinstance(attributes, dict) else {}

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from flask import jsonify
 
 from app.sandbox.checks import Json, Refused
+from app.sandbox.flex.events import Actor
 from app.sandbox.flex.form import Param, json_object, whole, word, words
 from app.sandbox.flex.memory import Memory
 from app.sandbox.flex.records import Task, iso
 from app.sandbox.flex.rest import Answer, Routes, not_found, own_url, page, read_form, read_query
-from app.sandbox.flex.tasks import Tasks
+from app.sandbox.flex.rooms import Rooms
 from app.sandbox.settings import SandboxSettings
 
 TASKS = "/taskrouter/v1/Workspaces/<workspace_sid>/Tasks"
@@ -27,10 +28,10 @@ EXPRESSION = re.compile(r"""\s*([\w.]+)\s*==\s*(?:"([^"]*)"|'([^']*)')\s*""")
 
 
 class TasksApi:
-    def __init__(self, settings: SandboxSettings, memory: Memory, tasks: Tasks) -> None:
+    def __init__(self, settings: SandboxSettings, memory: Memory, rooms: Rooms) -> None:
         self._settings = settings
         self._memory = memory
-        self._tasks = tasks
+        self._rooms = rooms
 
     def register(self, routes: Routes) -> None:
         routes.add("GET", TASKS, self.list)
@@ -55,7 +56,7 @@ class TasksApi:
         task = self._task(workspace_sid, task_sid)
         form = read_form(UPDATE)
         if "AssignmentStatus" in form:
-            task = self._tasks.move(task, form["AssignmentStatus"], form.get("Reason"))
+            task = self._rooms.settle(task, form["AssignmentStatus"], Actor("API"), form.get("Reason"))
         changes = {name.lower(): form[name] for name in ("Attributes", "Priority") if name in form}
         if changes:
             task = self._memory.change(self._memory.tasks, task, **changes)

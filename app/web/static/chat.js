@@ -16,13 +16,13 @@ const unread = new Set();
 let connectionTimer = null;
 
 const log = new Log({ log: byId("log"), typing: byId("typing"), latest: byId("latest") }, {
-  choose(text) {
+  say(text) {
     outbox.add(text);
-    composer.focus(); // the button that had it is disabled now
+    composer.focus(); // the button that had it is of no use now
   },
   again: (id) => outbox.again(id),
 });
-const client = new Client(chat.dataset, memory, newVisitor);
+const client = new Client(chat.dataset, memory, { newVisitor, forgotten });
 const outbox = new Outbox(client, memory, (entry, status, messageId) => log.own(entry, status, messageId));
 const reports = new Reports(client);
 const stream = new Stream(client, {
@@ -49,13 +49,27 @@ const stream = new Stream(client, {
 }, showConnection);
 
 function newVisitor(begins) {
-  if (!begins) return;
+  if (begins) beginAnew("Your earlier conversation can no longer be opened. A new one begins here.");
+}
+
+function forgotten() { beginAnew("Forgotten on this device. What you write now begins a new conversation."); }
+
+function beginAnew(words) {
   reports.clear();
   unread.clear();
+  look();
   log.clear();
-  log.note("Your earlier conversation can no longer be opened. A new one begins here.");
+  log.note(words);
   showUnsent();
   stream.restart();
+}
+
+function forget() {
+  byId("forgetting").close();
+  composer.value = "";
+  grow();
+  client.forget();
+  composer.focus();
 }
 
 function showUnsent() {
@@ -107,6 +121,9 @@ function wake() {
 }
 
 byId("form").addEventListener("submit", send);
+byId("forget").addEventListener("click", () => byId("forgetting").showModal());
+byId("forget-yes").addEventListener("click", forget);
+byId("forget-no").addEventListener("click", () => byId("forgetting").close());
 composer.addEventListener("input", grow);
 composer.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);

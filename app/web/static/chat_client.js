@@ -40,7 +40,12 @@ export class Memory {
     }
   }
 
-  // Another tab of the same chat changed a value.
+  remove(name) {
+    this.#held.delete(name);
+    try { localStorage.removeItem(this.prefix + name); } catch { /* no storage */ }
+  }
+
+  // Another tab of the same chat changed a value, or removed it.
   watch(name, changed) {
     addEventListener("storage", ({ key }) => { if (key === this.prefix + name) changed(this.get(name)); });
   }
@@ -75,11 +80,12 @@ export class Pause {
 export class Client {
   #renewing = null;
 
-  // `newVisitor(begins)`: the token changed; `begins` if there was another one before.
-  constructor({ visitorUrl, eventsUrl, sendUrl }, memory, newVisitor) {
-    Object.assign(this, { visitorUrl, eventsUrl, sendUrl, memory, newVisitor });
+  // `newVisitor(begins)`: the token changed; `begins` if there was another one before. `forgotten()`: the visitor wants to
+  // be known no longer, here or in another tab.
+  constructor({ visitorUrl, eventsUrl, sendUrl, forgetUrl }, memory, { newVisitor, forgotten }) {
+    Object.assign(this, { visitorUrl, eventsUrl, sendUrl, forgetUrl, memory, newVisitor, forgotten });
     this.known = memory.get("token");
-    memory.watch("token", (token) => this.#adopt(token));
+    memory.watch("token", (token) => (token ? this.#adopt(token) : this.#lose()));
   }
 
   async token() {
@@ -114,13 +120,45 @@ export class Client {
     if (response.status === 401) await this.#renew(token);
   }
 
+  // This browser forgets at once; the server is told until it has heard it, or the page is gone.
+  forget() {
+    const token = this.known;
+    this.memory.remove("outbox");
+    this.memory.remove("token");
+    this.#lose();
+    if (token) this.#takeBack(token);
+  }
+
+  async #takeBack(token) {
+    const pause = new Pause();
+    for (let tries = 0; ; tries += 1) {
+      try {
+        const headers = { Authorization: `Bearer ${token}` };
+        return await answerOf(await request(this.forgetUrl, { method: "POST", keepalive: true, headers }));
+      } catch (problem) {
+        if (!(problem instanceof Later)) return null; // it was good for nothing any more
+        await pause.wait(problem, tries);
+      }
+    }
+  }
+
+  #lose() {
+    this.known = undefined;
+    this.forgotten();
+  }
+
   async #renew(refused) {
     if (this.known !== refused) return this.known; // somebody was faster
-    this.#renewing ??= this.#fetchToken().finally(() => { this.#renewing = null; });
+    this.#renewing ??= alone(`${this.memory.prefix}token`, () => this.#fetchToken(refused)).finally(() => { this.#renewing = null; });
     return this.#renewing;
   }
 
-  async #fetchToken() {
+  async #fetchToken(refused) {
+    const found = this.memory.get("token"); // another tab was faster
+    if (found && found !== refused) {
+      this.#adopt(found);
+      return found;
+    }
     const { token } = await answerOf(await request(this.visitorUrl, { method: "POST" }));
     this.memory.set("token", token);
     this.#adopt(token);
@@ -133,6 +171,11 @@ export class Client {
     this.known = token;
     this.newVisitor(begins);
   }
+}
+
+// Two tabs share what is remembered; where the browser has locks, one at a time does such work.
+export async function alone(name, work) {
+  return navigator.locks ? navigator.locks.request(name, work) : work();
 }
 
 async function request(url, options) {

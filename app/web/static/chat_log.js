@@ -1,21 +1,24 @@
 // The conversation on the page. Order is the server's: what it has not confirmed yet stays below everything it has.
 
-import { climbs, dayElement, dayOf, element, messageElement, showStatus, showTime } from "./chat_view.js";
+import { climbs, dayElement, dayOf, element, messageElement, showStatus, showTime, withdrawAgain } from "./chat_view.js";
 
 const TYPING_MILLISECONDS = 10_000;
 const NEAR_END = 80;
+const UNDELIVERED = "It could not be delivered.";
 
 export class Log {
   #byId = new Map();
   #byClientId = new Map();
   #offers = []; // quick replies that nobody has taken
+  #said = new Map(); // what the visitor wrote, and the last message that says it
   #typingTimer = null;
   #atEnd = true;
   #top = 0; // where the log stood when it last scrolled
 
-  // `choose(text)`: a quick reply was taken. `again(clientId)`: a failed message is to be sent once more.
-  constructor({ log, typing, latest }, { choose, again }) {
-    Object.assign(this, { log, typing, latest, choose, again });
+  // `say(text)`: a quick reply was taken, or what failed for good is said anew. `again(clientId)`: what was never accepted
+  // is to be sent once more.
+  constructor({ log, typing, latest }, { say, again }) {
+    Object.assign(this, { log, typing, latest, say, again });
     log.addEventListener("scroll", () => this.#scrolled());
     log.addEventListener("load", () => this.#stay(), true); // pictures grow after they were shown
     latest.addEventListener("click", () => this.toEnd());
@@ -27,6 +30,7 @@ export class Log {
     this.#byId.clear();
     this.#byClientId.clear();
     this.#offers = [];
+    this.#said.clear();
     this.hideTyping();
   }
 
@@ -45,7 +49,7 @@ export class Log {
       this.toEnd();
     } else if (status === "failed" && !message.placed) {
       if (!message.element.isConnected) this.#place(message, at, null);
-      this.#climb(message, status, error, true);
+      this.#climb(message, status, `Not delivered. ${error}`, true);
     } else if (messageId) {
       this.#name(message, messageId);
       this.#climb(message, status, "");
@@ -106,11 +110,21 @@ export class Log {
   #make({ author, content }) {
     const message = { status: "waiting", placed: false };
     message.element = messageElement(author, content, (text) => {
-      this.choose(text);
+      this.say(text);
       this.#took(text);
     });
+    if (author === "customer" && content.type === "text") this.#remember(message, content.text);
     if (content.type === "quick_reply") this.#offers.push({ replies: content.replies, element: message.element });
     return message;
+  }
+
+  // What was said again need not be offered again.
+  #remember(message, text) {
+    const earlier = this.#said.get(text);
+    if (earlier && !earlier.placed) return;
+    if (earlier) withdrawAgain(earlier.element);
+    message.text = text;
+    this.#said.set(text, message);
   }
 
   #name(message, id) {
@@ -135,7 +149,9 @@ export class Log {
     const known = message.element.dataset.status;
     if (known && !anew && !climbs(message.status, status)) return;
     message.status = status;
-    showStatus(message.element, status, error, anew ? () => this.again(message.clientId) : null);
+    const repeats = this.#said.get(message.text) === message;
+    const once = repeats ? () => this.say(message.text) : null;
+    showStatus(message.element, status, error || UNDELIVERED, anew ? () => this.again(message.clientId) : once);
     this.#stay();
   }
 

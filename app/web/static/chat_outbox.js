@@ -1,7 +1,7 @@
 // What was written and is not accepted yet. It is kept in the browser's storage and sent strictly in order; a message
 // keeps its id through every try, so that one whose answer was lost is not accepted twice.
 
-import { Later, Pause, Refused, newId } from "./chat_client.js";
+import { Later, Pause, Refused, alone, newId } from "./chat_client.js";
 
 export class Outbox {
   #pause = new Pause();
@@ -51,7 +51,7 @@ export class Outbox {
     try {
       while (this.#head()) {
         try {
-          await alone(this.memory.prefix, () => this.#sendHead());
+          await alone(`${this.memory.prefix}outbox`, () => this.#sendHead());
           tries = 0;
         } catch (problem) {
           if (!(problem instanceof Later)) throw problem;
@@ -85,9 +85,4 @@ export class Outbox {
   #without(id) { return this.entries().filter((entry) => entry.id !== id); }
 
   #keep(entries) { this.memory.set("outbox", entries); }
-}
-
-// Two tabs share one outbox; where the browser has locks, one at a time sends from it.
-function alone(name, work) {
-  return navigator.locks ? navigator.locks.request(`${name}outbox`, work) : work();
 }

@@ -7,7 +7,8 @@ const TICKS = {
 };
 const NAMES = { customer: "You", bot: "Bot", agent: "Agent", system: "Notice" };
 const LINK = /https?:\/\/[^\s<>"]+/gi;
-const AFTER_LINK = /[.,;:!?'*_]+$/;
+const LONGEST_LINK = 2048;
+const AFTER_LINK = new Set(".,;:!?'*_");
 
 // The ladder of statuses: they only climb; `failed` ends unless proof of delivery arrives later.
 export function climbs(from, to) {
@@ -51,8 +52,8 @@ export function showTime(message, at) {
   time.textContent = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
 
-// Ticks are labelled images: their changes are not read out, unlike the text of a failure.
-export function showStatus(message, status, error, again) {
+// Ticks are labelled images: their changes are not read out, unlike `problem`, the sentence that says what failed.
+export function showStatus(message, status, problem, again) {
   message.dataset.status = status;
   message.querySelector(".problem")?.remove();
   const ticks = message.querySelector(".ticks");
@@ -61,11 +62,14 @@ export function showStatus(message, status, error, again) {
   ticks.setAttribute("aria-label", words);
   ticks.title = words;
   ticks.replaceChildren(icon(sign));
-  if (status === "failed") message.append(problem(error, again));
+  ticks.toggleAttribute("aria-hidden", false);
+  if (status !== "failed") return;
+  ticks.setAttribute("aria-hidden", "true"); // the sentence says it
+  message.append(problemElement(problem, again));
 }
 
-function problem(error, again) {
-  const line = element("p", { class: "problem" }, `Not delivered. ${error || ""}`.trim());
+function problemElement(words, again) {
+  const line = element("p", { class: "problem" }, words);
   if (again) {
     const button = element("button", { type: "button", class: "plain", "data-testid": "again" }, "Try again");
     button.addEventListener("click", again);
@@ -73,6 +77,8 @@ function problem(error, again) {
   }
   return line;
 }
+
+export function withdrawAgain(message) { message.querySelector(".problem [data-testid=again]")?.remove(); }
 
 export function dayOf(at) { return new Date(at).toDateString(); }
 
@@ -87,36 +93,47 @@ function link(url, ...children) {
   return element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children);
 }
 
-// A closing bracket belongs to the link only if it was opened in it.
-function linkEnd(found) {
-  let url = found.replace(AFTER_LINK, "");
-  while (url.endsWith(")") && url.split(")").length > url.split("(").length) url = url.slice(0, -1).replace(AFTER_LINK, "");
-  return url;
+// How much of what was found is the link: not what ends a sentence, and a closing bracket only if it was opened in it.
+function linkLength(found) {
+  let open = 0;
+  for (const letter of found) open += letter === "(" ? 1 : letter === ")" ? -1 : 0;
+  let end = found.length;
+  for (; end > 0; end -= 1) {
+    const letter = found[end - 1];
+    if (letter === ")" && open < 0) open += 1;
+    else if (!AFTER_LINK.has(letter)) break;
+  }
+  return end;
 }
 
+// Whatever somebody wrote is shown in its own direction, and each of its lines in that line's.
 function paragraph(text) {
-  const line = element("p", { class: "text" });
+  const line = element("p", { class: "text", dir: "auto" });
   let from = 0;
   for (const { 0: found, index } of text.matchAll(LINK)) {
-    const url = linkEnd(found);
-    line.append(text.slice(from, index), link(url, url));
+    if (found.length > LONGEST_LINK) continue; // no address of a page; it stays text
+    const url = found.slice(0, linkLength(found));
+    if (url.endsWith("://")) continue;
+    line.append(text.slice(from, index), link(url, element("bdi", { dir: "ltr" }, url)));
     from = index + url.length;
   }
   line.append(text.slice(from));
   return line;
 }
 
+function foreign(words) { return element("bdi", {}, words); }
+
 function picture(url, words) {
   const image = element("img", { src: url, alt: words, class: "picture" });
   const opened = link(url, image);
-  image.addEventListener("error", () => opened.replaceChildren(`${words} (no preview)`));
+  image.addEventListener("error", () => opened.replaceChildren(foreign(words), " (no preview)"));
   return opened;
 }
 
 function attachment({ kind, url, file_name: name, description, mime_type: mime }) {
   const words = description || name;
   if (kind === "image") return [picture(url, words || "Image"), ...(description ? [paragraph(description)] : [])];
-  const file = link(url, element("span", { class: "file" }, icon("file"), words || "Open the file"));
+  const file = link(url, element("span", { class: "file" }, icon("file"), words ? foreign(words) : "Open the file"));
   if (kind !== "video" && kind !== "audio") return [file];
   const player = element(kind, { src: url, controls: "", preload: "metadata", "aria-label": words || kind });
   if (mime && !player.canPlayType(mime)) return [file];
@@ -129,13 +146,13 @@ function location({ latitude, longitude, address }) {
   const place = `${latitude}, ${longitude}`;
   const map = `https://www.openstreetmap.org/?mlat=${latitude}&mlon=${longitude}#map=16/${latitude}/${longitude}`;
   return [element("div", { class: "place" }, icon("place"), element("div", {},
-    ...(address ? [element("p", { class: "text" }, address)] : []),
+    ...(address ? [element("p", { class: "text", dir: "auto" }, address)] : []),
     element("p", { class: "point" }, place), link(map, "Show on the map")))];
 }
 
 function quickReply({ title, replies }, choose) {
   const buttons = replies.map((reply) => {
-    const button = element("button", { type: "button", class: "reply", "data-testid": "reply" }, reply);
+    const button = element("button", { type: "button", class: "reply", dir: "auto", "data-testid": "reply" }, reply);
     button.addEventListener("click", () => choose(reply));
     return button;
   });
@@ -144,7 +161,7 @@ function quickReply({ title, replies }, choose) {
 
 function card({ text, images = [] }) {
   const pictures = images.map(({ url, label }) => element("figure", {}, picture(url, label || "Image"),
-    label ? element("figcaption", {}, label) : null));
+    label ? element("figcaption", { dir: "auto" }, label) : null));
   return [...(text ? [paragraph(text)] : []), ...pictures];
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import Route, expect
 
@@ -179,6 +181,64 @@ def test_a_token_that_is_no_longer_good_begins_a_new_conversation(
     expect(chat.bot(f"You said: {words} at last")).to_be_visible()
     expect(chat.messages).to_have_count(2)
     visitor.errors.clear()
+
+
+def test_a_visitor_can_be_forgotten_on_this_device(chat: Chat, visitor: Window, running: Gateway, words: str) -> None:
+    expect(chat.page.get_by_test_id("forget")).to_be_hidden()  # there is nothing to forget
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_have_attribute("data-status", "read")
+    other = Chat(visitor.open(running.chat))
+    expect(other.bot(f"You said: {words}")).to_be_visible()
+    token = chat.page.evaluate("localStorage.getItem('patchbay:shop:token')")
+    chat.page.get_by_test_id("composer").fill("half a thought")
+
+    chat.page.get_by_test_id("forget").click()
+    chat.page.get_by_test_id("forget-no").click()
+    expect(chat.messages).to_have_count(2)
+    with chat.page.expect_response("**/chat/shop/forget") as told:
+        chat.page.get_by_test_id("forget").click()
+        chat.page.get_by_test_id("forget-yes").click()
+    assert told.value.status == 204
+
+    for tab in (chat, other):
+        expect(tab.messages).to_have_count(0)
+        expect(tab.page.get_by_text("Forgotten on this device.")).to_be_visible()
+    expect(chat.page.get_by_test_id("composer")).to_have_value("")
+    headers = {"Authorization": f"Bearer {json.loads(token)}"}
+    post = chat.page.request.post(
+        f"{running.base}/channels/shop", headers=headers, data={"type": "conversation.typing"}
+    )
+    assert post.status == 401
+
+    chat.say(f"{words} anew")
+    for tab in (chat, other):
+        expect(tab.bot(f"You said: {words} anew")).to_be_visible()
+        expect(tab.messages).to_have_count(2)
+    kept = chat.page.evaluate("JSON.stringify(localStorage)")
+    assert (token in kept, words in kept) == (False, False)
+    chat.page.reload()
+    expect(chat.bot(f"You said: {words} anew")).to_be_visible()
+    expect(chat.messages).to_have_count(2)
+
+
+def test_a_browser_forgets_at_once_and_tells_the_server_when_it_can(
+    chat: Chat, visitor: Window, running: Gateway, words: str
+) -> None:
+    chat.say(words)
+    expect(chat.bot(f"You said: {words}")).to_be_visible()
+    token = json.loads(chat.page.evaluate("localStorage.getItem('patchbay:shop:token')"))
+    visitor.context.set_offline(True)
+    chat.say(f"{words} never sent")
+    chat.page.get_by_test_id("forget").click()
+    chat.page.get_by_test_id("forget-yes").click()
+    expect(chat.messages).to_have_count(0)
+    assert chat.page.evaluate("Object.keys(localStorage).filter((key) => key.endsWith('token'))") == []
+    with chat.page.expect_response(lambda answer: answer.url.endswith("/forget") and answer.status == 204) as told:
+        visitor.context.set_offline(False)
+    assert told.value.request.headers["authorization"] == f"Bearer {token}"
+    chat.is_ready()
+    expect(chat.messages).to_have_count(0)
+    visitor.errors.clear()  # a browser tells its console that it is offline
 
 
 def test_two_visitors_are_kept_apart(chat: Chat, windows: Windows, running: Gateway, words: str) -> None:

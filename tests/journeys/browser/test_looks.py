@@ -96,6 +96,101 @@ def test_every_content_is_shown(page: Page, windows: Windows, running: Gateway) 
     windows.opened[0].errors.clear()  # what was not found outside
 
 
+LINKS = {
+    "a sentence ends": ("See https://example.com/a.", "https://example.com/a"),
+    "brackets of its own": ("https://example.com/a_(b)_(c)?d", "https://example.com/a_(b)_(c)?d"),
+    "brackets around it": ("(https://example.com/a_(b)), then", "https://example.com/a_(b)"),
+    "brackets and signs mixed": ("((https://example.com/a).).)", "https://example.com/a"),
+    "opened and never closed": ("https://example.com/a((b)", "https://example.com/a((b)"),
+    "thousands of brackets": ("https://example.com/" + ")" * 1500, "https://example.com/"),
+    "as long as may be": ("https://example.com/" + "x" * 2028, "https://example.com/" + "x" * 2028),
+    "too long": ("https://example.com/" + "x" * 2029, None),
+    "a host is missing": ("https://...", None),
+    "no scheme of the web": ("javascript://example.com/a", None),
+}
+
+
+@pytest.mark.parametrize(("text", "address"), LINKS.values(), ids=LINKS)
+def test_links_are_found_in_text(page: Page, running: Gateway, text: str, address: str | None) -> None:
+    chat = show(page, running.chat, message(1, {"type": "text", "text": text}))
+    assert chat.messages.locator(".text").text_content() == text
+    links = chat.messages.get_by_role("link")
+    assert [address] * bool(address) == [link.get_attribute("href") for link in links.all()]
+
+
+def test_no_text_stops_the_page(page: Page, running: Gateway) -> None:
+    """Bounded work for each letter: what took minutes when links were looked at once for each of their letters."""
+    ends = [")" * 200_000, "." * 200_000 + "x", "(" * 100_000 + ")" * 200_000, ").".join("x" * 100_000)]
+    texts = [f"https://example.com/{end}" for end in ends] + ["https://a " * 2_000]
+    chat = show(page, running.chat, *(message(n, {"type": "text", "text": text}) for n, text in enumerate(texts)))
+    expect(chat.messages).to_have_count(len(texts))
+    expect(chat.messages.get_by_role("link")).to_have_count(2_000)
+
+
+RIGHT_TO_LEFT = {"Arabic": "مرحبا، أين طلبي؟ https://example.com/a/", "Hebrew": "שלום, איפה ההזמנה שלי?"}
+
+
+@pytest.mark.parametrize("text", RIGHT_TO_LEFT.values(), ids=RIGHT_TO_LEFT)
+def test_every_text_runs_in_its_own_direction(page: Page, running: Gateway, text: str) -> None:
+    contents: list[dict[str, Any]] = [
+        {"type": "text", "text": text},
+        {"type": "attachment", "kind": "image", "url": "https://pictures.test/a.png", "description": text},
+        {"type": "attachment", "kind": "file", "url": "https://files.test/a.pdf", "file_name": text},
+        {"type": "location", "latitude": 1, "longitude": 2, "address": text},
+        {"type": "quick_reply", "title": text, "replies": [text]},
+        {"type": "card", "text": text, "images": [{"url": "https://pictures.test/a.png", "label": text}]},
+    ]
+    chat = show(page, running.chat, *(message(n, content) for n, content in enumerate(contents)))
+    shown = chat.messages.get_by_text(text.partition(" https")[0])
+    expect(shown).to_have_count(8)
+    directions = shown.evaluate_all("all => all.map(one => getComputedStyle(one).direction)")
+    assert directions == ["rtl"] * 8
+    link = page.get_by_role("link", name="https://example.com/a/", exact=True).locator("bdi")
+    assert set(link.evaluate_all("all => all.map(one => getComputedStyle(one).direction)")) <= {"ltr"}
+
+
+def test_what_is_being_written_runs_in_its_own_direction(page: Page, running: Gateway) -> None:
+    show(page, running.chat)
+    composer = page.get_by_test_id("composer")
+    for text, direction in ((RIGHT_TO_LEFT["Arabic"], "rtl"), ("Hello", "ltr"), (RIGHT_TO_LEFT["Hebrew"], "rtl")):
+        composer.fill(text)
+        assert composer.evaluate("one => getComputedStyle(one).direction") == direction
+
+
+def test_lines_of_different_scripts_each_run_in_their_own_direction(page: Page, running: Gateway) -> None:
+    chat = show(page, running.chat, message(1, {"type": "text", "text": "Hello\n" + RIGHT_TO_LEFT["Hebrew"]}))
+    assert chat.messages.locator(".text").evaluate("one => getComputedStyle(one).unicodeBidi") == "plaintext"
+
+
+@pytest.mark.parametrize("excuse", ["It could not be delivered.", "It was refused.", ""])
+def test_a_failure_is_one_sentence_and_can_be_tried_again_once(page: Page, running: Gateway, excuse: str) -> None:
+    own = message(1, {"type": "text", "text": "Hello"}, "customer", client_id="c1", status="failed", error=excuse)
+    chat = show(page, running.chat, own)
+    failed = chat.own("Hello").first
+    expect(failed.locator(".problem")).to_have_text(f"{excuse or 'It could not be delivered.'} Try again")
+    expect(failed.get_by_role("img")).to_have_count(0)  # nobody hears it twice
+    with page.expect_request("**/channels/shop") as sent:
+        failed.get_by_role("button", name="Try again").click()
+    data = sent.value.post_data_json["data"]
+    assert (data["content"], data["id"] != "c1") == ({"type": "text", "text": "Hello"}, True)
+    expect(chat.own("Hello")).to_have_count(2)
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(page.get_by_test_id("composer")).to_be_focused()
+
+
+def test_what_was_said_again_is_not_offered_again(page: Page, running: Gateway) -> None:
+    def own(number: int, text: str, status: str) -> tuple[str, dict[str, Any]]:
+        return message(number, {"type": "text", "text": text}, "customer", client_id=f"c{number}", status=status)
+
+    file = {"type": "attachment", "kind": "file", "url": "https://files.test/a.pdf"}
+    show(
+        page, running.chat, own(1, "Hello", "failed"), own(2, "Hello", "delivered"), own(3, "Other", "failed"),
+        message(4, file, "customer", client_id="c4", status="failed"),  # this page cannot send files
+    )  # fmt: skip
+    expect(page.get_by_role("button", name="Try again")).to_have_count(1)
+    expect(page.locator("[data-id=m3]").get_by_role("button", name="Try again")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", [320, 360])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(windows: Windows, running: Gateway, width: int, scheme: str) -> None:

@@ -1,0 +1,23 @@
+"""Tokens that were taken back: the one rule about visitors that their channel cannot know by itself."""
+
+from __future__ import annotations
+
+import time
+
+from app.channels.base import Holder
+from app.channels.webchat import WebchatChannel
+from app.core.errors import Unverified
+from app.core.message import conversation_key
+from app.gateway import Gateway
+
+
+def check(gateway: Gateway, name: str, holder: Holder) -> None:
+    """Raises: Unverified, this token was taken back. StoreUnavailable."""
+    if gateway.store.revocations.is_revoked(conversation_key(name, holder.customer), holder.made):
+        raise Unverified("this visitor was forgotten")
+
+
+def revoke(gateway: Gateway, channel: WebchatChannel, customer: str) -> None:
+    """Take back every token that this visitor has by now. Raises: StoreUnavailable."""
+    conversation = conversation_key(channel.name, customer)
+    gateway.store.revocations.revoke(conversation, time.time(), channel.token_seconds + 1)
