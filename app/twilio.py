@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, quote, urlsplit
 
 import orjson
@@ -99,14 +99,14 @@ class Account:
             raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
         return body
 
-    def fetch(self, url: str, http: Http, most_bytes: int) -> Response:
+    def download(self, url: str, http: Http, into: BinaryIO, most_bytes: int) -> Response:
         """GET what is no JSON: a file of at most so many bytes, or the redirect to it, which is not followed.
 
         Raises:
             TwilioFailure: Twilio refused.
             Failure: there was no answer, or too large a one.
         """
-        answer = http.request("GET", url, auth=self._auth, timeout=self._timeout, most_bytes=most_bytes)
+        answer = http.download(url, into, auth=self._auth, timeout=self._timeout, most_bytes=most_bytes)
         if answer.status >= 400:
             raise _failure(answer)
         return answer

@@ -38,6 +38,8 @@ PASSING = (
     ClusterDownError,
     TryAgainError,
 )
+# Of these, what leaves open whether a command that was sent is carried out. Their subclasses are answers of the server.
+UNANSWERED = (redis.ConnectionError, redis.TimeoutError)
 PASSING_WORD = re.compile(r"(?:^|-)(OOM|READONLY|MISCONF|BUSY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) ")
 
 
@@ -90,11 +92,13 @@ class Connection:
         """Run one script. A dict among the arguments travels as JSON.
 
         Raises:
-            StoreUnavailable: Redis cannot be reached, did not answer in time, or has no memory left.
+            StoreUnavailable: Redis cannot be reached, did not answer in time (then what the script does may yet
+                happen), or has no memory left.
         """
         now = str(self._clock()) if self._clock else ""
         values = [orjson.dumps(arg) if isinstance(arg, dict) else arg for arg in args]
-        return self.guard(lambda: self._evaluate(self._scripts[script], now, secrets.token_hex(8), *values))
+        seed = secrets.token_hex(8)
+        return self.guard(lambda: self._evaluate(self._scripts[script], now, seed, *values), changes=True)
 
     def _evaluate(self, script: Script, *args: Any) -> Any:
         """By its hash; a server that has lost it (or never had it) is told the text once."""
@@ -113,6 +117,8 @@ class Connection:
         try:
             if time.monotonic() - last > FRESH and _was_closed(connection):
                 connection.disconnect()
+            if not connection.is_connected:
+                self.guard(connection.connect)  # where that fails, nothing was sent
             connection.send_packed_command([hiredis.pack_command(words)])
             return connection.read_response()
         except redis.ResponseError:
@@ -124,11 +130,16 @@ class Connection:
             self._idle.append((connection, time.monotonic()))
 
     @staticmethod
-    def guard(call: Callable[[], Any]) -> Any:
+    def guard(call: Callable[[], Any], *, changes: bool = False) -> Any:
+        """What the call gives. `changes`: it may change something, and is sent once it talks to the server.
+
+        Raises:
+            StoreUnavailable: for what passes when Redis recovers.
+        """
         try:
             return call()
         except PASSING as error:
-            raise StoreUnavailable(str(error)) from error
+            raise StoreUnavailable(str(error), maybe_done=changes and type(error) in UNANSWERED) from error
         except redis.ResponseError as error:
             if PASSING_WORD.search(str(error)):
                 raise StoreUnavailable(str(error)) from error
