@@ -17,7 +17,7 @@ from dataclasses import field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
 import requests
@@ -188,6 +188,26 @@ class Http:
             url = where
         return self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
 
+    def download(
+        self,
+        url: str,
+        into: BinaryIO,
+        *,
+        auth: tuple[str, str] | None = None,
+        timeout: float = 10.0,
+        most_bytes: int = MOST_BYTES,
+    ) -> Response:
+        """GET what may be large: the body of a success is written into `into` as it comes, so it never lies in memory
+        as a whole, and the answer's own is empty; else like `request`."""
+        answer = self._call(self._transport, "GET", url, None, {}, auth, timeout, most_bytes, into)
+        if answer.ok and answer.headers.get("content-encoding", "identity").lower() != "identity":
+            into.seek(0)
+            whole = _unpacked(into.read(), answer.headers["content-encoding"].lower(), most_bytes)
+            into.seek(0)
+            into.truncate()
+            into.write(whole)
+        return answer
+
     def request(
         self,
         method: str,
@@ -223,15 +243,20 @@ class Http:
         auth: tuple[str, str] | None,
         timeout: float,
         most_bytes: int,
+        into: BinaryIO | None = None,
     ) -> Response:
         to = _target(url)
         request = _request(to, method, sent, data, auth)
-        answer = transport.call(to.address, request, timeout, most_bytes)
+        answer = transport.call(to.address, request, timeout, most_bytes, into)
         headers: dict[str, str] = {}
         for name, value in answer.headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         cookies = tuple(value for name, value in answer.headers if name == "set-cookie")
-        found = Response(answer.status, headers, answer.body, _credentials(sent, auth), cookies)
+        taken = into is not None and 200 <= answer.status < 300
+        body = b"" if taken else answer.body
+        found = Response(answer.status, headers, body, _credentials(sent, auth), cookies)
+        if taken:
+            return found
         try:
             return replace(found, body=_unpacked(found.body, headers.get("content-encoding", "").lower(), most_bytes))
         except Failure:

@@ -77,7 +77,7 @@ class Inbox:
 
         Raises:
             NotTaken: a limit is reached, or the event speaks of a conversation that is none of its sender's.
-            StoreUnavailable: nothing was recorded.
+            StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
         """
         channel = name in self._gateway.channels
         match event:
@@ -212,7 +212,7 @@ class Inbox:
         if entered.state == "mailbox_full":
             raise NotTaken(429, MAILBOX_FULL, 5)
         if entered.state == "lane_full":
-            raise NotTaken(503, "Too many messages are waiting; nothing was recorded.", 10)
+            raise NotTaken(503, "Too many messages are waiting; this one was not recorded.", 10)
         self.wakes += entered.wakes
         return Accepted(event, entered.message_id or None, entered.state == "duplicate")
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 import certifi
@@ -108,13 +108,16 @@ class Transport:
         self._idle: list[_Connection] = []  # the longest idle first
         self._lock = threading.Lock()
 
-    def call(self, address: Address, request: bytes, timeout: float, most_bytes: int) -> Answer:
+    def call(
+        self, address: Address, request: bytes, timeout: float, most_bytes: int, into: BinaryIO | None = None
+    ) -> Answer:
         """One call; the answer, whatever its status.
 
         Args:
             timeout: seconds for the request and its answer, however slowly they go; a new connection has
                 `CONNECT_TIMEOUT` or as many beforehand, whichever is less.
             most_bytes: the largest body that is read.
+            into: takes the body of a success as it comes; the answer's own is empty then.
 
         Raises:
             Failure: REJECTED (the guard refused the address), UNAVAILABLE (not connected, or the connection was lost),
@@ -122,7 +125,7 @@ class Transport:
         """
         connection = self._idle_one(address) or self._new(address, min(CONNECT_TIMEOUT, timeout))
         try:
-            return connection.ask(request, timeout, most_bytes)
+            return connection.ask(request, timeout, most_bytes, into)
         except TimeoutError:
             raise Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True) from None
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -267,7 +270,7 @@ class _Connection:
         """Whether there is something to read although nothing was asked: its end, most of the time."""
         return bool(self._readable.poll(0))
 
-    def ask(self, request: bytes, timeout: float, most_bytes: int) -> Answer:
+    def ask(self, request: bytes, timeout: float, most_bytes: int, into: BinaryIO | None = None) -> Answer:
         """Send a request and read its answer.
 
         Raises:
@@ -279,7 +282,7 @@ class _Connection:
         # who refuses a long request may have answered before it ended
         with suppress(BrokenPipeError, ssl.SSLEOFError):
             self._send(request, until)
-        reading = _Reading()
+        reading = _Reading(into)
         while not reading.whole:
             self._socket.settimeout(_left(until))
             reading.feed(self._socket.recv(PIECE))
@@ -299,7 +302,8 @@ class _Connection:
 class _Reading:
     """An answer as it comes; the methods `on_...` are what the parser calls."""
 
-    def __init__(self) -> None:
+    def __init__(self, into: BinaryIO | None = None) -> None:
+        self._into = into  # for the body of a success
         self.status = 0
         self.headers: list[tuple[str, str]] = []
         self.body: list[bytes] = []
@@ -341,9 +345,13 @@ class _Reading:
             self.status, self._has_head = self._parser.get_status_code(), True
 
     def on_body(self, data: bytes) -> None:
-        if not self.whole:
+        if self.whole:
+            return
+        if self._into and 200 <= self.status < 300:
+            self._into.write(data)
+        else:
             self.body.append(data)
-            self.size += len(data)
+        self.size += len(data)
 
     def on_message_complete(self) -> None:
         if self.status >= 200 and not self.whole:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from hmac import compare_digest
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote
 
 from itsdangerous import BadData, URLSafeTimedSerializer
@@ -131,14 +131,14 @@ class Account:
             raise unreadable("the answer is no JSON object")
         return Resource(body)
 
-    def fetch(self, url: str, http: Http, most_bytes: int) -> Response:
+    def download(self, url: str, http: Http, into: BinaryIO, most_bytes: int) -> Response:
         """GET what is no JSON: a file of at most so many bytes, or the redirect to it, which is not followed.
 
         Raises:
             TwilioFailure: Twilio refused.
             Failure: there was no answer, or too large a one.
         """
-        answer = http.request("GET", url, auth=self._auth, timeout=self._timeout, most_bytes=most_bytes)
+        answer = http.download(url, into, auth=self._auth, timeout=self._timeout, most_bytes=most_bytes)
         if answer.status >= 400:
             raise _failure(answer)
         return answer

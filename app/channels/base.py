@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from marshmallow import fields
 
@@ -75,8 +75,16 @@ class Channel(Protocol):
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Tell the platform that the conversation's session is over. `event_id` stays the same over retries."""
 
-    def media(self, token: str, http: Http) -> File | str:
-        """A customer's file that is shown behind a link of ours, or where it is now. Raises: Unverified, Failure."""
+    def check_link(self, token: str) -> None:
+        """Raise Unverified unless that is the end of a link of ours to a customer's file, and still good."""
+
+    def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
+        """Write the file behind a link of ours into `into`, or say where it is now.
+
+        Raises:
+            Unverified: the link is not good, or there is no such file any more.
+            Failure: it cannot be had.
+        """
 
     def price(self, external_id: str, http: Http) -> Price | None:
         """What the platform charged for a message with that id of its own, in either direction; None while it does not
@@ -108,7 +116,10 @@ class Usual:
     answered: frozenset[str] = frozenset()
     repeats_for = 0.0
 
-    def media(self, token: str, http: Http) -> File | str:
+    def check_link(self, token: str) -> None:
+        raise Unverified("this channel has no files")
+
+    def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
         raise Unverified("this channel has no files")
 
     def price(self, external_id: str, http: Http) -> Price | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
 from marshmallow import ValidationError, fields, validate, validates_schema
@@ -224,17 +224,21 @@ class TwilioChannel:
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Nothing to call."""
 
-    def media(self, token: str, http: Http) -> File | str:
+    def check_link(self, token: str) -> None:
+        self.links.read(token)
+
+    def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
         """Twilio gives the file, or sends us off to where it lies for some hours."""
         message, media = self.links.read(token)
         try:
-            answer = self.account.fetch(f"{self._url}/Messages/{message}/Media/{media}", http, FILE_MOST)
+            url = f"{self._url}/Messages/{message}/Media/{media}"
+            answer = self.account.download(url, http, into, FILE_MOST)
         except TwilioFailure as failure:
             if failure.status == 404:
                 raise Unverified("Twilio has the file no more") from None
             raise
         if answer.ok:
-            return File(answer.body, answer.headers.get("content-type", ""))
+            return File(answer.headers.get("content-type", ""))
         where = answer.headers.get("location", "")
         if not is_web_url(where):
             raise Failure(errors.UNPARSEABLE, "the redirect leads nowhere")

@@ -117,4 +117,11 @@ class Unverified(Exception):
 
 
 class StoreUnavailable(Exception):
-    """Redis is out of reach, or has no memory left: nothing was recorded and the caller should come again."""
+    """Redis is out of reach, or has no memory left; the caller should come again.
+
+    `maybe_done`: a change was sent and no answer came, so it may have been recorded all the same, or be recorded yet.
+    """
+
+    def __init__(self, detail: str = "", *, maybe_done: bool = False) -> None:
+        super().__init__(detail)
+        self.maybe_done = maybe_done

@@ -38,9 +38,8 @@ class Reply:
 
 @frozen
 class File:
-    """A file of a platform, to be shown behind a link of ours."""
+    """A file of a platform, written out to be shown behind a link of ours; `mime_type` as the platform says."""
 
-    body: bytes
     mime_type: str
 
 

@@ -123,8 +123,16 @@ class Destination(Protocol):
     def report(self, report: StatusReport, http: Http) -> None:
         """Tell the platform what became of its message."""
 
+    def check_link(self, token: str) -> None:
+        """Raise Unverified unless that is the end of a link of ours to a file that a message showed, and still good."""
+
     def media(self, token: str, http: Http) -> str:
-        """Where a file is now that a message showed behind a link of ours. Raises: Unverified, it is not valid."""
+        """Where the file behind a link of ours is now.
+
+        Raises:
+            Unverified: the link is not good.
+            Failure: nobody says.
+        """
 
     def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
         """Look at the session's chat: what stands there behind number `seen` (None: nobody knows any more what the
@@ -158,6 +166,9 @@ class Unopened:
     watch = 0.0
     farewell: str | None = None
     repeats_for = 0.0
+
+    def check_link(self, token: str) -> None:
+        raise Unverified("this destination has no files")
 
     def media(self, token: str, http: Http) -> str:
         raise Unverified("this destination has no files")

@@ -32,6 +32,7 @@ SCRIPTS = (
 FRESH = 0.5
 # What passes when Redis is there again, and what when it recovers. Servers before 7.0 put a command's error into a
 # sentence about the script.
+# These alone leave open whether a command that was sent is carried out; their subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
 PASSING = (
     *AWAY,
@@ -98,11 +99,13 @@ class Connection:
         """Run one script. A dict among the arguments travels as JSON.
 
         Raises:
-            StoreUnavailable: Redis cannot be reached, did not answer in time, or has no memory left.
+            StoreUnavailable: Redis cannot be reached, did not answer in time (then what the script does may yet
+                happen), or has no memory left.
         """
         now = str(self._clock()) if self._clock else ""
         values = [encoded(arg) if isinstance(arg, dict) else arg for arg in args]
-        return self.guard(lambda: self._evaluate(self._scripts[script], now, secrets.token_hex(8), *values))
+        seed = secrets.token_hex(8)
+        return self.guard(lambda: self._evaluate(self._scripts[script], now, seed, *values), changes=True)
 
     def _evaluate(self, script: Script, *args: Any) -> Any:
         """By its hash; a server that has lost it (or never had it) is told the text once."""
@@ -121,6 +124,8 @@ class Connection:
         try:
             if time.monotonic() - last > FRESH and _was_closed(connection):
                 connection.disconnect()
+            if not connection.is_connected:
+                self.guard(connection.connect)  # where that fails, nothing was sent
             connection.send_packed_command([hiredis.pack_command(words)])
             return connection.read_response()
         except redis.ResponseError:
@@ -136,12 +141,17 @@ class Connection:
         with suppress(redis.ResponseError):
             self.guard(self.client.ping)
 
-    def guard(self, call: Callable[[], Any]) -> Any:
-        """Raises: StoreUnavailable, see `run`; its text names the server, without its password."""
+    def guard(self, call: Callable[[], Any], *, changes: bool = False) -> Any:
+        """What the call gives. `changes`: it may change something, and is sent once it talks to the server.
+
+        Raises:
+            StoreUnavailable: for what passes when Redis recovers; its text names the server, without its password.
+        """
         try:
             answer = call()
         except AWAY as error:
-            raise self._unavailable(self.outage, f"cannot be reached: {error}") from error
+            unanswered = changes and type(error) in AWAY
+            raise self._unavailable(self.outage, f"cannot be reached: {error}", unanswered) from error
         except PASSING as error:
             raise self._unavailable(self.refusal, f"refuses: {error}") from error
         except redis.ResponseError as error:
@@ -152,10 +162,10 @@ class Connection:
             self.outage.worked()
         return answer
 
-    def _unavailable(self, outage: Outage | None, what: str) -> StoreUnavailable:
+    def _unavailable(self, outage: Outage | None, what: str, maybe_done: bool = False) -> StoreUnavailable:
         if outage:
             outage.failed(what)
-        return StoreUnavailable(f"Redis at {self.place} {what}")
+        return StoreUnavailable(f"Redis at {self.place} {what}", maybe_done=maybe_done)
 
 
 def _place(client: redis.Redis) -> str:

@@ -262,7 +262,7 @@ class Mailboxes:
             cost: what it costs; booked with it.
 
         Raises:
-            StoreUnavailable: nothing was recorded.
+            StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
         """
         limits = self._limits
         request: dict[str, Any] = {
@@ -295,6 +295,12 @@ class Mailboxes:
             request["cost"] = self._cost(cost)
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(state, message_id, _wakes(wakes))
+
+    def known(self, scope: str) -> str | None:
+        """The id of the message that was accepted under that name (see `accept`), for as long as its window lasts."""
+        client, key = self._connection.client, self._connection.key("x", scope)
+        found: str | None = self._connection.guard(lambda: client.get(key))
+        return found
 
     def append(
         self, conversation: str, direction: str, lane: str, item: str, *, follow: bool = False, scope: str = ""

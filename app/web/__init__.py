@@ -11,11 +11,17 @@ from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
 from app.lifeline import die_with_parent
 from app.log import logger
-from app.web import api, health, receive, twilio, webchat
+from app.web import api, files, health, receive, twilio, webchat
 from app.web.answers import problem, try_again
 from app.web.limits import TooOften
 
 log = logger("web")
+
+NOTHING = "The store cannot be reached; nothing was recorded."
+UNKNOWN = (
+    "The store did not answer in time; all or some of this may have been recorded. "
+    "Send it again: with the same ids it counts once."
+)
 
 
 def create_app(gateway: Gateway | None = None) -> Flask:
@@ -27,7 +33,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
-    for face in (health, receive, twilio, webchat, api):
+    for face in (health, files, receive, twilio, webchat, api):
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(StoreUnavailable, _unavailable)
@@ -40,8 +46,8 @@ def _refused(error: HTTPException) -> Any:
     return problem(error.code or 500, error.description or error.name, headers=dict(error.get_headers()))
 
 
-def _unavailable(_: StoreUnavailable) -> Any:
-    return try_again(503, "The store cannot be reached; nothing was recorded.", 5)
+def _unavailable(error: StoreUnavailable) -> Any:
+    return try_again(503, UNKNOWN if error.maybe_done else NOTHING, 5)
 
 
 def _too_often(error: TooOften) -> Any:

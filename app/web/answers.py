@@ -10,7 +10,7 @@ from flask import Response
 
 from app.core.events import Reply
 
-KEPT_HEADERS = ("Allow", "Retry-After", "WWW-Authenticate")
+KEPT_HEADERS = ("Allow", "Content-Range", "Retry-After", "WWW-Authenticate")
 
 
 def problem(status: int, message: str, field: str = "", headers: Mapping[str, str] | None = None) -> Response:
@@ -41,7 +41,7 @@ def reply(answer: Reply) -> Response:
     return response
 
 
-class _Whole(Response):
+class Whole(Response):
     """An answer whose body is all there, as the server wants it: none of what streams and redirects need is made."""
 
     def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
@@ -51,4 +51,4 @@ class _Whole(Response):
 
 
 def _json(body: Any, status: int) -> Response:
-    return _Whole(orjson.dumps(body), status, content_type="application/json")
+    return Whole(orjson.dumps(body), status, content_type="application/json")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Request, Response, abort, current_app, request
 
 from app.channels.base import Channel, GivesTokens
-from app.core.errors import BadWebhook, Failure, StoreUnavailable, Unverified
+from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
 from app.gateway import Gateway
@@ -20,15 +19,6 @@ from app.web.answers import problem, reply, try_again
 
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")
-
-MIME_TYPE = re.compile(r"[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,128}")
-SHOWN = ("image", "audio", "video")
-WITH_SCRIPTS = ("image/svg+xml",)
-CAREFUL = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-    "Cache-Control": "private, max-age=60",
-}
 
 
 @blueprint.route("/channels/<name>", methods=["GET", "POST"])
@@ -60,45 +50,6 @@ def destination(name: str, rest: str = "") -> Response:
         return reply(adapter.refuse(webhook_of(gateway), status, f"{field}: {text}" if field else text))
 
     return _receive(gateway, name, adapter, refuse)
-
-
-@blueprint.get("/channels/<name>/media/<token>")
-def customers_file(name: str, token: str) -> Response:
-    """A file that a customer sent, for a while and for whoever has the link."""
-    return _file(_gateway().channels.get(name), name, token)
-
-
-@blueprint.get("/destinations/<name>/media/<token>")
-def agents_file(name: str, token: str) -> Response:
-    """A file that a destination's message shows, for a while and for whoever has the link."""
-    return _file(_gateway().destinations.get(name), name, token)
-
-
-def _file(adapter: Channel | Destination | None, name: str, token: str) -> Response:
-    """The file, or off to where its platform has it at this moment."""
-    try:
-        if adapter is None:
-            raise Unverified(f"there is no {name}")
-        found = adapter.media(token, _gateway().http)
-    except Unverified:
-        return problem(404, "This link is not valid, or not any more.")
-    except Failure as failure:
-        log.warning("file not had", name=name, kind=failure.kind.code, error=failure.detail)
-        return try_again(502, "The file cannot be had at the moment.", 10)
-    if isinstance(found, str):
-        return reply(Reply(302, "", {"Location": found, "Cache-Control": "private, max-age=60"}))
-    return reply(Reply(200, found.body, {**CAREFUL, **_how_to_show(found.mime_type)}))
-
-
-def _how_to_show(mime_type: str) -> dict[str, str]:
-    """What a stranger sent is shown only where it can carry no script; browsers are to save the rest."""
-    kind = mime_type.partition(";")[0].strip().lower()
-    known = MIME_TYPE.fullmatch(kind)
-    shown = known and kind.partition("/")[0] in SHOWN and kind not in WITH_SCRIPTS
-    return {
-        "Content-Type": kind if known else "application/octet-stream",
-        "Content-Disposition": "inline" if shown else "attachment",
-    }
 
 
 def webhook_of(gateway: Gateway) -> Webhook:
@@ -151,9 +102,14 @@ def _receive(
 
 def accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepted]:
     """Record the events of a channel or destination, and wake who works them. Raises: NotTaken, StoreUnavailable."""
-    inbox = Inbox(gateway)
+    inbox, accepted = Inbox(gateway), list[Accepted]()
     try:
-        return [inbox.accept(name, event) for event in events]
+        for event in events:
+            accepted.append(inbox.accept(name, event))
+        return accepted
+    except StoreUnavailable as error:
+        error.maybe_done = error.maybe_done or bool(accepted)
+        raise
     finally:
         gateway.publisher.publish(inbox.wakes)
 

@@ -21,12 +21,13 @@ from app.core.message import Attachment, Location, Message, Text
 from app.gateway import Gateway
 from app.log import logger
 from app.store.messages import Record
-from app.twilio_message import id_of, is_part, parts_of
+from app.twilio_message import CANCELED, id_of, is_part, parts_of, status_word
 from app.web.twilio import refusal
 from app.web.twilio.account import TwilioAccount, accounts_of
 from app.web.twilio.creating import create as create_message
 from app.web.twilio.listing import PAGE_SIZE, page
 from app.web.twilio.refusal import Refused
+from app.web.twilio.repeating import key_of, unknown_outcome
 from app.web.twilio.resource import API_VERSION, media_of, medium_number, medium_of, message_uri, paging, shown
 
 blueprint = Blueprint("twilio", __name__, url_prefix=f"/{API_VERSION}")
@@ -42,7 +43,8 @@ MESSAGE = f"{MESSAGES}/<sid>"
 @blueprint.post(f"{MESSAGES}.json")
 def create(account_sid: str) -> Response:
     gateway, account = _gateway(), _account(account_sid)
-    return _answer(shown(account, create_message(gateway, account, request.form)), 201)
+    key = key_of(account.sid, request.headers, request.form)
+    return _answer(shown(account, create_message(gateway, account, request.form, key)), 201)
 
 
 @blueprint.get(f"{MESSAGES}.json")
@@ -131,8 +133,16 @@ def _refused_by_flask(error: HTTPException) -> Response:
 
 
 @blueprint.errorhandler(StoreUnavailable)
-def _unavailable(_: StoreUnavailable) -> Response:
-    return _refused(Refused(refusal.UNAVAILABLE, "The store cannot be reached; nothing was recorded", 503))
+def _unavailable(error: StoreUnavailable) -> Response:
+    return _refused(Refused(refusal.UNAVAILABLE, _what_is_known(error), 503))
+
+
+def _what_is_known(error: StoreUnavailable) -> str:
+    if not error.maybe_done:
+        return "The store cannot be reached; nothing was recorded"
+    if request.endpoint == "twilio.create":
+        return unknown_outcome(request.headers)
+    return "The store did not answer; the change may have been made. It can be repeated"
 
 
 @blueprint.errorhandler(Exception)
@@ -145,8 +155,10 @@ def _bug(error: Exception) -> Response:
 
 
 def _cancel(record: Record, status: str) -> None:
-    if status != "canceled":
+    if status != CANCELED:
         raise Refused(refusal.UNKNOWN_PARAMETER, "Status may only become canceled")
+    if status_word(record.message.direction, record.status, record.error) == CANCELED:
+        return  # whoever heard no answer asks again
     gateway, messages = _gateway(), _with_parts(record)
     ids = [message.id for message in messages]
     done, wakes = gateway.store.messages.cancel(record.message.conversation, ids, "canceled: by the application")

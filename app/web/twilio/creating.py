@@ -10,7 +10,7 @@ import orjson
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
-from app.core.message import Message, new_id, split_conversation
+from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.store.mailbox import Append
@@ -20,6 +20,7 @@ from app.twilio_message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
 from app.web.twilio import refusal
 from app.web.twilio.account import Sender, TwilioAccount
 from app.web.twilio.refusal import Refused
+from app.web.twilio.repeating import Key, forgotten, other_parameters
 
 # Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
 # we do not read (MaxPrice, SmartEncoded, ...) change neither.
@@ -27,8 +28,11 @@ UNSUPPORTED = ("SendAt", "ScheduleType", "ValidityPeriod", "ApplicationSid", "Pe
 TEMPLATE = "HX"  # begins a content's sid
 
 
-def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) -> Record:
-    """Record the message for its customer. Raises: Refused, StoreUnavailable."""
+def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str], key: Key | None = None) -> Record:
+    """Record the message for its customer; with a key that was there before, that message.
+
+    Raises: Refused, StoreUnavailable.
+    """
     for name in UNSUPPORTED:
         if form.get(name):
             raise Refused(refusal.UNKNOWN_PARAMETER, f"{name} is not supported")
@@ -41,10 +45,12 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
     sender, conversation = _way(gateway, account, form, customer)
     body, files, metadata = _content(form, gateway, conversation)
     consent = gateway.store.consents.read(conversation)
-    if consent and consent.state == "out":
-        raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
     contents = said(body, files, metadata)
-    ids = [new_id() for _ in contents]
+    if consent and consent.state == "out":
+        if key and (first := gateway.store.mailboxes.known(key.scope)):
+            return _before(gateway, key, first, len(contents))
+        raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
+    ids = _ids(new_id(), len(contents))
     parts = [
         _entry(
             gateway,
@@ -63,13 +69,31 @@ def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str]) 
         )
         for message_id, part in zip(ids, contents, strict=True)
     ]
-    entered = gateway.store.mailboxes.accept(parts[0], scope="", more=parts[1:])
+    scope, also = (key.scope, key.whole) if key else ("", "")
+    entered = gateway.store.mailboxes.accept(parts[0], scope=scope, also=also, more=parts[1:])
+    if key and entered.state == "duplicate":
+        return _before(gateway, key, entered.message_id, len(parts))
     if entered.state == "mailbox_full":
         raise Refused(refusal.TOO_MANY, "Too many messages to this recipient are waiting", 429)
     if entered.state == "lane_full":
-        raise Refused(refusal.UNAVAILABLE, "Too many messages are waiting; nothing was recorded", 503)
+        raise Refused(refusal.UNAVAILABLE, "Too many messages are waiting; this one was not recorded", 503)
     gateway.publisher.publish(entered.wakes)
     return Record(parts[-1].message, "queued")
+
+
+def _ids(first: str, count: int) -> list[str]:
+    """The ids of a message's parts; those of a repeat are those of the first time."""
+    return [first, *(derived_id(first, number) for number in range(1, count))]
+
+
+def _before(gateway: Gateway, key: Key, first: str, count: int) -> Record:
+    """The message of the first time. Raises: Refused, it was another one or is deleted."""
+    if gateway.store.mailboxes.known(key.whole) != first:
+        raise other_parameters(key)
+    record = gateway.store.messages.read(_ids(first, count)[-1])
+    if record is None:
+        raise forgotten(key)
+    return record
 
 
 def _way(gateway: Gateway, account: TwilioAccount, form: Mapping[str, str], customer: str) -> tuple[Sender, str]:

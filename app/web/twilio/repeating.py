@@ -1,0 +1,64 @@
+"""A create that comes again is the same message: the idempotency keys of `POST Messages.json`.
+
+Twilio itself takes none. A client that heard no answer repeats with the same key, and gets the message of the first
+time; the marks of a key are made in the same step as the message, and last as long as those of webhooks.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+
+import orjson
+from werkzeug.datastructures import Headers, MultiDict
+
+from app.core.frozen import frozen
+from app.web.twilio import refusal
+from app.web.twilio.refusal import Refused
+
+HEADERS = ("I-Twilio-Idempotency-Token", "Idempotency-Key")  # a load balancer may add the second one to the first
+KEY = re.compile(r"[ -~]{1,255}\Z")
+
+
+@frozen
+class Key:
+    """`scope` names the key, `whole` the key with what is to be sent; `header` is the one that it came in."""
+
+    header: str
+    scope: str
+    whole: str
+
+
+def key_of(account: str, headers: Headers, form: MultiDict[str, str]) -> Key | None:
+    """The key of a create, if it has one. Raises: Refused."""
+    header = next((name for name in HEADERS if headers.get(name, "").strip()), None)
+    if header is None:
+        return None
+    key = headers[header].strip()
+    if not KEY.match(key):
+        raise Refused(refusal.UNKNOWN_PARAMETER, f"{header} must be 1 to 255 printable ASCII characters")
+    scope = f"{account}:create:{_digest(key)}"
+    return Key(header, scope, f"{scope}:{_digest(sorted(form.lists()))}")
+
+
+def other_parameters(key: Key) -> Refused:
+    return Refused(refusal.BAD_KEY, f"This {key.header} was used for a message with other parameters", 422)
+
+
+def forgotten(key: Key) -> Refused:
+    return Refused(refusal.BAD_KEY, f"The message of this {key.header} was sent before, and is deleted", 409)
+
+
+def unknown_outcome(headers: Headers) -> str:
+    """What to say of a create that Redis did not answer in time."""
+    header = next((name for name in HEADERS if headers.get(name, "").strip()), None)
+    if header:
+        return f"The store did not answer; the message may have been recorded. Repeat with the same {header}"
+    return (
+        "The store did not answer; the message may have been recorded. Look for it in the list before you send it "
+        "again; creates with an Idempotency-Key can be repeated"
+    )
+
+
+def _digest(value: object) -> str:
+    return sha256(orjson.dumps(value)).hexdigest()[:32]
