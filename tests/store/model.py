@@ -113,6 +113,7 @@ class Model:
         self.lanes = {name: Lane(limit, rates.get(name, 0.0)) for name, limit in lanes.items()}
         self.boxes: dict[str, Box] = {}
         self.messages: dict[str, Known] = {}
+        self.forgotten: list[Known] = []  # with their dead letters
         self.seen: dict[str, str] = {}
         self.named: dict[str, str] = {}  # a platform's own id -> ours
         self.early: dict[str, list[Status]] = {}
@@ -322,8 +323,16 @@ class Model:
 
     def discard(self, number: int) -> None:
         known = self.messages.get(self.letters.pop(number).item.removeprefix("message "))
-        if known:
+        if known and self._is_needed(known):
             known.state = "discarded"
+        elif known:
+            self.forgotten.append(self.messages.pop(known.id))
+
+    def _is_needed(self, known: Known) -> bool:
+        """Whether a report about it or its price still waits."""
+        reports = self.boxes.get(f"{known.conversation}|status:{known.report_to}")
+        told = any(item.startswith(f"status {known.id} ") for item in reports.items) if reports else False
+        return told or f"{known.conversation}|price-{known.id}" in self.boxes
 
     def cancel(self, known: Known) -> bool:
         """Whether it was in time."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from app.store import Store
-from app.store.mailbox import Settlement
+from app.store.mailbox import Limits, Settlement
 from tests.store.steps import ANN, BOT, Drain, item, key, keys, lanes_of, queued, snapshot, write
 from tests.support.gateway import Clock
 
@@ -88,13 +89,92 @@ def test_a_webhook_is_kept_as_it_came_and_replayed_by_its_receiver(store: Store,
     assert len(letter.error) == 500
 
 
-def test_a_discarded_letter_takes_its_message_along_in_time(store: Store, client: redis.Redis) -> None:
+def test_a_discarded_letter_takes_all_along_that_only_it_kept(store: Store, client: redis.Redis) -> None:
     letter = give_up(store)
     assert store.dead_letters.discard(letter)
     assert store.dead_letters.show(letter) is None
     assert store.dead_letters.count() == 0
-    assert RETENTION - 2 < client.ttl(key("m", f"{1:032x}")) <= RETENTION
+    assert keys(client) - {"busy"} == {"x:shop:inbound:1", "lane:inbound:bot", "lanes"}, "seen, so that it is taken once"
     assert not store.dead_letters.discard(letter)
+
+
+def test_the_message_of_a_discarded_letter_is_kept_for_the_reports_that_wait(store: Store, client: redis.Redis) -> None:
+    assert store.dead_letters.discard(give_up(store, report_to="shop"))
+    assert RETENTION - 2 < client.ttl(key("m", f"{1:032x}")) <= RETENTION
+    report = Drain(store, "status:shop").claim()
+    assert (report.item, report.message and report.message.id) == (f"status {1:032x} failed", f"{1:032x}")
+
+
+class TestBounds:
+    """`trim` is called by every worker now and then."""
+
+    @pytest.mark.parametrize("limits", [Limits(letters=3)], ids=["three"])
+    def test_the_oldest_of_a_lane_go_where_there_are_too_many(
+        self, store: Store, client: redis.Redis, clock: Clock
+    ) -> None:
+        letters = [park(store, clock, name) for name in ("shop", "shop", "desk", "shop", "shop", "shop")]
+        assert store.dead_letters.trim() == {"shop": 2}
+        kept = [letter.id for letter in store.dead_letters.newest()]
+        assert kept == [letters[number] for number in (5, 4, 3, 2)]
+        assert store.lanes.counts() == {"dropped:shop": 2}
+        assert store.dead_letters.trim() == {}
+
+    @pytest.mark.parametrize("limits", [Limits(letters_bytes=100)], ids=["100 bytes"])
+    def test_the_oldest_of_a_lane_go_where_they_are_too_big(self, store: Store, clock: Clock) -> None:
+        for name, size in (("shop", 60), ("desk", 100), ("shop", 50), ("shop", 50)):
+            park(store, clock, name, "x" * size)
+        assert store.dead_letters.trim() == {"shop": 1}
+        assert [letter.where for letter in store.dead_letters.newest()] == ["shop", "shop", "desk"]
+
+    @pytest.mark.parametrize("limits", [Limits(letters_bytes=100)], ids=["100 bytes"])
+    def test_a_letter_is_as_big_as_its_message(self, store: Store) -> None:
+        give_up(store)
+        assert store.dead_letters.trim() == {BOT: 1}
+
+    @pytest.mark.parametrize("limits", [Limits(letters_keep=100)], ids=["100 s"])
+    def test_those_that_are_too_old_go(self, store: Store, clock: Clock) -> None:
+        park(store, clock, "shop")
+        clock.advance(98)
+        park(store, clock, "shop")
+        assert store.dead_letters.trim() == {}
+        clock.advance(2)
+        assert store.dead_letters.trim() == {"shop": 1}
+        assert store.dead_letters.count() == 1
+
+    @pytest.mark.parametrize(("age", "left"), [(100, RETENTION - 100), (RETENTION + 1, -2)], ids=["young", "old"])
+    @pytest.mark.parametrize("limits", [Limits(letters=1)], ids=["one"])
+    def test_its_message_is_kept_as_long_as_others(
+        self, store: Store, client: redis.Redis, clock: Clock, age: int, left: int
+    ) -> None:
+        give_up(store)
+        clock.advance(age)
+        assert store.dead_letters.trim() == {}
+        write(store, 2)
+        store.mailboxes.settle(Settlement(Drain(store).claim(), "dead", reason="rejected"))
+        assert store.dead_letters.trim() == {BOT: 1}
+        assert abs(client.ttl(key("m", f"{1:032x}")) - left) <= 1
+        assert client.ttl(key("m", f"{2:032x}")) == -1
+
+    @pytest.mark.parametrize("limits", [Limits(letters=2)], ids=["two"])
+    def test_letters_of_an_earlier_version_are_bounded_like_others(
+        self, store: Store, client: redis.Redis, clock: Clock
+    ) -> None:
+        for number in range(4):
+            client.hset(key("d", f"old-{number}"), mapping={"webhook": "{}", "lane": "shop", "at": clock()})
+            client.zadd(key("dead"), {f"old-{number}": clock() + number})
+        clock.advance(1)
+        new = park(store, clock, "shop")
+        assert store.dead_letters.trim() == {"shop": 3}
+        assert [letter.id for letter in store.dead_letters.newest()] == [new, "old-3"]
+        store.dead_letters.discard("old-3"), store.dead_letters.discard(new)
+        assert keys(client) == {"lanes", "counts"}
+
+    def test_many_go_in_several_steps(self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("app.store.dead_letters.TRIMMED_MOST", 2)
+        for _ in range(5):
+            park(store, clock, "shop")
+        clock.advance(31 * 86_400)
+        assert [store.dead_letters.trim() for _ in range(4)] == [{"shop": 2}, {"shop": 2}, {"shop": 1}, {}]
 
 
 def test_a_discarded_webhook_is_gone(store: Store, client: redis.Redis) -> None:
@@ -109,6 +189,11 @@ def test_the_newest_come_first(store: Store, clock: Clock) -> None:
         letters.append(store.dead_letters.park("{}", "shop", "unexpected", ""))
     assert [letter.id for letter in store.dead_letters.newest(3)] == letters[:0:-1]
     assert store.dead_letters.count() == 4
+
+
+def park(store: Store, clock: Clock, name: str, webhook: str = "{}") -> str:
+    clock.advance(1)
+    return store.dead_letters.park(webhook, name, "unexpected", "")
 
 
 def give_up(store: Store, report_to: str = "") -> str:

@@ -209,6 +209,7 @@ class Engine(RuleBasedStateMachine):
     def a_platform_reports(self, which: int, status: Status, ours: bool) -> None:
         """By our id or by its own, which may overtake the receipt; in any order, any number of times."""
         at_work = [claim.item.removeprefix("message ") for _, claim in self.working if claim.kind == "message"]
+        at_work = [one for one in at_work if one in self.model.messages]
         about = at_work if at_work and not ours else list(self.model.messages)
         known = self.model.messages[about[which % len(about)]]
         scope = platform_id(known)
@@ -396,6 +397,7 @@ class Engine(RuleBasedStateMachine):
             assert places == 1, known
             kept = self.client.ttl(key("m", known.id))
             assert kept == -1 if known.state in ("waiting", "dead") else kept > 0, known
+        assert not self.client.exists(*(key("m", known.id) for known in self.model.forgotten), "none")
 
     @invariant()
     def statuses_only_climb_and_so_do_the_reports_about_them(self) -> None:
@@ -409,7 +411,7 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def sums_of_costs_are_those_of_the_models_messages(self) -> None:
         sums = dict.fromkeys(CONVERSATIONS, 0)
-        for known in self.model.messages.values():
+        for known in (*self.model.messages.values(), *self.model.forgotten):
             sums[known.conversation] += known.cost
         assert sums == {one: (self.store.costs.conversation(one) or Costs()).total for one in CONVERSATIONS}
 
@@ -470,7 +472,8 @@ class Engine(RuleBasedStateMachine):
         found = {one: self.store.costs.message(one) for one in costs}
         assert costs == {one: (each.message + each.turns, each.turns) for one, each in found.items() if each}
         today = day_of(self.clock() // 86_400_000)
-        assert sum(cost for cost, _ in costs.values()) == sum(row.total for row in self.store.costs.days(today, today))
+        forgotten = sum(known.cost for known in self.model.forgotten)
+        assert forgotten + sum(cost for cost, _ in costs.values()) == sum(row.total for row in self.store.costs.days(today, today))
 
     # how the machine moves
 

@@ -18,6 +18,7 @@ local made = 0
 local wakes = {}
 
 local WAKE_MS = 5000 -- a wake-up that did not arrive by then is lost
+local LOST_LEASE_MS = 600000 -- of a mailbox that is at work and has lost its place among the others; the sweep cuts it short
 local POISON_CLAIMS = 3 -- claims without a result
 local LOOK_AGAIN_MS = 3600000 -- at a chat, if the look that is owed comes to nothing
 local EARLY_S = 3600 -- how long a report may overtake its receipt
@@ -72,7 +73,9 @@ local function push(mailbox, lane, item)
   if not state[1] then redis.call('HSET', box, 'lane', lane) end
   lane = state[1] or lane
   redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
-  if not state[2] and redis.call('ZADD', P .. 'ready:' .. lane, 'NX', NOW, mailbox) == 1 then -- its place was lost
+  local place, score = P .. 'ready:' .. lane, NOW
+  if state[2] then place, score = P .. 'leased:' .. lane, str(now + LOST_LEASE_MS) end
+  if redis.call('ZADD', place, 'NX', score, mailbox) == 1 then -- it had lost its place
     redis.call('SADD', P .. 'busy', lane)
     wake(lane)
   end

@@ -1,4 +1,4 @@
--- Forget a dead letter, and with it what nothing else needs: its message's record, unless a report about it still waits.
+-- Forget a dead letter, and with it what nothing else needs: its message's record, unless a report or a price still waits.
 -- ARGV[3]: JSON {id, retention}  ->  1, or 0 if there is no such letter
 even_if_full()
 local a = cjson.decode(ARGV[3])
@@ -6,9 +6,17 @@ local item = drop_letter(a.id)
 if not item then return 0 end
 local message = string.match(item, '^message (%S+)')
 if not message then return 1 end
+
+local function is_needed(cv, reports)
+  if redis.call('EXISTS', P .. 'q:' .. cv .. '|price-' .. message) == 1 then return true end
+  for _, waiting in ipairs(redis.call('LRANGE', P .. 'q:' .. cv .. '|status:' .. reports, '0', '-1')) do
+    if string.match(waiting, '^status (%S+)') == message then return true end
+  end
+  return false
+end
+
 local cv, reports = unpack(redis.call('HMGET', P .. 'm:' .. message, 'cv', 'rp'))
-local told = cv and reports and redis.call('LPOS', P .. 'q:' .. cv .. '|status:' .. reports, 'status ' .. message .. ' failed')
-if told then
+if cv and is_needed(cv, reports or '') then
   forget_later(message, a.retention)
 else
   redis.call('DEL', P .. 'm:' .. message)

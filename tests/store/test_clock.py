@@ -1,0 +1,162 @@
+"""Redis's clock is set back by two minutes or a day: nothing waits for the time to come again."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from app.core.session import Session
+from app.store import Store
+from app.store.mailbox import Limits, Place, SessionChange, Settlement
+from tests.store.steps import ANN, BEN, BOT, DESK, Drain, item, key, lanes_of, write
+from tests.support.gateway import Clock
+
+LEASE = 30.0
+DAY = 86_400
+LIMITS = Limits(lease_most=LEASE, delay_most=60.0, watch_most=300.0)
+
+pytestmark = [
+    pytest.mark.parametrize("limits", [LIMITS], ids=["short"]),
+    pytest.mark.parametrize("back", [120, DAY], ids=["two minutes", "a day"]),
+]
+
+
+def set_back(store: Store, clock: Clock, seconds: int) -> None:
+    """Between one tick and the next one."""
+    store.mailboxes.sweep()
+    clock.advance(-seconds)
+
+
+def test_what_was_due_is_due(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1)
+    set_back(store, clock, back)
+    clock.advance(5)  # the wake-up of before is lost
+    assert lanes_of(store.mailboxes.sweep()) == [BOT]
+    assert Drain(store).finish() == [item(1)]
+
+
+def test_a_retry_is_at_most_as_late_as_it_may_be(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1)
+    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", due=20, lane_effect="none"))
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(LIMITS.delay_most)
+    store.mailboxes.sweep()
+    assert Drain(store).finish() == [item(1)]
+
+
+def test_what_a_dead_worker_held_is_free_within_a_lease(
+    store: Store, client: redis.Redis, clock: Clock, back: int
+) -> None:
+    write(store, 1)
+    claim = Drain(store, lease=LEASE).claim()
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    assert client.zscore(key("leased", BOT), claim.mailbox) == clock() + LEASE * 1_000, "it may still be at work"
+    clock.advance(LEASE)
+    store.mailboxes.sweep()
+    assert Drain(store, token="other").claim().attempt == 2
+
+
+def test_a_worker_that_lives_settles_what_it_holds(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1)
+    claim = Drain(store, lease=LEASE).claim()
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    assert not store.mailboxes.settle(Settlement(claim, "done")).stale
+
+
+@pytest.mark.parametrize("effect", ["pause", "sick"])
+def test_a_lane_rests_no_longer_than_it_may(store: Store, clock: Clock, back: int, effect: str) -> None:
+    for number in range(5):
+        write(store, number, f"shop/webchat:{number}")
+        settlement = Settlement(Drain(store).claim(), "retry", due=1, lane_effect=effect, pause=20)  # type: ignore[arg-type]  # as listed
+        store.mailboxes.settle(settlement)
+        clock.advance(20 if effect == "pause" and number < 4 else 0)
+    assert store.lanes.state(BOT, clock() / 1_000).paused_for > 0
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(LIMITS.delay_most)
+    store.mailboxes.sweep()
+    assert Drain(store).step() is not None
+
+
+def test_a_pause_that_was_over_is_over(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1)
+    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", lane_effect="pause", pause=20))
+    clock.advance(20)
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    assert Drain(store).finish() == [item(1)]
+
+
+def test_a_probe_that_died_makes_room_within_a_lease(store: Store, clock: Clock, back: int) -> None:
+    for number in range(5):
+        write(store, number, f"shop/webchat:{number}")
+        store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", lane_effect="sick"))
+    clock.advance(5)
+    Drain(store, lease=LEASE).claim()
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(LEASE + LIMITS.delay_most)
+    store.mailboxes.sweep()
+    assert Drain(store, token="other").step() is not None
+
+
+def test_drains_of_the_time_before_do_not_keep_others_away(store: Store, clock: Clock, back: int) -> None:
+    store.lanes.declare({BOT: 1})
+    write(store, 1)  # its wake-up is lost
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    write(store, 2, BEN)
+    clock.advance(LEASE)
+    assert lanes_of(store.mailboxes.sweep()) == [BOT]
+
+
+def test_a_rate_goes_on_as_before(store: Store, clock: Clock, back: int) -> None:
+    for number in range(9):
+        write(store, number, f"shop/webchat:{number}")
+    assert len(Drain(store, rate=2).finish()) == 2
+    set_back(store, clock, back)
+    clock.advance(1)
+    store.mailboxes.sweep()
+    Drain(store, rate=2).finish()
+    clock.advance(1)
+    store.mailboxes.sweep()
+    assert len(Drain(store, rate=2).finish()) == 2
+
+
+def test_a_chat_is_looked_at_when_it_may_be_at_the_latest(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1, lane=DESK)
+    claim = Drain(store, DESK).claim()
+    session = SessionChange(Session("desk", handles={"chat": "CH"}))
+    store.mailboxes.settle(Settlement(claim, "done", session=session, watch=200))
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(LIMITS.watch_most)
+    store.mailboxes.sweep()
+    assert Drain(store, DESK).finish() == ["check"]
+
+
+def test_more_than_one_sweep_can_bring_back_are_brought_back(
+    store: Store, client: redis.Redis, clock: Clock, back: int
+) -> None:
+    client.zadd(key("ready", BOT), {f"shop/webchat:{number}|inbound": clock() for number in range(2_500)})
+    client.sadd(key("busy"), BOT)
+    set_back(store, clock, back)
+    for _ in range(3):
+        store.mailboxes.sweep()
+    assert client.zcount(key("ready", BOT), clock() + 1, "+inf") == 0
+
+
+def test_what_is_due_later_stays_so_while_the_clock_goes_on(
+    store: Store, client: redis.Redis, clock: Clock, back: int
+) -> None:
+    write(store, 1)
+    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", due=back % 50, lane_effect="none"))
+    store.mailboxes.look(ANN, Place("desk:CH", DESK))
+    due = client.zscore(key("ready", BOT), f"{ANN}|inbound")
+    for _ in range(5):
+        store.mailboxes.sweep()
+        clock.advance(1)
+    assert client.zscore(key("ready", BOT), f"{ANN}|inbound") == due

@@ -1,0 +1,283 @@
+"""Whatever keys and fields are missing, no script fails, and what comes afterwards is worked.
+
+A script that fails after its first write leaves half of what it does, so here every verb of the store runs in any order
+while keys, fields and members disappear between the calls, as they do where a server throws them away or somebody deletes
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from app.core.costs import Cost
+from app.core.session import Session
+from app.core.status import STATUSES, Status
+from app.store import Store
+from app.store.buckets import Bucket
+from app.store.connection import connect
+from app.store.mailbox import (
+    AppendItem,
+    ChatState,
+    Claim,
+    Limits,
+    Place,
+    SessionChange,
+    Settlement,
+    Stated,
+    Take,
+    mailbox_of,
+)
+from tests.store.steps import BOT, DESK, SHOP, Drain, entry, item, keys
+from tests.support.gateway import Clock
+from tests.support.processes import RedisServer
+
+LANES = {BOT: 2, DESK: 2, SHOP: 2, "status:shop": 2, "status:desk": 2}
+LIMITS = Limits(breaker_failures=2, letters=2, letters_keep=3_600)
+CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben")]
+CHATS = {conversation: f"desk:CH-{conversation[-3:]}" for conversation in CONVERSATIONS}
+PROFILE = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+some = st.integers(min_value=0, max_value=1_000)
+conversations = st.sampled_from(CONVERSATIONS)
+Outcome = Literal["done", "retry", "dead", "reroute", "behind"]
+
+
+class Damaged(RuleBasedStateMachine):
+    """`working` are the claims in hand with the drains that made them."""
+
+    client: redis.Redis
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.client.flushall()
+        self.client.connection_pool.max_connections = 100_000  # each example has a store of its own
+        self.clock = Clock()
+        self.store = Store(self.client, LIMITS, self.clock)
+        self.store.lanes.declare(LANES)
+        self.working: list[tuple[Drain, Claim]] = []
+        self.made = 0
+
+    @initialize()
+    def some_work_is_under_way(self) -> None:
+        for conversation in CONVERSATIONS:
+            for _ in range(2):
+                self.a_customer_writes(conversation, "", True)
+            self.an_agent_writes(conversation, 1)
+        self.somebody_works(BOT, False)
+        self.somebody_works(SHOP, False)
+
+    # what gets lost
+
+    @rule(which=some)
+    def a_key_is_lost(self, which: int) -> None:
+        if found := sorted(self.client.keys()):
+            self.client.delete(found[which % len(found)])
+
+    @rule(prefix=st.sampled_from(["q:", "b:", "m:", "s:", "lane:", "ready:", "leased:", "d:", "letters"]), which=some)
+    def a_key_of_a_kind_is_lost(self, prefix: str, which: int) -> None:
+        if found := sorted(name for name in keys(self.client) if name.startswith(prefix)):
+            self.client.delete("{patchbay}:" + found[which % len(found)])
+
+    @rule(which=some, what=some)
+    def a_part_of_a_key_is_lost(self, which: int, what: int) -> None:
+        found = sorted(self.client.keys())
+        name = found[which % len(found)] if found else ""
+        match self.client.type(name):
+            case "hash":
+                fields = sorted(self.client.hkeys(name))
+                self.client.hdel(name, fields[what % len(fields)])
+            case "zset":
+                self.client.zremrangebyrank(name, 0, 0)
+            case "list":
+                self.client.lpop(name)
+
+    @rule(seconds=st.sampled_from([1, 40, 4_000, -120]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+        self.store.mailboxes.sweep()
+        self.store.dead_letters.trim()
+
+    # what happens
+
+    @rule(conversation=conversations, says=st.sampled_from(["", "in", "out"]), costs=st.booleans())
+    def a_customer_writes(self, conversation: str, says: str, costs: bool) -> None:
+        number = self._number()
+        written = entry(number, conversation, report_to="shop", live=True)
+        stated = Stated(says, "the customer", entry(self._number(), conversation, "outbound")) if says else None  # type: ignore[arg-type]  # as sampled
+        self.store.mailboxes.accept(
+            *(written,),
+            scope=f"shop:inbound:{number}",
+            follow=True,
+            show=True,
+            stated=stated,
+            cost=Cost("inbound", 5, ("SM1",)) if costs else None,
+        )
+
+    @rule(conversation=conversations, index=st.sampled_from([None, 0, 1, 5]))
+    def an_agent_writes(self, conversation: str, index: int | None) -> None:
+        number = self._number()
+        place = None if index is None else Place(CHATS[conversation], DESK, index)
+        written = entry(number, conversation, "outbound", report_to="desk", live=True)
+        self.store.mailboxes.accept(written, scope=f"desk:written:{number}", take=Take("desk"), place=place)
+
+    @rule(conversation=conversations, hint=st.sampled_from(["ended", "typing @1"]))
+    def a_hint_comes(self, conversation: str, hint: str) -> None:
+        self.store.mailboxes.append(conversation, "inbound", BOT, hint, follow=True)
+
+    @rule(conversation=conversations, index=st.sampled_from([None, 0, 3]))
+    def a_chat_is_spoken_of(self, conversation: str, index: int | None) -> None:
+        self.store.mailboxes.look(conversation, Place(CHATS[conversation], DESK, index))
+
+    @rule(which=some, status=st.sampled_from(STATUSES[1:]), direction=st.sampled_from(["inbound", "outbound"]))
+    def a_platform_reports(self, which: int, status: Status, direction: str) -> None:
+        ref, error = self._message(which), "opted_out: by the platform" if status == "failed" else ""
+        self.store.messages.report(ref, status, scope=f"shop:outbound:its-{ref}", direction=direction, owner="", error=error)
+
+    @rule(which=some, what=st.sampled_from(["cancel", "price", "forget", "rewrite", "bury", "trim", "declare"]))
+    def something_else_is_done(self, which: int, what: str) -> None:
+        conversation = CONVERSATIONS[which % 2]
+        message = entry(which % (self.made + 1), conversation, "outbound").message
+        store = self.store
+        verbs: dict[str, Callable[[], Any]] = {
+            "cancel": lambda: store.messages.cancel(conversation, [message.id], "canceled"),
+            "price": lambda: store.costs.reported(message.id, which),
+            "forget": lambda: store.messages.forget([message], ["AC1"]),
+            "rewrite": lambda: store.messages.rewrite([message]),
+            "bury": lambda: store.dead_letters.park("{}", "shop", "unexpected", ""),
+            "trim": store.dead_letters.trim,
+            "declare": lambda: store.lanes.declare(LANES),
+        }
+        verbs[what]()
+
+    @rule(a_minute=st.sampled_from([1, 60]), cost=st.sampled_from([1, 90]))
+    def somebody_takes_from_buckets(self, a_minute: int, cost: int) -> None:
+        self.store.buckets.take([Bucket("one", a_minute, cost, "limited:one"), Bucket("two", 600)])
+
+    @rule(lane=st.sampled_from(sorted(LANES)), limited=st.booleans())
+    def somebody_works(self, lane: str, limited: bool) -> None:
+        drain = Drain(self.store, lane, f"drain {self._number()}", rate=2.0 if limited else 0.0)
+        self._keep(drain, drain.step())
+
+    @precondition(lambda self: self.working)
+    @rule(
+        which=some,
+        outcome=st.sampled_from(["done", "done", "retry", "dead", "reroute", "behind"]),
+        effect=st.sampled_from(["ok", "sick", "pause", "none"]),
+        status=st.sampled_from([None, *STATUSES[1:]]),
+        session=st.booleans(),
+    )
+    def work_is_settled(self, which: int, outcome: Outcome, effect: Any, status: Status | None, session: bool) -> None:
+        drain, claim = self.working.pop(which % len(self.working))
+        message = claim.message.id if claim.message else ""
+        lane = mailbox_of(claim.conversation, "status:desk")
+        settlement = Settlement(
+            claim,
+            outcome,
+            status=status,
+            error="opted_out: no" if status == "failed" else "no",
+            reason="unavailable",
+            due=1.0,
+            to=DESK,
+            uncertain=session,
+            scope=f"shop:outbound:its-{message}" if message else "",
+            session=self._session(claim) if session else None,
+            front=("ended silence",) if outcome in ("done", "behind") else (),
+            append=(
+                entry(self._number(), claim.conversation, "outbound", live=True),
+                AppendItem(lane, "status:desk", "record", f"once {which % 3}"),
+            ),
+            chat=ChatState(CHATS[claim.conversation], which % 4 or None) if session else None,
+            watch=float(which % 3),
+            show=True,
+            event="typing",
+            lane_effect=effect,
+            pause=1.0,
+            cost=Cost("outbound", 7, ("SM1",)) if drain.lane == SHOP else Cost("turn:bot", 2),
+        )
+        self._keep(drain, drain.step(settlement))
+
+    @precondition(lambda self: self.working)
+    @rule(which=some)
+    def work_goes_on(self, which: int) -> None:
+        _, claim = self.working[which % len(self.working)]
+        self.store.mailboxes.remember(
+            *(claim, 30.0),
+            progress={"part": which},
+            aliases=["desk:CH"],
+            session=self._session(claim).session,
+            chat=ChatState(CHATS[claim.conversation], which % 4 or None),
+            watch=2.0,
+        )
+
+    @rule(which=some, what=st.sampled_from(["replay", "discard"]))
+    def the_operator_decides(self, which: int, what: str) -> None:
+        if letters := self.store.dead_letters.newest():
+            letter = letters[which % len(letters)]
+            getattr(self.store.dead_letters, what)(letter.id)
+
+    @rule(which=some)
+    def everything_is_looked_at(self, which: int) -> None:
+        store, conversation = self.store, CONVERSATIONS[which % 2]
+        store.lanes.overview(self.clock() / 1_000), store.lanes.counts(), store.dead_letters.newest()
+        store.messages.timeline(conversation), store.messages.live(conversation, "0", 0)
+        store.sessions.read(conversation), store.consents.read(conversation), store.costs.conversation(conversation)
+        store.costs.message(self._message(which)), store.mailboxes.chat(CHATS[conversation])
+
+    def teardown(self) -> None:
+        """What a customer writes now is worked, in each conversation, once the lanes are declared and leases run out."""
+        self.working.clear()
+        self.clock.advance(7_200)
+        self.store.lanes.declare(LANES)
+        written = set()
+        for conversation in CONVERSATIONS:
+            self.store.consents.write(conversation, "in", "an operator")
+            for direction in ("inbound", "outbound"):
+                number = self._number()
+                self.store.mailboxes.accept(entry(number, conversation, direction), scope=f"last:{number}")  # type: ignore[arg-type]  # as listed
+                written.add(item(number))
+        worked: set[str] = set()
+        for _ in range(30):
+            for wake in self.store.mailboxes.sweep():
+                worked |= set(Drain(self.store, wake.lane, wake.token).finish())
+            self.clock.advance(3_600)
+        assert written <= worked
+        self.everything_is_looked_at(0)
+
+    def _keep(self, drain: Drain, claim: Claim | None) -> None:
+        if claim:
+            self.working.append((drain, claim))
+
+    def _session(self, claim: Claim) -> SessionChange:
+        version = claim.session.version if claim.session else 0
+        return SessionChange(Session("desk", handles={"chat": "CH"}, version=version), changes_hands=version % 2 == 0)
+
+    def _message(self, which: int) -> str:
+        return f"{which % (self.made + 1):032x}"
+
+    def _number(self) -> int:
+        self.made += 1
+        return self.made
+
+
+@pytest.fixture(scope="module")
+def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    with connect(redis_server.url, timeout=5, name="damage") as client:
+        yield client
+
+
+def test_no_script_fails_whatever_is_missing(machine_client: redis.Redis) -> None:
+    Damaged.client = machine_client
+    run_state_machine_as_test(Damaged, settings=PROFILE)
