@@ -78,5 +78,5 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
 
 
 def led_back(session: Session, route: Route, now: int) -> Session:
-    """A new session with the first destination. What the people never saw goes along, should it be handed over again."""
+    """A new session with the first destination. What people never saw goes along, should it be handed over again."""
     return replace(fresh(session, route, now), since=session.since, context=session.context)
