@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,11 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from app.core.costs import Cost
 from app.core.session import Session
 from app.store import Store
-from app.store.connection import connect
 from app.store.mailbox import Limits, SessionChange, Settlement, Stated, Take
 from tests.store.steps import BOT, DESK, LANES, SHOP, Drain, entry, item, key, keys, queued, write
 from tests.support.gateway import Clock
-from tests.support.processes import RedisServer
 
 NUMBER, IDENT, THIRD = "shop/whatsapp:+15551230001", 'shop/whatsapp:US.13"ü/1', "shop/whatsapp:DE.4"
 
@@ -304,12 +301,6 @@ class People(RuleBasedStateMachine):
     def nothing_is_lost(self) -> None:
         for cv, items in self.waiting.items():
             assert items == queued(self.client, f"{cv}|inbound")
-
-
-@pytest.fixture(scope="module")
-def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(redis_server.url, timeout=5, name="names") as client:
-        yield client
 
 
 def test_a_person_has_one_conversation_in_any_order_of_names(machine_client: redis.Redis) -> None:
