@@ -222,6 +222,19 @@ class TestTwoThatWereKnownApart:
         write(store, 1, NUMBER, names=[IDENT])
         assert [expected] * 2 == [_state(store, one) for one in (NUMBER, IDENT)]
 
+    def test_a_platform_that_refuses_a_message_of_before_for_an_opt_out_speaks_of_the_person(
+        self, store: Store, clock: Clock
+    ) -> None:
+        write(store, 1, NUMBER, direction="outbound")
+        clock.advance(1)
+        has_session(store, 2, IDENT, "bot")
+        write(store, 3, IDENT, names=[NUMBER])
+        drain = Drain(store, SHOP)
+        claim = drain.claim()
+        assert NUMBER == claim.conversation
+        drain.step(Settlement(claim, "done", status="failed", error="opted_out: he wrote STOP"))
+        assert "out" == _state(store, IDENT)
+
     def test_the_costs_of_both_are_added(self, store: Store) -> None:
         write(store, 1, NUMBER, cost=Cost("inbound", 5, ()))
         write(store, 2, IDENT, cost=Cost("inbound", 7, ()))

@@ -139,18 +139,19 @@ local function live(conversation, retention, ...)
   redis.call('EXPIRE', key, retention)
 end
 
--- Consent of a customer on one channel (app/core/consent.py), for `keep` seconds or for ever.
+-- Consent of a customer on one channel (app/core/consent.py), for `keep` seconds or for ever; it is that of the person,
+-- whichever of their addresses it was stated under. `wants_none` is asked of the person's conversation.
 local function wants_none(conversation) return redis.call('HGET', P .. 'o:' .. conversation, 'state') == 'out' end
 
 local function consent(conversation, state, by, keep)
-  local key = P .. 'o:' .. conversation
+  local key = P .. 'o:' .. (conversation_of(conversation))
   redis.call('HSET', key, 'state', state, 'by', by, 'at', NOW)
   if keep then redis.call('EXPIRE', key, keep) else redis.call('PERSIST', key) end
 end
 
 -- Whether a message that was refused for an opt-out tells nothing: that is known, or it is older than what is.
 local function is_old_news(id, conversation)
-  local known = redis.call('HMGET', P .. 'o:' .. conversation, 'state', 'at')
+  local known = redis.call('HMGET', P .. 'o:' .. (conversation_of(conversation)), 'state', 'at')
   if not known[1] then return false end
   return known[1] == 'out' or cjson.decode(redis.call('HGET', P .. 'm:' .. id, 'body')).at < tonumber(known[2])
 end

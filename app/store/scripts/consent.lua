@@ -1,4 +1,4 @@
 -- An operator states what a customer wants.  ARGV[3]: JSON {cv, state, by}
 local a = cjson.decode(ARGV[3])
-consent((conversation_of(a.cv)), a.state, a.by)
+consent(a.cv, a.state, a.by)
 return 1
