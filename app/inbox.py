@@ -135,6 +135,7 @@ class Inbox:
             show=live,
             stated=self._stated(message, heard) if heard else None,
             cost=cost,
+            names=[conversation_key(name, alias) for alias in event.aliases],
         )
 
     def _heard(self, message: Message) -> Heard | None:

@@ -1,7 +1,7 @@
-"""A dead end leads back: when a head is given up for good, its conversation is not left where all the rest would die, too.
+"""A dead end leads back: when a head is given up, its conversation is not left where all the rest would die, too.
 
-In the same step as the dead letter the session goes back to who answered first, the customer is told, and what is open at
-the destination is closed. What waits in the mailbox goes on with the first destination.
+In the same step as the dead letter the session goes back to who answered first, the customer is told, and what is open
+at the destination is closed. What waits in the mailbox goes on with the first destination.
 """
 
 from __future__ import annotations

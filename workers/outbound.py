@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from app.channels.base import Channel, Outgoing
 from app.core import errors
 from app.core.errors import Failure
@@ -18,10 +20,10 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
     channel = gateway.channels.get(name)
     if channel is None:
         raise Failure(errors.MISCONFIGURED, f"the channel {name} is no longer configured")
-    customer = split_conversation(claim.conversation)[1]
+    customer = claim.to or split_conversation(claim.conversation)[1]  # answers go to where they last wrote from
     match claim.kind:
         case "message" if claim.message:
-            return _send(gateway, channel, claim, claim.message)
+            return _send(gateway, channel, claim, replace(claim.message, customer=customer))
         case "typing":
             return _typing(gateway, channel, claim, customer)
         case "ended":

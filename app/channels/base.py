@@ -42,8 +42,8 @@ class Channel(Protocol):
     `provider` is the first half of its customers' addresses; of several, that of customers whom it writes to first.
     `methods` are those of its webhooks. `calls`: at most so many in a row for one content. `answered` are the opt-out
     keywords that its platform answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its
-    platform may send a webhook again that was not answered well; 0: for minutes at most. Every verb gets what it needs as
-    arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
+    platform may send a webhook again that was not answered well; 0: for minutes at most. Every verb gets what it needs
+    as arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
     """
 
     name: str

@@ -7,6 +7,7 @@ so what is not read here is kept.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -37,6 +38,8 @@ from app.twilio_message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WOR
 # Read into the message itself, or the same once more.
 SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
 
+# A person as one business knows them; those of a parent business (`CC.ENT.`) are no addresses.
+BUSINESS_SCOPED = re.compile(r"whatsapp:[A-Z]{2}\.(?!ENT\.)[A-Za-z0-9]{1,128}")
 WRITTEN = {"Body", "ButtonText", "ProfileName", "Address", "Label"}  # by people, who may copy anything
 
 RAW_LIMIT = OBJECT_LIMIT - 2_048  # bytes of parameters; our names and the braces need room, too
@@ -73,7 +76,7 @@ def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]
     data = load(_message, said)
     customer, used = _customer_of(said), set(SPOKEN_FOR)
     contents = list(_contents(said, data, used, media))
-    profile = _profile(said, customer, used)
+    profile, aliases = _profile(said, customer, used), _aliases_of(said, customer)
     metadata = _metadata({name: value for name, value in said.items() if name not in used})
     return [
         Written(
@@ -84,6 +87,7 @@ def read(form: Mapping[str, str], token: str | None, media: Callable[[str], str]
             metadata=metadata if number == 0 else {},
             token=_numbered(token, number) if token else None,
             part=number,
+            aliases=aliases,
         )
         for number, content in enumerate(contents)
     ] or [Ignored("message.empty")]
@@ -100,6 +104,16 @@ def _customer_of(said: Mapping[str, str]) -> str:
         sender = said.get("ExternalUserId", "")
     sender = load(_customer, {"From": sender} if sender else {})["From"]
     return address_of(sender)
+
+
+def _aliases_of(said: Mapping[str, str], customer: str) -> tuple[str, ...]:
+    """The customer's other address: whom WhatsApp names by number and by id has two."""
+    ident, number = said.get("ExternalUserId", ""), said.get("WaId", "")
+    named = ident if ":" in ident else f"whatsapp:{ident}"
+    found = {named} if BUSINESS_SCOPED.fullmatch(named) else set()
+    if BUSINESS_SCOPED.fullmatch(customer) and re.fullmatch(r"[1-9]\d{6,14}", number):
+        found.add(f"whatsapp:+{number}")
+    return tuple(found - {customer}) if customer.startswith("whatsapp:") else ()
 
 
 def _contents(

@@ -16,9 +16,9 @@ class Kind:
 
     `retry`: the same message may be tried again. `counts`: the try spends an attempt (a lane that is merely paused
     costs the message nothing). `sick`: it speaks against the whole platform, so it feeds the circuit breaker.
-    `pause`: seconds for which the lane rests when the platform names no time itself. `ours`: a bug of ours. `speaks_of`:
-    what else will fail like that once it is given up: what has the same kind of `content`, perhaps the next `message`,
-    all in this `thread`, or all on this `platform`.
+    `pause`: seconds for which the lane rests when the platform names no time itself. `ours`: a bug of ours.
+    `speaks_of`: what else will fail like that once it is given up: what has the same kind of `content`, perhaps the
+    next `message`, all in this `thread`, or all on this `platform`.
     """
 
     code: str
@@ -55,9 +55,7 @@ UNAUTHORISED = Kind(
     pause=60.0,
     speaks_of="platform",
 )
-MISCONFIGURED = Kind(
-    "misconfigured", "The configuration does not fit the platform.", ours=True, speaks_of="thread"
-)
+MISCONFIGURED = Kind("misconfigured", "The configuration does not fit the platform.", ours=True, speaks_of="thread")
 REJECTED = Kind("rejected", "The platform refuses this message.")
 UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.", speaks_of="content")
 GONE = Kind("gone", "The customer can no longer be reached there.", speaks_of="thread")

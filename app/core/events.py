@@ -53,7 +53,8 @@ class Written:
     number in the chat `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
     the name under which a destination's platform knows the writer: a customer's own words that come back are dropped.
     `token` names the webhook that brought it, where a platform sends one again under other ids. `part` counts what a
-    platform's one message was taken apart into; it costs something once.
+    platform's one message was taken apart into; it costs something once. `aliases` are other addresses of the same
+    customer that the webhook names.
     """
 
     content: Content
@@ -70,6 +71,7 @@ class Written:
     identity: str | None = None
     token: str | None = None
     part: int = 0
+    aliases: tuple[str, ...] = ()
 
 
 @frozen

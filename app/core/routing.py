@@ -49,7 +49,7 @@ def handed_over(session: Session, route: Route, memory: dict[str, object], now: 
     """The session after a handoff to people; None where the channel has nobody to hand over to."""
     if route.handoff is None or route.handoff == session.destination:
         return None
-    return replace(session, destination=route.handoff, mode="human", handles={}, context=memory, last_at=now)
+    return replace(session, destination=route.handoff, mode="human", handles={}, context=memory, last_at=now, refused=0)
 
 
 def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff: bool) -> Session | None:
@@ -78,5 +78,5 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
 
 
 def led_back(session: Session, route: Route, now: int) -> Session:
-    """A new session with the first destination. What the people never saw goes along, should it be handed over again."""
+    """A new session with the first destination. What people never saw goes along, should it be handed over again."""
     return replace(fresh(session, route, now), since=session.since, context=session.context)

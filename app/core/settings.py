@@ -16,7 +16,8 @@ class PlatformSchema(Schema):
     `concurrency` is how many conversations of the lane are worked at once, fleet-wide; `rate` calls a second (0: no
     limit); `timeout` seconds for one call; a message is given up after `attempts` tries or `give_up_after` seconds.
     `dedup_window`: seconds for which the platform's ids are remembered, so that what it repeats counts once; without it
-    as long as it repeats and a day more, but at least as long as the gateway's. It may be longer than messages are kept.
+    as long as it repeats and a day more, but at least as long as the gateway's. It may exceed the time for which
+    messages are kept.
     """
 
     type = fields.String(required=True)

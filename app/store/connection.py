@@ -88,6 +88,20 @@ class Connection:
     def key(self, *parts: str) -> str:
         return self.prefix + ":".join(parts)
 
+    def of_person(self, what: str, conversation: str, read: Callable[[Any, str], Any]) -> Any:
+        """Read what is kept once for a person, whichever of their addresses the conversation is named by (see `n:` in
+        `scripts/common.lua`). One round trip for whoever has one address. Raises: StoreUnavailable."""
+
+        def both() -> tuple[str | None, Any]:
+            pipeline = self.client.pipeline(transaction=False)
+            pipeline.get(self.key("n", conversation))
+            read(pipeline, self.key(what, conversation))
+            leads, found = pipeline.execute()
+            return leads, found
+
+        leads, found = self.guard(both)
+        return found if leads in (None, conversation) else self.of_person(what, leads, read)
+
     def now(self) -> int:
         """Unix milliseconds by the clock that the scripts go by. Raises: StoreUnavailable."""
         if self._clock:

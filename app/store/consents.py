@@ -15,8 +15,9 @@ class Consents:
 
     def read(self, conversation: str) -> Consent | None:
         """What is known of a customer on a channel; None where nobody ever said anything."""
-        key = self._connection.key("o", conversation)
-        state, at, by = self._connection.guard(lambda: self._client.hmget(key, ["state", "at", "by"]))
+        state, at, by = self._connection.of_person(
+            "o", conversation, lambda client, key: client.hmget(key, ["state", "at", "by"])
+        )
         return Consent(cast("State", state), int(at or 0), by or "") if state else None
 
     def write(self, conversation: str, state: State, by: str) -> None:

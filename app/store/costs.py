@@ -39,8 +39,7 @@ class CostBook:
 
     def conversation(self, conversation: str) -> Costs | None:
         """All that was booked for a conversation; None if nothing was, or it is forgotten."""
-        key = self._connection.key("cost", "c", conversation)
-        booked = self._connection.guard(lambda: self._client.hgetall(key))
+        booked = self._connection.of_person("cost:c", conversation, lambda client, key: client.hgetall(key))
         return _all_of((what, int(nanos)) for what, nanos in booked.items()) if booked else None
 
     def message(self, message_id: str) -> MessageCosts | None:

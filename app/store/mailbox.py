@@ -140,7 +140,7 @@ class Claim:
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
-    its message last climbed.
+    its message last climbed. `to` is the address that the customer last wrote from, where they have several.
     """
 
     mailbox: str
@@ -157,6 +157,7 @@ class Claim:
     first_at: int = 0
     status_at: int = 0
     session: Session | None = None
+    to: str = ""
 
     @property
     def kind(self) -> str:
@@ -246,11 +247,12 @@ class Mailboxes:
         stated: Stated | None = None,
         more: Sequence[Append] = (),
         cost: Cost | None = None,
+        names: Sequence[str] = (),
     ) -> Entered:
         """Record a message once and put it into its mailbox.
 
         Args:
-            scope: external id with its name space; the second one within `window` seconds (None: as long as for all of its
+            scope: external id with its name space; the second one within `window` seconds (None: as for all of its
                 sender's) is a duplicate. '' = none.
             also: a second name of the message; it is a duplicate where either is known.
             follow: use the lane of the session's destination if there is a session.
@@ -260,6 +262,7 @@ class Mailboxes:
             stated: what the customer says of his consent with it.
             more: messages that come with it; they stand behind it.
             cost: what it costs; booked with it.
+            names: the conversations that the customer's other addresses would have. From now on all of them are one.
 
         Raises:
             StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
@@ -293,6 +296,8 @@ class Mailboxes:
             request["more"] = [self._append(entry) for entry in more]
         if cost:
             request["cost"] = self._cost(cost)
+        if names:
+            request["names"] = list(names)
         state, message_id, *wakes = self._connection.run("accept", request)
         return Entered(state, message_id, _wakes(wakes))
 
@@ -531,6 +536,7 @@ def _claim(raw: Sequence[Any]) -> Claim:
         error,
         first,
         at,
+        to,
         *session,
     ) = raw
     return Claim(
@@ -548,6 +554,7 @@ def _claim(raw: Sequence[Any]) -> Claim:
         first_at=int(first),
         status_at=int(at or 0),
         session=sessions.from_fields(_pairs(session)),
+        to=to,
     )
 
 

@@ -429,6 +429,27 @@ def test_who_writes(fields: dict[str, str | None], customer: str, phone: str | N
     assert (customer, phone) == (event.customer, event.profile.phone)
 
 
+ALIASES: dict[str, tuple[dict[str, str | None], tuple[str, ...]]] = {
+    "a number alone": ({}, ()),
+    "a number beside an id": ({"ExternalUserId": "whatsapp:DE.7"}, ("whatsapp:DE.7",)),
+    "a number beside a bare id": ({"ExternalUserId": "US.13491208655302741918"}, ("whatsapp:US.13491208655302741918",)),
+    "an id with letters": ({"ExternalUserId": "whatsapp:US.a1B2"}, ("whatsapp:US.a1B2",)),
+    "an id beside a number": ({"From": "whatsapp:DE.7"}, ("whatsapp:+15551230001",)),
+    "an id beside itself": ({"From": "whatsapp:DE.7", "ExternalUserId": "whatsapp:DE.7", "WaId": None}, ()),
+    "an id alone": ({"From": "whatsapp:", "ExternalUserId": "whatsapp:DE.7", "WaId": ""}, ()),
+    "an id of a parent business": ({"ExternalUserId": "whatsapp:DE.ENT.7"}, ()),
+    "an id that is none": ({"ExternalUserId": "whatsapp:7"}, ()),
+    "a number as WhatsApp writes it": ({"WaId": "5551230001"}, ()),
+    "an id and a number that is none": ({"From": "whatsapp:DE.7", "WaId": "12"}, ()),
+    "another channel": ({"From": "messenger:9", "ExternalUserId": "whatsapp:DE.7"}, ()),
+}
+
+
+@pytest.mark.parametrize(("fields", "aliases"), ALIASES.values(), ids=ALIASES)
+def test_all_addresses_of_who_writes(fields: dict[str, str | None], aliases: tuple[str, ...]) -> None:
+    assert aliases == read("message_text", **fields).aliases
+
+
 LENGTHS: dict[str, tuple[dict[str, str | None], Profile | None]] = {
     "a name too long": ({"ProfileName": "x" * 300}, replace(ADA, name="x" * 256)),
     "a phone too long": ({"From": "+" + "1" * 32}, Profile(name="Ada")),

@@ -53,7 +53,7 @@ def test_a_new_session_keeps_the_count_of_hands() -> None:
 
 
 def test_a_handoff_moves_the_session_to_people_with_what_the_bot_knew() -> None:
-    session = Session("helper", "bot", {"dialogue": "d1"}, {}, "m-1", NOW - 5, 2)
+    session = Session("helper", "bot", {"dialogue": "d1"}, {}, "m-1", NOW - 5, 2, refused=1)
     expected = Session("desk", "human", {}, {"plate": "M-PB 1"}, "m-1", NOW, 2)
     assert expected == handed_over(session, ROUTE, {"plate": "M-PB 1"}, NOW)
 

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from app.destinations.base import UNAVAILABLE
 from tests.journeys.conftest import World
 from tests.support.processes import wait_until
 from tests.support.shop import message, signed, status
@@ -55,6 +56,20 @@ def test_a_handoff_takes_the_transcript_along_and_the_agent_answers(world: World
     expected = ["sent", "delivered", "read"]
     wait_until("the agent knows that it was read", lambda: _values(world, written["mId"]) == expected)
     assert world.sandbox.inspect()["respondio"]["violations"] == []
+
+
+def test_a_handoff_that_is_refused_leads_back_to_the_bot_until_it_is_replayed(world: World) -> None:
+    world.sandbox.fault(target="respondio", kind="fail", times=1, status=400)
+    world.shop.write("back-1", "radia", "I want a human")
+    world.shop.write("back-2", "radia", "typed while waiting")
+    wait_until("the customer is told and answered", lambda: len(world.said("radia")) == 3)
+    assert UNAVAILABLE == world.said("radia")[1]
+    calls = [call["text"] for call in world.sandbox.inspect()["autopilot"]["calls"]]
+    assert ["I want a human", "typed while waiting"] == calls
+    letter = next(line for line in _dead_letters(world) if "inbound:desk" in line)
+    _letters(world, "replay", letter.split()[0])
+    wait_until("the agent sees it all", lambda: len(world.sandbox.texts("radia")) == 4)
+    assert "typed while waiting" in [text for _, text in world.sandbox.texts("radia")]
 
 
 def test_a_report_that_overtakes_its_receipt_is_applied(world: World) -> None:
@@ -166,6 +181,10 @@ def _hand_over(world: World, customer: str) -> None:
 
 
 def _dead_letters(world: World) -> list[str]:
-    command = [sys.executable, "-m", "app.cli", "dead-letters", "list"]
+    return _letters(world, "list")
+
+
+def _letters(world: World, *arguments: str) -> list[str]:
+    command = [sys.executable, "-m", "app.cli", "dead-letters", *arguments]
     done = subprocess.run(command, env=world.system.receiver.environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()

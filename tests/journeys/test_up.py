@@ -147,8 +147,8 @@ def test_flower_shows_what_the_fleet_did(up: Up) -> None:
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     _say(up, token, "flower-1")
     assert up.reads(token, '"author":"bot"')
-    for lane in ("inbound:helper", "outbound:shop"):
-        wait_until(f"Flower has heard of {lane}", lambda: (lane, "SUCCESS", "1 done") in _told_by_flower(up), 30)
+    expected = {(lane, "SUCCESS", "1 done") for lane in ("inbound:helper", "outbound:shop")}
+    wait_until("Flower has heard of both", lambda: expected <= _told_by_flower(up), 30)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import fakeredis
 import pytest
 import redis
 
 from app.store import Store
+from app.store.connection import connect
 from app.store.mailbox import Limits
 from tests.store.steps import LANES
 from tests.support.gateway import Clock
+from tests.support.processes import RedisServer
 
 
 @pytest.fixture(params=["redis", "fakeredis"])
@@ -19,6 +23,13 @@ def client(request: pytest.FixtureRequest) -> redis.Redis:
         return fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2, decode_responses=True)
     found: redis.Redis = request.getfixturevalue("redis_client")
     return found
+
+
+@pytest.fixture(scope="module")
+def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """For state machines, which empty it themselves."""
+    with connect(redis_server.url, timeout=5, name="machine") as client:
+        yield client
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
@@ -23,7 +22,6 @@ from app.core.costs import Cost, Costs, day_of
 from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
 from app.store import Store
-from app.store.connection import connect
 from app.store.dead_letters import DeadLetter
 from app.store.mailbox import (
     Append,
@@ -42,7 +40,6 @@ from app.store.mailbox import (
 from tests.store.model import Known, Model
 from tests.store.steps import BOT, DESK, SHOP, Drain, entry, key, keys
 from tests.support.gateway import Clock
-from tests.support.processes import RedisServer
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
 RATES = {SHOP: 2.0}
@@ -597,12 +594,6 @@ def platform_id(known: Known) -> str:
 def rank(status: str) -> float:
     """`failed` may come after `sent`, and only proof of delivery after it."""
     return 1.5 if status == "failed" else LADDER.index(status)  # type: ignore[arg-type]  # a status
-
-
-@pytest.fixture(scope="module")
-def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(redis_server.url, timeout=5, name="engine") as client:
-        yield client
 
 
 # Three tests in place of a long one, as processes share them; hypothesis draws other examples for each.

@@ -13,9 +13,9 @@ from app.core.message import derived_id
 from app.core.session import Session
 from app.destinations.base import UNAVAILABLE
 from tests.support.gateway import gateway
-from tests.support.sink import Call, Told
+from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from tests.workers.test_chats import ADA, BUSY, NO, Desk, _desk
+from tests.workers.test_chats import ADA, BUSY, NO, _desk
 from workers.drain import Drainer
 
 HANDED_OVER = "I fetch somebody."

@@ -28,9 +28,7 @@ TOLD: dict[str, tuple[list[tuple[str, str]], str, str, int]] = {
 
 
 @pytest.mark.parametrize(("heads", "words", "state", "tries"), TOLD.values(), ids=TOLD)
-def test_it_is_said_in_words_and_by_the_worst(
-    heads: list[tuple[str, str]], words: str, state: str, tries: int
-) -> None:
+def test_it_is_said_in_words_and_by_the_worst(heads: list[tuple[str, str]], words: str, state: str, tries: int) -> None:
     tally = Tally()
     for head in heads:
         tally.add(*head)

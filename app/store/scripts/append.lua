@@ -2,6 +2,10 @@
 -- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most, scope, window_ms}  ->  {'ok' | 'mailbox_full', wakes...}
 local a = cjson.decode(ARGV[3])
 local lane = a.lane
+if string.sub(a.item, 1, 14) ~= 'ended platform' then -- that one is about the very session that has the chat
+  a.cv = conversation_of(a.cv)
+  a.mailbox = a.cv .. string.match(a.mailbox, '|[^|]*$')
+end
 if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full' } end
 if a.follow then
   local destination = redis.call('HGET', P .. 's:' .. a.cv, 'destination')

@@ -25,6 +25,7 @@ local EARLY_S = 3600 -- how long a report may overtake its receipt
 local EARLY_MOST = 20
 local LIVE_MOST = 1000
 local TIMELINE_MOST = 200
+local MAX_NAMES = 16 -- of one person, each in place of another
 
 -- Redis with a full memory refuses a script whose first write may need some, but lets all pass behind one that never does.
 -- Scripts that work off what waits begin with it; those that bring more do not.
@@ -33,6 +34,19 @@ local function even_if_full() redis.call('DEL', P .. 'nothing') end
 local function token()
   made = made + 1
   return SEED .. '-' .. made
+end
+
+-- A person may have several addresses. `n:` leads from each of them, also the first one, to their one conversation; `w:` are
+-- all that lead to a conversation, `to:` is the one that wrote last. Who has one address has none of these.
+-- -> the conversation, and whether it has several addresses
+local function conversation_of(cv)
+  for _ = 1, MAX_NAMES do
+    local leads = redis.call('GET', P .. 'n:' .. cv)
+    if not leads then return cv, false end
+    if leads == cv then return cv, true end
+    cv = leads
+  end
+  return cv, true
 end
 
 -- How many drains and leases a lane may have at once.
@@ -136,18 +150,19 @@ local function live(conversation, retention, ...)
   redis.call('EXPIRE', key, retention)
 end
 
--- Consent of a customer on one channel (app/core/consent.py), for `keep` seconds or for ever.
+-- Consent of a customer on one channel (app/core/consent.py), for `keep` seconds or for ever; it is that of the person,
+-- whichever of their addresses it was stated under. `wants_none` is asked of the person's conversation.
 local function wants_none(conversation) return redis.call('HGET', P .. 'o:' .. conversation, 'state') == 'out' end
 
 local function consent(conversation, state, by, keep)
-  local key = P .. 'o:' .. conversation
+  local key = P .. 'o:' .. (conversation_of(conversation))
   redis.call('HSET', key, 'state', state, 'by', by, 'at', NOW)
   if keep then redis.call('EXPIRE', key, keep) else redis.call('PERSIST', key) end
 end
 
 -- Whether a message that was refused for an opt-out tells nothing: that is known, or it is older than what is.
 local function is_old_news(id, conversation)
-  local known = redis.call('HMGET', P .. 'o:' .. conversation, 'state', 'at')
+  local known = redis.call('HMGET', P .. 'o:' .. (conversation_of(conversation)), 'state', 'at')
   if not known[1] then return false end
   local body = redis.call('HGET', P .. 'm:' .. id, 'body')
   return known[1] == 'out' or not body or cjson.decode(body).at < tonumber(known[2] or '0')
@@ -171,7 +186,7 @@ local COSTS_S = 400 * 86400 -- how long the sums of a day are kept
 -- the message, in its channel's sums of a day and in its conversation's (kept for `keep` seconds from now), all as one.
 local function add_cost(id, cv, day, what, nanos, keep)
   if nanos == 0 then return end
-  local of_day, of_all = P .. 'cost:' .. day, P .. 'cost:c:' .. cv
+  local of_day, of_all = P .. 'cost:' .. day, P .. 'cost:c:' .. (conversation_of(cv))
   redis.call('HINCRBY', P .. 'm:' .. id, 'co', str(nanos))
   redis.call('HINCRBY', of_day, string.match(cv, '^[^/]*') .. '|' .. what, str(nanos))
   redis.call('EXPIRE', of_day, COSTS_S)
@@ -381,4 +396,26 @@ local function release(mailbox, lane, due)
   else
     redis.call('DEL', P .. 'b:' .. mailbox)
   end
+end
+
+-- Where the customer's address stands in a message's body, with its quotes; whatever others may choose stands behind it.
+local function find_customer(body)
+  local _, key = string.find(body, '"customer":"', 1, true)
+  local at = key and key + 1
+  while at do
+    at = string.find(body, '["\\]', at)
+    if at and string.sub(body, at, at) == '"' then return key, at end
+    at = at and at + 2
+  end
+end
+
+-- Let an entry {rec, mailbox} be of the conversation `cv`: its customer wrote, or is named, under another address.
+local function move(entry, cv)
+  local rec = entry.rec
+  if rec.cv == cv then return end
+  local first, last = find_customer(rec.body)
+  local address = cjson.encode(string.match(cv, '^[^/]*/(.*)$'))
+  if first then rec.body = string.sub(rec.body, 1, first - 1) .. address .. string.sub(rec.body, last + 1) end
+  entry.mailbox = cv .. string.match(entry.mailbox, '|[^|]*$')
+  rec.cv = cv
 end

@@ -41,7 +41,10 @@ local function append(op)
   if rec and redis.call('EXISTS', P .. 'm:' .. rec.id) == 1 then return end -- appended by an earlier try
   local named = rec and rec.id or ''
   if op.scope and not redis.call('SET', P .. 'x:' .. op.scope, named, 'NX', 'PX', op.window_ms) then return end
-  if rec then return enter(rec, op.mailbox, op.lane) end
+  if rec then
+    move(op, (conversation_of(rec.cv)))
+    return enter(rec, op.mailbox, op.lane)
+  end
   push(op.mailbox, op.lane, op.item)
 end
 
@@ -165,11 +168,16 @@ local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', '
 if tonumber(state[1] or '0') > now then return leave() end
 if state[2] and tonumber(state[3] or '0') > now then return leave() end -- one probe at a time
 
+-- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
+local outbound = string.sub(lane, 1, 9) == 'outbound:'
+local person, several
+
 -- The id of a message that was on its way when its customer opted out.
 local function unwanted_message(mailbox, item)
-  if string.sub(lane, 1, 9) ~= 'outbound:' then return nil end
+  if not outbound then return nil end
+  person, several = conversation_of(string.match(mailbox, '^(.*)|[^|]*$'))
   local id = string.match(item, '^message (%x+)')
-  if not id or not wants_none(string.match(mailbox, '^(.*)|[^|]*$')) then return nil end
+  if not id or not wants_none(person) then return nil end
   return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
 end
 
@@ -235,7 +243,7 @@ if state[2] then redis.call('HSET', lane_key, 'probe', until_, 'prober', owner) 
 local cv = string.match(mailbox, '^(.*)|[^|]*$')
 local id = string.match(item, '^message (%x+)') or string.match(item, '^status (%x+)')
 local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
-local session = {}
-if string.sub(lane, 1, 9) ~= 'outbound:' then session = redis.call('HGETALL', P .. 's:' .. cv) end
+local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
+local to = several and redis.call('GET', P .. 'to:' .. person) or ''
 return answer('claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
-  rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', unpack(session))
+  rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, unpack(session))
