@@ -419,6 +419,42 @@ GARBLED = {
 }
 
 
+def test_an_error_that_cannot_be_unpacked_is_what_its_status_says(outside: Sink) -> None:
+    outside.answers(Told(503, b"no gzip", {"Content-Encoding": "gzip", "Retry-After": "7"}))
+    with pytest.raises(Failure) as raised:
+        Http([outside.url]).post(outside.url).check()
+    assert (errors.UNAVAILABLE, "HTTP 503", 7.0) == (raised.value.kind, raised.value.detail, raised.value.retry_after)
+
+
+ODD_JSON = {
+    "half a surrogate pair": (b'{"a":"x\\ud83d"}', "", {"a": "x\ufffd"}),
+    "a byte order mark": (b'\xef\xbb\xbf{"a":1}', "", {"a": 1}),
+    "a number that is none": (b'{"a":NaN}', "", {"a": None}),
+    "Latin-1": (b'{"a":"\xe9"}', "application/json; charset=latin-1", {"a": "é"}),
+}
+
+
+@pytest.mark.parametrize(("body", "kind", "value"), ODD_JSON.values(), ids=ODD_JSON)
+def test_an_answers_json_is_read_leniently(body: bytes, kind: str, value: Any, outside: Sink) -> None:
+    outside.answers(Told(200, body, {"Content-Type": kind}))
+    assert value == Http([outside.url]).post(outside.url).json()
+
+
+@pytest.mark.parametrize("where", ["http://[", "//[x", "http://[::1"])
+def test_a_redirect_to_what_is_no_address_leads_nowhere(where: str) -> None:
+    assert Response(302, {"location": where}, b"").moved_to("https://app.example.test/") is None
+
+
+def test_what_cannot_be_encoded_goes_out_all_the_same(outside: Sink) -> None:
+    http = Http([outside.url])
+    http.post(outside.url, json={"a": "x\ud83d", "b": 10**30})
+    http.post(outside.url, form={"a": "x\ud83d"})
+    http.post(outside.url, form=[("a", "x\ud83d"), ("a", "y")])
+    first, second, third = outside.calls
+    assert {"a": "x\ufffd", "b": 1e30} == first.json
+    assert ({"a": ["x\ufffd"]}, {"a": ["x\ufffd", "y"]}) == (second.form, third.form)
+
+
 @pytest.mark.parametrize(("encoding", "body"), GARBLED.values(), ids=GARBLED)
 def test_an_answer_that_cannot_be_unpacked_is_unparseable(encoding: str, body: bytes, outside: Sink) -> None:
     outside.answers(Told(200, body, {"Content-Encoding": encoding}))

@@ -262,8 +262,9 @@ def _signed_bodies(webhook: Webhook) -> list[str]:
 
 def _signature_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The three headers under their names, however they are spelled; those of one spelling only."""
-    old = {name: headers.get(name.replace("webhook-", OLD_PREFIX), "") for name in HEADERS}
-    return old if all(old.values()) else {name: headers.get(name, "") for name in HEADERS}
+    if headers.get(HEADERS[0]):
+        return {name: headers.get(name, "") for name in HEADERS}
+    return {name: headers.get(name.replace("webhook-", OLD_PREFIX), "") for name in HEADERS}
 
 
 def _checked(answer: Response) -> Response:

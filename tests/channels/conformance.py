@@ -7,6 +7,7 @@ by its label.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -20,11 +21,11 @@ from hypothesis import strategies as st
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Ended, Event, Ignored, Reported, Typing, Webhook, Written
-from app.http import Http
+from app.http import Http, Response
 from tests.support import fixtures
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told, sink
-from tests.support.values import spoiled
+from tests.support.values import odd_bodies, spoiled
 
 BASE = "https://gate.example.test"
 
@@ -263,6 +264,21 @@ class Calling(Conforming):
         failure = self.failure(call, f"http://127.0.0.1:{free_port()}")
         assert (failure.kind, failure.maybe_done) == (errors.UNAVAILABLE, False)
 
+    def answered(self) -> dict[str, Callable[[Any, Http], object]]:
+        """The verbs whose answers are read, for whatever they are."""
+        return self.calls()
+
+    def test_any_answer_is_a_result_or_a_failure(self) -> None:
+        adapter, verbs = self.build(), self.answered()
+
+        @settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+        @given(answers, st.sampled_from(sorted(verbs)))
+        def holds(http: Http, verb: str) -> None:
+            with suppress(Failure):
+                repr(verbs[verb](adapter, http)).encode()
+
+        holds()
+
     def test_a_platform_that_repeats_our_credentials_is_not_quoted(
         self, call: Callable[[Any, Http], object], outside: Sink
     ) -> None:
@@ -275,3 +291,78 @@ class Calling(Conforming):
         assert sent not in str(raised.value)
         if "authorization" in outside.calls[0].headers:
             self.assert_silent(raised.value)
+
+
+# What stands in answers of platforms: everything that some adapter looks for.
+RESOURCE: dict[str, Any] = {
+    "sid": "CH1",
+    "index": 1,
+    "status": "queued",
+    "state": "active",
+    "body": "Hi",
+    "attributes": "{}",
+    "id": "x-1",
+    "account_sid": "AC1",
+    "chat_service_sid": "IS1",
+    "conversation_sid": "CH1",
+    "task_sid": "WT1",
+    "from": "ada",
+    "author": "ada",
+    "identity": "ada",
+    "assignment_status": "pending",
+    "num_media": "0",
+    "direction": "inbound",
+    "date_created": "Thu, 01 Jan 2026 00:00:00 +0000",
+    "price": "-0.01",
+    "price_unit": "USD",
+    "media": [{"sid": "ME"}],
+    "last_consumed_message_index": 1,
+    "last_read_message_index": None,
+    "conversation_state": "active",
+    "code": 1,
+    "message": "Not there.",
+    "channel": {"sid": "UO1"},
+    "links": {"content_direct_temporary": "https://a.test/b"},
+    "configuration": {"url": "https://a.test", "flow_sid": None, "filters": ["onMessageAdded"]},
+    "meta": {"next_page_url": "https://a.test/b?c=d"},
+    "next_page_uri": None,
+}
+ANSWER: dict[str, Any] = {
+    **RESOURCE,
+    **{name: [RESOURCE] for name in ("messages", "members", "participants", "webhooks", "conversations", "tasks")},
+    "recordings": [RESOURCE],
+    "response": {"says": [{"text": "Hi", "speech": "<s>Hi</s>"}], "shows": [{"display_text": "A", "images": []}]},
+    "dialogue": {
+        "sid": "UK1",
+        "current_task": "chat",
+        "memory": {"handoff": True, "twilio": {"a": {"CallSid": "CA1"}}},
+    },
+}
+HEADERS = [{}, {"content-type": "text/xml"}, {"content-type": "application/json; charset=latin-1"}]
+MOVES = [{"location": "http://[x"}, {"location": "\xff"}, {"retry-after": "٣"}, {"content-encoding": "gzip"}]
+COOKIES = ["a=b; Max-Age=" + "9" * 5_000, "a=b; Expires=Thu, 01 Jan 99999 00:00:00 GMT", "\xff=\xfe; Path", "a"]
+
+
+class Answering(Http):
+    """The outside world that gives one answer to everything."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes, cookies: tuple[str, ...]) -> None:
+        super().__init__()
+        self._answer = Response(status, headers, body, cookies=cookies)
+        self._left = MOST_CALLS
+
+    def _call(self, *args: Any) -> Response:  # type: ignore[override]  # it needs to know what it answers
+        self._left -= 1
+        if self._left < 0:
+            raise Failure(errors.TIMED_OUT, "enough")
+        return self._answer
+
+
+MOST_CALLS = 40  # a chat whose pages lead on and on
+answers = st.builds(
+    Answering,
+    st.sampled_from([200, 200, 200, 201, 204, 302, 400, 404, 409, 429, 500]),
+    st.sampled_from([*HEADERS, *MOVES]),
+    odd_bodies([ANSWER]) | st.just(b"") | st.just(orjson.dumps(ANSWER)),
+    st.lists(st.sampled_from(COOKIES), max_size=2).map(tuple),
+)

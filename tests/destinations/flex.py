@@ -617,6 +617,24 @@ class Flexing(Receiving, Calling):
             if label != "404"
         }
 
+    def answered(self) -> dict[str, Callable[[Any, Http], object]]:
+        def remember(*args: Any, **kwargs: Any) -> None:
+            """Whatever it keeps."""
+
+        def made(delivery: type[Any], *work: Any, **more: Any) -> Any:
+            return delivery(*work, Session("desk"), *more.pop("said", ()), remember, keep=remember, **more)
+
+        looks = {label: call for label, (call, _) in self.late_calls().items() if label.endswith(": 429")}
+        return {
+            **looks,
+            "deliver": lambda desk, http: desk.deliver(made(Delivery, MESSAGE, MESSAGE.content), http),
+            "deliver again": lambda desk, http: desk.deliver(
+                made(Delivery, MESSAGE, MESSAGE.content, uncertain=True), http
+            ),
+            "open": lambda desk, http: desk.open(made(Handoff, CONVERSATION, said=(TALK,)), http),
+            "media": self.calls()["media"],
+        }
+
     def test_a_failed_look_has_its_kind(self, late: Any, outside: Sink) -> None:
         call, (told, kind, maybe_done, _) = late
         outside.answers(told)

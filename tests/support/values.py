@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
@@ -85,3 +86,55 @@ def spoiled(valid: Sequence[Any]) -> SearchStrategy[Any]:
         return st.builds(replaced, st.just(value), st.sampled_from(places(value)), json_values)
 
     return st.sampled_from(valid).flatmap(spoil) | json_values
+
+
+def _as_others_write(value: Any) -> bytes:
+    """JSON with what Python's own library lets through: NaN, halves of surrogate pairs."""
+    return json.dumps(value).encode()
+
+
+def _scratched(body: bytes, at: int, scratch: bytes, over: int) -> bytes:
+    """The body with some bytes in place of `over` others."""
+    at %= len(body) + 1
+    return body[:at] + scratch + body[at + over :]
+
+
+ODD_TEXTS = [
+    "\ud83d",
+    "\ude00x",
+    "\0",
+    "\ufeff",
+    "\x1b[2J",
+    "é" * 300,
+    "NaN",
+    "\r\n",
+    "\U0001f468\u200d\U0001f469" * 99,
+]
+ODD_NUMBERS = [float("nan"), float("inf"), 1e308, 2**53, 2**64, 10**30, -1, True]
+SCRATCHES = [
+    b"\xff",
+    b"\xed\xa0\xbd",
+    b"\\ud83d",
+    b"\\u0000",
+    b"\0",
+    b"NaN",
+    b"1e999",
+    b"[" * 2_000,
+    b"9" * 5_000,
+    b"%ED%A0",
+]
+MARKS = [b"", b"\xef\xbb\xbf", b"\xff\xfe"]
+
+
+def odd_bodies(valid: Sequence[Any]) -> SearchStrategy[bytes]:
+    """What may come in place of these JSON values: one of them spoiled or scratched, or any bytes."""
+    odd = st.sampled_from([*ODD_TEXTS, *ODD_NUMBERS]) | json_values
+
+    def spoil(value: Any) -> SearchStrategy[bytes]:
+        new = st.builds(replaced, st.just(value), st.sampled_from(places(value)), odd)
+        return new.map(_as_others_write)
+
+    bodies = st.sampled_from(valid).flatmap(spoil)
+    scratches = st.sampled_from(SCRATCHES) | st.binary(max_size=4)
+    scratched = st.builds(_scratched, bodies, st.integers(0, 2_000), scratches, st.integers(0, 3))
+    return st.binary(max_size=60) | bodies | scratched | st.builds(bytes.__add__, st.sampled_from(MARKS), bodies)

@@ -789,3 +789,31 @@ def test_whose_message_it_is_does_not_depend_on_the_body_in_a_chat(built: Gatewa
     assert record is not None
     assert isinstance(record.message, Message)
     assert built.channels["chat"].visitor(token) == record.message.customer  # type: ignore[attr-defined]
+
+
+# --- numbers that no plan has any more ---
+
+
+@pytest.mark.parametrize("number", ["+5215512345678", "+22312345", "+2901234", "+123456789012345"])
+def test_a_customer_whom_no_numbering_plan_knows_is_answered_all_the_same(
+    number: str, redis_client: redis.Redis, outside: Sink
+) -> None:
+    """From WhatsApp to agents who know customers by their numbers, and back."""
+    account = {"account_sid": SETTINGS.twilio_account_sid, "auth_tokens": [TOKEN], "address": "whatsapp:+15551239999"}
+    built = gateway(
+        redis_client,
+        desk_url=outside.url,
+        channels__whatsapp={"type": "twilio", "destination": "desk", "api_url": outside.url, **account},
+        destinations__desk={"id_type": "phone", "channel": "whatsapp"},
+    )
+    client, url = create_app(built).test_client(), "/channels/whatsapp"
+    form = {**fixtures.value("twilio", "message_text"), "From": f"whatsapp:{number}", "WaId": number[1:]}
+    signature = RequestValidator(TOKEN).compute_signature(f"http://127.0.0.1:8000{url}", form)
+    assert 200 == client.post(url, data=form, headers={"X-Twilio-Signature": signature}).status_code
+    run_until_quiet(built)
+    assert number == outside.calls[0].json["contactId"]
+    outside.answers(Told(201, b'{"sid":"SM1","status":"queued"}'))
+    assert 200 == agent(client, to_customer(contactId=number)).status_code
+    run_until_quiet(built)
+    assert [f"whatsapp:{number}"] == outside.calls[-1].form["To"]
+    assert [] == built.store.dead_letters.newest()

@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from app.core.message import Message, derived_id, new_id, split_conversation
+from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.store.mailbox import Append
@@ -158,13 +158,13 @@ def _template(template: str, variables: str, gateway: Gateway, conversation: str
     if not variables:
         return {"content_sid": template}
     try:
-        parsed = orjson.loads(variables)
-        keepable({"": parsed})
-    except (orjson.JSONDecodeError, ValidationError):
-        parsed = None
-    if not isinstance(parsed, dict):
+        values = parsed(variables)
+        keepable({"": values})
+    except (Unreadable, ValidationError):
+        values = None
+    if not isinstance(values, dict):
         raise Refused(refusal.BAD_VARIABLES, f"ContentVariables must be a JSON object of at most {OBJECT_LIMIT} bytes")
-    return {"content_sid": template, "content_variables": parsed}
+    return {"content_sid": template, "content_variables": values}
 
 
 def _entry(gateway: Gateway, sender: Sender, message: Message) -> Append:
