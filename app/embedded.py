@@ -114,7 +114,7 @@ def redis_server(folder: Path | None = None) -> str:
 
 def reads(server: Server, folder: Path) -> bool:
     """Whether a server can read the append-only file in a folder, or there is none."""
-    parts = list((folder / "appendonlydir").glob("*.base.rdb"))
+    parts = list((folder / "appendonlydir").glob("*"))  # a first one that was taken over has its old name
     if parts and server.version < SPLIT:
         return False  # it would not even look there, and begin with nothing
     return all(_reads_format(server, file) for file in [*parts, folder / "appendonly.aof"] if file.exists())

@@ -46,7 +46,8 @@ from app.store.connection import Connection, connect
 
 READY_WITHIN = 60.0  # seconds
 LOOK_EVERY = 1.0  # seconds between two looks whether Redis is there
-TELL_AFTER = 2.0  # seconds
+TELL_AFTER = 2.0  # seconds for which it may be away before anything is said
+STARTS_WITHIN = 15.0  # the same for the embedded one, which is only just started
 # Where the sandbox stands in for Twilio's products.
 TWILIO = {
     "flex": "flex-api",
@@ -118,7 +119,8 @@ def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], env
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    watched = _Redis(settings.gateway["redis_url"])
+    url = settings.gateway["redis_url"]
+    watched = _Redis(url, STARTS_WITHIN if url == server_url(plan.data) else TELL_AFTER)
     ready = _ready(plan, process, asked, watched)
     if asked.is_set():
         pass
@@ -143,7 +145,8 @@ def _watch(plan: Plan, settings: Settings, process: subprocess.Popen[bytes], env
 class _Redis:
     """Tells the person in front of the terminal, once, that nothing works because Redis is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
+        self._patience = patience
         self._connection = Connection(connect(url, timeout=2.0, name="up", connections=1))
         self._outage = Outage(
             lambda error: click.echo(f"{error} Nothing works without it; waiting ...", err=True),
@@ -157,7 +160,7 @@ class _Redis:
             self._connection.knock()
         except StoreUnavailable as error:
             self._failing = time.monotonic() if self._failing is None else self._failing
-            if time.monotonic() - self._failing > TELL_AFTER:
+            if time.monotonic() - self._failing > self._patience:
                 self._outage.failed(str(error))
         else:
             self._failing = None

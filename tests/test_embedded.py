@@ -96,6 +96,8 @@ class TestDataOfAnEarlierServer:
             ("Redis 6.2", {"appendonly.aof": b"REDIS0009"}, True),
             ("Redis 6.2", {"appendonly.aof": b"*2\r\n$6\r\nS"}, True),
             ("Redis 6.2", {"appendonlydir/appendonly.aof.1.base.rdb": b"REDIS0009"}, False),
+            ("Redis 6.2", {"appendonlydir/appendonly.aof": b"REDIS0009"}, False),  # taken over from 6.2
+            ("Redis 7.0", {"appendonlydir/appendonly.aof": b"REDIS0009"}, True),
             ("Redis 7.0", {"appendonlydir/appendonly.aof.1.base.rdb": b"REDIS0010"}, True),
             ("Redis 7.0", {"appendonlydir/appendonly.aof.1.base.rdb": b"REDIS0011"}, False),
             ("Redis 7.2", {"appendonlydir/appendonly.aof.7.base.rdb": b"REDIS0011"}, True),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
+from app.core.errors import StoreUnavailable
 from app.core.frozen import frozen
 from app.store.connection import Connection
 
@@ -29,11 +30,13 @@ class Workers:
 
     def beat(self, name: str, lanes: Sequence[str]) -> None:
         """Show that a worker is alive. Raises: StoreUnavailable, perhaps after half of it."""
-        key = self._connection.key("worker", name)
-        # what is there is only prolonged, which a Redis without memory still does
-        if not self._connection.guard(lambda: self._client.expire(key, ALIVE_FOR)):
-            self._connection.guard(lambda: self._client.set(key, orjson.dumps(lanes), ex=ALIVE_FOR))
-        self._connection.guard(lambda: self._client.sadd(self._connection.key("workers"), name))
+        key = self._connection.key
+        try:
+            self._connection.guard(lambda: self._client.set(key("worker", name), orjson.dumps(lanes), ex=ALIVE_FOR))
+            self._connection.guard(lambda: self._client.sadd(key("workers"), name))
+        except StoreUnavailable:  # one without memory still prolongs what is there
+            self._connection.guard(lambda: self._client.expire(key("worker", name), ALIVE_FOR))
+            raise
 
     def leave(self, name: str) -> None:
         """A worker ends. Raises: StoreUnavailable."""

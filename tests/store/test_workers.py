@@ -21,6 +21,12 @@ def test_who_shows_a_sign_of_life_is_there_with_its_lanes(store: Store) -> None:
     ]
 
 
+def test_one_that_begins_anew_with_other_lanes_is_known_by_these(store: Store) -> None:
+    store.workers.beat("a@host", ["inbound:helper"])
+    store.workers.beat("a@host", ["inbound:desk"])
+    assert store.workers.alive() == [WorkerState("a@host", ("inbound:desk",))]
+
+
 def test_who_ends_is_gone_at_once(store: Store) -> None:
     store.workers.beat("a@host", ["inbound:helper"])
     store.workers.beat("b@host", ["inbound:helper"])
