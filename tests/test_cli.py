@@ -158,6 +158,32 @@ def test_an_unverified_channel_is_refused_off_loopback(run: Run, config: Path) -
     assert "channels.shop.verification: May not be none on 0.0.0.0." in result.stderr
 
 
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Where the sandbox would have been served."""
+    places: list[tuple[str, int]] = []
+    monkeypatch.setattr("app.sandbox.serve", lambda host, port: places.append((host, port)))
+    return places
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "sandbox.example", "127.0.0.1.example", "0"])
+def test_the_sandbox_is_opened_to_a_network_by_an_option_alone(run: Run, served: list[Any], host: str) -> None:
+    result = run("sandbox", "--host", host)
+    assert (2, []) == (result.exit_code, served)
+    assert result.stderr.startswith(
+        "--host: The sandbox asks for no login: whoever reaches it reads every conversation"
+    )
+    assert "--open-to-network" in result.stderr
+    assert 0 == run("sandbox", "--host", host, "--open-to-network").exit_code
+    assert [(host, 8001)] == served
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1"])
+def test_on_loopback_the_sandbox_needs_no_option(run: Run, served: list[Any], host: str) -> None:
+    assert 0 == run("sandbox", "--host", host, "--port", "9001").exit_code
+    assert [(host, 9001)] == served
+
+
 def test_tables_of_the_tests_are_what_the_file_says(config: Path) -> None:
     def values(settings: Settings) -> Any:
         return {**settings.channels, **settings.destinations}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # each command loads what it needs
     from app.config import Settings
 
 MOST_THREADS = 64  # of one worker
+OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
 # As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
 ROOT = Path(app.__file__).parent.parent
 RECEIVER = f"{ROOT / 'app' / 'web' / '__init__.py'}:create_app"
@@ -96,8 +98,12 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8001, show_default=True)
-def sandbox(host: str, port: int) -> None:
+@click.option("--open-to-network", is_flag=True, help="Let whoever reaches the address use it: it asks for no login.")
+@complains
+def sandbox(host: str, port: int, open_to_network: bool) -> None:
     """Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."""
+    if not (open_to_network or _is_loopback(host)):
+        raise ConfigError([("--host", f"{OPEN_SANDBOX} Say --open-to-network to serve it on {host} all the same.")])
     from app.sandbox import serve  # only this command needs it
 
     serve(host, port)
@@ -144,8 +150,16 @@ def _fleet(workers: Sequence[WorkerState]) -> str:
             return f"{number} workers are running: {', '.join(worker.name for worker in workers)}"
 
 
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there. An empty host means all addresses."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _refuse_open_channels(settings: Settings, host: str) -> None:
-    if host in ("127.0.0.1", "localhost", "::1"):
+    if _is_loopback(host):
         return
     found = [n for n, channel in settings.channels.items() if channel.values.get("verification") == "none"]
     if found:

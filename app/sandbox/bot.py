@@ -55,7 +55,7 @@ def reply(text: str, memory: Json, target_task: str | None = None) -> Turn:
 
 
 def strip_markup(speech: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", "", speech)).strip()
+    return re.sub(r"\s+", " ", re.sub(r"<[^<>]*>", "", speech)).strip()
 
 
 def _understand(text: str, memory: Mapping[str, object]) -> str:

@@ -117,8 +117,8 @@ def visitor(name: str) -> Any:
 
 @blueprint.post("/chat/<name>/forget")
 def forget(name: str) -> Any:
-    """Take back the token in the header `Authorization`, and end the conversation for who answers it. What was said stays
-    with them. Whoever asks again is answered the same."""
+    """Take back the token in the header `Authorization`, and end the conversation for who answers it; what was said
+    stays with them. Whoever asks again is answered the same."""
     channel, gateway = _channel(name), _gateway()
     try:
         customer = channel.holder(webhook_of(gateway)).customer

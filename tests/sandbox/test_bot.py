@@ -60,3 +60,16 @@ def test_every_task_says_something(task):
 
 def test_markup_is_stripped():
     assert strip_markup("<speak>Hi! <break/> What is your plate?</speak>") == "Hi! What is your plate?"
+
+
+MARKUP = {
+    "none": ("Hello", "Hello"),
+    "tags": ("<speak>Hello <break/> you</speak>", "Hello you"),
+    "a sign that opens nothing": ("1 < 2 <b>yes</b>", "1 < 2 yes"),
+    "signs without end": ("<" * 200_000, "<" * 200_000),  # each is looked at once
+}
+
+
+@pytest.mark.parametrize(("speech", "words"), MARKUP.values(), ids=MARKUP)
+def test_markup_is_taken_out_of_speech(speech, words):
+    assert words == strip_markup(speech)

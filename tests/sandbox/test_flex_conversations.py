@@ -50,6 +50,8 @@ CONVERSATIONS = {
     "attributes that are no object": {"attributes": "1"},
     "a timer too short": {"timers_inactive": "PT59S"},
     "closing too soon": {"timers_closed": "PT9M59S"},
+    "a timer beyond every calendar": {"timers_inactive": "P9999999D"},
+    "a timer without end": {"timers_closed": f"PT{'9' * 5000}S"},
     "a timer that is none": {"timers_inactive": "ten minutes"},
     "a messaging service that is none": {"messaging_service_sid": "IS" + "0" * 32},
 }

@@ -14,6 +14,9 @@ from werkzeug.datastructures import MultiDict
 from app.sandbox.checks import Json, Refused, as_object, is_web_url, read_json
 from app.sandbox.flex.records import Form
 
+# Of six digits each: what is longer would be beyond every calendar.
+DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?", re.ASCII)
+
 
 class Reader(Protocol):
     def __call__(self, value: str, name: str) -> Any: ...
@@ -122,7 +125,7 @@ def duration(minimum_minutes: int) -> Reader:
     """An ISO 8601 duration, in seconds."""
 
     def read(value: str, name: str) -> int:
-        found = re.fullmatch(r"P(?:(\d+)D)?(?:T(?=\d)(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?", value)
+        found = DURATION.fullmatch(value)
         if not found or value == "P":
             raise Refused(name, "must be a duration in ISO 8601")
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())

@@ -18,6 +18,11 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+// Words from outside, in their own direction, which must not turn what stands beside them.
+export function foreign(words) { return element("bdi", {}, words); }
+
+export function paragraph(words) { return element("p", { class: "text", dir: "auto" }, words); }
+
 export function shortTime(timestamp) {
   return new Date(timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
@@ -41,11 +46,11 @@ function link(url, words) {
 // Flex sends words along with a file; respond.io does not.
 function attachment({ text, attachment: { type, url, fileName, description } }) {
   const words = fileName || description || `Open ${type}`;
-  const caption = text ? [element("p", { class: "text" }, text)] : [];
-  if (type !== "image") return [link(url, words), ...caption];
+  const caption = text ? [paragraph(text)] : [];
+  if (type !== "image") return [link(url, foreign(words)), ...caption];
   const picture = element("img", { src: url, class: "picture", alt: description || fileName || "Image" });
   const opened = link(url, picture);
-  picture.addEventListener("error", () => opened.replaceChildren(`${words} (no preview)`));
+  picture.addEventListener("error", () => opened.replaceChildren(foreign(words), " (no preview)"));
   return [opened, ...caption];
 }
 
@@ -53,30 +58,30 @@ function location(message) {
   const longitude = message.longitude ?? message.longtitude;
   const place = `${message.latitude}, ${longitude}`;
   const map = `https://www.openstreetmap.org/?mlat=${message.latitude}&mlon=${longitude}`;
-  const lines = message.address ? [element("p", { class: "text" }, message.address)] : [];
+  const lines = message.address ? [paragraph(message.address)] : [];
   return [...lines, link(map, `Location ${place}`)];
 }
 
 // Texts, WhatsApp and Messenger: words with any number of files, and buttons that can be pressed.
 function parts({ text, quote, files, buttons }) {
   const chips = buttons.map(({ text: words, payload }) =>
-    element("li", {}, element("button", { type: "button", class: "chip", "data-payload": payload }, words)));
+    element("li", {}, element("button", { type: "button", class: "chip", dir: "auto", "data-payload": payload }, words)));
   return [
-    ...(quote ? [element("p", { class: "quote" }, element("span", { class: "unseen" }, "In reply to: "), quote)] : []),
+    ...(quote ? [element("p", { class: "quote" }, element("span", { class: "unseen" }, "In reply to: "), foreign(quote))] : []),
     ...files.flatMap((file) => attachment({ attachment: file })),
-    ...(text ? [element("p", { class: "text" }, text)] : []),
+    ...(text ? [paragraph(text)] : []),
     ...(chips.length ? [element("ul", { class: "chips", "aria-label": "Buttons" }, ...chips)] : []),
   ];
 }
 
 const BODIES = {
   parts,
-  text: (message) => [element("p", { class: "text" }, message.text)],
+  text: (message) => [paragraph(message.text)],
   attachment,
   location,
   quick_reply: (message) => [
-    element("p", { class: "text" }, message.title),
-    element("ul", { class: "chips", "aria-label": "Replies" }, ...message.replies.map((reply) => element("li", {}, reply))),
+    paragraph(message.title),
+    element("ul", { class: "chips", "aria-label": "Replies" }, ...message.replies.map((reply) => element("li", { dir: "auto" }, reply))),
   ],
 };
 
@@ -88,7 +93,7 @@ function body(message) {
 export function messageElement(entry, contactName) {
   const author = AUTHORS[entry.author] || contactName;
   const article = element("article", { class: "message", "data-testid": "message", "data-author": entry.author },
-    element("p", { class: "author" }, author),
+    element("p", { class: "author" }, foreign(author)),
     ...body(entry.message),
     element("p", { class: "foot" }, element("span", {}, shortTime(entry.timestamp)), element("span", { class: "ticks" })),
     element("p", { class: "problem" }));
@@ -121,9 +126,9 @@ export function contactElement(contact, isCurrent, choose) {
     type: "button", class: "contact", "data-testid": `contact-${contactId}`, "aria-current": String(isCurrent),
   },
   element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
-  element("span", { class: "name" }, name),
+  element("span", { class: "name" }, foreign(name)),
   element("span", { class: "when" }, last ? shortTime(last.timestamp) : ""),
-  element("span", { class: "preview" }, (via ? `${via} · ` : "") + (last ? who + summary(last.message) : "No messages yet")),
+  element("span", { class: "preview" }, via ? `${via} · ` : "", ...(last ? [who, foreign(summary(last.message))] : ["No messages yet"])),
   unread ? badge : "");
   button.addEventListener("click", () => choose(contactId));
   return element("li", {}, button);

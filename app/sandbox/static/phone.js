@@ -1,6 +1,6 @@
 // The phone: asks once a second whether something changed, and shows it.
 import { Log } from "./log.js";
-import { contactElement, element, summary } from "./messages.js";
+import { contactElement, element, foreign, summary } from "./messages.js";
 import { setUpPhoneComposer } from "./phone_composer.js";
 import { inLine, poll, report } from "./polling.js";
 
@@ -54,7 +54,7 @@ function finish(article, entry) {
   article.dataset.mid = entry.mId;
   if (customer()?.kind !== "whatsapp" || entry.author !== "business") return;
   const button = element("button", { type: "button", class: "answer", "data-testid": "reply" }, "Reply",
-    element("span", { class: "unseen" }, ` to: ${summary(entry.message)}`));
+    element("span", { class: "unseen" }, " to: ", foreign(summary(entry.message))));
   button.addEventListener("click", () => composer.replyTo(entry.mId, summary(entry.message)));
   article.querySelector(".foot").prepend(button);
 }

@@ -1,4 +1,5 @@
 // The form in which the customer writes: words, a picture, a place, an answer to a certain message.
+import { foreign } from "./messages.js";
 
 const field = (id) => document.getElementById(id);
 const value = (id) => field(id).value.trim();
@@ -41,7 +42,7 @@ export function setUpPhoneComposer(form, deliver) {
 
   function replyTo(mId, text) {
     answered = mId;
-    field("reply-text").textContent = text ? `Reply to: ${text}` : "";
+    field("reply-text").replaceChildren(...(text ? ["Reply to: ", foreign(text)] : []));
     if (mId) form.elements.kind.value = "text";
     showFields();
     if (mId) words.focus();

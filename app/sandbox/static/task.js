@@ -1,5 +1,5 @@
 // Elements for tasks: an entry of the list, and what a task's attributes say.
-import { element, shortTime, summary } from "./messages.js";
+import { element, foreign, paragraph, shortTime, summary } from "./messages.js";
 
 const STATES = {
   waiting: "Waiting", open: "Open", wrapping: "Wrapping up", over: "Over",
@@ -22,9 +22,10 @@ export function taskElement(task, isCurrent, choose) {
     type: "button", class: "contact", "data-testid": "task", "data-task": taskSid, "aria-current": String(isCurrent),
   },
   element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
-  element("span", { class: "name" }, name),
+  element("span", { class: "name" }, foreign(name)),
   element("span", { class: "state", "data-state": state }, STATES[state]),
-  element("span", { class: "preview" }, last ? `${shortTime(last.timestamp)} ${who}${summary(last.message)}` : "No messages yet"),
+  element("span", { class: "preview" },
+    ...(last ? [`${shortTime(last.timestamp)} ${who}`, foreign(summary(last.message))] : ["No messages yet"])),
   unread ? badge : "");
   button.addEventListener("click", () => choose(taskSid));
   return element("li", {}, button);
@@ -39,16 +40,16 @@ const written = (value) => (typeof value === "string" ? value : JSON.stringify(v
 
 function table(entries) {
   return element("dl", {}, ...Object.entries(entries).flatMap(([name, value]) =>
-    [element("dt", {}, name), element("dd", {}, written(value))]));
+    [element("dt", {}, foreign(name)), element("dd", { dir: "auto" }, written(value))]));
 }
 
 // One line of a transcript, whatever names its fields have.
 function line(entry) {
-  if (entry === null || typeof entry !== "object") return element("li", {}, written(entry));
+  if (entry === null || typeof entry !== "object") return element("li", { dir: "auto" }, written(entry));
   const who = entry.author ?? entry.from ?? entry.role ?? entry.source ?? entry.direction;
   const words = entry.text ?? entry.body ?? entry.content ?? entry.message;
-  if (words === undefined) return element("li", {}, written(entry));
-  return element("li", {}, ...(who ? [element("b", {}, `${written(who)}: `)] : []), written(words));
+  if (words === undefined) return element("li", { dir: "auto" }, written(entry));
+  return element("li", {}, ...(who ? [element("b", {}, `${written(who)}: `)] : []), foreign(written(words)));
 }
 
 function parsed(value) {
@@ -63,7 +64,7 @@ function transcript(value) {
 
 function memory(value) {
   const isTable = value !== null && typeof value === "object" && !Array.isArray(value);
-  return isTable ? table(value) : element("p", { class: "text" }, written(value));
+  return isTable ? table(value) : paragraph(written(value));
 }
 
 const PARTS = [
