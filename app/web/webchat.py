@@ -114,8 +114,8 @@ def visitor(name: str) -> Any:
 def events(name: str) -> Any:
     """The visitor's stream as server-sent events, from the beginning or after `Last-Event-ID`.
 
-    Query: `token`; `after`, a position for browsers that cannot set the header. A position that is none means the
-    beginning. Events, each with its position as id:
+    Query: `token`, unless it is the bearer's, as programs have it; `after`, a position for browsers that cannot set the
+    header. A position that is none means the beginning. Events, each with its position as id:
 
     - `message` {id, client_id, author, at, content, status, error}: `client_id` is the id that the visitor's page gave
       to his own message, null for what is written to him; `author` customer, bot, agent or system; `at` Unix
@@ -128,7 +128,7 @@ def events(name: str) -> Any:
     """
     channel = _channel(name)
     try:
-        customer = channel.visitor(request.args.get("token", ""))
+        customer = _reader(channel)
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
@@ -219,6 +219,14 @@ def _message(entry: LiveEntry) -> dict[str, Any] | None:
         "status": status,
         "error": _excuse(status, entry.record.error),
     }
+
+
+def _reader(channel: WebchatChannel) -> str:
+    """The customer whose stream it is. Raises: Unverified."""
+    login = request.authorization
+    if login and login.type == "bearer":
+        return channel.visitor(login.token or "")
+    return channel.visitor(request.args.get("token", ""))
 
 
 def _excuse(status: str, error: str) -> str:
