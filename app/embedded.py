@@ -35,6 +35,7 @@ SOCKET = "redis.sock"
 SOCKET_MOST = 103 if sys.platform == "darwin" else 107  # bytes of a socket's path
 MEMORY_SHARE = 4  # the server may take a quarter of the machine's memory; then messages are refused, none thrown away
 LEAST_MEMORY = 64 * 1024 * 1024  # bytes
+MEMORY_VARIABLE = "PATCHBAY_REDIS_MEMORY"  # in place of that share, as Redis writes it: 512mb, 2gb
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container
 ADVICE = "install one (`apt install redis-server`, `brew install valkey`) or name one that runs with --redis"
 
@@ -78,7 +79,7 @@ def server_options(data: Path) -> dict[str, str]:
         "appendonly": "yes",
         "appendfsync": "always",  # a webhook is acknowledged only when it is on disk
         "save": "",
-        "maxmemory": str(max(LEAST_MEMORY, _memory() // MEMORY_SHARE)),
+        "maxmemory": os.environ.get(MEMORY_VARIABLE) or str(max(LEAST_MEMORY, _memory() // MEMORY_SHARE)),
         "maxmemory-policy": "noeviction",
     }
 

@@ -43,11 +43,8 @@ def _sandbox(plan: Plan) -> list[tuple[str, str]]:
 
 def _curl(plan: Plan, chat: WebchatChannel) -> str:
     """Write as a new visitor, then wait for the first line of their chat that is not theirs."""
-    token = chat.new_token()
+    login = f"-H 'Authorization: Bearer {chat.new_token()}'"
     body = '{"type":"message.created","data":{"id":"hello-1","content":{"type":"text","text":"Hello"}}}'
-    write = (
-        f"curl -s {plan.address}/channels/{chat.name} -H 'Authorization: Bearer {token}'"
-        f" -H 'Content-Type: application/json' -d '{body}'"
-    )
-    read = f"curl -sNm {ANSWERED_WITHIN} '{plan.address}/chat/{chat.name}/events?token={token}'"
-    return f'{write}; {read} | grep -m 1 \'"author":"[^c]\''
+    write = f"curl -s {plan.address}/channels/{chat.name} {login} -H 'Content-Type: application/json' -d '{body}'"
+    read = f"curl -sNm {ANSWERED_WITHIN} {plan.address}/chat/{chat.name}/events {login}"
+    return f'{write}; echo; {read} | grep -m 1 \'"author":"[^c]\''

@@ -228,3 +228,8 @@ def test_the_server_takes_a_share_of_the_memory_of_its_machine_or_container(
     monkeypatch.setattr(embedded, "CGROUP_LIMIT", tmp_path / "memory.max")
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert int(server_options(tmp_path)["maxmemory"]) == (most or machine // 4)
+
+
+def test_the_operator_says_how_much_memory_the_server_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(embedded.MEMORY_VARIABLE, "300mb")
+    assert server_options(tmp_path)["maxmemory"] == "300mb"

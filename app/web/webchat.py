@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, current_app, jsonify, make_response, render_template, request
 
+from app.channels.base import Holder
 from app.channels.webchat import WebchatChannel
 from app.core.errors import StoreUnavailable, Unverified
 from app.core.events import TYPING_LASTS, Ended
@@ -138,8 +139,8 @@ def forget(name: str) -> Any:
 def events(name: str) -> Any:
     """The visitor's stream as server-sent events, from the beginning or after `Last-Event-ID`.
 
-    Query: `token`; `after`, a position for browsers that cannot set the header. A position that is none means the
-    beginning. Events, each with its position as id:
+    Query: `token`, unless it is the bearer's, as programs have it; `after`, a position for browsers that cannot set the
+    header. A position that is none means the beginning. Events, each with its position as id:
 
     - `message` {id, client_id, author, at, content, status, error}: `client_id` is the id that the visitor's page gave
       to his own message, null for what is written to him; `author` customer, bot, agent or system; `at` Unix
@@ -152,7 +153,7 @@ def events(name: str) -> Any:
     """
     channel = _channel(name)
     try:
-        holder = channel.holder_of(request.args.get("token", ""))
+        holder = _reader(channel)
         visitors.check(_gateway(), name, holder)
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
@@ -245,6 +246,14 @@ def _message(entry: LiveEntry) -> dict[str, Any] | None:
         "status": status,
         "error": _excuse(status, entry.record.error),
     }
+
+
+def _reader(channel: WebchatChannel) -> Holder:
+    """Whose stream it is. Raises: Unverified."""
+    login = request.authorization
+    if login and login.type == "bearer":
+        return channel.holder_of(login.token or "")
+    return channel.holder_of(request.args.get("token", ""))
 
 
 def _excuse(status: str, error: str) -> str:

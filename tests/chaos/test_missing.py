@@ -31,7 +31,6 @@ class House:
         """Take messages."""
         if not self.system.ready:
             self.system.start(workers=0)
-        self.system.start(workers=0)
         for text in texts:
             Shop(self.system.url).write_until_taken(f"m-{text}", "ada", text)
 

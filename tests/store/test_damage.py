@@ -7,10 +7,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
-import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -21,7 +20,6 @@ from app.core.session import Session
 from app.core.status import STATUSES, Status
 from app.store import Store
 from app.store.buckets import Bucket
-from app.store.connection import connect
 from app.store.mailbox import (
     AppendItem,
     ChatState,
@@ -36,7 +34,6 @@ from app.store.mailbox import (
 )
 from tests.store.steps import BOT, DESK, SHOP, Drain, entry, item, keys
 from tests.support.gateway import Clock
-from tests.support.processes import RedisServer
 
 LANES = {BOT: 2, DESK: 2, SHOP: 2, "status:shop": 2, "status:desk": 2}
 LIMITS = Limits(breaker_failures=2, letters=2, letters_keep=3_600)
@@ -270,12 +267,6 @@ class Damaged(RuleBasedStateMachine):
     def _number(self) -> int:
         self.made += 1
         return self.made
-
-
-@pytest.fixture(scope="module")
-def machine_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    with connect(redis_server.url, timeout=5, name="damage") as client:
-        yield client
 
 
 def test_no_script_fails_whatever_is_missing(machine_client: redis.Redis) -> None:

@@ -116,6 +116,16 @@ def test_it_streams_the_conversation_and_says_when_all_is_told(client: FlaskClie
     assert all(MESSAGE_POSITION.fullmatch(event.position) for event in (message, reply, sent))
 
 
+def test_a_program_names_its_visitor_in_a_header_which_no_log_shows(client: FlaskClient) -> None:
+    token = new_visitor(client)
+    write(client, token, "m1")
+    answer = client.get("/chat/chat/events", headers={"Authorization": f"Bearer {token}"})
+    assert b'"client_id":"m1"' in next(part for part in answer.response if b"event: message" in part)
+    answer.close()
+    for wrong in (f"Bearer {token}x", "Bearer ", "Bearer"):
+        assert client.get("/chat/chat/events", headers={"Authorization": wrong}).status_code == 401
+
+
 def test_it_keeps_streams_out_of_caches_and_buffers(client: FlaskClient) -> None:
     answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
     assert answer.mimetype == "text/event-stream"
