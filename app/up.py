@@ -27,7 +27,7 @@ import orjson
 
 from app.channels.webchat import WebchatChannel
 from app.config import Settings, build_channel, load
-from app.gateway import CONFIG_VARIABLE
+from app.gateway import CONFIG_VARIABLE, check_redis
 from app.parts import (
     DATA_VARIABLE,
     HOST,
@@ -59,11 +59,13 @@ def run(plan: Plan) -> int:
 
     Raises:
         CannotStart: a port is taken or a piece is missing.
-        ConfigError: the configuration is not valid.
+        ConfigError: the configuration is not valid, or its Redis would lose messages.
     """
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
     embedded = settings.gateway["redis_url"] == embedded_url(plan)
+    if not embedded:
+        check_redis(settings)
     programs = programs_of(plan, embedded)
     check_ports(plan, embedded)
     supervisor = program("supervisord", "install Patchbay with its extra `up`")

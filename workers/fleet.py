@@ -19,6 +19,7 @@ from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
 from app.store.mailbox import Wake
+from app.store.server import faults_of
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
 from workers.drain import Drainer
 
@@ -131,6 +132,17 @@ def _declare_again() -> None:
     if time.monotonic() - _declared > DECLARE_EVERY:
         gateway().declare()
         _declared = time.monotonic()
+        _look_after(gateway())
+
+
+def _look_after(gateway: Gateway) -> None:
+    """Say what is wrong with Redis, and let the oldest dead letters go where there are too many."""
+    for fault in faults_of(gateway.store.server.facts(), gateway.settings.gateway["redis_checks"]):
+        if fault.refused:
+            log.error("Redis loses messages", error=fault.sentence)
+    while dropped := gateway.store.dead_letters.trim():
+        for lane, count in dropped.items():
+            log.warning("dead letters dropped", lane=lane, count=count)
 
 
 celery.steps["consumer"].add(Tick)

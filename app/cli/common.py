@@ -16,7 +16,7 @@ from app import up as supervision
 from app.config import ConfigError, Settings
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
-from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, settings_from_environment
+from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, check_redis, settings_from_environment
 from app.parts import CannotStart
 from app.twilio import address_of
 
@@ -55,6 +55,12 @@ def settings_of(config: Path | None) -> Settings:
     if config:
         os.environ[CONFIG_VARIABLE] = str(config)  # for the program that takes this one's place, too
     return settings_from_environment()
+
+
+def look_at_redis(settings: Settings) -> None:
+    """Say what is worth saying of the configured Redis. Raises: ConfigError, it would lose messages."""
+    for sentence in check_redis(settings):
+        click.echo(f"Warning: {sentence}", err=True)
 
 
 def file_of(config: Path | None) -> Path:

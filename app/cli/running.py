@@ -12,7 +12,8 @@ from typing import NoReturn
 import click
 
 from app import up as supervision
-from app.cli.common import complains, config_option, gateway_of, settings_of
+from app.cli.common import complains, config_option, gateway_of, look_at_redis, settings_of
+from app.cli.printable import printable
 from app.config import ConfigError, Settings, load
 from app.gateway import THREADS_VARIABLE, lanes_of
 from app.parts import Plan
@@ -49,6 +50,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     """Take webhooks and serve the pages."""
     settings = settings_of(config)
     _refuse_open_channels(settings, host)
+    look_at_redis(settings)
     os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
     _exec(
         "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
@@ -65,10 +67,12 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
 @complains
 def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> None:
     """Work the lanes."""
-    known = lanes_of(settings_of(config))
+    settings = settings_of(config)
+    known = lanes_of(settings)
     chosen = [lane for lane in known if any(fnmatch(lane.name, pattern.strip()) for pattern in lanes.split(","))]
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
+    look_at_redis(settings)
     count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
     _exec(
         "celery", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
@@ -104,10 +108,10 @@ def lanes(config: Path | None) -> None:
     gateway = gateway_of(config)
     now = datetime.now(UTC).timestamp()
     for lane in gateway.store.lanes.overview(now):
-        rests = f"  rests {lane.paused_for:.0f} s: {lane.paused_why}" if lane.paused_for else ""
+        rests = f"  rests {lane.paused_for:.0f} s: {printable(lane.paused_why)}" if lane.paused_for else ""
         click.echo(f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{rests}")
     for what, count in gateway.store.lanes.counts().items():
-        click.echo(f"{what:32} {count}")
+        click.echo(f"{printable(what):32} {count}")
 
 
 def _refuse_open_channels(settings: Settings, host: str) -> None:

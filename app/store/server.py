@@ -1,4 +1,4 @@
-"""The Redis server that holds the state: what it must be like, and what the one that we start ourselves is told.
+"""The Redis server that holds the state, and what it must be like.
 
 A server that throws keys away to make room throws acknowledged messages away. So that is refused where anything starts,
 unless the configuration says otherwise; what merely worries is said.
@@ -6,7 +6,6 @@ unless the configuration says otherwise; what merely worries is said.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -22,10 +21,6 @@ CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "ver
 
 NEEDED = (6, 2)
 KEEP_ALL = "noeviction"
-
-MEMORY_VARIABLE = "PATCHBAY_REDIS_MEMORY"  # the embedded server's maxmemory, as Redis writes it: 512mb, 2gb
-SHARE = 4  # the embedded server takes at most this part of the machine's memory
-LEAST_MEMORY, MOST_MEMORY = 64 * 1024**2, 2 * 1024**3
 
 
 @frozen
@@ -109,20 +104,3 @@ def look_at(server: Server, checks: Mapping[str, Check]) -> list[Fault]:
         return faults_of(server.facts(), checks)
     except StoreUnavailable:
         return []
-
-
-def embedded_settings(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """What a Redis (or Valkey) that we start ourselves is told, besides where it listens and where its files are."""
-    return {
-        "appendonly": "yes",
-        "appendfsync": "always",  # a webhook is acknowledged only when it is on disk
-        "save": "",
-        "maxmemory": environ.get(MEMORY_VARIABLE) or str(_memory_share()),
-        "maxmemory-policy": KEEP_ALL,
-    }
-
-
-def _memory_share() -> int:
-    """Bytes."""
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(LEAST_MEMORY, min(MOST_MEMORY, machine // SHARE))

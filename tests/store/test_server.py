@@ -11,7 +11,7 @@ import redis
 
 from app.core.errors import StoreUnavailable
 from app.store.connection import Connection, connect
-from app.store.server import CHECKS, MEMORY_VARIABLE, Check, Facts, Server, embedded_settings, faults_of, look_at
+from app.store.server import CHECKS, Check, Facts, Server, faults_of, look_at
 from tests.support.processes import RedisServer
 
 GOOD = Facts("6.2.14", "noeviction", True)
@@ -26,7 +26,11 @@ FAULTS: dict[str, tuple[Facts, list[tuple[str, bool, str]]]] = {
     "an old one": (Facts("6.0.16", "noeviction", True), [("version", False, "Redis 6.0.16 is too old")]),
     "it says nothing": (
         Facts(),
-        [("eviction", False, "does not say"), ("persistence", False, "does not say"), ("version", False, "does not say")],
+        [
+            ("eviction", False, "does not say"),
+            ("persistence", False, "does not say"),
+            ("version", False, "does not say"),
+        ],
     ),
 }
 
@@ -84,10 +88,3 @@ def test_one_that_is_away_is_waited_for() -> None:
     with pytest.raises(StoreUnavailable):
         server.facts()
     assert look_at(server, CHECKS) == []
-
-
-def test_the_embedded_server_keeps_all_and_has_an_end() -> None:
-    told = embedded_settings({})
-    assert (told["maxmemory-policy"], told["appendonly"]) == ("noeviction", "yes")
-    assert 64 * 1024**2 <= int(told["maxmemory"]) <= 2 * 1024**3
-    assert embedded_settings({MEMORY_VARIABLE: "300mb"})["maxmemory"] == "300mb"
