@@ -19,8 +19,8 @@ from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.log import logger
 from app.store.mailbox import Wake
-from app.store.server import faults_of
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
+from workers.care import look_after
 from workers.drain import Drainer
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
@@ -132,17 +132,7 @@ def _declare_again() -> None:
     if time.monotonic() - _declared > DECLARE_EVERY:
         gateway().declare()
         _declared = time.monotonic()
-        _look_after(gateway())
-
-
-def _look_after(gateway: Gateway) -> None:
-    """Say what is wrong with Redis, and let the oldest dead letters go where there are too many."""
-    for fault in faults_of(gateway.store.server.facts(), gateway.settings.gateway["redis_checks"]):
-        if fault.refused:
-            log.error("Redis loses messages", error=fault.sentence)
-    while dropped := gateway.store.dead_letters.trim():
-        for lane, count in dropped.items():
-            log.warning("dead letters dropped", lane=lane, count=count)
+        look_after(gateway())
 
 
 celery.steps["consumer"].add(Tick)
