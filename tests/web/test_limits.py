@@ -172,15 +172,17 @@ def test_limits_that_are_none_are_named(table: dict[str, Any], key: str) -> None
 
 
 def test_anonymous_visitors_do_not_fill_a_small_redis(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, "no", "--maxmemory", "6mb")
+    server = RedisServer(tmp_path, "no", "--maxmemory", "4mb")
     server.start()
     try:
         with connect(server.url, timeout=5, name="tests") as redis_client:
             built = gateway(redis_client)
             client = create_app(built).test_client()
-            for _ in range(400):
+            for _ in range(600):
                 Visitor(client, built).write("\U0001f384" * 3_500)  # 14 kB each
-            body = message("m-1", "ada", "hello")
-            assert client.post("/channels/shop", data=body, headers=signed("e-1", body)).status_code == 202
+            for number in range(50):
+                body = message(f"m-{number}", "ada", "x" * 7_000)
+                answer = client.post("/channels/shop", data=body, headers=signed(f"e-{number}", body))
+                assert answer.status_code == 202
     finally:
         server.stop()
