@@ -30,6 +30,7 @@ from app.config import Settings, load
 from app.configfile import CONFIG_VARIABLE, USUAL_FILE
 from app.core.errors import StoreUnavailable
 from app.embedded import CannotStart, broker_url, forget_socket, server_url
+from app.gateway import check_redis
 from app.outage import Outage
 from app.page import page
 from app.parts import (
@@ -65,11 +66,13 @@ def run(plan: Plan) -> int:
 
     Raises:
         CannotStart: a port is taken or a piece is missing.
-        ConfigError: the configuration is not valid.
+        ConfigError: the configuration is not valid, or its Redis would lose messages.
     """
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
     embedded = settings.gateway["redis_url"] == server_url(plan.data)
+    if not embedded:
+        check_redis(settings)
     check_module("supervisor", "install Patchbay with its extra `up`")
     check_ports(plan)
     with _only_one(plan):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
+import subprocess
+import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ import requests
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.cli.common import look_at_redis
 from app.config import Settings, check
 from app.core.events import Webhook, Written
 from app.core.message import Text
@@ -92,8 +97,92 @@ def test_a_replayed_letter_waits_in_its_lane_again(run: Run, letter: tuple[Gatew
 
 
 def test_discarded_letters_are_gone(run: Run, letter: tuple[Gateway, str]) -> None:
-    assert 0 == run("dead-letters", "discard", "all").exit_code
+    assert 0 == run("dead-letters", "discard", letter[1]).exit_code
     assert "No dead letters." in run("dead-letters", "list").stdout
+
+
+def test_where_nobody_can_be_asked_all_letters_are_discarded_only_with_yes(
+    run: Run, letter: tuple[Gateway, str]
+) -> None:
+    refused = run("dead-letters", "discard", "all")
+    assert 1 == refused.exit_code
+    assert "Forget 1 dead letters, with their messages, for good? Say so with --yes" in refused.stderr
+    assert letter[1] in run("dead-letters", "list").stdout
+    assert f"{letter[1]} discarded\n" == run("dead-letters", "discard", "all", "--yes").stdout
+    assert ("", 0) == (run("dead-letters", "discard", "all").stdout, run("dead-letters", "discard", "all").exit_code)
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("", 1), ("y", 0)], ids=["no", "only return", "yes"])
+def test_a_person_is_asked_before_all_letters_are_discarded(
+    config: Path, letter: tuple[Gateway, str], answer: str, left: int
+) -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    command = [sys.executable, "-m", "app.cli", "dead-letters", "discard", "all"]
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.close(ours), os.close(theirs)
+    assert "Forget 1 dead letters" in done.stdout
+    assert (left, bool(left)) == (letter[0].store.dead_letters.count(), bool(done.returncode))
+
+
+def test_what_others_wrote_cannot_speak_to_the_terminal(run: Run, redis_client: redis.Redis) -> None:
+    store = gateway(redis_client).store
+    evil = "\x1b[2J\x07 \u202egnp.exe\u2028 \x9b1m \r\nforged: line"
+    escaped = "\\x1b[2J\\x07 \\u202egnp.exe\\u2028 \\x9b1m \\r\\nforged: line"
+    webhook = Webhook("POST", "http://gw/channels/shop", f"/{evil}", {}, evil.encode())
+    parked = park(gateway(redis_client), "shop", webhook, ValueError(evil))
+    store.lanes.count(f"ignored:{evil}")
+    redis_client.hset("{patchbay}:lane:inbound:helper", mapping={"paused_until": 2**52, "paused_why": evil})
+    shown = [run("dead-letters", "list"), run("dead-letters", "show", parked), run("lanes")]
+    for result in shown:
+        assert escaped in result.stdout
+        assert not any(line.startswith("forged") for line in result.stdout.splitlines())
+        assert set(result.stdout) - {"\n"} == {one for one in result.stdout if one.isprintable()}
+
+
+def test_what_people_write_is_shown_as_it_is(run: Run, redis_client: redis.Redis) -> None:
+    words = "Grüße, می\u200cکنم, 👩\u200d👧"
+    webhook = Webhook("POST", "http://gw/channels/shop", "/channels/shop", {}, words.encode())
+    parked = park(gateway(redis_client), "shop", webhook, ValueError("no"))
+    assert words in run("dead-letters", "show", parked).stdout
+
+
+@pytest.fixture
+def evicting(tmp_path: Path) -> Iterator[RedisServer]:
+    folder = tmp_path / "evicting"
+    folder.mkdir()
+    server = RedisServer(folder, "no", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no")
+    server.start()
+    yield server
+    server.stop()
+
+
+STARTS: dict[str, list[str]] = {
+    "receiver": ["receiver", "--port", "1"],
+    "worker": ["worker"],
+    "everything": ["up", "--redis"],
+}
+
+
+@pytest.mark.parametrize("arguments", STARTS.values(), ids=STARTS)
+def test_nothing_starts_on_a_redis_that_throws_messages_away(
+    arguments: list[str], config: Path, evicting: RedisServer, tmp_path: Path
+) -> None:
+    more = [evicting.url] if arguments[0] == "up" else []
+    environment = {**os.environ, "PATCHBAY_REDIS_URL": evicting.url, "PATCHBAY_DATA": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "app.cli", *arguments, *more]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    assert (2, 1) == (done.returncode, len(done.stderr.splitlines()))
+    assert done.stderr.startswith("gateway.redis_url: Redis throws messages away when its memory is full")
+
+
+def test_a_redis_that_merely_worries_is_said(
+    evicting: RedisServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATCHBAY_REDIS_URL", evicting.url)
+    look_at_redis(check(tables(gateway__redis_checks={"eviction": "warn"}), os.environ))
+    warned = capsys.readouterr().err.splitlines()
+    assert [line.split(" ")[:3] for line in warned] == [["Warning:", "Redis", "throws"], ["Warning:", "Redis", "loses"]]
 
 
 def test_an_unknown_letter_is_one_clear_line(run: Run, letter: tuple[Gateway, str]) -> None:

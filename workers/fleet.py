@@ -28,6 +28,7 @@ from app.parts import remembered
 from app.store.mailbox import Wake
 from app.store.workers import ALIVE_FOR
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
+from workers.care import look_after
 from workers.drain import Drainer
 from workers.tally import AWAY, Tally, event_of
 
@@ -169,6 +170,7 @@ def _declare_again() -> None:
     if time.monotonic() - _declared > DECLARE_EVERY:
         gateway().declare()
         _declared = time.monotonic()
+        look_after(gateway())
 
 
 def _show_life() -> None:

@@ -63,6 +63,14 @@ def settings_of(config: Path | None) -> Settings:
     return settings_from_environment()
 
 
+def look_at_redis(settings: Settings) -> None:
+    """Say what is worth saying of the configured Redis. Raises: ConfigError, it would lose messages."""
+    from app.gateway import check_redis
+
+    for sentence in check_redis(settings):
+        click.echo(f"Warning: {sentence}", err=True)
+
+
 def file_of(config: Path | None) -> Path:
     return config or Path(os.environ.get(CONFIG_VARIABLE) or USUAL_FILE)
 

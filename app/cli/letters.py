@@ -10,11 +10,14 @@ import click
 
 from app.cli.common import complains, config_option, gateway_of, when
 from app.cli.looking import View, view_of
+from app.cli.printable import printable
 from app.core.errors import BadWebhook, Unverified
 from app.store.dead_letters import DeadLetter
 
 if TYPE_CHECKING:  # who only looks does not wait for it
     from app.gateway import Gateway
+
+ALL = ("all",)
 
 
 @click.group("dead-letters")
@@ -30,7 +33,7 @@ def list_letters(config: Path | None, most: int) -> None:
     """The newest first: id, time, lane, reason and error."""
     letters = view_of(config).store.dead_letters.newest(most)
     for letter in letters:
-        click.echo(f"{letter.id}  {when(letter.at)}  {letter.where}  {letter.reason}: {letter.error}")
+        click.echo(printable(f"{letter.id}  {when(letter.at)}  {letter.where}  {letter.reason}: {letter.error}"))
     if not letters:
         click.echo("No dead letters.")
 
@@ -56,7 +59,7 @@ def show_letter(config: Path | None, letter_id: str) -> None:
     else:
         lines |= {"mailbox": letter.mailbox, "item": letter.item}
     for name, value in lines.items():
-        click.echo(f"{name:14}{value}")
+        click.echo(f"{name:14}{printable(str(value))}")
 
 
 @dead_letters.command("replay")
@@ -81,14 +84,26 @@ def replay_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
 @dead_letters.command("discard")
 @config_option
 @click.argument("letter_ids", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Discard all without being asked.")
 @complains
-def discard_letters(config: Path | None, letter_ids: tuple[str, ...]) -> None:
-    """Forget dead letters. `all` discards every one."""
-    gateway = gateway_of(config)
-    for letter_id in _chosen(gateway, letter_ids):
-        _letter(gateway, letter_id)
-        gateway.store.dead_letters.discard(letter_id)
+def discard_letters(config: Path | None, letter_ids: tuple[str, ...], yes: bool) -> None:
+    """Forget dead letters for good. `all` discards every one, once you have said yes to that."""
+    view = view_of(config)
+    chosen = _chosen(view, letter_ids)
+    if letter_ids == ALL and chosen and not yes:
+        _confirm(len(chosen))
+    for letter_id in chosen:
+        if not view.store.dead_letters.discard(letter_id) and letter_ids != ALL:
+            raise _no_such(letter_id)
         click.echo(f"{letter_id} discarded")
+
+
+def _confirm(count: int) -> None:
+    """Raises: click.Abort, the answer is no; click.ClickException, nobody can be asked."""
+    question = f"Forget {count} dead letters, with their messages, for good"
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{question}? Say so with --yes; there is nobody here to ask.")
+    click.confirm(f"{question}?", abort=True)
 
 
 def _replay(gateway: Gateway, letter: DeadLetter) -> None:
@@ -118,8 +133,8 @@ def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     gateway.store.dead_letters.discard(letter.id)
 
 
-def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
-    if letter_ids == ("all",):
+def _chosen(gateway: Gateway | View, letter_ids: tuple[str, ...]) -> list[str]:
+    if letter_ids == ALL:
         return [letter.id for letter in reversed(gateway.store.dead_letters.newest(1_000_000))]
     return list(letter_ids)
 
@@ -127,5 +142,9 @@ def _chosen(gateway: Gateway, letter_ids: tuple[str, ...]) -> list[str]:
 def _letter(gateway: Gateway | View, letter_id: str) -> DeadLetter:
     letter = gateway.store.dead_letters.show(letter_id)
     if letter is None:
-        raise click.ClickException(f"There is no dead letter {letter_id}.")
+        raise _no_such(letter_id)
     return letter
+
+
+def _no_such(letter_id: str) -> click.ClickException:
+    return click.ClickException(f"There is no dead letter {printable(letter_id)}.")

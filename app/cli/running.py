@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 import app
-from app.cli.common import complains, config_option, settings_of
+from app.cli.common import complains, config_option, look_at_redis, settings_of
 from app.cli.looking import view_of
+from app.cli.printable import printable
 from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.parts import Plan
 from app.store.workers import WorkerState
@@ -63,6 +64,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
 
     settings = settings_of(config)
     _refuse_open_channels(settings, host)
+    look_at_redis(settings)
     os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
     _exec(
         "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", host,
@@ -82,10 +84,12 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
     """Work the lanes."""
     from app.gateway import lanes_of
 
-    known = lanes_of(settings_of(config))
+    settings = settings_of(config)
+    known = lanes_of(settings)
     chosen = [lane for lane in known if any(fnmatch(lane.name, pattern.strip()) for pattern in lanes.split(","))]
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
+    look_at_redis(settings)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
     count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
     _exec(
@@ -130,14 +134,14 @@ def lanes(config: Path | None) -> None:
     click.echo(_fleet(workers))
     everywhere = len({worker.lanes for worker in workers}) < 2
     for lane in store.lanes.overview(now):
-        rests = f"  rests {lane.paused_for:.0f} s: {lane.paused_why}" if lane.paused_for else ""
+        rests = f"  rests {lane.paused_for:.0f} s: {printable(lane.paused_why)}" if lane.paused_for else ""
         serve = sum(lane.name in worker.lanes for worker in workers)
         there = "" if everywhere and serve == len(workers) else f"  workers {serve}"
         click.echo(
             f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{there}{rests}"
         )
     for what, count in store.lanes.counts().items():
-        click.echo(f"{what:32} {count}")
+        click.echo(f"{printable(what):32} {count}")
 
 
 def _fleet(workers: Sequence[WorkerState]) -> str:

@@ -1,4 +1,4 @@
-"""The Redis server that holds the state: what it must be like.
+"""The Redis server that holds the state, and what it must be like.
 
 A server that throws keys away to make room throws acknowledged messages away. So that is refused where anything starts,
 unless the configuration says otherwise; what merely worries is said.
@@ -21,7 +21,6 @@ CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "ver
 
 NEEDED = (6, 2)
 KEEP_ALL = "noeviction"
-
 
 
 @frozen

@@ -1,7 +1,7 @@
 """How often callers may come: whoever may open a chat must not fill the memory, nor take it from other channels.
 
-A channel whose callers need no credentials has limits by default, others where their tables say so: what is signed costs
-no look at a bucket. A caller who meets a limit hears which one, and when to come again.
+A channel whose callers need no credentials has limits by default, others where their tables say so: what is signed
+costs no look at a bucket. A caller who meets a limit hears which one, and when to come again.
 """
 
 from __future__ import annotations

@@ -78,7 +78,9 @@ def test_a_bucket_leaves_no_other_key_behind(store: Store, client: redis.Redis) 
     a_minute=st.integers(1, 300),
     calls=st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 5)), max_size=40),
 )
-def test_it_never_gives_more_than_it_may(a_minute: int, calls: list[tuple[int, int]], redis_server: RedisServer) -> None:
+def test_it_never_gives_more_than_it_may(
+    a_minute: int, calls: list[tuple[int, int]], redis_server: RedisServer
+) -> None:
     clock = Clock()
     with connect(redis_server.url, timeout=5, name="buckets") as client:
         client.flushall()

@@ -1,8 +1,8 @@
 """Whatever keys and fields are missing, no script fails, and what comes afterwards is worked.
 
 A script that fails after its first write leaves half of what it does, so here every verb of the store runs in any order
-while keys, fields and members disappear between the calls, as they do where a server throws them away or somebody deletes
-them.
+while keys, fields and members disappear between the calls, as they do where a server throws them away or somebody
+deletes them.
 """
 
 from __future__ import annotations
@@ -141,7 +141,9 @@ class Damaged(RuleBasedStateMachine):
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), direction=st.sampled_from(["inbound", "outbound"]))
     def a_platform_reports(self, which: int, status: Status, direction: str) -> None:
         ref, error = self._message(which), "opted_out: by the platform" if status == "failed" else ""
-        self.store.messages.report(ref, status, scope=f"shop:outbound:its-{ref}", direction=direction, owner="", error=error)
+        self.store.messages.report(
+            ref, status, scope=f"shop:outbound:its-{ref}", direction=direction, owner="", error=error
+        )
 
     @rule(which=some, what=st.sampled_from(["cancel", "price", "forget", "rewrite", "bury", "trim", "declare"]))
     def something_else_is_done(self, which: int, what: str) -> None:
@@ -234,7 +236,7 @@ class Damaged(RuleBasedStateMachine):
         store.costs.message(self._message(which)), store.mailboxes.chat(CHATS[conversation])
 
     def teardown(self) -> None:
-        """What a customer writes now is worked, in each conversation, once the lanes are declared and leases run out."""
+        """What is written now is worked, in each conversation, once the lanes are declared and leases run out."""
         self.working.clear()
         self.clock.advance(7_200)
         self.store.lanes.declare(LANES)

@@ -94,7 +94,9 @@ def test_a_discarded_letter_takes_all_along_that_only_it_kept(store: Store, clie
     assert store.dead_letters.discard(letter)
     assert store.dead_letters.show(letter) is None
     assert store.dead_letters.count() == 0
-    assert keys(client) - {"busy"} == {"x:shop:inbound:1", "lane:inbound:bot", "lanes"}, "seen, so that it is taken once"
+    assert keys(client) - {"busy"} == {"x:shop:inbound:1", "lane:inbound:bot", "lanes"}, (
+        "seen, so that it is taken once"
+    )
     assert not store.dead_letters.discard(letter)
 
 

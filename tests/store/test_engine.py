@@ -470,7 +470,9 @@ class Engine(RuleBasedStateMachine):
         assert costs == {one: (each.message + each.turns, each.turns) for one, each in found.items() if each}
         today = day_of(self.clock() // 86_400_000)
         forgotten = sum(known.cost for known in self.model.forgotten)
-        assert forgotten + sum(cost for cost, _ in costs.values()) == sum(row.total for row in self.store.costs.days(today, today))
+        assert forgotten + sum(cost for cost, _ in costs.values()) == sum(
+            row.total for row in self.store.costs.days(today, today)
+        )
 
     # how the machine moves
 

@@ -26,7 +26,11 @@ FAULTS: dict[str, tuple[Facts, list[tuple[str, bool, str]]]] = {
     "an old one": (Facts("6.0.16", "noeviction", True), [("version", False, "Redis 6.0.16 is too old")]),
     "it says nothing": (
         Facts(),
-        [("eviction", False, "does not say"), ("persistence", False, "does not say"), ("version", False, "does not say")],
+        [
+            ("eviction", False, "does not say"),
+            ("persistence", False, "does not say"),
+            ("version", False, "does not say"),
+        ],
     ),
 }
 

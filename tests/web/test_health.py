@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
 import redis
 
+from app.core.errors import StoreUnavailable
 from app.gateway import Gateway, limits_of
 from app.store import Store
 from app.store.connection import connect
+from app.store.server import Facts
 from app.web import create_app
 from tests.support.gateway import Recorder, gateway, settings
-from tests.support.processes import free_port
+from tests.support.processes import RedisServer, free_port
 
 
 def test_with_redis_it_is_alive_and_ready(redis_client: redis.Redis) -> None:
@@ -39,3 +46,47 @@ def test_without_redis_it_is_alive_but_not_ready() -> None:
     not_ready = client.get("/readyz")
     assert (not_ready.status_code, not_ready.headers["Retry-After"]) == (503, "5")
     assert "127.0.0.1" not in not_ready.text
+
+
+@pytest.fixture
+def evicting(tmp_path: Path) -> Iterator[redis.Redis]:
+    server = RedisServer(tmp_path, "no", "--maxmemory-policy", "allkeys-lru", "--appendonly", "no")
+    server.start()
+    with connect(server.url, timeout=5, name="tests") as client:
+        yield client
+    server.stop()
+
+
+def test_a_redis_that_throws_messages_away_is_not_ready(evicting: redis.Redis) -> None:
+    answer = create_app(gateway(evicting)).test_client().get("/readyz")
+    assert answer.status_code == 503
+    assert "maxmemory-policy allkeys-lru" in answer.get_json()["error"]["message"]
+    assert "appendonly" not in answer.text, "that is only said where a part starts"
+
+
+@pytest.mark.parametrize(("checks", "status"), [({"eviction": "warn"}, 200), ({"persistence": "refuse"}, 503)])
+def test_what_is_refused_is_a_setting(evicting: redis.Redis, checks: dict[str, str], status: int) -> None:
+    client = create_app(gateway(evicting, gateway__redis_checks=checks)).test_client()
+    assert client.get("/readyz").status_code == status
+
+
+def test_whoever_asks_again_and_again_costs_redis_nothing(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, asked, now = gateway(redis_client), [], [100.0]
+    found: list[Any] = [Facts("7.2", "noeviction", True), StoreUnavailable("gone"), Facts("7.2", "noeviction", True)]
+
+    def facts() -> Facts:
+        asked.append(now[0])
+        if isinstance(found[0], Exception):
+            raise found.pop(0)
+        return found.pop(0)
+
+    monkeypatch.setattr(built.store.server, "facts", facts)
+    monkeypatch.setattr("app.web.health.time.monotonic", lambda: now[0])
+    client = create_app(built).test_client()
+    statuses = []
+    for now[0] in (100.0, 100.1, 100.9, 101.0, 101.5, 101.9, 102.0, 102.1):
+        statuses.append(client.get("/readyz").status_code)
+    assert statuses == [200, 200, 200, 503, 503, 503, 200, 200]
+    assert asked == [100.0, 101.0, 102.0]
