@@ -16,6 +16,7 @@ from app import up as supervision
 from app.config import ConfigError, Settings
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
+from app.core.reading import clean_text
 from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, settings_from_environment
 from app.parts import CannotStart
 from app.twilio import address_of
@@ -72,7 +73,7 @@ def conversation_of(gateway: Gateway, channel: str, customer: str) -> str:
     """Raises: click.ClickException, there is no such channel, or the address can be none of its customers'."""
     if channel not in gateway.channels:
         raise click.ClickException(f"There is no channel {channel}.")
-    address, provider = address_of(customer), gateway.channels[channel].provider
+    address, provider = address_of(clean_text(customer)), gateway.channels[channel].provider
     if not address.startswith(f"{provider}:") or address == f"{provider}:":
         raise click.ClickException(f"{customer} is no address on {channel}: those begin with {provider}:")
     return conversation_key(channel, address)
