@@ -20,7 +20,7 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Webhook
-from app.core.reading import Unreadable, charset_of, encoded, form, parsed
+from app.core.reading import REPLACEMENT, Unreadable, charset_of, encoded, form, parsed
 from app.core.schema import ID_LIMIT, UNCLEAN, parse_json
 from app.core.settings import PlatformSchema, secret_field, sid_field
 from app.http import Http, Response, kind_of
@@ -308,12 +308,12 @@ def _signed_parts(webhook: Webhook) -> list[_Params]:
             raise Unverified("the body's hash does not match")
         return [_Params()]
     content_type = webhook.headers.get("content-type", "")
-    types = [content_type] if charset_of(content_type) else ["", LATIN_1]
     try:
-        found = [_params(form(webhook.body, kind, MOST_FIELDS)) for kind in types]
+        found = form(webhook.body, content_type, MOST_FIELDS)
     except Unreadable:
         raise Unverified("the form cannot be read") from None
-    return found[:1] if found[0] == found[-1] else found
+    odd = not charset_of(content_type) and any(REPLACEMENT in name + value for name, value in found)
+    return [_params(found), *([_params(form(webhook.body, LATIN_1))] if odd else [])]
 
 
 def _params(pairs: Sequence[tuple[str, str]]) -> _Params:

@@ -110,7 +110,7 @@ def shown(content: Content) -> tuple[str, list[str]]:
 
 def mime_type_of(file: Attachment) -> str:
     """Where nobody named a file's type, its name or kind tells; '' where they do not."""
-    guessed = (mimetypes.guess_type(urlsplit(name or "").path)[0] for name in (file.file_name, file.url))
+    guessed = (_type_by(name or "") for name in (file.file_name, file.url))
     stated = (file.mime_type or "").partition(";")[0].strip().lower()
     return stated or next(filter(None, guessed), None) or USUAL_TYPES[file.kind]
 
@@ -185,6 +185,14 @@ def is_callback_url(value: str) -> bool:
     return len(value) <= URL_LIMIT and is_web_url(value) and bool(HOST.match(urlsplit(value).hostname or ""))
 
 
+def _type_by(name: str) -> str | None:
+    """The type that a file's name or address ends with."""
+    try:
+        return mimetypes.guess_type(urlsplit(name).path)[0]
+    except ValueError:  # it looks like an address, and is none
+        return None
+
+
 def _contents(body: str, media: Sequence[str]) -> list[Content]:
     """A description is short, so a longer body is a text of its own before the files."""
     files: list[Content] = [_file(url, body if number == 0 else "") for number, url in enumerate(media)]
@@ -193,7 +201,7 @@ def _contents(body: str, media: Sequence[str]) -> list[Content]:
 
 
 def _file(url: str, description: str) -> Attachment:
-    mime_type = mimetypes.guess_type(urlsplit(url).path)[0]
+    mime_type = _type_by(url)
     kind = (mime_type or "").partition("/")[0]
     described = description if 0 < len(description) <= LABEL_LIMIT else None
     return Attachment(kind if kind in ATTACHMENT_KINDS else "file", url, mime_type, description=described)

@@ -222,3 +222,8 @@ def test_where_twilio_would_call(url: str, good: bool) -> None:
 @given(st.text() | st.builds("http://{}/{}".format, st.text(), st.text()))
 def test_any_address_is_good_or_not_and_never_a_crash(url: str) -> None:
     assert is_callback_url(url) in (True, False)
+
+
+@pytest.mark.parametrize("name", ["//[x", "http://[", "a\ud83d.png", "\0"])
+def test_a_file_may_be_called_anything(name: str) -> None:
+    assert mime_type_of(Attachment("image", "https://cdn.example.test/x", None, name)) in ("image/jpeg", "image/png")

@@ -15,6 +15,7 @@ import click
 from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
+from app.core.reading import clean_text
 from app.embedded import CannotStart
 from app.parts import remembered
 
@@ -95,7 +96,7 @@ def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -
 
     if channel not in providers:
         raise click.ClickException(f"There is no channel {channel}.")
-    address, provider = address_of(customer), providers[channel] or customer.partition(":")[0]
+    address, provider = address_of(clean_text(customer)), providers[channel] or customer.partition(":")[0]
     if not address.startswith(f"{provider}:") or address == f"{provider}:":
         raise click.ClickException(f"{customer} is no address on {channel}: those begin with {provider}:")
     return conversation_key(channel, address)

@@ -78,10 +78,10 @@ def decoded(body: bytes, *charsets: str) -> str:
     known = [charset for charset in charsets if charset]
     for charset in (*known, UTF_8):
         try:
-            return HALVES.sub(REPLACEMENT, body.decode(charset))
+            return encodable(body.decode(charset))
         except UnicodeError:
             continue
-    return HALVES.sub(REPLACEMENT, body.decode((*known, UTF_8)[0], "replace"))
+    return encodable(body.decode((*known, UTF_8)[0], "replace"))
 
 
 def form(text: bytes | str, content_type: str = "", most_fields: int | None = None) -> list[tuple[str, str]]:
@@ -107,9 +107,14 @@ def charset_of(content_type: str) -> str:
     return "" if name.replace("_", "-") in PYTHONS_OWN else name
 
 
+def encodable(text: str) -> str:
+    """The text without halves of surrogate pairs."""
+    return HALVES.sub(REPLACEMENT, text)
+
+
 def clean_text(text: str) -> str:
     """The text as every platform can be told it."""
-    return HALVES.sub(REPLACEMENT, text.replace("\0", ""))
+    return encodable(text.replace("\0", ""))
 
 
 def clean(value: Any) -> Any:
@@ -120,7 +125,7 @@ def clean(value: Any) -> Any:
         case bool():
             return value
         case int():
-            return value if -(2**63) <= value < 2**64 else clean(float(value))
+            return value if -(2**63) <= value < 2**64 else _as_fraction(value)
         case float():
             return value if math.isfinite(value) else None
         case list() | tuple():
@@ -128,6 +133,13 @@ def clean(value: Any) -> Any:
         case dict():
             return {clean(name): clean(entry) for name, entry in value.items()}
     return value
+
+
+def _as_fraction(number: int) -> float | None:
+    try:
+        return float(number)
+    except OverflowError:
+        return None
 
 
 def _transcoded(body: bytes | str, charset: str) -> str:

@@ -24,6 +24,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
+from app.core.reading import encodable
 from app.core.render import Capabilities, degrees
 from app.core.schema import URL_LIMIT, is_web_url
 from app.core.settings import sid_field
@@ -225,9 +226,10 @@ class TwimlDestination(AnswersAtOnce):
         left = until - time.monotonic()
         if left <= 0:
             raise Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
-        url, params = called(target.url), form
+        params = {name: encodable(value) for name, value in form.items()}
+        url = called(target.url)
         if target.method == "GET":
-            url, params = f"{url}{'&' if '?' in url else '?'}{urlencode(form)}", {}
+            url, params = f"{url}{'&' if '?' in url else '?'}{urlencode(params)}", {}
         headers = {
             "user-agent": "TwilioProxy/1.1",
             "x-twilio-signature": self._signer.compute_signature(url, params),

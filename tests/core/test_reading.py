@@ -110,6 +110,10 @@ def test_what_is_written_is_as_it_was_where_nothing_is_odd() -> None:
     assert orjson.dumps(value) == encoded(value)
 
 
+def test_whole_numbers_without_end_are_nothing() -> None:
+    assert b"[18446744073709551615,1.8446744073709552e+19,null]" == encoded([2**64 - 1, 2**64, 10**400])
+
+
 def test_what_lies_in_the_store_is_read_whatever_stands_in_it() -> None:
     assert {"a": "\ufffd"} == stored('{"a":"\\ud83d"}')
     assert {"a": "\0"} == stored('{"a":"\\u0000"}')

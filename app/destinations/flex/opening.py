@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from app.core.frozen import frozen
 from app.core.message import Message, Profile, split_conversation
+from app.core.reading import encoded
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT
 from app.destinations.base import Keep
@@ -107,4 +106,4 @@ def _transcript(messages: Sequence[Message], most: int) -> list[dict[str, str]]:
 
 
 def _size(value: Any) -> int:
-    return len(orjson.dumps(value))
+    return len(encoded(value))
