@@ -129,7 +129,7 @@ def forget(name: str) -> Any:
     if gateway.store.sessions.read(conversation_key(name, customer)) is None:
         return Response(status=204)
     try:
-        accept(gateway, name, [Ended(customer=customer)])
+        accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])  # once, however often
     except NotTaken as error:
         return try_again(error.status, str(error), error.retry_after or 5)
     return Response(status=204)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
 from itsdangerous import TimestampSigner, URLSafeTimedSerializer
 
-from app.channels.base import Outgoing
+from app.channels.base import GivesTokens, Outgoing
 from app.channels.webchat import SALT, WebchatChannel
 from app.core.errors import Unverified
 from app.core.events import Accepted, Ended, Event, Receipt, Reported, StatusReport, Typing, Webhook, Written
@@ -135,3 +136,14 @@ def test_sending_needs_no_call() -> None:
     channel().report(StatusReport(message, "read"), http)
     channel().typing("webchat:x", http)
     channel().ended("webchat:x", "end-1", http)
+
+
+def test_a_token_says_whose_it_is_and_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = time.time()
+    with monkeypatch.context() as then:
+        then.setattr("itsdangerous.timed.time.time", lambda: now - 60)
+        webhook = post("/channels/desk", b"{}", {"authorization": f"Bearer {token()}"})
+    adapter = channel()
+    assert isinstance(adapter, GivesTokens)
+    holder = adapter.holder(webhook)
+    assert (f"webchat:{VISITOR}", int(now - 60)) == (holder.customer, holder.made)
