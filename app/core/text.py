@@ -49,8 +49,8 @@ def cut_name(name: str, limit: int, unit: Unit) -> str:
 
 
 def split(text: str, limit: int, unit: Unit) -> Iterator[str]:
-    """Pieces of at most `limit` units that make the text again when they are joined. They end behind a paragraph, a line,
-    a sentence or a word, if that leaves a piece at least half full."""
+    """Pieces of at most `limit` units that make the text again when they are joined. They end behind a paragraph, a
+    line, a sentence or a word, if that leaves a piece at least half full."""
     while not _fits(text, limit, unit):
         at = _where(text, _fitting(text, limit, unit))
         yield text[:at]

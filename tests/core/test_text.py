@@ -13,7 +13,24 @@ from tests.support.values import THOROUGH
 FAMILY, FLAG, SKIN, KEYCAP = "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "1️⃣"
 SCOTLAND = "🏴" + "".join(chr(0xE0000 + ord(letter)) for letter in "gbsct") + "\U000e007f"
 ACCENT, THAI, JAMO, DEVANAGARI = "e\u0301\u0323", "กำ", "\u1100\u1161\u11a8", "क्षि"
-CLUSTERS = [FAMILY, FLAG, SKIN, KEYCAP, SCOTLAND, ACCENT, THAI, JAMO, DEVANAGARI, "\r\n", "a", " ", ".", "\n", "ü", "漢"]
+CLUSTERS = [
+    FAMILY,
+    FLAG,
+    SKIN,
+    KEYCAP,
+    SCOTLAND,
+    ACCENT,
+    THAI,
+    JAMO,
+    DEVANAGARI,
+    "\r\n",
+    "a",
+    " ",
+    ".",
+    "\n",
+    "ü",
+    "漢",
+]
 LONGEST = {"characters": 7, "utf16": 14, "bytes": 28}
 
 units = st.sampled_from(["characters", "utf16", "bytes"])
@@ -99,7 +116,11 @@ def test_any_text_is_cut_and_split(text: str, limit: int, unit: Unit) -> None:
 
 
 @THOROUGH
-@given(st.lists(st.sampled_from(["word", "a", "🇩🇪", "\n", " ", "abcdefghijklmnopqrstuvwxyz"]), min_size=1, max_size=60).map(" ".join))
+@given(
+    st.lists(
+        st.sampled_from(["word", "a", "🇩🇪", "\n", " ", "abcdefghijklmnopqrstuvwxyz"]), min_size=1, max_size=60
+    ).map(" ".join)
+)
 def test_no_piece_is_blank_where_there_is_something_to_say(text: str) -> None:
     blank = max(map(len, regex.findall(r"\s+", text)), default=0)
     if text.strip() and blank < 20:
