@@ -373,7 +373,7 @@ class _Job:
 
     def _answered(self, message: Message, answer: Answer, cost: Cost | None) -> Settlement:
         for what in answer.unsupported:
-            self._unsupported(what)
+            self._unsupported(what, message.id)
         after = (
             handed_over(self._session, self._route, dict(answer.memory), self._claim.now) if answer.handoff else None
         )
@@ -407,9 +407,9 @@ class _Job:
             return SessionChange(self._session)  # the store dates it
         return SessionChange(replace(self._session, handles=answer.handles))
 
-    def _unsupported(self, what: str) -> None:
-        """Tell the operator what a destination asked for in vain."""
-        log.warning("unsupported", destination=self._destination.name, what=what)
+    def _unsupported(self, what: str, message: str) -> None:
+        """Tell the operator what a destination asked for in vain, or what nobody can read, in answer to a message."""
+        log.warning("unsupported", destination=self._destination.name, what=what, message=message)
         with suppress(StoreUnavailable):  # for a mere count nothing is asked again
             self._gateway.store.lanes.count(f"unsupported:{self._destination.name}:{what}")
 
@@ -424,7 +424,7 @@ class _Job:
             parts = [*parts, message_id] if said.part else []
             conversation = self._gateway.meet(self._destination.name, said.to) if said.to else self._claim.conversation
             if conversation is None:
-                self._unsupported("recipient")
+                self._unsupported("recipient", parent)
                 continue
             found.append(
                 self._to_customer(
@@ -490,13 +490,19 @@ def _kept(answer: Answer) -> dict[str, Any]:
     """What must not get lost of an answer to one part while another part is tried again."""
     said = [reply if isinstance(reply, Said) else Said(reply) for reply in answer.replies]
     replies = [{**vars(reply), "content": content_to_dict(reply.content)} for reply in said]
-    return {"replies": replies, "handoff": answer.handoff, "record": answer.record}
+    return {
+        "replies": replies,
+        "handoff": answer.handoff,
+        "record": answer.record,
+        "unsupported": list(answer.unsupported),
+    }
 
 
 def _again(kept: Mapping[str, Any]) -> Answer:
     """The inverse of `_kept`."""
     replies = (Said(**{**reply, "content": content_from_dict(reply["content"])}) for reply in kept["replies"])
-    return Answer(replies=tuple(replies), handoff=kept["handoff"], record=kept["record"])
+    unsupported = tuple(kept.get("unsupported", ()))  # an earlier version kept none
+    return Answer(replies=tuple(replies), handoff=kept["handoff"], record=kept["record"], unsupported=unsupported)
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:

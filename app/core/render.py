@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
 from app.core.frozen import frozen
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
+from app.core.text import Unit, split
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
@@ -16,7 +16,8 @@ EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"}
 class Capabilities:
     """What a platform can do.
 
-    `contents` are the content types it carries as they are, `text_limit` counts characters (None: no limit of its own).
+    `contents` are the content types it carries as they are, `text_limit` counts in `text_unit` (None: no limit of its
+    own); where nobody knows what a platform counts, it is UTF-16 units, which are never fewer than the code points.
     `described` are the kinds of attachment whose description it shows.
     `typing`: it can show that somebody types. `statuses`: it wants to know what became of the messages that came from
     it. `resend_safe`: a repeated send is recognised there. `live`: the customer reads from Patchbay's own event stream.
@@ -33,17 +34,18 @@ class Capabilities:
     live: bool = False
     people: bool = False
     keywords: bool = False
+    text_unit: Unit = "utf16"
 
 
 def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
     """One or more contents that the platform can carry, in the order in which they are to be sent."""
     if content.type == "text":
-        return tuple(_split(content.text, capabilities.text_limit))  # type: ignore[union-attr]  # Text, by its type
+        return tuple(_split(content.text, capabilities))  # type: ignore[union-attr]  # Text, by its type
     if content.type in capabilities.contents:
         return tuple(_described(content, capabilities))
     if isinstance(content, Card) and "attachment" in capabilities.contents:
         return tuple(part for piece in _card_parts(content) for part in render(piece, capabilities))
-    return tuple(_split(as_text(content), capabilities.text_limit))
+    return tuple(_split(as_text(content), capabilities))
 
 
 def as_text(content: Content) -> str:
@@ -72,7 +74,7 @@ def _described(content: Content, capabilities: Capabilities) -> Iterator[Content
     """The content, with a description that the platform does not show as a text behind it."""
     if isinstance(content, Attachment) and content.description and content.kind not in capabilities.described:
         yield replace(content, description=None)
-        yield from _split(content.description, capabilities.text_limit)
+        yield from _split(content.description, capabilities)
     else:
         yield content
 
@@ -82,12 +84,7 @@ def degrees(value: float) -> str:
     return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
 
 
-def _split(text: str, limit: int | None) -> Iterator[Content]:
-    """Pieces of at most `limit` characters, cut at the last white space that leaves a piece at least half full."""
-    while limit and len(text) > limit:
-        gaps = [gap.start() for gap in re.finditer(r"\s", text[: limit + 1]) if gap.start() >= max(1, limit // 2)]
-        cut = gaps[-1] if gaps else limit
-        yield Text(text[:cut])
-        text = text[cut:].lstrip() if gaps else text[cut:]
-    if text:
-        yield Text(text)
+def _split(text: str, capabilities: Capabilities) -> Iterator[Content]:
+    """Texts that the platform takes; they make the text again when they are joined."""
+    limit = capabilities.text_limit
+    return map(Text, split(text, limit, capabilities.text_unit) if limit else [text] if text else [])

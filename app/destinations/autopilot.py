@@ -11,7 +11,6 @@ Twilio: https://www.twilio.com/docs/voice/api/recording#create-a-recording-resou
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,18 +21,20 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Answer, Receipt, StatusReport
-from app.core.message import Card, Content, Image, Text
+from app.core.message import Content, Text
 from app.core.reading import Unreadable, parsed
 from app.core.render import Capabilities, as_text
-from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable, url_field
+from app.core.schema import keepable, url_field
 from app.core.settings import secret_field, sid_field
+from app.core.text import cut
+from app.destinations.autopilot_answer import named, read
 from app.destinations.base import AnswersAtOnce, Delivery, DestinationSchema, Handoff
 from app.http import Http, Response
 from app.twilio import Account, TwilioFailure
 
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
 RECORDINGS_HOST = "https://api.twilio.com"
-TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none
+TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none, so it may be configured
 MOST_REPLIES = 50  # to one message; a broken bot must not flood a customer
 NOT_WORKED = (401, 429, 503)  # answers after which the same call may be made again
 FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
@@ -41,7 +42,6 @@ FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
 NOT_ELIGIBLE = 21220  # the call is not in progress (any more), or is being recorded
 
 CALL_SID = re.compile(r"CA[0-9a-fA-F]{32}")
-SSML_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 # Names of the form fields, by version of the protocol. v1 knows no language.
 FORM = {"v2": ("UserId", "Text", "Language"), "v1": ("user_id", "text", None)}
@@ -52,6 +52,9 @@ class Settings(DestinationSchema):
 
     `deadline` seconds after which an answer is late, and `late` what happens to it: `send`, `drop`, or `people` (the
     conversation is handed over). `resend_after_timeout` accepts that a question may be answered twice.
+
+    A text longer than `text_limit` (UTF-16 units) is asked in several questions, one after the other, or cut
+    (`long_text`): the bot gets its beginning then.
 
     `record_calls`: record the call that the bot's memory names, in one channel or in two (`record_channels`); Twilio
     tells `recording_status_callback` what became of it. The account of that call is the one above, unless
@@ -72,6 +75,8 @@ class Settings(DestinationSchema):
     deadline = fields.Float(load_default=None, allow_none=True, validate=validate.Range(0.1))
     late = fields.String(load_default="send", validate=validate.OneOf(["send", "drop", "people"]))
     resend_after_timeout = fields.Boolean(load_default=False)
+    text_limit = fields.Integer(load_default=TEXT_LIMIT, validate=validate.Range(20))
+    long_text = fields.String(load_default="split", validate=validate.OneOf(["split", "cut"]))
     record_calls = fields.Boolean(load_default=False)
     record_channels = fields.String(load_default="mono", validate=validate.OneOf(["mono", "dual"]))
     recording_status_callback = url_field(required=False)
@@ -93,7 +98,11 @@ class AutopilotDestination(AnswersAtOnce):
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
-        self.capabilities = Capabilities(resend_safe=settings["resend_after_timeout"])
+        self._limit: int = settings["text_limit"]
+        self.capabilities = Capabilities(
+            text_limit=self._limit if settings["long_text"] == "split" else None,
+            resend_safe=settings["resend_after_timeout"],
+        )
         self.session_timeout: float = settings["session_timeout"]
         self.deadline: float | None = settings["deadline"]
         self.late: str = settings["late"]
@@ -108,9 +117,7 @@ class AutopilotDestination(AnswersAtOnce):
         self._recordings = Recordings(settings) if settings["record_calls"] else None
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        text = as_text(delivery.content)
-        if len(text) > TEXT_LIMIT:
-            raise Failure(errors.REJECTED, f"the text has {len(text)} characters; the bot takes {TEXT_LIMIT}")
+        text = cut(as_text(delivery.content), self._limit, self.capabilities.text_unit)
         response = http.post(
             self._address(delivery.target_task),
             form=self._form(delivery.message.conversation, text),
@@ -139,21 +146,20 @@ class AutopilotDestination(AnswersAtOnce):
         return {**form, language: self._language} if language else form
 
     def _answer(self, body: Any) -> Answer:
-        """Read v2 (wrapped in `response`) and v1 (bare) alike; real bots mix them."""
+        """Read either version, and whatever else is plain; see `app.destinations.autopilot_answer`."""
         if not isinstance(body, Mapping):
             raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
-        response = _object(body.get("response")) or body
-        dialogue = _object(body.get("dialogue"))
-        memory = _object(dialogue.get("memory"))
-        task = _string(dialogue.get("current_task"))
-        handoff = task in self._handoff_tasks or memory.get("handoff") is True
-        listens = response.get("listen", False) not in (False, None)
+        said, dialogue = read(body), named(body, "dialogue")
+        memory = {**_object(named(dialogue, "memory")), **said.memory}
+        task = _string(named(dialogue, "current_task"))
+        handoff = said.handoff or task in self._handoff_tasks or memory.get("handoff") is True
         return Answer(
             receipt=Receipt(status="delivered"),
-            replies=_bounded([*_says(response), *_shows(response)]),
-            handles={"dialogue": _string(dialogue.get("sid")), "task": task},
+            replies=_bounded(said.told),
+            unsupported=said.unsupported,
+            handles={"dialogue": _string(named(dialogue, "sid")), "task": task},
             handoff=handoff,
-            end=not listens and not handoff,
+            end=not said.listens and not handoff,
             memory=_kept(memory),
             record=_call(memory) if self._recordings else None,
         )
@@ -206,10 +212,10 @@ def _checked(response: Response) -> Response:
         ) from None
 
 
-def _bounded(replies: list[Content]) -> tuple[Content, ...]:
+def _bounded(replies: tuple[Content, ...]) -> tuple[Content, ...]:
     """At most MOST_REPLIES; what is more becomes one text."""
     if len(replies) <= MOST_REPLIES:
-        return tuple(replies)
+        return replies
     rest = "\n".join(as_text(reply) for reply in replies[MOST_REPLIES - 1 :])
     return (*replies[: MOST_REPLIES - 1], Text(rest))
 
@@ -220,38 +226,6 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _objects(value: Any) -> list[Mapping[str, Any]]:
-    return [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
-
-
-def _says(response: Mapping[str, Any]) -> list[Content]:
-    """`text` is `speech` without its SSML; v1 has only `speech`."""
-    texts = [
-        _string(entry.get("text")) or _without_ssml(_string(entry.get("speech")))
-        for entry in _objects(response.get("says"))
-    ]
-    return [Text(text) for text in texts if text.strip()]
-
-
-def _shows(response: Mapping[str, Any]) -> list[Content]:
-    cards: list[Content] = []
-    for entry in _objects(response.get("shows")):
-        text = _string(entry.get("display_text"))
-        images = [
-            Image(url, _string(image.get("label"))[:LABEL_LIMIT] or None)
-            for image in _objects(entry.get("images"))
-            if len(url := _string(image.get("url"))) <= URL_LIMIT and is_web_url(url)
-        ]
-        if text.strip() or images:
-            cards.append(Card(text, tuple(images)))
-    return cards
-
-
-def _without_ssml(speech: str) -> str:
-    bare = SSML_TAG.sub(" ", speech)
-    return html.unescape(" ".join(bare.split())) if bare != speech else speech
 
 
 def _call(memory: Mapping[str, Any]) -> str | None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from app.core.message import Attachment, Card, Content, Image, Location, QuickReply, Text
 from app.core.render import EVERYTHING, Capabilities, as_text, render
+from app.core.text import Unit, length
 from tests.support.values import QUICK, THOROUGH, contents
 
 PLATE = "https://cdn.example.test/plate.png"
@@ -76,14 +77,14 @@ def test_a_description_that_the_platform_does_not_show_follows_as_a_text() -> No
 
 SPLITS = {
     "fits exactly": ("abcde", 5, ["abcde"]),
-    "cut at the last space that fits": ("aa bb cc", 5, ["aa bb", "cc"]),
-    "cut at a space that stands right at the limit": ("abcde fg", 5, ["abcde", "fg"]),
-    "cut at a line break": ("abc\nde fghi", 6, ["abc\nde", "fghi"]),
-    "cut at a tab": ("abcd\tefgh", 6, ["abcd", "efgh"]),
+    "cut behind the last space that fits": ("aa bb cc", 6, ["aa bb ", "cc"]),
+    "cut at a space that stands right at the limit": ("abcde fg", 5, ["abcde", " fg"]),
+    "cut behind a line break": ("abc\nde fghi", 6, ["abc\n", "de ", "fghi"]),
+    "cut at a tab": ("abcd\tefgh", 6, ["abcd\t", "efgh"]),
     "no space in the second half": ("a bcdefgh", 6, ["a bcde", "fgh"]),
     "a word longer than the limit": ("abcdefgh", 3, ["abc", "def", "gh"]),
-    "a limit of one": ("a b", 1, ["a", "b"]),
-    "several spaces at the cut": ("abcd    efgh", 5, ["abcd ", "efgh"]),
+    "a limit of one": ("a b", 1, ["a", " ", "b"]),
+    "several spaces at the cut": ("abcdef   gh", 7, ["abcdef ", "  gh"]),
 }
 
 
@@ -93,12 +94,22 @@ def test_a_long_text_is_cut_where_a_reader_would(text: str, limit: int, pieces: 
 
 
 @THOROUGH
-@given(st.text(st.sampled_from("ab \n\té"), min_size=1, max_size=200), st.integers(1, 40))
+@given(st.text(st.sampled_from("ab \n\té👍"), min_size=1, max_size=200), st.integers(2, 40))
 @example("a" * 100, 7)
-def test_pieces_keep_the_limit_and_hold_all_that_is_no_space(text: str, limit: int) -> None:
+def test_pieces_keep_the_limit_and_make_the_text_again(text: str, limit: int) -> None:
     pieces = [as_text(piece) for piece in render(Text(text), Capabilities(text_limit=limit))]
-    assert all(1 <= len(piece) <= limit for piece in pieces)
-    assert "".join(text.split()) == "".join("".join(pieces).split())
+    assert all(1 <= len(piece.encode("utf-16-le")) // 2 <= limit for piece in pieces)
+    assert text == "".join(pieces)
+
+
+UNITS: dict[Unit, list[str]] = {"characters": ["👍👍", "👍"], "utf16": ["👍", "👍", "👍"], "bytes": ["👍", "👍", "👍"]}
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_limit_counts_in_the_platforms_unit(unit: Unit) -> None:
+    limit = {"characters": 2, "utf16": 3, "bytes": 7}[unit]
+    pieces = render(Text("👍👍👍"), Capabilities(text_limit=limit, text_unit=unit))
+    assert UNITS[unit] == [as_text(piece) for piece in pieces]
 
 
 @THOROUGH
@@ -116,4 +127,4 @@ def test_nothing_is_dropped(content: Content, carried: set[str], limit: int | No
     assert "".join(as_text(content).split()) == said
     assert all(part.type == "text" or part.type in carried for part in parts)
     if limit and content.type not in carried:
-        assert all(len(part.text) <= limit for part in parts if isinstance(part, Text))
+        assert all(length(part.text, "utf16") <= limit for part in parts if isinstance(part, Text))

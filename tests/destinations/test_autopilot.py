@@ -17,6 +17,7 @@ from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Card, Content, Image, Location, Message, Text
+from app.core.render import render
 from app.core.session import Session
 from app.destinations.autopilot import AutopilotDestination
 from app.destinations.base import Delivery, Handoff
@@ -174,11 +175,30 @@ def test_a_base_url_may_have_a_path_and_a_slash(outside: Sink) -> None:
     assert f"/bots/v2/{ACCOUNT}/{ASSISTANT}/custom/webchat" == outside.calls[0].path
 
 
-def test_the_longest_text_goes_and_one_more_character_does_not(outside: Sink) -> None:
-    deliver(outside, told=delivery(Text("x" * 2048)))
-    with pytest.raises(Failure) as raised:
-        deliver(outside, told=delivery(Text("x" * 2049)))
-    assert (raised.value.kind, len(outside.calls)) == (errors.REJECTED, 1)
+LONG = "Where is my parcel? " * 200
+
+
+@pytest.mark.parametrize("text", ["x" * 2049, "👍" * 1025, LONG], ids=["letters", "emoji", "sentences"])
+def test_a_long_text_is_asked_in_several_questions(text: str, outside: Sink) -> None:
+    for part in render(Text(text), destination().capabilities):
+        deliver(outside, told=delivery(part))
+    asked = [call.form["Text"][0] for call in outside.calls]
+    assert text == "".join(asked)
+    assert [] == [len(part) for part in asked if not 0 < len(part.encode("utf-16-le")) // 2 <= 2048]
+
+
+def test_the_longest_text_is_one_question(outside: Sink) -> None:
+    assert (Text("x" * 2048),) == render(Text("x" * 2048), destination().capabilities)
+
+
+def test_a_long_text_is_cut_if_so_configured(outside: Sink) -> None:
+    (part,) = render(Text("x" * 2047 + "👍"), destination(long_text="cut").capabilities)
+    assert ["x" * 2047] == ask(outside, told=delivery(part), long_text="cut").form["Text"]
+
+
+def test_the_limit_is_a_setting(outside: Sink) -> None:
+    assert 2 == len(render(Text("x" * 60), destination(text_limit=30).capabilities))
+    assert ["x" * 3000] == ask(outside, told=delivery(Text("x" * 3000)), text_limit=5000).form["Text"]
 
 
 # --- the answer ---
@@ -239,6 +259,8 @@ LISTENS: dict[str, tuple[dict[str, Any], bool]] = {
     "false": ({"listen": False}, False),
     "null": ({"listen": None}, False),
     "missing": ({}, False),
+    "in words": ({"listen": "false"}, False),
+    "in other letters": ({"Listen": "yes"}, True),
 }
 
 
@@ -261,9 +283,23 @@ SAYS: dict[str, tuple[Any, list[str]]] = {
     "a text keeps its tags": ([{"text": "Use <b>"}], ["Use <b>"]),
     "blank": ([{"text": " \n"}, {"text": "Hi"}], ["Hi"]),
     "several": ([{"text": "One"}, {"text": "Two"}], ["One", "Two"]),
-    "no objects": (["Hi", 5, None, {"text": "Yes"}], ["Yes"]),
-    "no list": ({"text": "Hi"}, []),
+    "no objects": (["Hi", 5, None, {"text": "Yes"}], ["Hi", "5", "Yes"]),
+    "no list": ({"text": "Hi"}, ["Hi"]),
+    "a word": ("Hi", ["Hi"]),
+    "a number": ({"text": 42}, ["42"]),
+    "a fraction": ([4.5], ["4.5"]),
+    "zero": ({"text": 0}, ["0"]),
+    "an object inside": ([{"text": {"text": "Hi"}}], ["Hi"]),
+    "a list inside": ([{"text": ["One", "Two"]}], ["One", "Two"]),
+    "lists inside of lists": ([["One"], [["Two"]]], ["One", "Two"]),
+    "a body": ([{"body": "Hi"}], ["Hi"]),
+    "a message": ([{"message": "Hi"}], ["Hi"]),
+    "say": ([{"say": {"speech": "<b>Hi</b>"}}], ["Hi"]),
+    "capital letters": ([{"Text": "Hi"}, {"SPEECH": "<b>you</b>"}], ["Hi", "you"]),
+    "a word in SSML": ("<speak>Hi<break/>you</speak>", ["Hi you"]),
+    "what it may say beside": ([{"text": "Hi", "emotion": 5}], ["Hi"]),
     "null": (None, []),
+    "nothing": ([{}, [], "", {"text": ""}, {"text": None}], []),
 }
 
 
@@ -284,12 +320,31 @@ SHOWS: dict[str, tuple[Any, list[Card]]] = {
     "an image without a url": ([{"display_text": "Look", "images": [{"label": "A"}]}], [Card("Look")]),
     "an image that is no web address": ([{"images": [{"url": "file:///etc/passwd"}]}], []),
     "an image with too long a url": ([{"images": [{"url": IMAGE + "x" * 2000}]}], []),
-    "images that are no list": ([{"display_text": "Look", "images": IMAGE}], [Card("Look")]),
+    "images that are no list": ([{"display_text": "Look", "images": IMAGE}], [Card("Look", (Image(IMAGE),))]),
+    "an image that is an object": ([{"image": {"src": IMAGE, "alt": "A"}}], [Card("", (Image(IMAGE, "A"),))]),
+    "images that are addresses": ([{"images": [IMAGE, IMAGE]}], [Card("", (Image(IMAGE), Image(IMAGE)))]),
+    "an image alone": ([{"url": IMAGE, "label": "A"}], [Card("", (Image(IMAGE, "A"),))]),
+    "an image alone, with a text": ({"url": IMAGE, "text": "Look"}, [Card("Look", (Image(IMAGE),))]),
+    "an image of no known type": ([{"url": "https://cdn.example.test/7"}], [Card("", (Image(IMAGE[:-5] + "7"),))]),
+    "an image's address": (IMAGE, [Card("", (Image(IMAGE),))]),
+    "images' addresses in a list": ([[IMAGE], "Look"], [Card("", (Image(IMAGE),)), Card("Look")]),
+    "a link": ([{"title": "Terms", "url": f"{IMAGE}.pdf"}], [Card(f"Terms\n{IMAGE}.pdf")]),
+    "a body": ([{"body": "Look"}], [Card("Look")]),
+    "a body as Autopilot's action has it": (
+        {"body": "Look", "images": [{"label": "A", "url": IMAGE}]},
+        [Card("Look", (Image(IMAGE, "A"),))],
+    ),
+    "other letters": ([{"displayText": "Look"}, {"DISPLAY_TEXT": "Here"}], [Card("Look"), Card("Here")]),
+    "a number": ([42], [Card("42")]),
+    "an emoji across the limit of a label": (
+        [{"images": [{"url": IMAGE, "label": "x" * 255 + "🇩🇪"}]}],
+        [Card("", (Image(IMAGE, "x" * 255),))],
+    ),
     "a text of the wrong type": ([{"display_text": {"a": 1}}], []),
     "a blank text": ([{"display_text": "  "}], []),
     "nothing": ([{}], []),
-    "no objects": (["Look", None], []),
-    "no list": ("Look", []),
+    "no objects": (["Look", None], [Card("Look")]),
+    "no list": ("Look", [Card("Look")]),
 }
 
 
@@ -297,6 +352,61 @@ SHOWS: dict[str, tuple[Any, list[Card]]] = {
 def test_what_a_bot_shows(shows: Any, cards: list[Card], outside: Sink) -> None:
     replies = answer(outside, {"response": {"shows": shows, "listen": True}}).replies
     assert cards == list(replies)
+
+
+WHOLE: dict[str, tuple[dict[str, Any], list[Content]]] = {
+    "a response that is a word": ({"response": "Hi"}, [Text("Hi")]),
+    "a response that is a list": ({"response": ["Hi", {"text": "you"}]}, [Text("Hi"), Text("you")]),
+    "a response beside what is said": ({"response": {"listen": True}, "says": "Hi"}, [Text("Hi")]),
+    "capital letters": ({"Response": {"Says": [{"Text": "Hi"}]}}, [Text("Hi")]),
+    "say": ({"say": "Hi"}, [Text("Hi")]),
+    "a text": ({"text": "Hi"}, [Text("Hi")]),
+    "replies": ({"replies": ["Hi", {"text": "you"}]}, [Text("Hi"), Text("you")]),
+    "actions": ({"actions": [{"say": "Hi"}, {"show": {"body": "Look"}}]}, [Text("Hi"), Card("Look")]),
+    "actions in a response": ({"response": {"actions": [{"say": {"speech": "Hi"}}]}}, [Text("Hi")]),
+    "actions in an object": ({"actions": {"say": "Hi", "show": {"body": "Look"}}}, [Text("Hi"), Card("Look")]),
+}
+
+
+@pytest.mark.parametrize(("body", "told"), WHOLE.values(), ids=WHOLE)
+def test_what_a_bot_of_ones_own_answers(body: dict[str, Any], told: list[Content], outside: Sink) -> None:
+    read = answer(outside, body)
+    assert (told, ()) == (list(read.replies), read.unsupported)
+
+
+def test_actions_say_what_happens_next(outside: Sink) -> None:
+    told = answer(outside, {"actions": [{"remember": {"plate": "M-PB 1"}}, {"handoff": {"uri": "taskrouter"}}]})
+    assert (told.handoff, dict(told.memory), told.unsupported) == (True, {"plate": "M-PB 1"}, ())
+    assert not answer(outside, {"actions": [{"say": "Hi"}, {"listen": True}]}).end
+    assert not answer(outside, {"actions": [{"say": "Hi"}, "listen"]}).end
+    assert answer(outside, {"actions": [{"say": "Hi"}]}).end
+
+
+UNSUPPORTED: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "a text of the wrong type": ({"says": [{"text": {"a": 1}}]}, ("says",)),
+    "a text that is true": ({"says": [{"text": True}]}, ("says",)),
+    "a text by no known name": ({"says": [{"utter": "Hi"}]}, ("says",)),
+    "one among others": ({"says": ["Hi", {"utter": "Hi"}]}, ("says",)),
+    "too deep": ({"says": [[[[[[[["Hi"]]]]]]]]}, ("says",)),
+    "a card of the wrong type": ({"shows": [{"display_text": {"a": 1}}]}, ("shows",)),
+    "a card by no known name": ({"shows": [{"carousel": [1]}]}, ("shows",)),
+    "an image that is no web address": ({"shows": [{"images": [{"url": "file:///etc/passwd"}]}]}, ("image",)),
+    "an image with too long a url": ({"shows": [{"images": [{"url": IMAGE + "x" * 2000}]}]}, ("image",)),
+    "an image without a url": ({"shows": [{"display_text": "Look", "images": [{"label": "A"}]}]}, ("image",)),
+    "an image that is a number": ({"shows": [{"url": 5}]}, ("image",)),
+    "an action": ({"actions": [{"say": "Hi"}, {"collect": {"name": "x"}}]}, ("action.collect",)),
+    "an action with a name of any kind": ({"actions": {"x" * 99: 1}}, ("action.other",)),
+    "actions that are numbers": ({"actions": [5]}, ("actions",)),
+    "a reply by no known name": ({"response": {"utterance": "Hi", "listen": True}}, ("response",)),
+    "several": ({"says": [True], "shows": [True], "actions": [{"play": {}}]}, ("says", "shows", "action.play")),
+    "nothing said": ({"response": {"listen": True}, "dialogue": {"sid": "UK"}}, ()),
+    "nothing in it": ({"says": [], "shows": None, "id": "a1"}, ()),
+}
+
+
+@pytest.mark.parametrize(("body", "named"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_what_cannot_be_read_is_named(body: dict[str, Any], named: tuple[str, ...], outside: Sink) -> None:
+    assert named == answer(outside, body).unsupported
 
 
 HANDOFFS: dict[str, tuple[dict[str, Any], bool]] = {
