@@ -456,7 +456,7 @@ class Model:
             self._push(mailbox, "status:shop", f"price {known.id}")
 
     def _bury(self, mailbox: str, lane: str, item: str) -> None:
-        self.letters.append(Letter(mailbox, lane, item))
+        self.letters.append(Letter(mailbox, lane, "handoff again" if item == "handoff" else item))
         if item.startswith("message "):
             self.messages[item.removeprefix("message ")].state = "dead"
             self._climb(item.removeprefix("message "), "failed")
@@ -510,6 +510,8 @@ class Model:
                 self._refuse(unwanted)
             else:
                 self._bury(mailbox, name, item)
+                if item == "handoff":
+                    box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
         return None
 
