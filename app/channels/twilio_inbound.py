@@ -29,6 +29,7 @@ from app.core.schema import (
     load,
     text_field,
 )
+from app.core.text import cut
 from app.twilio import address_of
 from app.twilio_message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WORDS
 
@@ -114,7 +115,7 @@ def _contents(
     if "Latitude" in data and "Longitude" in data:
         used |= {"Latitude", "Longitude", "Address", "Label"}
         named = ", ".join(said[name] for name in ("Label", "Address") if name in said)
-        yield Location(data["Latitude"], data["Longitude"], named[:LABEL_LIMIT] or None)
+        yield Location(data["Latitude"], data["Longitude"], cut(named, LABEL_LIMIT, "characters") or None)
 
 
 def _files(said: Mapping[str, str], used: set[str], media: Callable[[str], str]) -> Iterator[Attachment]:
@@ -150,7 +151,7 @@ def _profile(said: Mapping[str, str], customer: str, used: set[str]) -> Profile 
     name, country = said.get("ProfileName", ""), said.get("FromCountry", "")
     used.add("ProfileName")
     profile = Profile(
-        name=name[:LABEL_LIMIT] or None,
+        name=cut(name, LABEL_LIMIT, "characters") or None,
         phone=phone if 0 < len(phone) <= 32 else None,
         country=country if len(country) == 2 else None,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.core.frozen import frozen
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
-from app.core.text import Unit, split
+from app.core.text import Unit, length, split
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
@@ -63,6 +63,11 @@ def as_text(content: Content) -> str:
             return "\n".join([content.title, *(f"{n}. {reply}" for n, reply in enumerate(content.replies, 1))])
         case Card():
             return "\n".join(as_text(part) for part in _card_parts(content))
+
+
+def as_link(file: Attachment, limit: int, unit: Unit) -> str | None:
+    """The file in words that fit: its address alone, where that with its name is too long; None, where it is, too."""
+    return next((text for text in (as_text(file), file.url) if length(text, unit) <= limit), None)
 
 
 def _card_parts(card: Card) -> list[Content]:

@@ -785,7 +785,7 @@ class Flexing(Receiving, Calling):
     def test_a_long_text_comes_in_pieces_in_order(self, place: Place) -> None:
         long = Text(" ".join(["word"] * 900))
         parts = render(long, place.desk.capabilities)
-        assert [1599, 1599, 1299] == [len(part.text) for part in parts if isinstance(part, Text)]
+        assert [1600, 1600, 1299] == [len(part.text) for part in parts if isinstance(part, Text)]
         for number, part in enumerate(parts):
             place.deliver(content=part, part=number)
         assert [(CUSTOMER, part.text) for part in parts if isinstance(part, Text)] == place.said()

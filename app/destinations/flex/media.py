@@ -9,6 +9,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.message import Attachment
 from app.core.schema import LABEL_LIMIT
+from app.core.text import cut_name
 from app.destinations.flex.settings import base_url
 from app.http import Http
 from app.twilio import Account, Links, path_part
@@ -32,7 +33,7 @@ class Media:
             kind if kind in ("image", "video", "audio") else "file",
             self.links.to(media["service"], media["sid"]),
             mime_type=media["content_type"][:LABEL_LIMIT] or None,
-            file_name=media["filename"][:LABEL_LIMIT] or None,
+            file_name=cut_name(media["filename"], LABEL_LIMIT, "characters") or None,
         )
 
     def where(self, token: str, http: Http) -> str:
