@@ -388,6 +388,18 @@ CONTENTS: dict[str, tuple[Content, dict[str, Any]]] = {
             },
         },
     ),
+    "labels over the limit, with emoji across it": (
+        Attachment("image", "https://cdn.example.test/a", None, "C:/pics/" + "n" * 251 + "👍.png", "x" * 255 + "👍"),
+        {
+            "type": "attachment",
+            "attachment": {
+                "type": "image",
+                "url": "https://cdn.example.test/a",
+                "fileName": "n" * 251 + ".png",
+                "description": "x" * 255,
+            },
+        },
+    ),
     "a file without its optional fields": (
         Attachment("file", "https://cdn.example.test/a"),
         {"type": "attachment", "attachment": {"type": "file", "url": "https://cdn.example.test/a"}},
