@@ -45,7 +45,7 @@ def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
         return tuple(_described(content, capabilities))
     if isinstance(content, Card) and "attachment" in capabilities.contents:
         return tuple(part for piece in _card_parts(content) for part in render(piece, capabilities))
-    return tuple(_split(as_text(content), capabilities))
+    return tuple(_in_words(content, capabilities))
 
 
 def as_text(content: Content) -> str:
@@ -87,6 +87,15 @@ def _described(content: Content, capabilities: Capabilities) -> Iterator[Content
 def degrees(value: float) -> str:
     """To the sixth decimal, which is a hand's breadth."""
     return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
+
+
+def _in_words(content: Content, capabilities: Capabilities) -> Iterator[Content]:
+    """The content as texts. A file's address has one of its own, where it would be torn else: half a link is none."""
+    text, limit = as_text(content), capabilities.text_limit
+    if isinstance(content, Attachment) and limit and length(text, capabilities.text_unit) > limit:
+        yield from _split(text.removesuffix(content.url), capabilities)
+        text = content.url
+    yield from _split(text, capabilities)
 
 
 def _split(text: str, capabilities: Capabilities) -> Iterator[Content]:
