@@ -25,6 +25,7 @@ from app.core.message import ATTACHMENT_KINDS, Attachment, Content, Direction, L
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.core.status import Status
+from app.core.text import cut
 
 BODY_LIMIT = 1_600
 MOST_MEDIA = 10
@@ -92,7 +93,8 @@ def said(body: str, media: Sequence[str], metadata: Mapping[str, Any], to: str |
         return []
     *before, last = contents
     kept = list(media)
-    marked = {**metadata, "twilio": {**metadata.get("twilio", {}), "body": body[:BODY_LIMIT], "media": kept}}
+    told = {"body": cut(body, BODY_LIMIT, "characters"), "media": kept}
+    marked = {**metadata, "twilio": {**metadata.get("twilio", {}), **told}}
     while kept and not _fits(marked):
         kept.pop()
     return [*(Said(content, {"twilio": {"part": True}}, to, part=True) for content in before), Said(last, marked, to)]

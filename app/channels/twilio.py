@@ -27,10 +27,11 @@ from app.core.errors import Failure, Kind, Unverified
 from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
 from app.core.message import Attachment, Content, Location
 from app.core.reading import encoded
-from app.core.render import Capabilities, as_text, degrees
+from app.core.render import Capabilities, as_link, as_text, degrees
 from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, text_field, url_field
 from app.core.settings import sid_field
 from app.core.status import Status
+from app.core.text import Unit, length
 from app.http import Http
 from app.twilio import (
     SMS,
@@ -51,6 +52,7 @@ FILE_MOST = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
 LOOK_BACK = 50  # messages to a customer among which one of ours is looked for
 SKEW = 2  # seconds by which our clock may be ahead of Twilio's
 TOKEN_HEADER = "i-twilio-idempotency-token"  # noqa: S105 - names a webhook, opens nothing
+UNIT: Unit = "utf16"  # of BODY_LIMIT; Twilio does not say, and these are never fewer than the code points
 NOTHING = Reply(200, "<Response/>", {"Content-Type": "text/xml"})  # TwiML; what is to be said comes by the API
 
 ADDRESS = re.compile(r"(whatsapp:\+[1-9]\d{4,14}|messenger:\d{1,32}|(sms:)?(\+[1-9]\d{4,14}|\d{3,8}))\Z")
@@ -101,11 +103,12 @@ CAPABILITIES = {
     "whatsapp": Capabilities(
         contents=TEXT_AND_FILES | {"location"},
         text_limit=BODY_LIMIT,
+        text_unit=UNIT,
         described=frozenset({"image", "video"}),
         resend_safe=True,
     ),
-    "messenger": Capabilities(TEXT_AND_FILES, BODY_LIMIT, described=frozenset(), resend_safe=True),
-    SMS: Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True),
+    "messenger": Capabilities(TEXT_AND_FILES, BODY_LIMIT, described=frozenset(), resend_safe=True, text_unit=UNIT),
+    SMS: Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True, text_unit=UNIT),
 }
 
 # Files that a channel carries; the others go as links. https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages,
@@ -361,10 +364,8 @@ def _is_carried(file: Attachment, customer: str) -> bool:
 
 def _body(content: Content) -> str:
     """The content in words; a link's description goes where both are too long, the link itself never breaks."""
-    text = as_text(content)
-    if len(text) > BODY_LIMIT and isinstance(content, Attachment):
-        text = content.url
-    if len(text) > BODY_LIMIT:
+    text = as_link(content, BODY_LIMIT, UNIT) if isinstance(content, Attachment) else as_text(content)
+    if text is None or length(text, UNIT) > BODY_LIMIT:
         raise Failure(errors.UNSUPPORTED, f"longer than Twilio's {BODY_LIMIT} characters")
     return text
 

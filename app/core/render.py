@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from app.core.frozen import frozen
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
-from app.core.text import Unit, split
+from app.core.text import Unit, length, split
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
@@ -45,7 +45,7 @@ def render(content: Content, capabilities: Capabilities) -> tuple[Content, ...]:
         return tuple(_described(content, capabilities))
     if isinstance(content, Card) and "attachment" in capabilities.contents:
         return tuple(part for piece in _card_parts(content) for part in render(piece, capabilities))
-    return tuple(_split(as_text(content), capabilities))
+    return tuple(_in_words(content, capabilities))
 
 
 def as_text(content: Content) -> str:
@@ -65,6 +65,11 @@ def as_text(content: Content) -> str:
             return "\n".join(as_text(part) for part in _card_parts(content))
 
 
+def as_link(file: Attachment, limit: int, unit: Unit) -> str | None:
+    """The file in words that fit: its address alone, where that with its name is too long; None, where it is, too."""
+    return next((text for text in (as_text(file), file.url) if length(text, unit) <= limit), None)
+
+
 def _card_parts(card: Card) -> list[Content]:
     images = [Attachment("image", image.url, description=image.label) for image in card.images]
     return [Text(card.text), *images] if card.text else list(images)
@@ -82,6 +87,15 @@ def _described(content: Content, capabilities: Capabilities) -> Iterator[Content
 def degrees(value: float) -> str:
     """To the sixth decimal, which is a hand's breadth."""
     return f"{round(value, 6) + 0.0:.6f}".rstrip("0").rstrip(".")
+
+
+def _in_words(content: Content, capabilities: Capabilities) -> Iterator[Content]:
+    """The content as texts. A file's address has one of its own, where it would be torn else: half a link is none."""
+    text, limit = as_text(content), capabilities.text_limit
+    if isinstance(content, Attachment) and limit and length(text, capabilities.text_unit) > limit:
+        yield from _split(text.removesuffix(content.url), capabilities)
+        text = content.url
+    yield from _split(text, capabilities)
 
 
 def _split(text: str, capabilities: Capabilities) -> Iterator[Content]:

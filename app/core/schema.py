@@ -10,7 +10,7 @@ Limits are those of respond.io's custom channel, the narrowest platform that car
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -23,6 +23,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, missing, pre_l
 from app.core.errors import BadWebhook
 from app.core.message import ATTACHMENT_KINDS, Content, content_from_dict
 from app.core.reading import Unreadable, parsed
+from app.core.text import Unit, cut, cut_name
 
 ID_LIMIT = 256
 TEXT_LIMIT = 7_000
@@ -52,6 +53,7 @@ def web_url(value: str) -> None:
         raise ValidationError("Must be an absolute http or https URL without credentials.")
 
 
+Cut = Callable[[str, int, Unit], str]
 Noticed = tuple[Literal["dropped", "cut"], str]
 """What happened to a detail, and the name of its field."""
 
@@ -76,11 +78,11 @@ def notice(what: Literal["dropped", "cut"], field: str) -> None:
         found.append((what, field))
 
 
-def shortened(text: str, limit: int, field: str) -> str:
-    """As much of a label as there is room for. The one place where labels are cut."""
+def shortened(text: str, limit: int, field: str, by: Cut = cut) -> str:
+    """As much of a label as there is room for, by `cut` or, for names of files, `cut_name`."""
     if len(text) > limit:
         notice("cut", field)
-    return text[:limit]
+    return by(text, limit, "characters")
 
 
 class Lenient(Schema):
@@ -102,21 +104,23 @@ class Detail(fields.Field[Any]):
     """A field that the message can do without: where it breaks the rule of `inner`, it is as if it were missing.
 
     Args:
-        cut: the characters that a text may have; what is beyond is left out, and the rest stays.
+        limit: the characters that a text may have; what is beyond is left out, and the rest stays.
+        by: how it is cut, see `shortened`.
     """
 
-    def __init__(self, inner: fields.Field[Any], *, cut: int = 0, **more: Any) -> None:
+    def __init__(self, inner: fields.Field[Any], *, limit: int = 0, by: Cut = cut, **more: Any) -> None:
         super().__init__(allow_none=True, **more)
         self._inner = inner
-        self._cut = cut
+        self._limit = limit
+        self._by = by
 
     def deserialize(self, value: Any, attr: str | None = None, data: Any = None, **kwargs: Any) -> Any:
         absent = value is None and self.load_default is not missing
         return super().deserialize(missing if absent else value, attr, data, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if self._cut and isinstance(value, str):
-            value = shortened(value, self._cut, attr or "")
+        if self._limit and isinstance(value, str):
+            value = shortened(value, self._limit, attr or "", self._by)
         try:
             return self._inner.deserialize(value, attr, data, **kwargs)
         except ValidationError:
@@ -153,9 +157,9 @@ def id_field(limit: int = ID_LIMIT) -> Id:
     return Id(required=True, validate=validate.Length(min=1, max=limit))
 
 
-def label_field(limit: int = LABEL_LIMIT) -> Detail:
+def label_field(limit: int = LABEL_LIMIT, by: Cut = cut) -> Detail:
     """A name, a title, a remark: too long a one is cut."""
-    return Detail(fields.String(validate=validate.Length(min=1)), cut=limit)
+    return Detail(fields.String(validate=validate.Length(min=1)), limit=limit, by=by)
 
 
 def code_field(limit: int = LABEL_LIMIT) -> Detail:
@@ -198,7 +202,7 @@ class AttachmentSchema(Lenient):
     kind = fields.String(required=True, validate=validate.OneOf(ATTACHMENT_KINDS))
     url = url_field()
     mime_type = code_field()
-    file_name = label_field()
+    file_name = label_field(by=cut_name)
     description = label_field()
 
 

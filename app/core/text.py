@@ -20,7 +20,8 @@ Unit = Literal["characters", "utf16", "bytes"]
 CLUSTER = regex.compile(r"\p{RI}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X")
 # Where a reader would cut, the best first; a piece ends behind the match.
 PARAGRAPH, LINE = r"\n[^\S\n]*\n\s*", r"[\r\n]+"
-SENTENCE, WORD = r"[.!?…]+[\"'”’)\]]*\s+|[。！？]+", r"\S(?=\s)|\s"
+# Behind a sentence may stand quotes and brackets that close; Chinese and Japanese put no space there.
+SENTENCE, WORD = r"[.!?\u2026]+[\p{Pe}\p{Pf}\"']*\s+|[\u3002\uff01\uff1f]+", r"\S(?=\s)|\s"
 ENDS = tuple(map(regex.compile, (PARAGRAPH, LINE, SENTENCE, WORD)))
 MOST = {"characters": 1, "utf16": 2, "bytes": 4}  # units that one code point takes
 LONGEST_EXTENSION = 16  # characters, the dot included

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -117,7 +118,8 @@ class AutopilotDestination(AnswersAtOnce):
         self._recordings = Recordings(settings) if settings["record_calls"] else None
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        text = cut(as_text(delivery.content), self._limit, self.capabilities.text_unit)
+        whole = as_text(delivery.content)
+        text = cut(whole, self._limit, self.capabilities.text_unit)
         response = http.post(
             self._address(delivery.target_task),
             form=self._form(delivery.message.conversation, text),
@@ -125,7 +127,8 @@ class AutopilotDestination(AnswersAtOnce):
             auth=self._auth,
             timeout=self._timeout,
         )
-        return self._answer(_checked(response).json())
+        answer = self._answer(_checked(response).json())
+        return answer if text == whole else replace(answer, unsupported=(*answer.unsupported, "long_text"))
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
         """A bot that takes over needs no call: the dialogue begins with the customer's next message."""

@@ -48,10 +48,13 @@ from app.core.schema import (
     url_field,
 )
 from app.core.settings import secret_field
+from app.core.text import Unit, cut, cut_name
 from app.destinations.base import Delivery, DestinationSchema, Handoff, Unopened
 from app.http import Http
 
 CONTACT_LIMIT = 50
+NAME_LIMIT = 50  # of a first name, and of a last name
+UNIT: Unit = "utf16"  # of every limit of theirs; the manual does not say, and these are never fewer
 ONE_DAY = 86_400.0
 # The Custom ID alphabet without `=`, which starts an escape, and the `@` of ALIAS.
 PLAIN = f"{string.ascii_letters}{string.digits}_+/"
@@ -102,7 +105,7 @@ class _FileSchema(Lenient):
     type = fields.String(required=True, validate=validate.OneOf(ATTACHMENT_KINDS))
     url = url_field()
     mimeType = code_field()
-    fileName = label_field()
+    fileName = label_field(by=cut_name)
     description = label_field()
 
 
@@ -154,6 +157,7 @@ class RespondioDestination(Unopened):
     capabilities = Capabilities(
         contents=frozenset(MESSAGE_SCHEMAS),
         text_limit=TEXT_LIMIT,
+        text_unit=UNIT,
         described=frozenset({"image"}),
         statuses=True,
         resend_safe=True,
@@ -311,11 +315,11 @@ def conversation_of(contact: str) -> str | None:
 
 def contact_profile(profile: Profile) -> dict[str, str]:
     """The profile in respond.io's words, without the parts that it would refuse; a null is one of them."""
-    first, _, last = (profile.name or "").strip().partition(" ")
+    first, _, last = " ".join((profile.name or "").split()).partition(" ")
     language = (profile.locale or "").replace("_", "-").partition("-")[0].lower()
     values = {
-        "firstName": first,
-        "lastName": last.strip(),
+        "firstName": cut(first, NAME_LIMIT, UNIT),
+        "lastName": cut(last, NAME_LIMIT, UNIT),
         "email": profile.email,
         "phone": profile.phone,
         "profilePic": profile.picture,
@@ -336,8 +340,8 @@ def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]
                 "type": content.kind,
                 "url": content.url,
                 "mimeType": _matching(MIME_TYPE, content.mime_type),
-                "fileName": _matching(FILE_NAME, content.file_name),
-                "description": content.description if content.kind == "image" else None,
+                "fileName": _matching(FILE_NAME, _file_name(content)),
+                "description": _label(content.description) if content.kind == "image" else None,
             }
             return {"type": "attachment", "attachment": {k: v for k, v in inner.items() if v is not None}}
         case Location():
@@ -346,10 +350,20 @@ def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]
                 "latitude": coordinate(content.latitude),
                 longitude: coordinate(content.longitude),
             }
-            return {**point, "address": content.address} if content.address else point
+            return {**point, "address": _label(content.address)} if content.address else point
         case QuickReply(title, replies):
-            return {"type": "quick_reply", "title": title, "replies": list(replies)}
+            return {"type": "quick_reply", "title": _label(title), "replies": [_label(reply) for reply in replies]}
     raise Failure(errors.UNSUPPORTED, f"respond.io has no message type for {content.type}")
+
+
+def _label(text: str | None) -> str | None:
+    return text and cut(text, LABEL_LIMIT, UNIT)
+
+
+def _file_name(file: Attachment) -> str | None:
+    """Without the folders that some systems put before it."""
+    name = re.split(r"[/\\]", file.file_name or "")[-1]
+    return cut_name(name, LABEL_LIMIT, UNIT)
 
 
 def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:

@@ -783,6 +783,8 @@ def test_a_content_goes_out(provider: str, content: Content, expected: dict[str,
 
 PARTS: dict[str, tuple[str, Content, list[Content]]] = {
     "a long text": (OURS, Text("x" * 3_300), [Text("x" * 1_600), Text("x" * 1_600), Text("x" * 100)]),
+    "emoji of two units each": (OURS, Text("👍" * 1_000), [Text("👍" * 800), Text("👍" * 200)]),
+    "a flag across the limit": (OURS, Text("x" * 1_598 + "🇩🇪"), [Text("x" * 1_598), Text("🇩🇪")]),
     "a text that fits": (OURS, Text("x" * 1_600), [Text("x" * 1_600)]),
     "a question": (OURS, QuickReply("Which?", ("Red", "Blue")), [Text("Which?\n1. Red\n2. Blue")]),
     "a card": (

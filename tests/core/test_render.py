@@ -102,6 +102,13 @@ def test_pieces_keep_the_limit_and_make_the_text_again(text: str, limit: int) ->
     assert text == "".join(pieces)
 
 
+def test_a_link_is_not_torn_where_it_fits_alone() -> None:
+    file = Attachment("file", PLATE, description="A plate that is shown from both of its sides")
+    assert [Text("A plate that is shown from both of "), Text("its sides: "), Text(PLATE)] == list(
+        render(file, Capabilities(text_limit=35))
+    )
+
+
 UNITS: dict[Unit, list[str]] = {"characters": ["👍👍", "👍"], "utf16": ["👍", "👍", "👍"], "bytes": ["👍", "👍", "👍"]}
 
 

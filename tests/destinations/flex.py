@@ -46,6 +46,7 @@ MESSAGE = Message(
 REPLY = replace(
     MESSAGE, id="e" * 32, direction="outbound", content=Text("Good day!"), author="bot", profile=None, source="helper"
 )
+A_LINK = "https://cdn.example.test/" + "x" * 1_500
 MORE = replace(MESSAGE, id="d" * 32, content=Text("To people, please"))
 LAST = replace(REPLY, id="c" * 32, content=Text("I fetch somebody."))
 TALK = (MESSAGE, REPLY, MORE, LAST)
@@ -803,7 +804,7 @@ class Flexing(Receiving, Calling):
     def test_a_long_text_comes_in_pieces_in_order(self, place: Place) -> None:
         long = Text(" ".join(["word"] * 900))
         parts = render(long, place.desk.capabilities)
-        assert [1599, 1599, 1299] == [len(part.text) for part in parts if isinstance(part, Text)]
+        assert [1600, 1600, 1299] == [len(part.text) for part in parts if isinstance(part, Text)]
         for number, part in enumerate(parts):
             place.deliver(content=part, part=number)
         assert [(CUSTOMER, part.text) for part in parts if isinstance(part, Text)] == place.said()
@@ -836,6 +837,32 @@ class Flexing(Receiving, Calling):
         place.deliver(content=Attachment("image", f"{outside.url}/channels/wa/media/x", "image/jpeg"))
         assert [("image/jpeg", 7)] == [(one["content_type"], one["size"]) for one in seen(place.url)["media"]]
         assert ["/channels/wa/media/x", "/at-its-platform"] == [call.path for call in outside.calls]
+
+    FITTING: ClassVar[dict[str, tuple[Attachment, str]]] = {
+        "with its name": (Attachment("file", A_LINK, file_name="a.zip"), f"a.zip: {A_LINK}"),
+        "its name too long beside it": (Attachment("file", A_LINK, file_name="a" * 200), A_LINK),
+        "too long itself": (
+            Attachment("file", A_LINK + "x" * 100, file_name="a.zip"),
+            "The customer sent a file, but its link is too long to be shown here: a.zip",
+        ),
+        "too long, without a name": (
+            Attachment("video", A_LINK + "x" * 100),
+            "The customer sent a file, but its link is too long to be shown here: video",
+        ),
+    }
+
+    @pytest.mark.parametrize(("file", "body"), FITTING.values(), ids=FITTING)
+    def test_a_file_is_heard_of_however_long_its_link(self, file: Attachment, body: str, flex_sandbox: str) -> None:
+        place = Place(next(iter(self.setups.values())), flex_sandbox, {"media": "link"})
+        place.deliver(content=file)
+        assert [(CUSTOMER, body)] == place.said()
+
+    def test_a_text_in_emoji_is_cut_by_utf16_units_and_between_them(self, place: Place) -> None:
+        text = "👩‍👧" * 400
+        parts = render(Text(text), place.desk.capabilities)
+        said = [part.text for part in parts if isinstance(part, Text)]
+        assert text == "".join(said)
+        assert ["👩‍👧" * 320, "👩‍👧" * 80] == said  # five units each
 
     LINKS: ClassVar[dict[str, tuple[Told, dict[str, Any]]]] = {
         "it is not there": (Told(404), {}),
@@ -1114,6 +1141,15 @@ class Flexing(Receiving, Calling):
         other = replace(REPLY, id="8" * 32, metadata={"chat": place.chat, "index": 0})
         place.desk.report(StatusReport(other, "failed", "x" * 3_000, 1, place.kept.handles), place.line)
         assert 1_600 == len(place.said()[-1][1] or "")
+        last = replace(REPLY, id="7" * 32, metadata={"chat": place.chat, "index": 0})
+        place.desk.report(StatusReport(last, "failed", "x" * 1_562 + "🇩🇪", 1, place.kept.handles), place.line)
+        assert "The customer could not be reached: " + "x" * 1_562 == place.said()[-1][1]
+
+    def test_a_long_name_is_cut_wherever_it_is_told(self, place: Place) -> None:
+        name = "👩‍👧" * 85
+        place.open(replace(MESSAGE, profile=Profile(name)))
+        attributes = self.told_task(place)
+        assert "👩‍👧" * 23 == attributes["name"] == attributes["customerName"]
 
     SILENT: ClassVar[dict[str, dict[str, Any]]] = {
         "sent": {"status": "sent"},

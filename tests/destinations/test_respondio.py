@@ -464,6 +464,18 @@ CONTENTS: dict[str, tuple[Content, dict[str, Any]]] = {
             },
         },
     ),
+    "labels over the limit, with emoji across it": (
+        Attachment("image", "https://cdn.example.test/a", None, "C:/pics/" + "n" * 251 + "👍.png", "x" * 255 + "👍"),
+        {
+            "type": "attachment",
+            "attachment": {
+                "type": "image",
+                "url": "https://cdn.example.test/a",
+                "fileName": "n" * 251 + ".png",
+                "description": "x" * 255,
+            },
+        },
+    ),
     "a file without its optional fields": (
         Attachment("file", "https://cdn.example.test/a"),
         {"type": "attachment", "attachment": {"type": "file", "url": "https://cdn.example.test/a"}},
@@ -532,7 +544,9 @@ PROFILES: dict[str, tuple[Profile, dict[str, str]]] = {
     "one name": (Profile(name="Ada"), {"firstName": "Ada"}),
     "two names": (Profile(name=" Ada  King Lovelace "), {"firstName": "Ada", "lastName": "King Lovelace"}),
     "names of fifty": (Profile(name="x" * 50 + " " + "y" * 50), {"firstName": "x" * 50, "lastName": "y" * 50}),
-    "names too long": (Profile(name="x" * 51 + " " + "y" * 51), {}),
+    "names too long": (Profile(name="x" * 51 + " " + "y" * 51), {"firstName": "x" * 50, "lastName": "y" * 50}),
+    "a family across the limit": (Profile(name="x" * 49 + "👩‍👧 y"), {"firstName": "x" * 49, "lastName": "y"}),
+    "a name on two lines": (Profile(name="Ada\nLovelace"), {"firstName": "Ada", "lastName": "Lovelace"}),
     "a blank name": (Profile(name="  "), {}),
     "an e-mail address of fifty": (Profile(email="a@" + "x" * 48), {"email": "a@" + "x" * 48}),
     "an e-mail address too long": (Profile(email="a@" + "x" * 49), {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 import redis
+import structlog
 
 from app.core.consent import ANSWERS
 from app.core.events import Answer, Said
@@ -259,6 +260,49 @@ def test_a_call_with_unknown_outcome_is_made_again_if_so_configured(make_office:
     office.work_later(600)
     assert office.asked() == ["hello", "hello"]
     assert office.said() == ["Here."]
+
+
+LONG = {"letters": "x" * 2_049, "emoji": "👩‍👧" * 900, "words": "Where is my parcel? " * 300}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_text_too_long_for_the_bot_is_asked_in_parts_and_answered(text: str, office: Office) -> None:
+    office.bot.answer = lambda call: bot_says("Yes.")
+    message = office.customer_writes(text)
+    office.work()
+    assert text == "".join(office.asked())
+    assert len(office.asked()) == len(office.said()) > 1
+    assert (office.status(message), office.letters()) == ("delivered", [])
+
+
+def test_a_text_too_long_for_the_bot_is_cut_if_so_configured(make_office: MakeOffice) -> None:
+    office = make_office(destinations__helper={"long_text": "cut"})
+    message = office.customer_writes("x" * 2_049)
+    office.work()
+    assert (["x" * 2_048], "delivered") == (office.asked(), office.status(message))
+    assert office.gateway.store.lanes.counts()["unsupported:helper:long_text"] == 1
+
+
+def test_what_cannot_be_read_of_an_answer_is_counted_and_logged_with_the_message(office: Office) -> None:
+    office.bot.answers(Told(body=b'{"response":{"says":[{"utter":"Hi"}],"listen":true}}'))
+    message = office.customer_writes("hello")
+    with structlog.testing.capture_logs() as logs:
+        office.work()
+    assert [("helper", "says", message)] == [
+        (line["destination"], line["what"], line["message"]) for line in logs if line["event"] == "unsupported"
+    ]
+    assert office.gateway.store.lanes.counts()["unsupported:helper:says"] == 1
+    assert office.said() == []
+
+
+def test_what_could_not_be_read_of_an_earlier_part_is_not_forgotten(office: Office) -> None:
+    unread = Told(body=b'{"response":{"says":[{"utter":"Hi"}],"listen":true}}')
+    office.bot.answers(unread, Told(status=503), bot_says("Yes."))
+    office.customer_writes("x" * 2_049)
+    office.work()
+    office.work_later(600)
+    assert office.said() == ["Yes."]
+    assert office.gateway.store.lanes.counts()["unsupported:helper:says"] == 1
 
 
 def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:

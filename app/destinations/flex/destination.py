@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 
 from marshmallow import fields, validate
 
-from app.core import errors
 from app.core.errors import Failure
 from app.core.events import (
     Accepted,
@@ -30,14 +29,15 @@ from app.core.events import (
 )
 from app.core.message import Attachment, Author, Content, Text, derived_id
 from app.core.reading import clean_text
-from app.core.render import Capabilities, as_text, render
+from app.core.render import Capabilities, as_link, as_text, render
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.core.session import Session
+from app.core.text import cut
 from app.destinations.base import Delivery, Handoff, Who
 from app.destinations.flex.media import Media
 from app.destinations.flex.opening import Customer, Opening, Step
 from app.destinations.flex.provision import Provisioning
-from app.destinations.flex.settings import BODY_LIMIT, base_url
+from app.destinations.flex.settings import BODY_LIMIT, UNIT, base_url
 from app.destinations.flex.tasks import Tasks
 from app.destinations.flex.words import author_of, mark, mark_of, plain
 from app.http import Http
@@ -50,6 +50,7 @@ CHECK = 300.0  # seconds
 WAKE = "x-twilio-webhook-enabled"  # without it, what the API does fires no webhook and starts no Studio flow
 HOOK = "hook_"  # begins the handles that are webhooks
 CANNOT_BE_REACHED = "The customer could not be reached: {error}"
+LINK_TOO_LONG = "The customer sent a file, but its link is too long to be shown here: {name}"
 
 
 class _MessageSchema(Lenient):
@@ -66,6 +67,7 @@ class FlexDestination(ABC):
     capabilities = Capabilities(
         contents=frozenset({"text", "attachment"}),
         text_limit=BODY_LIMIT,
+        text_unit=UNIT,
         described=frozenset(),
         statuses=True,
         resend_safe=True,
@@ -263,7 +265,7 @@ class FlexDestination(ABC):
         if report.status == "read" and isinstance(said.get("index"), int):
             self._move_horizon(handles, said["index"], http)
         if report.status == "failed":
-            text = CANNOT_BE_REACHED.format(error=report.error or "no reason was given")[:BODY_LIMIT]
+            text = cut(CANNOT_BE_REACHED.format(error=report.error or "no reason was given"), BODY_LIMIT, UNIT)
             ident = derived_id(report.message.id, "failed")
             try:
                 self._say(handles, ident, "system", Text(text), http, report.uncertain)
@@ -369,10 +371,11 @@ class FlexDestination(ABC):
             sid = self._media.upload(handles["service"], content, http)
             if sid:
                 return {"MediaSid": sid}
-        text = as_text(content)
-        if len(text) > BODY_LIMIT:  # render has split what is a text; half a link would be none
-            raise Failure(errors.REJECTED, f"the link has {len(text)} characters; Flex takes {BODY_LIMIT}")
-        return {"Body": text}
+        if not isinstance(content, Attachment):
+            return {"Body": as_text(content)}  # render has split it
+        link = as_link(content, BODY_LIMIT, UNIT)
+        name = content.description or content.file_name or content.kind
+        return {"Body": link or cut(LINK_TOO_LONG.format(name=name), BODY_LIMIT, UNIT)}
 
     def _newest(
         self, handles: Mapping[str, Any], http: Http, after: int | None, most: int = MOST_MISSED

@@ -10,6 +10,7 @@ from app.core.errors import Failure
 from app.core.message import Attachment
 from app.core.reading import clean_text
 from app.core.schema import LABEL_LIMIT, shortened
+from app.core.text import cut_name
 from app.destinations.flex.settings import base_url
 from app.http import Http
 from app.twilio import Account, Links, path_part
@@ -33,7 +34,7 @@ class Media:
             kind if kind in ("image", "video", "audio") else "file",
             self.links.to(media["service"], media["sid"]),
             mime_type=media["content_type"] if 0 < len(media["content_type"]) <= LABEL_LIMIT else None,
-            file_name=shortened(clean_text(media["filename"]), LABEL_LIMIT, "filename") or None,
+            file_name=shortened(clean_text(media["filename"]), LABEL_LIMIT, "filename", cut_name) or None,
         )
 
     def where(self, token: str, http: Http) -> str:

@@ -11,8 +11,12 @@ from app.core.message import Message, Profile, split_conversation
 from app.core.reading import encoded
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT
+from app.core.text import cut
 from app.destinations.base import Keep
+from app.destinations.flex.settings import UNIT
 from app.http import Http
+
+NAME_BYTES = 256  # of a customer's name, which attributes hold several times
 
 
 @frozen
@@ -27,7 +31,7 @@ class Customer:
         return split_conversation(self.conversation)[1]
 
     def words(self) -> dict[str, str]:
-        name = self.profile.name if self.profile and self.profile.name else self.address
+        name = cut(self.profile.name, NAME_BYTES, "bytes") if self.profile and self.profile.name else self.address
         return {"name": name, "address": self.address, "channel": split_conversation(self.conversation)[0]}
 
     def known(self) -> dict[str, str]:
@@ -90,7 +94,7 @@ def pre_engagement(opening: Opening, settings: Mapping[str, Any]) -> dict[str, A
 
 def filled(template: str, opening: Opening) -> str:
     """A template of the configuration with this customer's words."""
-    return template.format_map(opening.customer.words())[:LABEL_LIMIT]
+    return cut(template.format_map(opening.customer.words()), LABEL_LIMIT, UNIT)
 
 
 def _transcript(messages: Sequence[Message], most: int) -> list[dict[str, str]]:

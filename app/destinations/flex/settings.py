@@ -9,10 +9,12 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 
 from app.core.schema import keepable, url_field
+from app.core.text import Unit
 from app.destinations.base import DestinationSchema
 from app.twilio import TwilioSchema
 
 BODY_LIMIT = 1_600
+UNIT: Unit = "utf16"  # of every limit of Flex in characters; Twilio does not say, and these are never fewer
 ONE_DAY = 86_400.0
 
 
