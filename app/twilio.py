@@ -243,7 +243,7 @@ def _signed_part(webhook: Webhook) -> _Params | str:
             return _fields(webhook.body)
         except ValueError:
             raise Unverified("the form cannot be read") from None
-    if "bodySHA256" not in webhook.query:
+    if not webhook.query.get("bodySHA256"):
         raise Unverified("the body is no form, and the URL has no bodySHA256")
     try:
         return webhook.body.decode()

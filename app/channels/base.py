@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import BinaryIO, Protocol
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from marshmallow import fields
 
@@ -87,6 +87,15 @@ class Channel(Protocol):
     def price(self, external_id: str, http: Http) -> Price | None:
         """What the platform charged for a message with that id of its own, in either direction; None while it does not
         know, or never will."""
+
+
+@runtime_checkable
+class KnowsSender(Protocol):
+    """A channel that knows who wrote by the credentials alone."""
+
+    def sender(self, webhook: Webhook) -> Mapping[str, str]:
+        """Headers from which `parse` knows them again once the credentials are taken out of a webhook that was
+        verified. Their names must be such as no request can have."""
 
 
 class Usual:

@@ -4,7 +4,10 @@ Werkzeug's own handler closes every connection, because it cannot tell leftovers
 start of the next. This one reads the whole body before the application runs, so nothing is ever left over.
 """
 
+import re
+from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 from flask import Flask
 from werkzeug import serving
@@ -59,6 +62,18 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def merge_slashes(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Paths with slashes too many are taken as if written once: a redirect would name a Host that anybody made up."""
+
+    def merged(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if "//" in path or path.endswith("/"):
+            environ["PATH_INFO"] = re.sub("/{2,}", "/", path).rstrip("/") or "/"
+        return application(environ, start_response)
+
+    return merged
 
 
 def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:
