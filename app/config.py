@@ -6,6 +6,7 @@ stand in the file.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
@@ -115,7 +116,7 @@ def check_alone(raw: Mapping[str, Any], destination: str, environ: Mapping[str, 
     if not isinstance(named, dict) or not isinstance(named.get(destination, {}), dict):
         return check(raw, environ)
     destinations = _tables(raw, "destinations")
-    channel = {"type": "webchat", "secrets": ["not for anybody"], "destination": destination}
+    channel = {"type": "webchat", "secrets": ["of a chat that is never opened to anybody"], "destination": destination}
     tables = {"channels": {"none": channel}, "destinations": {destination: destinations[destination]}}
     return check({**{name: table for name, table in raw.items() if name != "costs"}, **tables}, environ)
 
@@ -249,6 +250,10 @@ def _across(gateway: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator
         users = [user for user, c in channels.items() if name in (c.get("destination"), c.get("handoff"))]
         if isinstance(only, str) and only in channels and only not in users:
             yield f"destinations.{name}.channel", f"The channel {only} does not name this destination."
+        timeout = _session_timeout(destination)
+        if gateway and timeout > gateway["session_keep"]:
+            rule = f"Must be at least {math.ceil(timeout)}, the session_timeout of destinations.{name}."
+            yield "gateway.session_keep", f"{rule} A session that is forgotten earlier begins anew with the first one."
         providers = [_provider(channels[user]) for user in users]
         shared = len(set(providers)) < len(providers)
         by_address = "flex" in str(destination.get("type")) and destination.get("target", "address") == "address"
@@ -288,6 +293,14 @@ def _addresses(kind: str, type_: str, tables: Mapping[str, Mapping[str, Any]]) -
             first = seen.setdefault((account, address_of(address)), name)
             if first != name:
                 yield f"{kind}.{name}.address", f"The {kind[:-1]} {first} has the same one."
+
+
+def _session_timeout(destination: Mapping[str, Any]) -> float:
+    """Seconds after which silence ends a session there; 0 where the table does not say it in a way that can be."""
+    kind = DESTINATIONS.get(str(destination.get("type")))
+    field = kind.Settings().fields.get("session_timeout") if kind else None
+    value = destination.get("session_timeout", field.load_default) if field else 0
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _provider(channel: Mapping[str, Any]) -> str:

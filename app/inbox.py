@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from app.channels.base import KnowsSender
 from app.channels.consent import confirms
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable
@@ -37,6 +38,9 @@ from app.store.mailbox import Append, Place, Stated, Take, Wake
 log = logger("inbox")
 
 KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
+# Headers that let somebody in. What stays is what `parse` reads: a signature is of no use without its secret.
+CREDENTIAL = re.compile(r"auth|cookie|token|secret|passw|api-?key|access-?key|credential|session|jwt|bearer")
+NO_CREDENTIALS = ("i-twilio-idempotency-token",)  # names a webhook, opens nothing
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
@@ -281,13 +285,17 @@ class Inbox:
 
 
 def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:
-    """Keep a webhook that we failed to read; the dead letter's id."""
+    """Keep a webhook that we failed to read, without the credentials that it came with; the dead letter's id."""
+    headers = {name: value for name, value in webhook.headers.items() if not _is_credential(name)}
+    channel = gateway.channels.get(name)
+    if isinstance(channel, KnowsSender):
+        headers |= channel.sender(webhook)
     raw = orjson.dumps(
         {
             "method": webhook.method,
             "url": webhook.url,
             "path": webhook.path,
-            "headers": dict(webhook.headers),
+            "headers": headers,
             "body": webhook.body.decode("latin-1"),
         }
     )
@@ -300,6 +308,10 @@ def unpark(raw: str) -> Webhook:
     """The webhook in a dead letter; it was verified when it came."""
     data: Mapping[str, Any] = orjson.loads(raw)
     return Webhook(data["method"], data["url"], data["path"], data["headers"], data["body"].encode("latin-1"))
+
+
+def _is_credential(header: str) -> bool:
+    return bool(CREDENTIAL.search(header)) and header not in NO_CREDENTIALS
 
 
 def _fingerprint(sender: str, event: Written) -> str:

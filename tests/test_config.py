@@ -101,6 +101,18 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     "a secret that is none": ("channels.shop.secrets", ["whsec_x!"], ["channels.shop.secrets.0"]),
     "a secret that is a number": ("channels.shop.secrets", [5], ["channels.shop.secrets.0"]),
     "secrets that are a word": ("channels.shop.secrets", SECRET, ["channels.shop.secrets"]),
+    "a chat's secret of 31 characters": ("channels.chat.secrets", ["x" * 31], ["channels.chat.secrets.0"]),
+    "a chat's old secret beside a long one": (
+        "channels.chat.secrets",
+        ["x" * 32, "chat-secret-0001"],
+        ["channels.chat.secrets.1"],
+    ),
+    "sessions forgotten before they end": ("gateway.session_keep", 4 * 3600, ["gateway.session_keep"]),
+    "sessions that end after they are forgotten": (
+        "destinations.desk.session_timeout",
+        30 * 86_400 + 1,
+        ["gateway.session_keep"],
+    ),
     "a send url that is none": ("channels.shop.send_url", "shop", ["channels.shop.send_url"]),
     "a port that there is not": ("channels.shop.send_url", "http://shop:99999/", ["channels.shop.send_url"]),
     "too many at once": ("channels.shop.concurrency", 65, ["channels.shop.concurrency"]),
@@ -692,6 +704,23 @@ def test_a_file_that_is_not_there_is_one_problem(tmp_path: Path) -> None:
         load(tmp_path, {})
 
 
+def test_sessions_may_be_kept_for_just_as_long_as_they_last() -> None:
+    tight = tables(gateway={"session_keep": 3_600}, destinations__helper={"session_timeout": 3_600})
+    check(with_(tight, "destinations.desk.session_timeout", 60.5), {})
+    with pytest.raises(ConfigError) as raised:
+        check(with_(tight, "destinations.desk.session_timeout", 3_600.5), {})
+    ((key, rule),) = raised.value.problems
+    assert "gateway.session_keep" == key
+    assert rule.startswith("Must be at least 3601, the session_timeout of destinations.desk.")
+
+
+def test_a_chats_secret_that_is_too_short_says_how_to_make_one() -> None:
+    with pytest.raises(ConfigError) as raised:
+        check(with_(tables(), "channels.chat.secrets", ["chat-secret-0001"]), {})
+    assert "openssl rand -hex 32" in str(raised.value)
+    check(with_(tables(), "channels.chat.secrets", ["x" * 32, "y" * 64]), {})
+
+
 # --- secrets ---
 
 OTHER = "whsec_" + base64.b64encode(b"another-secret-of-32-bytes-long!").decode()
@@ -700,7 +729,7 @@ OTHER = "whsec_" + base64.b64encode(b"another-secret-of-32-bytes-long!").decode(
 def everything_secret() -> Settings:
     raw = tables(
         channels__shop={"secrets": [SECRET, OTHER]},
-        channels__chat={"secrets": ["chat-secret-0001", "chat-secret-0002"]},
+        channels__chat={"secrets": ["chat-secret-0001-32-characters-x", "chat-secret-0002-32-characters-x"]},
         gateway={
             "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
             "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
@@ -714,8 +743,8 @@ def test_the_set_of_secrets_is_complete() -> None:
     assert {
         SECRET,
         OTHER,
-        "chat-secret-0001",
-        "chat-secret-0002",
+        "chat-secret-0001-32-characters-x",
+        "chat-secret-0002-32-characters-x",
         "bot-token-0001",
         "desk-token-0001",
         "redis%2Fpassword",

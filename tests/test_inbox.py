@@ -346,7 +346,7 @@ WEBHOOK = Webhook(
     "POST",
     "http://127.0.0.1:8000/destinations/desk/message?key=desk-token-0001",
     "/destinations/desk/message",
-    {"authorization": "Bearer desk-token-0001", "x-other": "ü"},
+    {"authorization": "Bearer desk-token-0001", "x-other": "ü", "x-again": "desk-token-0001"},
     b'{"a":"desk-token-0001"}\xff\x00',
 )
 
@@ -362,11 +362,41 @@ def test_a_parked_webhook_comes_back_as_it_was_but_for_the_secrets(built: Gatewa
             "POST",
             "http://127.0.0.1:8000/destinations/desk/message?key=[redacted]",
             "/destinations/desk/message",
-            {"authorization": "Bearer [redacted]", "x-other": "ü"},
+            {"x-other": "ü", "x-again": "[redacted]"},
             b'{"a":"[redacted]"}\xff\x00',
         )
         == unpark(letter.webhook)
     )  # fmt: skip
+
+
+CREDENTIALS = (
+    *("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "apikey", "x-auth-token"),
+    *("x-csrf-token", "x-telegram-bot-api-secret-token", "x-amz-security-token", "x-shared-secret", "x-password"),
+    *("x-amzn-oidc-accesstoken", "cf-access-jwt-assertion", "x-session-id"),
+)
+NONE = (
+    *("content-type", "host", "user-agent", "webhook-id", "webhook-timestamp", "webhook-signature"),
+    *("x-twilio-signature", "i-twilio-idempotency-token", "x-request-id"),
+)
+
+
+@pytest.mark.parametrize("header", [*CREDENTIALS, *NONE])
+def test_a_parked_webhook_keeps_no_credentials(header: str, built: Gateway) -> None:
+    letter = built.store.dead_letters.show(park(built, "shop", replace(WEBHOOK, headers={header: "v-1"}), ValueError()))
+    assert letter is not None
+    assert ({header: "v-1"} if header in NONE else {}) == unpark(letter.webhook).headers
+
+
+def test_a_parked_webhook_of_a_chat_is_still_its_visitors(built: Gateway) -> None:
+    chat = built.channels["chat"]
+    token = chat.new_token()  # type: ignore[attr-defined]
+    body = b'{"type":"message.created","data":{"id":"1","content":{"type":"text","text":"Hi"}}}'
+    webhook = Webhook("POST", "http://x/channels/chat", "/channels/chat", {"authorization": f"Bearer {token}"}, body)
+    letter = built.store.dead_letters.show(park(built, "chat", webhook, RuntimeError("a bug")))
+    assert letter is not None
+    assert token not in letter.webhook
+    (before,), (after,) = chat.parse(webhook), chat.parse(unpark(letter.webhook))
+    assert before == after
 
 
 SMS = {

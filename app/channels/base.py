@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from marshmallow import fields
@@ -105,6 +105,15 @@ class GivesTokens(Protocol):
 
     def holder(self, webhook: Webhook) -> Holder:
         """Whose token came with a webhook that was verified."""
+
+
+@runtime_checkable
+class KnowsSender(Protocol):
+    """A channel that knows who wrote by the credentials alone."""
+
+    def sender(self, webhook: Webhook) -> Mapping[str, str]:
+        """Headers from which `parse` knows them again once the credentials are taken out of a webhook that was
+        verified. Their names must be such as no request can have."""
 
 
 class Usual:

@@ -55,7 +55,9 @@ TOKEN_HEADER = "i-twilio-idempotency-token"  # noqa: S105 - names a webhook, ope
 UNIT: Unit = "utf16"  # of BODY_LIMIT; Twilio does not say, and these are never fewer than the code points
 NOTHING = Reply(200, "<Response/>", {"Content-Type": "text/xml"})  # TwiML; what is to be said comes by the API
 
-ADDRESS = re.compile(r"(whatsapp:\+[1-9]\d{4,14}|messenger:\d{1,32}|(sms:)?(\+[1-9]\d{4,14}|\d{3,8}))\Z")
+ADDRESS = re.compile(
+    r"(whatsapp:\+[1-9]\d{4,14}|messenger:\d{1,32}|rcs:[A-Za-z0-9_]{1,100}|(sms:)?(\+[1-9]\d{4,14}|\d{3,8}))\Z"
+)
 MEDIA = re.compile(r"/Messages/((?:MM|SM)[0-9a-fA-F]{32})/Media/(ME[0-9a-fA-F]{32})")
 
 STATUSES: dict[str, Status] = {
@@ -108,6 +110,7 @@ CAPABILITIES = {
         resend_safe=True,
     ),
     "messenger": Capabilities(TEXT_AND_FILES, BODY_LIMIT, described=frozenset(), resend_safe=True, text_unit=UNIT),
+    "rcs": Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True, text_unit=UNIT),
     SMS: Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True, text_unit=UNIT),
 }
 
@@ -132,14 +135,16 @@ SYNONYMS = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "text/x-vcard"
 
 
 class Settings(TwilioSchema, ChannelSchema):
-    """`address` is the sender: `whatsapp:+1...`, `messenger:1...`, `+1...` or `sms:+1...`. With `messaging_service_sid`
-    alone, Twilio chooses one of the service's. `media`: customers' files stand behind links of ours for `media_keep`
-    seconds (`signed`), or have the address that Twilio gave them (`pass`). `status_callback`: hear what became of
-    messages."""
+    """`address` is the sender: `whatsapp:+1...`, `messenger:1...`, `rcs:sender`, `+1...` or `sms:+1...`. With
+    `messaging_service_sid` alone, Twilio chooses one of the service's. `media`: customers' files stand behind links of
+    ours for `media_keep` seconds (`signed`), or have the address that Twilio gave them (`pass`). `status_callback`:
+    hear what became of messages."""
 
     address = fields.String(
         load_default=None,
-        validate=validate.Regexp(ADDRESS, error="Must be whatsapp:+1555..., messenger:123, +1555... or sms:+1555..."),
+        validate=validate.Regexp(
+            ADDRESS, error="Must be whatsapp:+1555..., messenger:123, rcs:sender, +1555... or sms:+1555..."
+        ),
     )
     messaging_service_sid = sid_field("MG", required=False)
     api_url = url_field(required=False)

@@ -42,10 +42,11 @@ from app.core.schema import (
     parse_json,
     text_field,
 )
-from app.core.settings import secret_field
+from app.core.settings import signing_field
 from app.http import Http
 
 SALT = "patchbay-visitor"
+PARKED_VISITOR = "parked_visitor"  # for webhooks that are kept; in those that come, no header has a _ in its name
 
 
 def _web_origin(value: str) -> None:
@@ -64,7 +65,7 @@ class Settings(ChannelSchema):
     """`secrets` sign visitor tokens, the first one signs. A token is good for `token_days`. `origins` are the web sites
     besides our own page that may use the chat. `title` and `greeting` are shown on the page."""
 
-    secrets = fields.List(secret_field(), required=True, validate=validate.Length(min=1))
+    secrets = fields.List(signing_field("visitors' tokens"), required=True, validate=validate.Length(min=1))
     token_days = fields.Float(load_default=30.0, validate=validate.Range(0.01, 365))
     origins = fields.List(fields.String(validate=_web_origin), load_default=list)
     title = fields.String(load_default="Chat with us", validate=validate.Length(min=1, max=80))
@@ -135,8 +136,11 @@ class WebchatChannel(Usual):
     def holder(self, webhook: Webhook) -> Holder:
         return self.holder_of(_bearer(webhook))
 
+    def sender(self, webhook: Webhook) -> Mapping[str, str]:
+        return {PARKED_VISITOR: self.visitor(_bearer(webhook))}
+
     def parse(self, webhook: Webhook) -> list[Event]:
-        visitor = self.visitor(_bearer(webhook))
+        visitor = webhook.headers.get(PARKED_VISITOR) or self.visitor(_bearer(webhook))
         envelope = load(_envelope, parse_json(webhook.body, webhook.headers.get("content-type", "")))
         match envelope["type"]:
             case "message.created":

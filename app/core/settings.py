@@ -9,6 +9,8 @@ from marshmallow import Schema, ValidationError, fields, validate
 A_YEAR = 366 * 86_400  # seconds
 PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot carry other characters
 
+SIGNING = r"[!-~][ -~]{30,}[!-~]\Z"
+
 
 class PlatformSchema(Schema):
     """Configuration keys that every channel and destination has; unknown keys are errors.
@@ -68,6 +70,14 @@ def secret_field(**kwargs: Any) -> fields.String:
         validate=validate.Regexp(PRINTABLE, error="Must be 8 or more printable ASCII characters."),
         **kwargs,
     )
+
+
+def signing_field(what: str) -> fields.String:
+    """A secret of our own that signs `what`: whoever has something signed may try at home what it was signed with."""
+    rule = (
+        f"Must be 32 or more printable ASCII characters, because it signs {what}; make one with: openssl rand -hex 32"
+    )
+    return fields.String(metadata={"secret": True}, validate=validate.Regexp(SIGNING, error=rule))
 
 
 def sid_field(prefix: str, *, required: bool = True) -> fields.String:

@@ -17,7 +17,7 @@ from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
 from app.sandbox.messaging import Messaging
 from app.sandbox.outgoing import Outgoing
-from app.sandbox.server import MEDIA_LIMIT, build_server
+from app.sandbox.server import MEDIA_LIMIT, build_server, merge_slashes
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
 
@@ -31,6 +31,7 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     outgoing = Outgoing(settings, workspace, faults)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
+    app.wsgi_app = merge_slashes(app.wsgi_app)  # type: ignore[method-assign]  # as Flask's manual does it
     agent.prepare_routing(app)
     app.register_blueprint(autopilot.create_blueprint(Autopilot(settings, dialogues), faults))
     app.register_blueprint(respondio.create_blueprint(settings, workspace, faults))

@@ -5,7 +5,10 @@ start of the next. This one reads the whole body before the application runs, so
 Every answer says what becomes of its connection: clients that keep them would otherwise use one that is gone.
 """
 
+import re
+from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 from flask import Flask
 from werkzeug import serving
@@ -66,6 +69,18 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
         if self.close_connection:
             return [("Connection", "close")]
         return [("Connection", "keep-alive"), ("Keep-Alive", f"timeout={IDLE_SECONDS:.0f}")]
+
+
+def merge_slashes(application: Callable[..., Any]) -> Callable[..., Any]:
+    """Paths with slashes too many are taken as if written once: a redirect would name a Host that anybody made up."""
+
+    def merged(environ: dict[str, Any], start_response: Any) -> Any:
+        path = environ.get("PATH_INFO", "")
+        if "//" in path or path.endswith("/"):
+            environ["PATH_INFO"] = re.sub("/{2,}", "/", path).rstrip("/") or "/"
+        return application(environ, start_response)
+
+    return merged
 
 
 def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:

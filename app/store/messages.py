@@ -120,6 +120,21 @@ class Messages:
             start = start + CHUNK if ended == last else 0
             last = ended
 
+    def newer(self, listed: str, since: Position, until: int | None = None) -> Iterator[tuple[Position, Record]]:
+        """The messages of a list from that position on, it included, the oldest first; `until` in Unix ms."""
+        key, start = self._connection.key("i", listed), 0
+        last = FOREVER if until is None else until
+        while True:
+            read = partial(self._client.zrangebyscore, key, since[0], last, start=start, num=CHUNK, withscores=True)
+            rows = [(int(at), name) for name, at in self._connection.guard(read)]
+            places = [place for place in rows if place >= since]
+            for place, record in zip(places, self.read_many([name for _, name in places]), strict=True):
+                if record:
+                    yield place, record
+            if len(rows) < CHUNK:
+                return
+            start += CHUNK
+
     def cancel(self, conversation: str, message_ids: Sequence[str], error: str) -> tuple[bool, tuple[Wake, ...]]:
         """Call off a message with all its parts; False if it is too late."""
         request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Sequence
 
-from flask import Blueprint, Request, Response, abort, current_app, request
+from flask import Blueprint, Request, Response, current_app, request
 
 from app.channels.base import Channel, GivesTokens
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
@@ -14,11 +13,18 @@ from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park, read
 from app.log import logger
+from app.slashes import AS_WRITTEN
 from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
+from app.web.loopback import is_from_this_machine
 
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")
+
+NOT_FROM_HERE = (
+    "This channel is not verified: it takes webhooks from this machine only, sent to a name of loopback, and neither "
+    "through a proxy nor from a web page."
+)
 
 
 @blueprint.route("/channels/<name>", methods=["GET", "POST"])
@@ -32,8 +38,8 @@ def channel(name: str, rest: str = "") -> Response:
     if request.method not in adapter.methods:
         allowed = ", ".join(adapter.methods)
         return problem(405, f"This channel's webhooks come by {allowed}.", headers={"Allow": allowed})
-    if gateway.settings.channels[name].values.get("verification") == "none" and not _from_loopback():
-        return problem(403, "This channel is not verified and takes webhooks from loopback only.")
+    if gateway.settings.channels[name].values.get("verification") == "none" and not is_from_this_machine(request):
+        return problem(403, NOT_FROM_HERE)
     return _receive(gateway, name, adapter, lambda status, text, field: problem(status, text, field))
 
 
@@ -57,13 +63,10 @@ def webhook_of(gateway: Gateway) -> Webhook:
     asked: Request = request._get_current_object()  # type: ignore[attr-defined]  # each look through the proxy is a search
     environ, path = asked.environ, asked.path
     query = environ.get("QUERY_STRING", "")
-    url = gateway.settings.gateway["public_url"] + path + (f"?{query}" if query else "")
+    url = gateway.settings.gateway["public_url"] + environ.get(AS_WRITTEN, path) + (f"?{query}" if query else "")
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key[:5] == "HTTP_"}
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
-    body = asked.get_data()
-    if asked.content_length is None and len(body) >= gateway.settings.gateway["max_body"]:
-        abort(413)  # where no length was announced, werkzeug cuts the body there in silence
-    return Webhook(asked.method, url, path, headers, body)
+    return Webhook(asked.method, url, path, headers, asked.get_data())
 
 
 def _receive(
@@ -117,10 +120,3 @@ def accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepte
 def _gateway() -> Gateway:
     gateway: Gateway = current_app.extensions["patchbay"]
     return gateway
-
-
-def _from_loopback() -> bool:
-    try:
-        return ipaddress.ip_address(request.remote_addr or "").is_loopback
-    except ValueError:
-        return False

@@ -18,7 +18,7 @@ from app.http import Http
 from tests.channels.conformance import Receiving, changed, post
 from tests.support import fixtures
 
-OLD, NEW = "chat-secret-0001", "chat-secret-0002"
+OLD, NEW = "chat-secret-0001-32-characters-x", "chat-secret-0002-32-characters-x"
 VISITOR = "v15it0r"
 NAMELESS = Profile(name=f"Visitor {VISITOR[-6:]}")
 
@@ -49,7 +49,7 @@ class TestWebchatChannel(Receiving):
             "no token": lambda good: changed(good, authorization="Bearer "),
             "another scheme": lambda good: changed(good, authorization=f"Basic {token()}"),
             "only the token": lambda good: changed(good, authorization=token()),
-            "another secret": lambda good: self.sign(good.body, secret="chat-secret-9999"),
+            "another secret": lambda good: self.sign(good.body, secret="chat-secret-9999-32-characters-x"),
             "another chat's token": lambda good: self.sign(good.body, name="other"),
             "a cut token": lambda good: changed(good, authorization=f"Bearer {token()[:-1]}"),
             "a changed visitor": lambda good: changed(good, authorization=f"Bearer x{token()}"),

@@ -14,6 +14,7 @@ from app.store.mailbox import Wake
 from workers.drain import Drainer
 
 SECRET = "whsec_Z2F0ZXdheS10ZXN0LXNlY3JldC0yNGJ5"
+CHAT_SECRET = "chat-secret-0001-32-characters-x"
 ACCOUNT = "AC" + "1" * 32
 ASSISTANT = "UA" + "2" * 32
 
@@ -66,7 +67,7 @@ def tables(
                 "destination": "helper",
                 "handoff": "desk",
             },
-            "chat": {"type": "webchat", "secrets": ["chat-secret-0001"], "destination": "helper", "handoff": "desk"},
+            "chat": {"type": "webchat", "secrets": [CHAT_SECRET], "destination": "helper", "handoff": "desk"},
         },
         "destinations": {
             "helper": {

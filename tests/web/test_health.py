@@ -34,7 +34,8 @@ def test_it_is_ready_without_workers_and_warns_of_it(redis_client: redis.Redis) 
     assert (alone.status_code, alone.get_json()["workers"]) == (200, 0)
     assert alone.get_json()["warnings"] == ["No worker is running: messages are recorded, and wait for one."]
     built.store.workers.beat("worker-0@here", ["inbound:helper"])
-    assert client.get("/readyz").get_json()["workers"] == 1
+    answer = create_app(built).test_client().get("/readyz")  # what this one found is good for a moment yet
+    assert answer.get_json()["workers"] == 1
     assert "warnings" not in client.get("/readyz").get_json()
 
 

@@ -718,21 +718,56 @@ def test_a_strangers_file_is_shown_only_where_it_can_do_nothing(
 
 # --- the rest ---
 
-NEIGHBOURS = {"loopback": ("127.0.0.1", 202), "IPv6 loopback": ("::1", 202)} | {
+PEERS = {"loopback": ("127.0.0.1", 202), "IPv6 loopback": ("::1", 202)} | {
     "the network": ("10.0.0.5", 403),
     "nobody knows": ("", 403),
     "a socket": ("unix:", 403),
 }
+CALLERS: dict[str, tuple[dict[str, str], int]] = {
+    "a name of loopback": ({"Host": "localhost:8000"}, 202),
+    "another port": ({"Host": "127.0.0.1:9"}, 202),
+    "IPv6": ({"Host": "[::1]:8000"}, 202),
+    "another host": ({"Host": "evil.example.test"}, 403),
+    "a host that begins alike": ({"Host": "127.0.0.1.evil.example.test"}, 403),
+    "a host behind a name": ({"Host": "localhost@evil.example.test"}, 403),
+    "no host": ({"Host": ""}, 403),
+    "a broken host": ({"Host": "[::1"}, 403),
+    "a page of this machine": ({"Origin": "http://localhost:3000"}, 202),
+    "a page from elsewhere": ({"Origin": "https://evil.example.test"}, 403),
+    "a page that hides": ({"Origin": "null"}, 403),
+    "a page that says so": ({"Sec-Fetch-Site": "cross-site"}, 403),
+} | {
+    f"behind a proxy: {header}": ({header: "127.0.0.1"}, 403)
+    for header in (
+        *("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via", "CF-Ray"),
+        *("CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "X-Original-Forwarded-For"),
+        *("x-forwarded-server", "Fly-Client-IP", "CDN-Loop"),
+    )
+}
 
 
-@pytest.mark.parametrize(("address", "status"), NEIGHBOURS.values(), ids=NEIGHBOURS)
+@pytest.fixture
+def unverified(redis_client: redis.Redis) -> FlaskClient:
+    return create_app(gateway(redis_client, channels__shop={"verification": "none", "secrets": []})).test_client()
+
+
+@pytest.mark.parametrize(("address", "status"), PEERS.values(), ids=PEERS)
 def test_a_channel_without_verification_listens_to_loopback_only(
-    address: str, status: int, redis_client: redis.Redis
+    address: str, status: int, unverified: FlaskClient
 ) -> None:
-    built = gateway(redis_client, channels__shop={"verification": "none", "secrets": []})
-    client = create_app(built).test_client()
-    response = client.post("/channels/shop", data=message(), environ_overrides={"REMOTE_ADDR": address})
+    response = unverified.post("/channels/shop", data=message(), environ_overrides={"REMOTE_ADDR": address})
     assert status == response.status_code
+
+
+@pytest.mark.parametrize(("headers", "status"), CALLERS.values(), ids=CALLERS)
+def test_and_there_to_nobody_who_calls_for_somebody_else(
+    headers: dict[str, str], status: int, unverified: FlaskClient
+) -> None:
+    assert status == unverified.post("/channels/shop", data=message(), headers=headers).status_code
+
+
+def test_even_an_empty_trace_of_a_proxy_is_one(unverified: FlaskClient) -> None:
+    assert 403 == unverified.post("/channels/shop", data=message(), headers={"X-Forwarded-For": ""}).status_code
 
 
 def test_adapters_see_the_public_url_whatever_the_host_header_says(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -56,7 +57,11 @@ CONFIGURATION: dict[str, Any] = {
     "destinations__wa": application(WHATSAPP, messaging_service_sid=POOL),
     "destinations__theirs": application("webchat:theirs", OTHER, auth_tokens=["other-token-1"]),
     "channels__chat": {"destination": "app", "handoff": "desk"},
-    "channels__second": {"type": "webchat", "secrets": ["chat-secret-0002"], "destination": "theirs"},
+    "channels__second": {
+        "type": "webchat",
+        "secrets": ["chat-secret-0002-32-characters-x"],
+        "destination": "theirs",
+    },
     "channels__whatsapp": {
         "type": "twilio",
         "account_sid": ACCOUNT,
@@ -259,6 +264,47 @@ class TestCreating:
         assert messages.create(to=BEN, from_=SHOP, body="x").status == "queued"
 
 
+class TestWhoSends:
+    def test_a_service_may_stand_as_the_sender(self, messages: MessageList) -> None:
+        made = messages.create(to=CAROL, from_=POOL, body="x")
+        assert (made.from_, made.messaging_service_sid) == (WHATSAPP, POOL)
+        with pytest.raises(TwilioRestException) as refused:
+            messages.create(to=CAROL, from_="MG" + "9" * 32, body="x")
+        assert refused.value.code == 21701
+
+    def test_rcs_has_addresses_like_others(self, redis_client: redis.Redis) -> None:
+        changes = {**CONFIGURATION, "destinations__agent": application("rcs:shop_agent")}
+        rich = {"address": "rcs:shop_agent", "destination": "agent"}
+        changes["channels__rich"] = {**CONFIGURATION["channels__whatsapp"], **rich}
+        web = create_app(gateway(redis_client, **changes)).test_client()
+        messages = Client(ACCOUNT, TOKEN, http_client=InProcess(web)).messages
+        made = messages.create(to="rcs:+15551230001", from_="rcs:shop_agent", body="x")
+        assert (made.from_, made.to, made.num_segments) == ("rcs:shop_agent", "rcs:+15551230001", "1")
+
+
+class TestTheAccount:
+    def test_it_is_there(self, web: FlaskClient) -> None:
+        found = Client(ACCOUNT, TOKEN, http_client=InProcess(web)).api.accounts(ACCOUNT).fetch()
+        assert (found.sid, found.status, found.auth_token) == (ACCOUNT, "active", None)
+
+    def test_for_nobody_else(self, web: FlaskClient) -> None:
+        assert web.get(f"/2010-04-01/Accounts/{ACCOUNT}.json", auth=(ACCOUNT, "x" * 12)).status_code == 401
+
+
+class TestFeedback:
+    @pytest.mark.parametrize("outcome", ["confirmed", "unconfirmed"])
+    def test_it_is_counted(self, outcome: str, messages: MessageList, built: Gateway) -> None:
+        made = messages.create(**GOOD)
+        given = messages(made.sid).feedback.create(outcome=outcome)
+        assert (given.message_sid, given.outcome) == (made.sid, outcome)
+        assert {f"feedback:chat:{outcome}": 1}.items() <= built.store.lanes.counts().items()
+
+    def test_of_another_kind_it_is_refused(self, messages: MessageList) -> None:
+        with pytest.raises(TwilioRestException) as refused:
+            messages(messages.create(**GOOD).sid).feedback.create(outcome="great")
+        assert refused.value.code == 20001
+
+
 LONG_HOST = f"https://{'a' * 64}.example.test/"
 GOOD = {"to": ADA, "from_": SHOP, "body": "x"}
 REFUSED: dict[str, tuple[dict[str, Any], int]] = {
@@ -328,6 +374,41 @@ def test_a_full_mailbox_asks_for_patience(redis_client: redis.Redis) -> None:
     first, second = (web.post(path, data=form, auth=(ACCOUNT, TOKEN)) for _ in range(2))
     assert (first.status_code, second.status_code, second.json["code"]) == (201, 429, 20429)
     assert second.headers["Retry-After"] == "5"
+
+
+CHUNKED = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+
+
+@pytest.mark.parametrize("path", ["Messages.json", f"Messages/SM{'1' * 32}.json"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"])
+def test_a_body_too_large_is_413_although_it_announced_no_length(
+    kind: str, path: str, redis_client: redis.Redis
+) -> None:
+    built = gateway(redis_client, **CONFIGURATION, gateway={"max_body": 1024})
+    answer = (
+        create_app(built)
+        .test_client()
+        .post(
+            f"/2010-04-01/Accounts/{ACCOUNT}/{path}",
+            input_stream=io.BytesIO(urlencode({"To": ADA, "From": SHOP, "Body": "x" * 2_000}).encode()),
+            content_type=kind,
+            environ_overrides=CHUNKED,
+            auth=(ACCOUNT, TOKEN),
+        )
+    )
+    assert (413, 413, 20001) == (answer.status_code, answer.json["status"], answer.json["code"])
+    assert [] == built.store.messages.timeline(f"chat/{ADA}")
+
+
+def test_one_that_fits_is_read(built: Gateway, web: FlaskClient) -> None:
+    answer = web.post(
+        f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json",
+        input_stream=io.BytesIO(urlencode({"To": ADA, "From": SHOP, "Body": "x"}).encode()),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides=CHUNKED,
+        auth=(ACCOUNT, TOKEN),
+    )
+    assert (201, "x") == (answer.status_code, answer.json["body"])
 
 
 class TestLoggingIn:
@@ -483,6 +564,24 @@ class TestListing:
         last = web.get(following, auth=(ACCOUNT, TOKEN)).json
         assert (len(last["messages"]), last["page"], last["start"], last["next_page_uri"]) == (1, 1, 2, None)
 
+    def test_pages_are_turned_back_as_they_came(self, messages: MessageList, web: FlaskClient, clock: Clock) -> None:
+        for number in range(7):
+            messages.create(to=ADA, from_=SHOP, body=f"{number}")
+            messages.create(to=BEN, from_=SHOP, body="x")
+            clock.advance(number % 2)
+        page = web.get(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=2&To={ADA}", auth=(ACCOUNT, TOKEN)).json
+        forward = [page]
+        while page["next_page_uri"]:
+            page = web.get(page["next_page_uri"], auth=(ACCOUNT, TOKEN)).json
+            forward.append(page)
+        assert [2, 2, 2, 1] == [len(one["messages"]) for one in forward]
+        back = [page]
+        while page["previous_page_uri"]:
+            page = web.get(page["previous_page_uri"], auth=(ACCOUNT, TOKEN)).json
+            back.append(page)
+        assert [(p["page"], p["messages"]) for p in reversed(forward)] == [(p["page"], p["messages"]) for p in back]
+        assert forward[0]["previous_page_uri"] is None
+
     def test_messages_that_come_while_one_turns_the_pages_move_nothing(
         self, messages: MessageList, clock: Clock
     ) -> None:
@@ -573,6 +672,30 @@ class TestChanging:
             with pytest.raises(TwilioRestException) as refused:
                 again()
             assert (refused.value.code, refused.value.status) == (20404, 404)
+
+    def test_one_of_its_files_is_deleted(self, built: Gateway, messages: MessageList) -> None:
+        urls = [f"https://cdn.example.test/{n}.png" for n in range(3)]
+        made = messages.create(**{**GOOD, "media_url": urls})
+        with pytest.raises(TwilioRestException) as refused:
+            made.media.list()[1].delete()
+        assert refused.value.code == 20009  # it still waits
+        run_until_quiet(built)
+        before = [one.sid for one in made.media.list()]
+        assert messages(made.sid).media(before[1]).delete()
+        assert [before[0], before[2]] == [one.sid for one in made.media.list()]
+        assert (made.sid, "2") == (made.fetch().sid, made.fetch().num_media)
+        assert not any(urls[1] in str(record) for record in built.store.messages.timeline(f"chat/{ADA}"))
+        with pytest.raises(TwilioRestException) as refused:
+            messages(made.sid).media(before[1]).delete()
+        assert refused.value.status == 404
+
+    def test_the_only_file_of_a_customers_message_is_deleted(self, built: Gateway, messages: MessageList) -> None:
+        wrote = f"MM{writes(built, Attachment('image', 'https://cdn.example.test/a.png', description='Look'))}"
+        settle_inbound(built)
+        (file,) = messages(wrote).media.list()
+        assert file.delete()
+        found = messages(wrote).fetch()
+        assert (wrote, "Look", "0") == (found.sid, found.body, found.num_media)
 
     def test_one_that_waits_is_not_deleted(self, messages: MessageList) -> None:
         made = messages.create(**GOOD)

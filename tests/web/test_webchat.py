@@ -318,8 +318,8 @@ def test_it_takes_reports_from_whom_the_message_is_for(client: FlaskClient, buil
 
 def test_it_refuses_tokens_that_are_not_its_own(client: FlaskClient, built: Gateway) -> None:
     token = new_visitor(client)
-    other = chat_with({"channels__chat": {"secrets": ["another-secret-1"]}}).new_token()
-    lounge = {"type": "webchat", "secrets": ["chat-secret-0001"], "destination": "helper"}
+    other = chat_with({"channels__chat": {"secrets": ["another-secret-1-32-characters-x"]}}).new_token()
+    lounge = {"type": "webchat", "secrets": ["chat-secret-0001-32-characters-x"], "destination": "helper"}
     neighbour = chat_with({"channels__lounge": lounge}, "lounge").new_token()
     tampered = token[:5] + ("A" if token[5] != "A" else "B") + token[6:]
     for bad in ("", "nonsense", "a.b.c", tampered, token[:-1], other, neighbour, "\u00fc.\u00fc.\u00fc", "." * 3000):
@@ -339,7 +339,7 @@ def test_it_takes_a_token_of_the_secret_before_until_that_is_removed(redis_clien
     def client_with(*secrets: str) -> FlaskClient:
         return create_app(gateway(redis_client, channels__chat={"secrets": list(secrets)})).test_client()
 
-    old, new = "chat-secret-0001", "chat-secret-0002"
+    old, new = "chat-secret-0001-32-characters-x", "chat-secret-0002-32-characters-x"
     token = new_visitor(client_with(old))
     write(client_with(old), token, "m1", "before")
 

@@ -7,6 +7,7 @@ https://www.twilio.com/docs/messaging/api/message-resource. An account is that o
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -28,11 +29,22 @@ from app.web.twilio.creating import create as create_message
 from app.web.twilio.listing import PAGE_SIZE, page
 from app.web.twilio.refusal import Refused
 from app.web.twilio.repeating import key_of, unknown_outcome
-from app.web.twilio.resource import API_VERSION, media_of, medium_number, medium_of, message_uri, paging, shown
+from app.web.twilio.resource import (
+    API_VERSION,
+    account_of,
+    feedback_of,
+    media_of,
+    medium_number,
+    medium_of,
+    message_uri,
+    paging,
+    shown,
+)
 
 blueprint = Blueprint("twilio", __name__, url_prefix=f"/{API_VERSION}")
 log = logger("twilio-api")
 
+OUTCOMES = ("confirmed", "unconfirmed")
 MESSAGES = "/Accounts/<account_sid>/Messages"
 MESSAGE = f"{MESSAGES}/<sid>"
 
@@ -85,7 +97,7 @@ def delete(account_sid: str, sid: str) -> Response:
 def media(account_sid: str, sid: str) -> Response:
     account = _account(account_sid)
     record = _find(account, sid)
-    shown = [medium_of(account, record, number) for number in range(len(media_of(record.message)))]
+    shown = [medium_of(account, record, number) for number, url in enumerate(media_of(record.message)) if url]
     uri = f"{message_uri(account, record)}/Media.json"
     return _answer({"media_list": shown, **paging(uri, 0, PAGE_SIZE, len(shown), {}, None)})
 
@@ -95,6 +107,32 @@ def medium(account_sid: str, sid: str, medium_sid: str) -> Response:
     account = _account(account_sid)
     record = _find(account, sid)
     return _answer(medium_of(account, record, _number_of(record, medium_sid)))
+
+
+@blueprint.delete(f"{MESSAGE}/Media/<medium_sid>.json")
+def delete_medium(account_sid: str, sid: str, medium_sid: str) -> Response:
+    """Forget where one of a message's files lies."""
+    record = _find(_account(account_sid), sid)
+    gone = media_of(record.message)[_number_of(record, medium_sid)]
+    if not _gateway().store.messages.rewrite([_without(message, gone) for message in _with_parts(record)]):
+        raise Refused(refusal.BUSY, "The message is not finished", 409)
+    return Response(status=204)
+
+
+@blueprint.post(f"{MESSAGE}/Feedback.json")
+def feedback(account_sid: str, sid: str) -> Response:
+    """Whether the customer did what the message was for; counted for the operator."""
+    account = _account(account_sid)
+    record, outcome = _find(account, sid), request.form.get("Outcome") or OUTCOMES[0]
+    if outcome not in OUTCOMES:
+        raise Refused(refusal.UNKNOWN_PARAMETER, f"Outcome must be one of: {', '.join(OUTCOMES)}")
+    _gateway().store.lanes.count(f"feedback:{record.message.channel}:{outcome}")
+    return _answer(feedback_of(account, record, outcome, int(time.time() * 1000)), 201)
+
+
+@blueprint.get("/Accounts/<account_sid>.json")
+def account(account_sid: str) -> Response:
+    return _answer(account_of(_account(account_sid)))
 
 
 @blueprint.get(f"{MESSAGE}/Media/<medium_sid>")
@@ -187,6 +225,17 @@ def _emptied(message: Message) -> Message:
         case Location():
             return replace(message, metadata=metadata)
     return replace(message, content=Text(""), metadata=metadata)
+
+
+def _without(message: Message, url: str) -> Message:
+    """The message without the address of one file, wherever it stands; it stays one with files, so its sid stays."""
+    metadata = dict(message.metadata)
+    if isinstance(kept := metadata.get("twilio"), Mapping) and isinstance(kept.get("media"), list):
+        metadata["twilio"] = {**kept, "media": ["" if one == url else one for one in kept["media"]]}
+    content = message.content
+    if isinstance(content, Attachment) and content.url == url:
+        content = replace(content, url="")
+    return replace(message, content=content, metadata=metadata)
 
 
 def _with_parts(record: Record) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -25,6 +26,7 @@ from app.web.twilio.repeating import Key, forgotten, other_parameters
 # Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
 # we do not read (MaxPrice, SmartEncoded, ...) change neither.
 UNSUPPORTED = ("SendAt", "ScheduleType", "ValidityPeriod", "ApplicationSid", "PersistentAction", "ShortenUrls")
+SERVICE = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 TEMPLATE = "HX"  # begins a content's sid
 
 
@@ -98,7 +100,8 @@ def _before(gateway: Gateway, key: Key, first: str, count: int) -> Record:
 
 def _way(gateway: Gateway, account: TwilioAccount, form: Mapping[str, str], customer: str) -> tuple[Sender, str]:
     """Who sends, and on which conversation. Raises: Refused."""
-    given, service = form.get("From", ""), form.get("MessagingServiceSid", "")
+    given, service = form.get("From", ""), _service(form)
+    given = "" if given == service else given
     if service:
         senders = account.pool(service)
         if not senders:
@@ -118,6 +121,12 @@ def _way(gateway: Gateway, account: TwilioAccount, form: Mapping[str, str], cust
     raise Refused(code, f"No channel leads from {given[:64] or service[:64]} to {on_the_wire(customer)[:64]}")
 
 
+def _service(form: Mapping[str, str]) -> str:
+    """The messaging service that sends, also where it stands as the sender; '' if none does."""
+    given = form.get("From", "")
+    return form.get("MessagingServiceSid", "") or (given if SERVICE.match(given) else "")
+
+
 def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> tuple[str, list[str], dict[str, Any]]:
     """Body, files and metadata. Raises: Refused."""
     body, files, template = form.get("Body", ""), form.getlist("MediaUrl"), form.get("ContentSid", "")
@@ -132,8 +141,8 @@ def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> 
     if callback and not is_callback_url(callback):
         raise Refused(refusal.BAD_CALLBACK, f"The 'StatusCallback' URL {callback[:200]} is not a valid URL")
     metadata: dict[str, Any] = {"twilio": {"direction": "outbound-api"}}
-    if form.get("MessagingServiceSid"):
-        metadata["twilio"]["messaging_service_sid"] = form["MessagingServiceSid"]
+    if service := _service(form):
+        metadata["twilio"]["messaging_service_sid"] = service
     if callback:
         metadata["status_callbacks"] = [{"url": callback, "method": "POST"}]
     if template and files:

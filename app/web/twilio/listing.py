@@ -32,6 +32,7 @@ def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> d
     since, until = _days(args)
     wanted = {name: address_of(args[name]) for name in ("To", "From") if args.get(name)}
     behind = _token(args)
+    before = behind and _begin_of_page_before(gateway, account, behind, until, wanted, size)
     newest = gateway.store.messages.newest(account.sid, since=since, until=until, behind=behind)
     found: list[Record] = []
     more = False
@@ -42,11 +43,25 @@ def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> d
             behind, more = position, True
             break
     kept = {name: value for name, value in args.items() if name not in PAGING}
-    token = f"PA{behind[0]}-{behind[1]}" if behind and more else None
+    token = _page_token(behind) if behind and more else None
+    previous = (_page_token(before) if before else "") if args.get("PageToken") else None
     return {
         "messages": [shown(account, record) for record in found],
-        **paging(messages_uri(account), number, size, len(found), kept, token),
+        **paging(messages_uri(account), number, size, len(found), kept, token, previous),
     }
+
+
+def _begin_of_page_before(
+    gateway: Gateway, account: TwilioAccount, behind: Position, until: int | None, wanted: Mapping[str, str], size: int
+) -> Position | None:
+    """Behind which message the page lies that ends at `behind`; None if it is the first one."""
+    newer = islice(gateway.store.messages.newer(account.sid, behind, until), LOOKED_AT)
+    places = (place for place, record in newer if _is_wanted(account, record.message, wanted))
+    return next(islice(places, size, None), None)
+
+
+def _page_token(position: Position) -> str:
+    return f"PA{position[0]}-{position[1]}"
 
 
 def _is_wanted(account: TwilioAccount, message: Message, wanted: Mapping[str, str]) -> bool:

@@ -5,7 +5,7 @@ Source: https://www.twilio.com/docs/messaging/api/message-resource, .../media-re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
@@ -36,7 +36,7 @@ def shown(account: TwilioAccount, record: Record) -> dict[str, Any]:
     failed = not inbound and record.status == "failed"
     status = status_word(message.direction, record.status, record.error)
     code, why = error_of(record.error) if failed and status == "failed" else (0, "")
-    body, files = whole(message)
+    body, files = whole(message)[0], [url for url in media_of(message) if url]
     gone = inbound or record.status not in ("queued", "failed")
     uri = message_uri(account, record)
     return {
@@ -64,6 +64,7 @@ def shown(account: TwilioAccount, record: Record) -> dict[str, Any]:
 
 
 def media_of(message: Message) -> list[str]:
+    """The addresses of its files; '' in the place of one that was deleted, so that the others keep their sids."""
     return whole(message)[1]
 
 
@@ -86,10 +87,21 @@ def _medium_sid(record: Record, number: int) -> str:
 
 def medium_number(record: Record, sid: str) -> int | None:
     """Which of a message's files has that sid."""
-    return next((n for n in range(len(media_of(record.message))) if _medium_sid(record, n) == sid), None)
+    return next((n for n, url in enumerate(media_of(record.message)) if url and _medium_sid(record, n) == sid), None)
 
 
-def paging(uri: str, number: int, size: int, count: int, kept: Mapping[str, str], token: str | None) -> dict[str, Any]:
+def paging(
+    uri: str,
+    number: int,
+    size: int,
+    count: int,
+    kept: Mapping[str, str],
+    token: str | None,
+    previous: str | None = None,
+) -> dict[str, Any]:
+    """The frame of a page. `token` leads to the next one, if there is one; `previous` to the one before ('' if that is
+    the first), None if there is none."""
+
     def page(at: int, **more: str) -> str:
         return f"{uri}?{urlencode({**kept, 'PageSize': size, 'Page': at, **more})}"
 
@@ -100,8 +112,42 @@ def paging(uri: str, number: int, size: int, count: int, kept: Mapping[str, str]
         "end": number * size + max(count - 1, 0),
         "uri": page(number),
         "first_page_uri": page(0),
-        "previous_page_uri": None,
+        "previous_page_uri": _previous(page, number, previous),
         "next_page_uri": page(number + 1, PageToken=token) if token else None,
+    }
+
+
+def _previous(page: Callable[..., str], number: int, token: str | None) -> str | None:
+    if token is None:
+        return None
+    return page(max(number - 1, 0), PageToken=token) if token else page(0)
+
+
+def account_of(account: TwilioAccount) -> dict[str, Any]:
+    """The account itself, as far as there is one here: who asks for it looks whether it is active."""
+    uri = f"/{API_VERSION}/Accounts/{account.sid}"
+    return {
+        "sid": account.sid,
+        "owner_account_sid": account.sid,
+        "friendly_name": "Patchbay",
+        "status": "active",
+        "type": "Full",
+        "auth_token": None,
+        "date_created": None,
+        "date_updated": None,
+        "uri": f"{uri}.json",
+        "subresource_uris": {"messages": f"{uri}/Messages.json"},
+    }
+
+
+def feedback_of(account: TwilioAccount, record: Record, outcome: str, at: int) -> dict[str, Any]:
+    return {
+        "account_sid": account.sid,
+        "message_sid": sid_of(record.message),
+        "outcome": outcome,
+        "date_created": _date(at),
+        "date_updated": _date(at),
+        "uri": f"{message_uri(account, record)}/Feedback.json",
     }
 
 
