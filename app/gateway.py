@@ -33,6 +33,7 @@ from app.transport import CONNECT_TIMEOUT
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
+BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
@@ -190,5 +191,6 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     )
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
-    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live"))
+    # one for each open chat; the receiver bounds those
+    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=1024))
     return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))

@@ -34,7 +34,8 @@ from app.core.schema import ID_LIMIT, ContentField, Lenient, is_web_url, load, p
 from app.core.settings import secret_field
 from app.http import Http
 
-SALT = "patchbay-visitor"
+SALT, TICKET_SALT = "patchbay-visitor", "patchbay-ticket"
+TICKET_SECONDS = 60
 
 
 def _web_origin(value: str) -> None:
@@ -94,7 +95,9 @@ class WebchatChannel(Usual):
         self.origins: tuple[str, ...] = tuple(settings["origins"])
         self._seconds = int(settings["token_days"] * 86_400)
         # itsdangerous signs with the last key and accepts them all; the channel's name keeps two chats apart
-        self._tokens = URLSafeTimedSerializer(list(reversed(settings["secrets"])), salt=f"{SALT}-{name}")
+        keys = list(reversed(settings["secrets"]))
+        self._tokens = URLSafeTimedSerializer(keys, salt=f"{SALT}-{name}")
+        self._tickets = URLSafeTimedSerializer(keys, salt=f"{TICKET_SALT}-{name}")
 
     def new_token(self) -> str:
         """A token for a visitor nobody has seen yet."""
@@ -112,6 +115,23 @@ class WebchatChannel(Usual):
             raise Unverified("the visitor token has expired") from None
         except BadData:
             raise Unverified("the visitor token is missing or not valid") from None
+
+    def new_ticket(self, token: str) -> str:
+        """What opens the stream of the visitor who holds this token, for `TICKET_SECONDS`. Raises: Unverified."""
+        return self._tickets.dumps(self.visitor(token))
+
+    def holder(self, ticket: str) -> str:
+        """The address of the visitor for whom a ticket was made.
+
+        Raises:
+            Unverified: the ticket is not ours, or too old.
+        """
+        try:
+            return str(self._tickets.loads(ticket, max_age=TICKET_SECONDS))
+        except SignatureExpired:
+            raise Unverified("the stream's ticket has expired") from None
+        except BadData:
+            raise Unverified("the stream's ticket is missing or not valid") from None
 
     def verify(self, webhook: Webhook) -> None:
         self.visitor(_bearer(webhook))

@@ -18,6 +18,7 @@ from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
 from app.gateway import CONFIG_VARIABLE, WORKER_TIMEOUT, Gateway, build, settings_from_environment
 from app.parts import CannotStart
+from app.ports import PortRefused
 from app.twilio import address_of
 
 
@@ -32,7 +33,7 @@ def complains(command: Callable[..., Any]) -> Callable[..., Any]:
             for key, rule in error.problems:
                 click.echo(f"{key}: {rule}" if key else rule, err=True)
             sys.exit(2)
-        except (StoreUnavailable, CannotStart) as error:
+        except (StoreUnavailable, CannotStart, PortRefused) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 

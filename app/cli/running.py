@@ -14,8 +14,9 @@ import click
 from app import up as supervision
 from app.cli.common import complains, config_option, gateway_of, settings_of
 from app.config import ConfigError, Settings, load
-from app.gateway import THREADS_VARIABLE, lanes_of
+from app.gateway import BEHIND_PROXY_VARIABLE, THREADS_VARIABLE, lanes_of
 from app.parts import Plan
+from app.ports import claim, is_loopback
 
 MOST_THREADS = 64  # of one worker
 
@@ -43,16 +44,29 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=64, show_default=True, type=click.IntRange(4, 512), help="Of one process.")
+@click.option(
+    "--threads",
+    default=64,
+    show_default=True,
+    type=click.IntRange(4, 512),
+    help="Of one process, for webhooks; open chats may take as many more.",
+)
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    envvar=BEHIND_PROXY_VARIABLE,
+    help="A proxy is in front that takes whole requests before it passes them on; it says who calls in X-Forwarded-For."
+    f" Wanted off loopback. Also {BEHIND_PROXY_VARIABLE}=1.",
+)
 @complains
-def receiver(config: Path | None, host: str, port: int, processes: int, threads: int) -> None:
+def receiver(config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool) -> None:
     """Take webhooks and serve the pages."""
-    settings = settings_of(config)
-    _refuse_open_channels(settings, host)
-    os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
+    _refuse_strangers(settings_of(config), host, behind_proxy)
+    address = claim(host, port, "receiver")
+    os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
     _exec(
-        "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", host, "--port", str(port),
-        "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
+        "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", address, "--port", str(port),
+        "--workers", str(processes), "--blocking-threads", str(2 * threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--workers-kill-timeout", "20",
     )  # fmt: skip
 
@@ -80,10 +94,12 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8001, show_default=True)
+@complains
 def sandbox(host: str, port: int) -> None:
     """Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."""
     from app.sandbox import serve  # only this command needs it
 
+    claim(host, port, "sandbox")
     serve(host, port)
 
 
@@ -110,12 +126,20 @@ def lanes(config: Path | None) -> None:
         click.echo(f"{what:32} {count}")
 
 
-def _refuse_open_channels(settings: Settings, host: str) -> None:
-    if host in ("127.0.0.1", "localhost", "::1"):
+def _refuse_strangers(settings: Settings, host: str, behind_proxy: bool) -> None:
+    """Off loopback anybody may call, and a request that comes byte by byte holds a thread for as long as it likes."""
+    if is_loopback(host):
         return
     found = [n for n, channel in settings.channels.items() if channel.values.get("verification") == "none"]
-    if found:
-        raise ConfigError([(f"channels.{n}.verification", f"May not be none on {host}.") for n in found])
+    problems = [(f"channels.{n}.verification", f"May not be none on {host}.") for n in found]
+    if not behind_proxy:
+        rule = (
+            f"On {host} a few slow callers could hold every thread. Put a proxy in front that takes whole requests"
+            " before it passes them on (deploy/nginx/patchbay.conf does), and say so with --behind-proxy."
+        )
+        problems.append(("--host", rule))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _exec(program: str, *arguments: str) -> NoReturn:

@@ -6,7 +6,6 @@ import itertools
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from app.core.message import Text, conversation_key
 from app.gateway import Gateway
 from app.inbox import Inbox
 from app.store.messages import LiveEntry
-from app.web import create_app, webchat
+from app.web import create_app, streams
 from tests.support.gateway import gateway, recorder, settings
 from workers.drain import Drainer
 
@@ -67,7 +66,13 @@ def test_it_serves_what_the_page_needs(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     ("method", "address"),
-    [("GET", "/chat/nobody"), ("POST", "/chat/nobody/visitor"), ("GET", "/chat/nobody/events"), ("GET", "/chat/shop")],
+    [
+        ("GET", "/chat/nobody"),
+        ("POST", "/chat/nobody/visitor"),
+        ("POST", "/chat/nobody/ticket"),
+        ("GET", "/chat/nobody/events"),
+        ("GET", "/chat/shop"),
+    ],
 )
 def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str) -> None:
     answer = client.open(address, method=method)
@@ -111,7 +116,7 @@ def test_it_streams_the_conversation_and_says_when_all_is_told(client: FlaskClie
 
 
 def test_it_keeps_streams_out_of_caches_and_buffers(client: FlaskClient) -> None:
-    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    answer = client.get("/chat/chat/events", query_string={"ticket": ticket_of(client, new_visitor(client))})
     assert answer.mimetype == "text/event-stream"
     assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store", "no")
     answer.close()
@@ -155,18 +160,18 @@ def test_it_tells_news_to_a_browser_that_waits(client: FlaskClient, built: Gatew
 
 
 def test_it_gives_signs_of_life(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
-    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    answer = client.get("/chat/chat/events", query_string={"ticket": ticket_of(client, new_visitor(client))})
     chunks = list(itertools.islice(answer.iter_encoded(), 5))
-    assert chunks[1:4] == [webchat.READY, webchat.STILL_HERE, webchat.STILL_HERE]
+    assert chunks[1:4] == [streams.READY, streams.STILL_HERE, streams.STILL_HERE]
     answer.close()
 
 
 def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
-    monkeypatch.setattr(webchat, "STREAM_FOR", 0.05)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    monkeypatch.setattr(streams, "STREAM_FOR", 0.05)
     with listening(client, new_visitor(client)) as news:
-        assert [event.kind for event in news] == ["ready"]
+        assert [event.kind for event in news] == ["ready", "again"]
 
 
 def test_it_leaves_out_hints_that_are_no_longer_true(
@@ -211,16 +216,16 @@ def test_it_does_not_show_visitors_what_operators_read(
 def test_it_tells_a_visitor_for_whom_there_is_no_place_what_is_new(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(webchat, "_streams", streams)
+    places = streams.Places(1)
+    monkeypatch.setattr(streams, "_streams", places)
     token = new_visitor(client)
     write(client, token, "m1")
     with listening(client, token) as place:
         next(place)
         with listening(client, token) as crowded:
-            assert [event.kind for event in crowded] == ["message", "ready"]  # and it has ended
-        assert not streams.acquire(blocking=False)
-    assert streams.acquire(blocking=False)
+            assert [event.kind for event in crowded] == ["message", "ready", "again"]
+        assert not places.take({})
+    assert places.take({})
 
 
 def test_it_gives_the_place_back_when_the_store_is_away(
@@ -229,27 +234,27 @@ def test_it_gives_the_place_back_when_the_store_is_away(
     def away(*_: Any) -> list[LiveEntry]:
         raise StoreUnavailable("away")
 
-    streams = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(webchat, "_streams", streams)
+    places = streams.Places(1)
+    monkeypatch.setattr(streams, "_streams", places)
     monkeypatch.setattr(built.live, "live", away)
     with listening(client, new_visitor(client)) as news:
         assert list(news) == []
-    assert streams.acquire(blocking=False)
+    assert places.take({})
 
 
 def test_it_ends_streams_when_the_process_is_told_to_end(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopping = webchat.Stopping()
-    monkeypatch.setattr(webchat, "_stopping", stopping)
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
+    stopping = streams.Stopping()
+    monkeypatch.setattr(streams, "_stopping", stopping)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
     with listening(client, new_visitor(client)) as news:
         next(news)
         monkeypatch.setattr(stopping, "told", lambda: True)
-        assert list(news) == []
+        assert [event.kind for event in news] == ["again"]
 
 
 def test_it_hears_the_signal_to_end_whoever_handles_it() -> None:
     before = signal.set_wakeup_fd(-1)
-    stopping = webchat.Stopping()
+    stopping = streams.Stopping()
     stopping.watch()
     handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
@@ -267,7 +272,7 @@ def test_it_leaves_somebody_else_s_wake_up_descriptor_alone() -> None:
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer)
     try:
-        webchat.Stopping().watch()
+        streams.Stopping().watch()
         assert writer == signal.set_wakeup_fd(before)
     finally:
         os.close(reader)
@@ -343,7 +348,13 @@ def test_it_never_logs_a_token(client: FlaskClient, built: Gateway, capfd: pytes
 
 
 @pytest.mark.parametrize(
-    ("method", "address"), [("POST", "/channels/chat"), ("POST", "/chat/chat/visitor"), ("GET", "/chat/chat/events")]
+    ("method", "address"),
+    [
+        ("POST", "/channels/chat"),
+        ("POST", "/chat/chat/visitor"),
+        ("POST", "/chat/chat/ticket"),
+        ("GET", "/chat/chat/events"),
+    ],
 )
 def test_it_lets_the_named_sites_in_and_no_others(client: FlaskClient, method: str, address: str) -> None:
     preflight = client.options(
@@ -391,6 +402,15 @@ def test_it_refuses_origins_that_no_browser_would_send(origin: str) -> None:
 def new_visitor(client: FlaskClient) -> str:
     token: str = client.post("/chat/chat/visitor").get_json()["token"]
     return token
+
+
+def ask_for_ticket(client: FlaskClient, token: str) -> Any:
+    return client.post("/chat/chat/ticket", headers={"Authorization": f"Bearer {token}"})
+
+
+def ticket_of(client: FlaskClient, token: str) -> str:
+    ticket: str = ask_for_ticket(client, token).get_json()["ticket"]
+    return ticket
 
 
 def write(client: FlaskClient, token: str, message_id: str, text: str = "Hello") -> Any:
@@ -457,16 +477,13 @@ def _drain(built: Gateway, lane: str) -> None:
 
 
 def assert_refused(client: FlaskClient, token: str) -> str:
-    """Neither the stream nor the post knows the token; the reason."""
-    for answer in (client.get("/chat/chat/events", query_string={"token": token}), _post_raw(client, token)):
+    """Neither tickets are given for that token nor messages taken; the reason."""
+    token = token.encode().decode("latin-1")
+    for answer in (ask_for_ticket(client, token), write(client, token, "m1")):
         assert answer.status_code == 401
         assert answer.is_json
     reason: str = answer.get_json()["error"]["message"]
     return reason
-
-
-def _post_raw(client: FlaskClient, token: str) -> Any:
-    return write(client, token.encode().decode("latin-1"), "m1")
 
 
 class listening:
@@ -474,7 +491,8 @@ class listening:
 
     def __init__(self, client: FlaskClient, token: str, header: str = "", after: str = "") -> None:
         headers = {"Last-Event-ID": header} if header else {}
-        self._answer = client.get("/chat/chat/events", query_string={"token": token, "after": after}, headers=headers)
+        query = {"ticket": ticket_of(client, token), "after": after}
+        self._answer = client.get("/chat/chat/events", query_string=query, headers=headers)
         assert self._answer.status_code == 200
 
     def __enter__(self) -> Iterator[Event]:
