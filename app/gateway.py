@@ -33,7 +33,7 @@ from app.transport import CONNECT_TIMEOUT
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
-BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"
+BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0

@@ -16,7 +16,7 @@ from app.store.mailbox import Limits, Wake, _wakes
 
 FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
 CHUNK = 200  # of a list, read at once
-LIVE_ENTRIES, LIVE_BYTES = 200, 65_536  # of a stream, read at once; a single message may be longer
+LIVE_ENTRIES, LIVE_BYTES = 40, 65_536  # of a stream, read at once; a single message may be longer
 FOREVER = 2**53
 Position = tuple[int, str]
 """Of a message in a list: when Patchbay took it, in Unix ms, and its id."""

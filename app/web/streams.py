@@ -38,7 +38,7 @@ MOST_STREAMS = int(os.environ.get(THREADS_VARIABLE) or 32)
 MOST_POLLS = 4
 STREAMS_PER_VISITOR = 4  # windows of one browser
 STREAMS_PER_ADDRESS = 16  # a household, an office; further ones poll
-STREAM_BYTES, POLL_BYTES = 1_048_576, 65_536  # of one answer, but for a single message that is longer
+STREAM_BYTES, POLL_BYTES = 262_144, 65_536  # of one answer, but for a single message that is longer
 
 READY, STILL_HERE = b"event: ready\ndata: {}\n\n", b": still here\n\n"
 AT_ONCE, CROWDED = 0.2, 5.0  # seconds until the browser comes again: there is more; there is no place even to poll
