@@ -215,7 +215,7 @@ def test_neither_tokens_nor_tickets_stand_in_logs(world: World) -> None:
     assert requests.get(spoilt, timeout=10, verify=verify).status_code == 401
     world.system.receiver.stop()  # what the load balancer cannot pass on, it writes about
     try:
-        assert requests.get(spoilt, timeout=10, verify=verify).status_code == 502
+        assert requests.get(spoilt, timeout=10, verify=verify).status_code == 503
     finally:
         world.system.receiver.start()
         wait_until("the receiver is ready", lambda: world.system.ready)

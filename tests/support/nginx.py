@@ -70,10 +70,13 @@ class Nginx(Process):
     def _rendered(self, upstreams: tuple[str, ...]) -> str:
         """What is shipped with other ports, receivers and files; nothing else is changed."""
         text = re.sub(r"(?m)^ *listen \[::\].*\n", "", SHIPPED.read_text())
+        receiver = "    server 127.0.0.1:8000 max_fails=0;\n"
         for shipped, here in {
             "listen 80;": f"listen {HOST}:{self.plain};",
             "listen 443 ssl;": f"listen {HOST}:{self.port} ssl;",
-            "    server 127.0.0.1:8000;\n": "".join(f"    server {one};\n" for one in upstreams),
+            "    server 127.0.0.1:8000 max_fails=0;\n": "".join(
+                f"    server {one} max_fails=0;\n" for one in upstreams
+            ),
             "/etc/nginx/tls": str(self.folder),
         }.items():
             assert shipped in text, f"{SHIPPED} has no {shipped}"
