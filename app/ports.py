@@ -35,14 +35,14 @@ def claim(host: str, port: int, what: str) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
-        raise PortRefused(f"The {what} cannot listen on {host}: there is no such host.") from None
+        raise PortRefused(f"Cannot listen on {host}: there is no such host.") from None
     refusals = {address[0]: _refusal(family, address) for family, _, _, _, address in found}
     if errno.EADDRINUSE in refusals.values():
-        raise PortRefused(f"Port {port} of {host} is in use: stop what listens there, or give the {what} another port.")
+        raise PortRefused(f"Port {port} of {host} is in use: stop what listens there, or give {what} another port.")
     free = [str(address) for address, number in refusals.items() if not number]
     if not free:
         reason = os.strerror(next(iter(refusals.values())))
-        raise PortRefused(f"The {what} cannot listen on port {port} of {host}: {reason}.")
+        raise PortRefused(f"Cannot listen on port {port} of {host}: {reason}.")
     return free[0]
 
 

@@ -62,7 +62,7 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
 def receiver(config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool) -> None:
     """Take webhooks and serve the pages."""
     _refuse_strangers(settings_of(config), host, behind_proxy)
-    address = claim(host, port, "receiver")
+    address = claim(host, port, "the receiver")
     os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
     _exec(
         "granian", "--interface", "wsgi", "--factory", "app.web:create_app", "--host", address, "--port", str(port),
@@ -99,7 +99,7 @@ def sandbox(host: str, port: int) -> None:
     """Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."""
     from app.sandbox import serve  # only this command needs it
 
-    claim(host, port, "sandbox")
+    claim(host, port, "the sandbox")
     serve(host, port)
 
 

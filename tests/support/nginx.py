@@ -74,9 +74,7 @@ class Nginx(Process):
         for shipped, here in {
             "listen 80;": f"listen {HOST}:{self.plain};",
             "listen 443 ssl;": f"listen {HOST}:{self.port} ssl;",
-            "    server 127.0.0.1:8000 max_fails=0;\n": "".join(
-                f"    server {one} max_fails=0;\n" for one in upstreams
-            ),
+            receiver: "".join(receiver.replace("127.0.0.1:8000", one) for one in upstreams),
             "/etc/nginx/tls": str(self.folder),
         }.items():
             assert shipped in text, f"{SHIPPED} has no {shipped}"

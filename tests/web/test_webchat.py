@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -277,6 +278,102 @@ def test_it_leaves_somebody_else_s_wake_up_descriptor_alone() -> None:
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_it_goes_on_with_another_answer_where_one_is_full(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_BYTES", 2000)
+    token, after, found, answers = new_visitor(client), "", [], 0
+    for number in range(150):
+        redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
+    while "ready" not in [event.kind for event in found]:
+        with listening(client, token, after=after) as events:
+            for event in events:
+                found.append(event)
+                after = event.position or after
+                if event.kind == "ready":
+                    break
+        answers += 1
+        assert found[-1].kind == "ready" or found[-1] == Event("again", {"seconds": streams.AT_ONCE})
+    assert [*map(str, range(150))] == [event.data["id"] for event in found if event.kind == "status"]
+    assert answers > 2
+
+
+def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    token = new_visitor(client)
+    message = accepted(write(client, token, "m1", "x" * 7000))
+    for _ in range(100):
+        redis_client.xadd(stream_key(built, token), {"kind": "message", "id": message})
+    query = {"ticket": ticket_of(client, token)}
+    chunks = list(client.get("/chat/chat/events", query_string=query).iter_encoded())
+    assert len(chunks) == 1  # the server takes it whole, and the thread is free
+    assert len(chunks[0]) < 2.5 * streams.POLL_BYTES
+    assert [event.kind for event in _events(chunks[0])][-1] == "again"
+
+
+def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    monkeypatch.setattr(streams, "_polls", streams.Places(0))
+    with listening(client, new_visitor(client)) as events:
+        assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
+
+
+@pytest.mark.parametrize("bound", ["STREAMS_PER_VISITOR", "STREAMS_PER_ADDRESS"])
+def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(10))
+    monkeypatch.setattr(streams, "STREAMS_PER_VISITOR", 10)
+    monkeypatch.setattr(streams, bound, 2)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    same = new_visitor(client)
+    other = new_visitor(client) if bound == "STREAMS_PER_VISITOR" else same
+
+    def has_place(token: str, stack: ExitStack, address: str) -> bool:
+        environ = {"REMOTE_ADDR": address}
+        query = {"ticket": ticket_of(client, token)}
+        answer = stack.enter_context(client.get("/chat/chat/events", query_string=query, environ_overrides=environ))
+        return b"event: again" not in b"".join(itertools.islice(answer.iter_encoded(), 3))
+
+    with ExitStack() as stack:
+        assert [True, True, False] == [has_place(same, stack, "203.0.113.1") for _ in range(3)]
+        assert has_place(other, stack, "203.0.113.2")
+    with ExitStack() as stack:
+        assert has_place(same, stack, "203.0.113.1")
+
+
+def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = new_visitor(client)
+    answer = ask_for_ticket(client, token)
+    ticket, seconds = answer.get_json()["ticket"], answer.get_json()["seconds"]
+    assert (answer.headers["Cache-Control"], seconds) == ("no-store", 60)
+    assert chat_of(built).holder(ticket) == chat_of(built).visitor(token)
+    now = time.time()
+    for later, status in ((seconds - 5, 200), (seconds + 5, 401)):
+        with monkeypatch.context() as future:
+            future.setattr("itsdangerous.timed.time.time", lambda at=now + later: at)
+            stream = client.get("/chat/chat/events", query_string={"ticket": ticket})
+        assert stream.status_code == status
+        stream.close()
+
+
+def test_tickets_and_tokens_do_not_stand_for_each_other(client: FlaskClient) -> None:
+    token = new_visitor(client)
+    ticket = ticket_of(client, token)
+    for query in ({"token": token}, {"ticket": token}, {"ticket": ticket[:-1]}, {"ticket": ""}, {}):
+        answer = client.get("/chat/chat/events", query_string=query)
+        assert (answer.status_code, answer.is_json) == (401, True)
+    assert write(client, ticket, "m1").status_code == 401
+    assert ask_for_ticket(client, ticket).status_code == 401
+    for scheme in ("Basic", "Token", ""):
+        headers = {"Authorization": f"{scheme} {token}".strip()}
+        assert client.post("/chat/chat/ticket", headers=headers).status_code == 401
 
 
 def test_it_keeps_two_visitors_apart(client: FlaskClient, built: Gateway) -> None:
