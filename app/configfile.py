@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
+THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
+BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
 USUAL_FILE = "patchbay.toml"
 USUAL_REDIS = "redis://127.0.0.1:6379/0"
 OVERRIDES = {

@@ -34,8 +34,6 @@ from app.store.server import Server, look_at
 from app.tasks import Publisher, create_celery
 from app.transport import CONNECT_TIMEOUT
 
-THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
-BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
 LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
@@ -243,7 +241,8 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     )
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
-    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live"))
+    # one for each open chat; the receiver bounds those
+    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=1024))
     if role != "cli":  # whose errors are its answers
         _tell_of_outages(store.connection, live)
     return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))

@@ -45,7 +45,8 @@ from app.core.schema import (
 from app.core.settings import signing_field
 from app.http import Http
 
-SALT = "patchbay-visitor"
+SALT, TICKET_SALT = "patchbay-visitor", "patchbay-ticket"
+TICKET_SECONDS = 60
 PARKED_VISITOR = "parked_visitor"  # for webhooks that are kept; in those that come, no header has a _ in its name
 
 
@@ -106,7 +107,9 @@ class WebchatChannel(Usual):
         self.origins: tuple[str, ...] = tuple(settings["origins"])
         self.token_seconds = int(settings["token_days"] * 86_400)
         # itsdangerous signs with the last key and accepts them all; the channel's name keeps two chats apart
-        self._tokens = URLSafeTimedSerializer(list(reversed(settings["secrets"])), salt=f"{SALT}-{name}")
+        keys = list(reversed(settings["secrets"]))
+        self._tokens = URLSafeTimedSerializer(keys, salt=f"{SALT}-{name}")
+        self._tickets = URLSafeTimedSerializer(keys, salt=f"{TICKET_SALT}-{name}")
 
     def new_token(self) -> str:
         """A token for a visitor nobody has seen yet."""
@@ -129,6 +132,24 @@ class WebchatChannel(Usual):
             raise Unverified("the visitor token has expired") from None
         except BadData:
             raise Unverified("the visitor token is missing or not valid") from None
+
+    def new_ticket(self, customer: str) -> str:
+        """What opens the stream of a visitor, whose address it is, for `TICKET_SECONDS`."""
+        return self._tickets.dumps(customer)
+
+    def reader(self, ticket: str) -> Holder:
+        """For whom a ticket was made, and when.
+
+        Raises:
+            Unverified: the ticket is not ours, or too old.
+        """
+        try:
+            customer, made = self._tickets.loads(ticket, max_age=TICKET_SECONDS, return_timestamp=True)
+            return Holder(str(customer), made.timestamp())
+        except SignatureExpired:
+            raise Unverified("the stream's ticket has expired") from None
+        except BadData:
+            raise Unverified("the stream's ticket is missing or not valid") from None
 
     def verify(self, webhook: Webhook) -> None:
         self.visitor(_bearer(webhook))

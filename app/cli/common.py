@@ -18,6 +18,7 @@ from app.core.message import conversation_key
 from app.core.reading import clean_text
 from app.embedded import CannotStart
 from app.parts import remembered
+from app.ports import PortRefused
 
 if TYPE_CHECKING:  # what makes a command slow is loaded by those that need it
     from app.config import Settings
@@ -35,7 +36,7 @@ def complains(command: Callable[..., Any]) -> Callable[..., Any]:
             for key, rule in error.problems:
                 click.echo(f"{key}: {rule}" if key else rule, err=True)
             sys.exit(2)
-        except (StoreUnavailable, CannotStart) as error:
+        except (StoreUnavailable, CannotStart, PortRefused) as error:
             click.echo(str(error), err=True)
             sys.exit(1)
 

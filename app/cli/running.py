@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import sys
 from collections.abc import Sequence
@@ -17,8 +16,9 @@ import app
 from app.cli.common import complains, config_option, look_at_redis, settings_of
 from app.cli.looking import view_of
 from app.cli.printable import printable
-from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.configfile import BEHIND_PROXY_VARIABLE, CONFIG_VARIABLE, THREADS_VARIABLE, USUAL_FILE, ConfigError
 from app.parts import Plan
+from app.ports import claim, is_loopback
 from app.store.workers import WorkerState
 
 if TYPE_CHECKING:  # each command loads what it needs
@@ -56,20 +56,32 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8000, show_default=True)
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--threads", default=64, show_default=True, type=click.IntRange(4, 512), help="Of one process.")
+@click.option(
+    "--threads",
+    default=64,
+    show_default=True,
+    type=click.IntRange(4, 512),
+    help="Of one process, for webhooks; open chats may take as many more.",
+)
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    envvar=BEHIND_PROXY_VARIABLE,
+    help="A proxy is in front that takes whole requests before it passes them on; it says who calls in X-Forwarded-For."
+    f" Wanted off loopback. Also {BEHIND_PROXY_VARIABLE}=1.",
+)
 @complains
-def receiver(config: Path | None, host: str, port: int, processes: int, threads: int) -> None:
+def receiver(config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool) -> None:
     """Take webhooks and serve the pages."""
-    from app.gateway import THREADS_VARIABLE
-
     settings = settings_of(config)
-    _refuse_open_channels(settings, host)
+    _refuse_strangers(settings, host, behind_proxy)
+    address = claim(host, port, "the receiver")
     look_at_redis(settings)
-    os.environ[THREADS_VARIABLE] = str(threads)  # open chats must leave some for webhooks
+    os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
     _exec(
-        "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", host,
+        "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", address,
         "--port", str(port),
-        "--workers", str(processes), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
+        "--workers", str(processes), "--blocking-threads", str(2 * threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--workers-kill-timeout", "20",
     )  # fmt: skip
 
@@ -106,10 +118,11 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
 @complains
 def sandbox(host: str, port: int, open_to_network: bool) -> None:
     """Serve the stand-ins for the outside platforms; set up by SANDBOX_* variables."""
-    if not (open_to_network or _is_loopback(host)):
+    if not (open_to_network or is_loopback(host)):
         raise ConfigError([("--host", f"{OPEN_SANDBOX} Say --open-to-network to serve it on {host} all the same.")])
     from app.sandbox import serve  # only this command needs it
 
+    claim(host, port, "the sandbox")
     serve(host, port)
 
 
@@ -154,20 +167,20 @@ def _fleet(workers: Sequence[WorkerState]) -> str:
             return f"{number} workers are running: {', '.join(worker.name for worker in workers)}"
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens there. An empty host means all addresses."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _refuse_open_channels(settings: Settings, host: str) -> None:
-    if _is_loopback(host):
+def _refuse_strangers(settings: Settings, host: str, behind_proxy: bool) -> None:
+    """Off loopback anybody may call, and a request that comes byte by byte holds a thread for as long as it likes."""
+    if is_loopback(host):
         return
     found = [n for n, channel in settings.channels.items() if channel.values.get("verification") == "none"]
-    if found:
-        raise ConfigError([(f"channels.{n}.verification", f"May not be none on {host}.") for n in found])
+    problems = [(f"channels.{n}.verification", f"May not be none on {host}.") for n in found]
+    if not behind_proxy:
+        rule = (
+            f"On {host} a few slow callers could hold every thread. Put a proxy in front that takes whole requests"
+            " before it passes them on (deploy/nginx/patchbay.conf does), and say so with --behind-proxy."
+        )
+        problems.append(("--host", rule))
+    if problems:
+        raise ConfigError(problems)
 
 
 def _exec(module: str, *arguments: str) -> NoReturn:

@@ -16,6 +16,7 @@ from app.store.mailbox import Limits, Wake, _wakes
 
 FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
 CHUNK = 200  # of a list, read at once
+LIVE_ENTRIES, LIVE_BYTES = 40, 65_536  # of a stream, read at once; a single message may be longer
 FOREVER = 2**53
 Position = tuple[int, str]
 """Of a message in a list: when Patchbay took it, in Unix ms, and its id."""
@@ -155,18 +156,40 @@ class Messages:
         return bool(self._connection.run("rewrite", request) == "ok")
 
     def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
-        """Entries of the customer's stream after a position ('0': all), waiting up to `wait` seconds."""
+        """The next entries of the customer's stream after a position ('0': the first), waiting up to `wait` seconds.
+        Never more than `LIVE_ENTRIES`, nor, but for a single message, than `LIVE_BYTES` of messages."""
         key = self._connection.key("e", conversation)
         try:
             answer = self._connection.guard(
-                lambda: self._client.xread({key: after}, count=200, block=int(wait * 1000) or None)
+                lambda: self._client.xread({key: after}, count=LIVE_ENTRIES, block=int(wait * 1000) or None)
             )
         except redis.ResponseError:
             if after == "0":
                 raise
             return self.live(conversation, "0", wait)  # a position that is none of ours
         rows = [row for _, stream in cast("list[Any]", answer or []) for row in stream]
-        return self._entries(rows)
+        return self._entries(self._fitting(rows))
+
+    def _fitting(self, rows: list[Any]) -> list[Any]:
+        """The first of these entries whose messages may be read at once."""
+        places = [place for place, (_, fields) in enumerate(rows) if fields["kind"] == "message"]
+        if len(places) < 2:
+            return rows
+        left = LIVE_BYTES
+        for place, size in zip(places, self._sizes([rows[place][1]["id"] for place in places]), strict=True):
+            left -= size
+            if left < 0 and place != places[0]:
+                return rows[:place]
+        return rows
+
+    def _sizes(self, message_ids: list[str]) -> list[int]:
+        def call() -> list[Any]:
+            pipeline = self._client.pipeline(transaction=False)
+            for message_id in message_ids:
+                pipeline.hstrlen(self._connection.key("m", message_id), "body")
+            return pipeline.execute()
+
+        return list(self._connection.guard(call))
 
     def _entries(self, rows: list[Any]) -> list[LiveEntry]:
         ids = [fields["id"] for _, fields in rows if fields["kind"] == "message"]

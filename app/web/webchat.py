@@ -1,94 +1,32 @@
-"""The chat page and what its browser needs besides `POST /channels/<name>`: a visitor token and the live stream.
+"""The chat page and what its browser needs besides `POST /channels/<name>`: a visitor token, and its live stream.
 
-An open stream holds one of the receiver's threads. So there are never more streams than leave threads for webhooks, a
-stream notices within WAIT seconds that its browser left or that the process is to end, and a browser that finds no
-place is told what is new and comes again: it polls, without knowing it.
+Addresses are written into logs, so the token never stands in one: a ticket, good for a minute, opens the stream.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from typing import Any
 
-import orjson
 from flask import Blueprint, Response, abort, current_app, jsonify, make_response, render_template, request
 
 from app.channels.base import Holder
-from app.channels.webchat import WebchatChannel
-from app.core.errors import StoreUnavailable, Unverified
-from app.core.events import TYPING_LASTS, Ended
-from app.core.message import conversation_key, outward
-from app.gateway import THREADS_VARIABLE, Gateway
+from app.channels.webchat import TICKET_SECONDS, WebchatChannel
+from app.core.errors import Unverified
+from app.core.events import Ended
+from app.core.message import conversation_key
+from app.gateway import Gateway
 from app.inbox import NotTaken
-from app.store.messages import LiveEntry
-from app.web import limits, visitors
+from app.web import limits, streams, visitors
 from app.web.answers import problem, try_again
+from app.web.caller import address_of_caller
 from app.web.receive import accept, webhook_of
 
 blueprint = Blueprint("webchat", __name__)
 
-STREAM_FOR = 300.0  # seconds after which the browser connects anew, from where it was
-WAIT = 1.5  # seconds between two signs of life
-MOST_STREAMS = min(48, int(os.environ.get(THREADS_VARIABLE) or 64) * 3 // 4)  # of one process
-
 POSITION = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
-READY, STILL_HERE = b"event: ready\ndata: {}\n\n", b": still here\n\n"
 
-# What a visitor may read about a message that failed. The operator's text may name hosts, accounts or bugs.
-EXCUSES = {
-    "rejected": "It was refused.",
-    "unsupported": "This kind of message cannot be delivered here.",
-}
-EXCUSE = "It could not be delivered."
-
-_streams = threading.BoundedSemaphore(MOST_STREAMS)
-
-
-class Stopping:
-    """Whether this process was told to end.
-
-    A server waits for the answers it is giving, so endless ones must know. Servers replace signal handlers after they
-    have loaded the application; the wake-up descriptor is the standard library's way to hear of a signal all the same.
-    """
-
-    def __init__(self) -> None:
-        self._told = threading.Event()
-        self._reader: int | None = None
-
-    def watch(self) -> None:
-        """Listen from now on; only the main thread may, and only where nobody else does."""
-        if self._reader is not None or threading.current_thread() is not threading.main_thread():
-            return
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        if before == -1:
-            self._reader = reader
-            return
-        signal.set_wakeup_fd(before)
-        os.close(reader)
-        os.close(writer)
-
-    def told(self) -> bool:
-        if self._reader is not None and not self._told.is_set():
-            try:
-                numbers = os.read(self._reader, 256)
-            except BlockingIOError:
-                numbers = b""
-            if signal.SIGTERM in numbers or signal.SIGINT in numbers:
-                self._told.set()
-        return self._told.is_set()
-
-
-_stopping = Stopping()
-blueprint.record_once(lambda _: _stopping.watch())
+blueprint.record_once(lambda _: streams.watch())
 
 
 @blueprint.get("/chat/<name>")
@@ -102,7 +40,7 @@ def page(name: str) -> Any:
         "form-action 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"  # for the token in the stream's query, too
+    response.headers["Referrer-Policy"] = "no-referrer"
     return response
 
 
@@ -135,21 +73,38 @@ def forget(name: str) -> Any:
     return Response(status=204)
 
 
+@blueprint.post("/chat/<name>/ticket")
+def ticket(name: str) -> Any:
+    """What opens the stream of the visitor whose token is the bearer's: `{"ticket": "...", "seconds": 60}`."""
+    channel, gateway = _channel(name), _gateway()
+    try:
+        holder = channel.holder(webhook_of(gateway))
+        visitors.check(gateway, name, holder)
+    except Unverified as error:
+        return problem(401, f"Not verified: {error}.")
+    limits.ask(name, "ticket", holder.customer)
+    response = jsonify(ticket=channel.new_ticket(holder.customer), seconds=TICKET_SECONDS)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 @blueprint.get("/chat/<name>/events")
 def events(name: str) -> Any:
     """The visitor's stream as server-sent events, from the beginning or after `Last-Event-ID`.
 
-    Query: `token`, unless it is the bearer's, as programs have it; `after`, a position for browsers that cannot set the
-    header. A position that is none means the beginning. Events, each with its position as id:
+    Query: `ticket` (see above; a visitor's token is refused there), unless the token is the bearer's, as programs have
+    it; `after`, a position for browsers that cannot set the header. A position that is none means the beginning. Events,
+    each with its position as id:
 
     - `message` {id, client_id, author, at, content, status, error}: `client_id` is the id that the visitor's page gave
-      to his own message, null for what is written to him; `author` customer, bot, agent or system; `at` Unix
+      to their own message, null for what is written to them; `author` customer, bot, agent or system; `at` Unix
       milliseconds; `status` the present one; `error` a sentence for the visitor if it is `failed`
     - `status` {id, status, error}: a message's status climbed
     - `typing` {at}: somebody is typing; left out once it is no longer true
     - `ended` {at}: the session is over
 
-    Besides, without a position, `ready` {}: everything that was there when the browser came has been sent.
+    Besides, without a position, `ready` {}: everything that was there when the browser came has been sent; and `again`
+    {seconds}: this answer is over, with or without that, and the browser is to come again, with another ticket.
     """
     channel = _channel(name)
     try:
@@ -159,9 +114,11 @@ def events(name: str) -> Any:
         return problem(401, f"Not verified: {error}.")
     limits.ask(name, "stream", holder.customer)
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
-    stream = _stream(_gateway(), conversation_key(name, holder.customer), after if POSITION.fullmatch(after) else "0")
+    position = after if POSITION.fullmatch(after) else "0"
     return Response(
-        stream, mimetype="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        streams.stream(_gateway(), conversation_key(name, holder.customer), position, address_of_caller()),
+        mimetype="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
@@ -184,80 +141,11 @@ def cors(response: Response) -> Response:
     return response
 
 
-def _stream(gateway: Gateway, conversation: str, after: str) -> Iterator[bytes]:
-    crowded = not _streams.acquire(blocking=False)
-    try:
-        # browsers that lost their stream together do not come again together
-        yield b"retry: %d\n\n" % (1500 + secrets.randbelow(1500))
-        yield from _told(gateway, conversation, after, 0.0 if crowded else STREAM_FOR)
-    except StoreUnavailable:
-        return  # the browser comes again by itself
-    finally:
-        if not crowded:
-            _streams.release()
-
-
-def _told(gateway: Gateway, conversation: str, after: str, seconds: float) -> Iterator[bytes]:
-    """First everything that is there, then what comes within `seconds`."""
-    until = time.monotonic() + seconds
-    waits = False
-    while not _stopping.told():
-        entries = gateway.live.live(conversation, after, WAIT if waits else 0)
-        for entry in entries:
-            after = entry.position
-            yield _event(entry)
-        if not entries:
-            yield STILL_HERE if waits else READY
-            waits = True
-        if waits and time.monotonic() >= until:
-            return
-
-
-def _event(entry: LiveEntry) -> bytes:
-    data = _data(entry)
-    if data is None:
-        return b""
-    return b"id: %s\nevent: %s\ndata: %s\n\n" % (entry.position.encode(), entry.kind.encode(), orjson.dumps(data))
-
-
-def _data(entry: LiveEntry) -> dict[str, Any] | None:
-    """What the browser is told of an entry; None if it is out of date: an old hint, or a message that was forgotten."""
-    at = int(entry.position.partition("-")[0])
-    match entry.kind:
-        case "status":
-            return {"id": entry.message_id, "status": entry.status, "error": _excuse(entry.status, entry.error)}
-        case "typing":
-            return {"at": at} if time.time() * 1000 - at < TYPING_LASTS else None
-        case "message":
-            return _message(entry)
-    return {"at": at}
-
-
-def _message(entry: LiveEntry) -> dict[str, Any] | None:
-    if entry.record is None:
-        return None
-    message, status = entry.record.message, entry.record.status
-    return {
-        "id": message.id,
-        "client_id": message.external_id if message.direction == "inbound" else None,
-        "author": message.author,
-        "at": message.at,
-        "content": outward(message.content),
-        "status": status,
-        "error": _excuse(status, entry.record.error),
-    }
-
-
 def _reader(channel: WebchatChannel) -> Holder:
     """Whose stream it is. Raises: Unverified."""
-    login = request.authorization
-    if login and login.type == "bearer":
-        return channel.holder_of(login.token or "")
-    return channel.holder_of(request.args.get("token", ""))
-
-
-def _excuse(status: str, error: str) -> str:
-    return EXCUSES.get(error.partition(":")[0], EXCUSE) if status == "failed" else ""
+    if "Authorization" in request.headers:
+        return channel.holder(webhook_of(_gateway()))
+    return channel.reader(request.args.get("ticket", ""))
 
 
 def _channel(name: str) -> WebchatChannel:

@@ -115,8 +115,9 @@ class Visitor:
         return [data["content"] for data in self.said()]
 
     def _events(self, wanted: str) -> Iterator[dict[str, Any]]:
-        parameters = {"token": self.token}
-        with requests.get(f"{self.url}/chat/chat/events", params=parameters, stream=True, timeout=10) as stream:
+        headers = {"authorization": f"Bearer {self.token}"}
+        ticket = requests.post(f"{self.url}/chat/chat/ticket", headers=headers, timeout=10).json()
+        with requests.get(f"{self.url}/chat/chat/events", params=ticket, stream=True, timeout=10) as stream:
             kind = ""
             for line in stream.iter_lines(decode_unicode=True):
                 name, _, value = line.partition(": ")

@@ -64,10 +64,11 @@ class Up:
 
     def reads(self, token: str, wanted: str, seconds: float = 60.0) -> bool:
         """Whether the visitor's chat shows a text in time."""
-        url = f"{self.url}/chat/shop/events?token={token}"
+        url, headers = f"{self.url}/chat/shop", {"authorization": f"Bearer {token}"}
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            with requests.get(url, stream=True, timeout=15) as answer:
+            ticket = requests.post(f"{url}/ticket", headers=headers, timeout=5).json()
+            with requests.get(f"{url}/events", params=ticket, stream=True, timeout=15) as answer:
                 for line in answer.iter_lines(decode_unicode=True):
                     if wanted in line:
                         return True

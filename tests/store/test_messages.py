@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from app.core.status import STATUSES, Status, climbs
-from app.store import Store
+from app.store import Store, messages
 from app.store.mailbox import Settlement, Wake
 from app.store.messages import LiveEntry
 from tests.store.steps import ANN, BEN, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
@@ -207,6 +207,33 @@ class TestLive:
         first, second = store.messages.live(ANN, "0", 0)
         assert store.messages.live(ANN, first.position, 0) == [second]
         assert store.messages.live(ANN, second.position, 0.001) == []
+
+    @pytest.mark.parametrize(
+        ("sizes", "expected"),
+        [
+            ([10] * 100, [messages.LIVE_ENTRIES] * 2 + [100 - 2 * messages.LIVE_ENTRIES]),
+            ([30_000] * 5, [2, 2, 1]),
+            ([65_000, 1_000, 1_000], [1, 2]),
+            ([300_000, 10, 300_000], [1, 1, 1]),
+        ],
+        ids=["many small ones", "some long ones", "just too long", "each too long"],
+    )
+    def test_a_reader_never_gets_much_at_once(
+        self, store: Store, client: redis.Redis, sizes: list[int], expected: list[int]
+    ) -> None:
+        write(store, 1, live=True)
+        body = client.hget(key("m", f"{1:032x}"), "body")
+        client.delete(key("e", ANN))
+        for number, size in enumerate(sizes):
+            told = f"{number:032x}"
+            client.hset(key("m", told), mapping={"body": body + " " * (size - len(body)), "st": "queued"})
+            client.xadd(key("e", ANN), {"kind": "message", "id": told})
+        after, found = "0", []
+        while shown := store.messages.live(ANN, after, 0):
+            after = shown[-1].position
+            found.append(shown)
+        assert expected == [len(shown) for shown in found]
+        assert [f"{number:032x}" for number in range(len(sizes))] == [one.message_id for part in found for one in part]
 
     def test_a_position_that_is_none_of_ours_begins_anew(self, store: Store) -> None:
         write(store, 1, live=True, show=True)

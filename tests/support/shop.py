@@ -43,11 +43,13 @@ def status(message_id: str, status: str, error: str | None = None) -> str:
 
 
 class Shop:
-    """Posts to one channel of a running receiver."""
+    """Posts to one channel of a running receiver; `authority` is the file of whoever signed its certificate."""
 
-    def __init__(self, url: str, channel: str = "shop") -> None:
+    def __init__(self, url: str, channel: str = "shop", authority: str = "") -> None:
         self._url = f"{url}/channels/{channel}"
         self._session = requests.Session()
+        if authority:
+            self._session.trust_env, self._session.verify = False, authority
 
     def post(self, event_id: str, body: str, headers: dict[str, str] | None = None) -> requests.Response:
         return self._session.post(self._url, data=body, headers=headers or signed(event_id, body), timeout=10)

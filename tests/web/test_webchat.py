@@ -6,9 +6,9 @@ import itertools
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from app.core.message import Text, conversation_key
 from app.gateway import Gateway
 from app.inbox import Inbox
 from app.store.messages import LiveEntry
-from app.web import create_app, webchat
+from app.web import create_app, streams
 from tests.support.gateway import gateway, recorder, settings
 from workers.drain import Drainer
 
@@ -71,6 +71,7 @@ def test_it_serves_what_the_page_needs(client: FlaskClient) -> None:
         ("GET", "/chat/nobody"),
         ("POST", "/chat/nobody/visitor"),
         ("POST", "/chat/nobody/forget"),
+        ("POST", "/chat/nobody/ticket"),
         ("GET", "/chat/nobody/events"),
         ("GET", "/chat/shop"),
     ],
@@ -127,7 +128,7 @@ def test_a_program_names_its_visitor_in_a_header_which_no_log_shows(client: Flas
 
 
 def test_it_keeps_streams_out_of_caches_and_buffers(client: FlaskClient) -> None:
-    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    answer = client.get("/chat/chat/events", query_string={"ticket": ticket_of(client, new_visitor(client))})
     assert answer.mimetype == "text/event-stream"
     assert (answer.headers["Cache-Control"], answer.headers["X-Accel-Buffering"]) == ("no-store", "no")
     answer.close()
@@ -171,18 +172,18 @@ def test_it_tells_news_to_a_browser_that_waits(client: FlaskClient, built: Gatew
 
 
 def test_it_gives_signs_of_life(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
-    answer = client.get("/chat/chat/events", query_string={"token": new_visitor(client)})
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    answer = client.get("/chat/chat/events", query_string={"ticket": ticket_of(client, new_visitor(client))})
     chunks = list(itertools.islice(answer.iter_encoded(), 5))
-    assert chunks[1:4] == [webchat.READY, webchat.STILL_HERE, webchat.STILL_HERE]
+    assert chunks[1:4] == [streams.READY, streams.STILL_HERE, streams.STILL_HERE]
     answer.close()
 
 
 def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
-    monkeypatch.setattr(webchat, "STREAM_FOR", 0.05)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    monkeypatch.setattr(streams, "STREAM_FOR", 0.05)
     with listening(client, new_visitor(client)) as news:
-        assert [event.kind for event in news] == ["ready"]
+        assert [event.kind for event in news] == ["ready", "again"]
 
 
 def test_it_leaves_out_hints_that_are_no_longer_true(
@@ -227,16 +228,16 @@ def test_it_does_not_show_visitors_what_operators_read(
 def test_it_tells_a_visitor_for_whom_there_is_no_place_what_is_new(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    streams = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(webchat, "_streams", streams)
+    places = streams.Places(1)
+    monkeypatch.setattr(streams, "_streams", places)
     token = new_visitor(client)
     write(client, token, "m1")
     with listening(client, token) as place:
         next(place)
         with listening(client, token) as crowded:
-            assert [event.kind for event in crowded] == ["message", "ready"]  # and it has ended
-        assert not streams.acquire(blocking=False)
-    assert streams.acquire(blocking=False)
+            assert [event.kind for event in crowded] == ["message", "ready", "again"]
+        assert not places.take({})
+    assert places.take({})
 
 
 def test_it_gives_the_place_back_when_the_store_is_away(
@@ -245,27 +246,27 @@ def test_it_gives_the_place_back_when_the_store_is_away(
     def away(*_: Any) -> list[LiveEntry]:
         raise StoreUnavailable("away")
 
-    streams = threading.BoundedSemaphore(1)
-    monkeypatch.setattr(webchat, "_streams", streams)
+    places = streams.Places(1)
+    monkeypatch.setattr(streams, "_streams", places)
     monkeypatch.setattr(built.live, "live", away)
     with listening(client, new_visitor(client)) as news:
         assert list(news) == []
-    assert streams.acquire(blocking=False)
+    assert places.take({})
 
 
 def test_it_ends_streams_when_the_process_is_told_to_end(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopping = webchat.Stopping()
-    monkeypatch.setattr(webchat, "_stopping", stopping)
-    monkeypatch.setattr(webchat, "WAIT", 0.01)
+    stopping = streams.Stopping()
+    monkeypatch.setattr(streams, "_stopping", stopping)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
     with listening(client, new_visitor(client)) as news:
         next(news)
         monkeypatch.setattr(stopping, "told", lambda: True)
-        assert list(news) == []
+        assert [event.kind for event in news] == ["again"]
 
 
 def test_it_hears_the_signal_to_end_whoever_handles_it() -> None:
     before = signal.set_wakeup_fd(-1)
-    stopping = webchat.Stopping()
+    stopping = streams.Stopping()
     stopping.watch()
     handler = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
@@ -283,11 +284,107 @@ def test_it_leaves_somebody_else_s_wake_up_descriptor_alone() -> None:
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer)
     try:
-        webchat.Stopping().watch()
+        streams.Stopping().watch()
         assert writer == signal.set_wakeup_fd(before)
     finally:
         os.close(reader)
         os.close(writer)
+
+
+def test_it_goes_on_with_another_answer_where_one_is_full(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_BYTES", 2000)
+    token, after, found, answers = new_visitor(client), "", [], 0
+    for number in range(150):
+        redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
+    while "ready" not in [event.kind for event in found]:
+        with listening(client, token, after=after) as events:
+            for event in events:
+                found.append(event)
+                after = event.position or after
+                if event.kind == "ready":
+                    break
+        answers += 1
+        assert found[-1].kind == "ready" or found[-1] == Event("again", {"seconds": streams.AT_ONCE})
+    assert [*map(str, range(150))] == [event.data["id"] for event in found if event.kind == "status"]
+    assert answers > 2
+
+
+def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    token = new_visitor(client)
+    message = accepted(write(client, token, "m1", "x" * 7000))
+    for _ in range(100):
+        redis_client.xadd(stream_key(built, token), {"kind": "message", "id": message})
+    query = {"ticket": ticket_of(client, token)}
+    chunks = list(client.get("/chat/chat/events", query_string=query).iter_encoded())
+    assert len(chunks) == 1  # the server takes it whole, and the thread is free
+    assert len(chunks[0]) < 2.5 * streams.POLL_BYTES
+    assert [event.kind for event in _events(chunks[0])][-1] == "again"
+
+
+def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    monkeypatch.setattr(streams, "_polls", streams.Places(0))
+    with listening(client, new_visitor(client)) as events:
+        assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
+
+
+@pytest.mark.parametrize("bound", ["STREAMS_PER_VISITOR", "STREAMS_PER_ADDRESS"])
+def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(10))
+    monkeypatch.setattr(streams, "STREAMS_PER_VISITOR", 10)
+    monkeypatch.setattr(streams, bound, 2)
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    same = new_visitor(client)
+    other = new_visitor(client) if bound == "STREAMS_PER_VISITOR" else same
+
+    def has_place(token: str, stack: ExitStack, address: str) -> bool:
+        environ = {"REMOTE_ADDR": address}
+        query = {"ticket": ticket_of(client, token)}
+        answer = stack.enter_context(client.get("/chat/chat/events", query_string=query, environ_overrides=environ))
+        return b"event: again" not in b"".join(itertools.islice(answer.iter_encoded(), 3))
+
+    with ExitStack() as stack:
+        assert [True, True, False] == [has_place(same, stack, "203.0.113.1") for _ in range(3)]
+        assert has_place(other, stack, "203.0.113.2")
+    with ExitStack() as stack:
+        assert has_place(same, stack, "203.0.113.1")
+
+
+def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = new_visitor(client)
+    answer = ask_for_ticket(client, token)
+    ticket, seconds = answer.get_json()["ticket"], answer.get_json()["seconds"]
+    assert (answer.headers["Cache-Control"], seconds) == ("no-store", 60)
+    assert chat_of(built).holder(ticket) == chat_of(built).visitor(token)
+    now = time.time()
+    for later, status in ((seconds - 5, 200), (seconds + 5, 401)):
+        with monkeypatch.context() as future:
+            future.setattr("itsdangerous.timed.time.time", lambda at=now + later: at)
+            stream = client.get("/chat/chat/events", query_string={"ticket": ticket})
+        assert stream.status_code == status
+        stream.close()
+
+
+def test_tickets_and_tokens_do_not_stand_for_each_other(client: FlaskClient) -> None:
+    token = new_visitor(client)
+    ticket = ticket_of(client, token)
+    for query in ({"token": token}, {"ticket": token}, {"ticket": ticket[:-1]}, {"ticket": ""}, {}):
+        answer = client.get("/chat/chat/events", query_string=query)
+        assert (answer.status_code, answer.is_json) == (401, True)
+    assert write(client, ticket, "m1").status_code == 401
+    assert ask_for_ticket(client, ticket).status_code == 401
+    for scheme in ("Basic", "Token", ""):
+        headers = {"Authorization": f"{scheme} {token}".strip()}
+        assert client.post("/chat/chat/ticket", headers=headers).status_code == 401
 
 
 def test_it_keeps_two_visitors_apart(client: FlaskClient, built: Gateway) -> None:
@@ -437,6 +534,7 @@ def test_nobody_is_forgotten_while_the_store_is_away(
         ("POST", "/channels/chat"),
         ("POST", "/chat/chat/visitor"),
         ("POST", "/chat/chat/forget"),
+        ("POST", "/chat/chat/ticket"),
         ("GET", "/chat/chat/events"),
     ],
 )
@@ -486,6 +584,15 @@ def test_it_refuses_origins_that_no_browser_would_send(origin: str) -> None:
 def new_visitor(client: FlaskClient) -> str:
     token: str = client.post("/chat/chat/visitor").get_json()["token"]
     return token
+
+
+def ask_for_ticket(client: FlaskClient, token: str) -> Any:
+    return client.post("/chat/chat/ticket", headers={"Authorization": f"Bearer {token}"})
+
+
+def ticket_of(client: FlaskClient, token: str) -> str:
+    ticket: str = ask_for_ticket(client, token).get_json()["ticket"]
+    return ticket
 
 
 def write(client: FlaskClient, token: str, message_id: str, text: str = "Hello") -> Any:
@@ -556,16 +663,13 @@ def _drain(built: Gateway, *lanes: str) -> None:
 
 
 def assert_refused(client: FlaskClient, token: str) -> str:
-    """Neither the stream nor the post knows the token; the reason."""
-    for answer in (client.get("/chat/chat/events", query_string={"token": token}), _post_raw(client, token)):
+    """Neither tickets are given for that token nor messages taken; the reason."""
+    token = token.encode().decode("latin-1")
+    for answer in (ask_for_ticket(client, token), write(client, token, "m1")):
         assert answer.status_code == 401
         assert answer.is_json
     reason: str = answer.get_json()["error"]["message"]
     return reason
-
-
-def _post_raw(client: FlaskClient, token: str) -> Any:
-    return write(client, token.encode().decode("latin-1"), "m1")
 
 
 class listening:
@@ -573,7 +677,8 @@ class listening:
 
     def __init__(self, client: FlaskClient, token: str, header: str = "", after: str = "") -> None:
         headers = {"Last-Event-ID": header} if header else {}
-        self._answer = client.get("/chat/chat/events", query_string={"token": token, "after": after}, headers=headers)
+        query = {"ticket": ticket_of(client, token), "after": after}
+        self._answer = client.get("/chat/chat/events", query_string=query, headers=headers)
         assert self._answer.status_code == 200
 
     def __enter__(self) -> Iterator[Event]:

@@ -82,8 +82,8 @@ export class Client {
 
   // `newVisitor(begins)`: the token changed; `begins` if there was another one before. `forgotten()`: the visitor wants to
   // be known no longer, here or in another tab.
-  constructor({ visitorUrl, eventsUrl, sendUrl, forgetUrl }, memory, { newVisitor, forgotten }) {
-    Object.assign(this, { visitorUrl, eventsUrl, sendUrl, forgetUrl, memory, newVisitor, forgotten });
+  constructor({ visitorUrl, ticketUrl, eventsUrl, sendUrl, forgetUrl }, memory, { newVisitor, forgotten }) {
+    Object.assign(this, { visitorUrl, ticketUrl, eventsUrl, sendUrl, forgetUrl, memory, newVisitor, forgotten });
     this.known = memory.get("token");
     memory.watch("token", (token) => (token ? this.#adopt(token) : this.#lose()));
   }
@@ -92,32 +92,32 @@ export class Client {
     return this.known ?? this.#renew(undefined);
   }
 
+  // Of the stream behind a position. The ticket in it is soon worth nothing, so each stream wants an address of its own.
   async eventsAddress(after) {
-    const query = new URLSearchParams({ token: await this.token(), after });
-    return `${this.eventsUrl}?${query}`;
+    const { ticket } = await this.#ask(this.ticketUrl, {});
+    return `${this.eventsUrl}?${new URLSearchParams({ ticket, after })}`;
   }
 
   async post(type, data) {
-    const token = await this.token();
-    const response = await request(this.sendUrl, {
-      method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
+    return this.#ask(this.sendUrl, {
+      headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ type, data }),
+    });
+  }
+
+  // As the visitor; who is one no longer becomes another.
+  async #ask(url, { headers, body }) {
+    const token = await this.token();
+    const response = await request(url, {
+      method: "POST",
+      headers: { ...headers, Authorization: `Bearer ${token}` },
+      body,
     });
     if (response.status === 401) {
       await this.#renew(token);
       throw new NewVisitor();
     }
     return answerOf(response);
-  }
-
-  // Why a stream could not be opened is told to nobody by EventSource, so ask.
-  async explain() {
-    const token = await this.token();
-    const aborter = new AbortController();
-    const response = await request(await this.eventsAddress(""), { signal: aborter.signal });
-    aborter.abort();
-    if (response.status === 401) await this.#renew(token);
   }
 
   // This browser forgets at once; the server is told until it has heard it, or the page is gone.
@@ -180,7 +180,6 @@ export async function alone(name, work) {
 
 async function request(url, options) {
   const aborter = new AbortController();
-  options.signal?.addEventListener("abort", () => aborter.abort());
   const timer = setTimeout(() => aborter.abort(), REQUEST_MILLISECONDS);
   try {
     return await fetch(url, { ...options, signal: aborter.signal, cache: "no-store", credentials: "omit" });

@@ -1,5 +1,6 @@
-// The visitor's event stream. The browser itself resumes a broken one from where it was; what it gives up (the server
-// refused) is opened anew, later and later.
+// The visitor's event stream. It is opened with a ticket that is soon worth nothing. So the server says when a stream is
+// over and when to come again, with another one; the browser itself resumes a broken one from where it was, and what it
+// gives up (the ticket was too old, the server refused) is opened anew, later and later.
 
 import { Later, Pause, Refused } from "./chat_client.js";
 
@@ -32,8 +33,7 @@ export class Stream {
       if (life === this.#life) this.#listen(address);
     } catch (problem) {
       if (!(problem instanceof Later || problem instanceof Refused)) throw problem;
-      this.#tries += 1;
-      await this.#later(life, problem);
+      await this.#again(life, problem);
     }
   }
 
@@ -55,7 +55,11 @@ export class Stream {
     });
     source.addEventListener("error", () => {
       this.state("connecting");
-      if (source.readyState === EventSource.CLOSED) this.#refused(life);
+      if (source.readyState === EventSource.CLOSED) this.#again(life, new Later());
+    });
+    source.addEventListener("again", ({ data }) => {
+      source.close();
+      this.#again(life, new Later(JSON.parse(data).seconds));
     });
     for (const [name, handle] of Object.entries(this.handlers)) {
       source.addEventListener(name, (event) => {
@@ -65,14 +69,10 @@ export class Stream {
     }
   }
 
-  async #refused(life) {
+  #again(life, problem) {
+    const waiting = this.#later(life, problem);
     this.#tries += 1;
-    try {
-      await this.client.explain();
-      await this.#later(life, new Later());
-    } catch (problem) {
-      await this.#later(life, problem);
-    }
+    return waiting;
   }
 
   // A new token opens a stream of its own meanwhile, which ends this life.

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
@@ -245,3 +246,31 @@ def test_it_says_when_the_connection_is_lost_and_comes_back_by_itself(windows: W
     expect(page.get_by_test_id("connection")).to_have_attribute("data-state", "open")
     expect(page.get_by_test_id("connection")).to_have_text("")
     window.errors.clear()
+
+
+def test_it_comes_again_with_another_ticket_where_it_was(windows: Windows, running: Gateway) -> None:
+    """Once because the server says so, once because the stream broke and its ticket has expired meanwhile."""
+    answers = ['id: 1-1\nevent: ended\ndata: {"at": 1}\n\nretry: 50\nevent: again\ndata: {"seconds": 0.1}\n\n']
+    answers += ['retry: 50\n\nid: 2-2\nevent: ended\ndata: {"at": 2}\n\n', ""]
+    asked: list[dict[str, list[str]]] = []
+    tickets: list[str] = []
+
+    def stream(route: Route) -> None:
+        asked.append(parse_qs(urlsplit(route.request.url).query))
+        if len(asked) > len(answers):
+            route.continue_()
+            return
+        body = answers[len(asked) - 1]
+        route.fulfill(status=200 if body else 401, body=body, content_type="text/event-stream")
+
+    window = windows.new()
+    page = window.open("about:blank")
+    page.on("request", lambda request: tickets.append(request.url) if request.url.endswith("/ticket") else None)
+    page.route("**/events?*", stream)
+    page.goto(running.chat)
+    expect(page.get_by_text("This conversation has ended")).to_have_count(2)
+    Chat(page).is_ready()
+    assert ["", "1-1", "1-1", "2-2"] == [query.get("after", [""])[0] for query in asked]
+    assert len(tickets) == 3
+    assert not any("token" in query for query in asked)
+    window.errors.clear()  # a browser tells its console about requests that were refused
