@@ -14,6 +14,6 @@ def look_after(gateway: Gateway) -> None:
     for fault in faults_of(gateway.store.server.facts(), gateway.settings.gateway["redis_checks"]):
         if fault.refused:  # it was away when we started, or it is another one now
             log.error("Redis is not fit", error=fault.sentence)
-    while dropped := gateway.store.dead_letters.trim():
-        for lane, count in dropped.items():
-            log.warning("dead letters dropped", lane=lane, count=count)
+    while forgotten := gateway.store.dead_letters.trim():
+        for lane, count in forgotten.items():
+            log.warning("dead letters forgotten", lane=lane, count=count)

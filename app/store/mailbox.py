@@ -405,7 +405,7 @@ class Mailboxes:
         if chat:
             request["chat"] = self._chat(chat)
         if watch:
-            request["watch_ms"] = int(watch * 1000)
+            request["watch_ms"] = self._ahead(watch, self._limits.watch_most)
         return bool(self._connection.run("remember", request))
 
     def sweep(self) -> tuple[Wake, ...]:
@@ -450,7 +450,7 @@ class Mailboxes:
             "append": [self._append(entry) for entry in s.append],
         }
         if s.outcome == "retry":
-            request |= {"due_ms": int(s.due * 1000), "counts": s.counts, "uncertain": s.uncertain}
+            request |= {"due_ms": self._ahead(s.due, limits.delay_most), "counts": s.counts, "uncertain": s.uncertain}
         if s.outcome == "dead":
             request["reason"] = s.reason
         if s.outcome == "reroute":
@@ -458,7 +458,7 @@ class Mailboxes:
         if s.lane_effect in ("sick", "pause"):
             request |= {
                 "why": f"{s.reason}: {s.error}",
-                "pause_ms": int(s.pause * 1000),
+                "pause_ms": self._ahead(s.pause, limits.delay_most),
                 "threshold": limits.breaker_failures,
                 "cooldown_ms": int(limits.breaker_pause * 1000),
                 "cooldown_most_ms": int(limits.breaker_pause_most * 1000),
@@ -478,10 +478,15 @@ class Mailboxes:
         if s.chat:
             request["chat"] = self._chat(s.chat)
         if s.watch is not None:
-            request["watch_ms"] = int(s.watch * 1000)
+            request["watch_ms"] = self._ahead(s.watch, limits.watch_most)
         if s.cost:
             request["cost"] = self._cost(s.cost)
         return request
+
+    @staticmethod
+    def _ahead(seconds: float, most: float) -> int:
+        """In ms, and no further ahead than the sweep lets stand."""
+        return int(min(seconds, most) * 1000)
 
     def _cost(self, cost: Cost) -> dict[str, Any]:
         """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""

@@ -118,7 +118,7 @@ class TestBounds:
         assert store.dead_letters.trim() == {"shop": 2}
         kept = [letter.id for letter in store.dead_letters.newest()]
         assert kept == [letters[number] for number in (5, 4, 3, 2)]
-        assert store.lanes.counts() == {"dropped:shop": 2}
+        assert store.lanes.counts() == {"forgotten:shop": 2}
         assert store.dead_letters.trim() == {}
 
     @pytest.mark.parametrize("limits", [Limits(letters_bytes=100)], ids=["100 bytes"])

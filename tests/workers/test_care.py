@@ -34,11 +34,11 @@ def test_dead_letters_beyond_the_bound_go_and_it_is_said(
     with capture_logs() as lines:
         look_after(built)
     assert [(line["event"], line["lane"], line["count"]) for line in lines] == [
-        ("dead letters dropped", "shop", 2),
-        ("dead letters dropped", "shop", 1),
+        ("dead letters forgotten", "shop", 2),
+        ("dead letters forgotten", "shop", 1),
     ]
     assert built.store.dead_letters.count() == 3
-    assert built.store.lanes.counts() == {"dropped:shop": 3}
+    assert built.store.lanes.counts() == {"forgotten:shop": 3}
 
 
 def test_a_redis_that_throws_messages_away_is_said(evicting: redis.Redis) -> None:

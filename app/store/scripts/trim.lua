@@ -51,7 +51,7 @@ end
 
 local said = {}
 for _, where in ipairs(lanes) do
-  redis.call('HINCRBY', P .. 'counts', 'dropped:' .. where, gone[where])
+  redis.call('HINCRBY', P .. 'counts', 'forgotten:' .. where, gone[where])
   said[#said + 1] = where
   said[#said + 1] = gone[where]
 end
