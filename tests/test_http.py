@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import socket
 import zlib
 from collections.abc import Callable
@@ -388,6 +389,33 @@ PACKED: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 def test_a_packed_answer_is_unpacked(encoding: str, pack: Callable[[bytes], bytes], outside: Sink) -> None:
     outside.answers(Told(200, pack(b'{"a":1}'), {"Content-Encoding": encoding}))
     assert Http([outside.url]).post(outside.url).json() == {"a": 1}
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("", bytes), ("identity", bytes), ("gzip", gzip.compress)])
+def test_a_download_goes_into_a_file_and_not_into_memory(
+    encoding: str, pack: Callable[[bytes], bytes], outside: Sink
+) -> None:
+    into, http = io.BytesIO(), Http([outside.url])
+    outside.answers(Told(200, pack(b"x" * 500_000), {"Content-Encoding": encoding} if encoding else {}))
+    assert (200, b"") == ((found := http.download(outside.url, into)).status, found.body)
+    assert b"x" * 500_000 == into.getvalue()
+
+
+def test_what_is_no_success_is_no_file(outside: Sink) -> None:
+    into = io.BytesIO()
+    outside.answers(Told(404, b"not here"))
+    assert (404, b"not here", b"") == (
+        (found := Http([outside.url]).download(outside.url, into)).status,
+        found.body,
+        into.getvalue(),
+    )
+
+
+def test_a_download_has_a_largest_size(outside: Sink) -> None:
+    outside.answers(Told(200, b"x" * 101))
+    with pytest.raises(Failure) as raised:
+        Http([outside.url]).download(outside.url, io.BytesIO(), most_bytes=100)
+    assert_too_large(raised.value)
 
 
 def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> None:

@@ -31,7 +31,7 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     outgoing = Outgoing(settings, workspace, faults)
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
-    app.wsgi_app = merge_slashes(app.wsgi_app)  # type: ignore[method-assign]  # as Flask's manual does it
+    merge_slashes(app)
     agent.prepare_routing(app)
     app.register_blueprint(autopilot.create_blueprint(Autopilot(settings, dialogues), faults))
     app.register_blueprint(respondio.create_blueprint(settings, workspace, faults))

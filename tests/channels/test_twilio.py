@@ -1174,7 +1174,14 @@ def test_a_file_that_cannot_be_had(answer: Told, kind: Kind, outside: Sink) -> N
 
 # --- settings ---
 
-GOOD_ADDRESSES = ["whatsapp:+15551239999", "messenger:1234567890", "+15551239999", "sms:+15551239999", "12345"]
+GOOD_ADDRESSES = [
+    "rcs:shop_agent",
+    "whatsapp:+15551239999",
+    "messenger:1234567890",
+    "+15551239999",
+    "sms:+15551239999",
+    "12345",
+]
 BAD_ADDRESSES = ["", "whatsapp:15551239999", "whatsapp:", "+0555123999", "messenger:page", "fax:+15551239999", "12",
                  "+15551239999\n", " +15551239999", "WHATSAPP:+15551239999"]  # fmt: skip
 
