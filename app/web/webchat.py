@@ -93,8 +93,8 @@ def events(name: str) -> Any:
     """The visitor's stream as server-sent events, from the beginning or after `Last-Event-ID`.
 
     Query: `ticket` (see above; a visitor's token is refused there), unless the token is the bearer's, as programs have
-    it; `after`, a position for browsers that cannot set the header. A position that is none means the beginning. Events,
-    each with its position as id:
+    it; `after`, a position for browsers that cannot set the header. A position that is none means the beginning.
+    Events, each with its position as id:
 
     - `message` {id, client_id, author, at, content, status, error}: `client_id` is the id that the visitor's page gave
       to their own message, null for what is written to them; `author` customer, bot, agent or system; `at` Unix

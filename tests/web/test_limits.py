@@ -100,7 +100,10 @@ def test_tokens_are_not_given_out_without_end(client: FlaskClient) -> None:
 
 def test_a_stream_is_not_opened_without_end(client: FlaskClient, built: Gateway) -> None:
     visitor = Visitor(client, built)
-    answers = [client.get("/chat/chat/events", headers={"Authorization": f"Bearer {visitor.token}"}, buffered=False) for _ in range(4)]
+    answers = [
+        client.get("/chat/chat/events", headers={"Authorization": f"Bearer {visitor.token}"}, buffered=False)
+        for _ in range(4)
+    ]
     assert [answer.status_code for answer in answers] == [200] * 3 + [429]
     for answer in answers:
         answer.close()
