@@ -22,6 +22,7 @@ BROWSER = "tests/journeys/browser/"
 LONG = ("tests/chaos/", "tests/store/test_engine.py", "tests/journeys/")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that share what is dear to start stay in one process: those of a file, and all that need a browser.
 
