@@ -38,6 +38,7 @@ LEASE_MARGIN = 10.0  # seconds by which a lease outlasts the slowest attempt
 UNKNOWN_LEASE = 30.0  # seconds; for a lane of a platform that left the configuration: its work is handed on or kept
 RECEIVER_TIMEOUT = 1.0  # seconds that Redis may take while a platform waits for our answer
 WORKER_TIMEOUT = 5.0
+MAX_CONNECTIONS = 2048  # of a process to Redis; above what its threads can hold at once, so that none is refused one
 A_DAY = 86_400.0
 REFUSAL_AGAIN = 60.0  # seconds after which the log says again that Redis takes nothing
 LIVE_TIMEOUT = 15.0  # seconds for one blocking read of a live stream; longer than a stream waits for news
@@ -235,14 +236,15 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
     log.configure(settings.secrets)
     values = settings.gateway
     store = Store(
-        connect(values["redis_url"], timeout=timeout, name=role, connections=128),
+        connect(values["redis_url"], timeout=timeout, name=role, connections=MAX_CONNECTIONS),
         limits_of(settings),
         lists=lists_of(settings),
     )
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
-    # one for each open chat; the receiver bounds those
-    live = Connection(connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=1024))
+    live = Connection(
+        connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=MAX_CONNECTIONS)
+    )
     if role != "cli":  # whose errors are its answers
         _tell_of_outages(store.connection, live)
     return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))

@@ -27,13 +27,13 @@ def is_loopback(host: str) -> bool:
 
 
 def claim(host: str, port: int, what: str) -> str:
-    """Look whether `what` would have a port to itself; the address that `host`, a name or an address, stands for.
+    """Look whether `what` would have a port to itself; the address that `host`, a name or an address ('': all), stands for.
 
     Raises:
         PortRefused: somebody listens there, or nobody can.
     """
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):
         raise PortRefused(f"Cannot listen on {host}: there is no such host.") from None
     refusals = {address[0]: _refusal(family, address) for family, _, _, _, address in found}

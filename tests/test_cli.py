@@ -251,6 +251,7 @@ def test_an_unverified_channel_is_refused_off_loopback(run: Run, config: Path) -
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Where the sandbox would have been served."""
     places: list[tuple[str, int]] = []
+    monkeypatch.setattr("app.cli.running.claim", lambda host, port, what: host)  # no test's names are looked up
     monkeypatch.setattr("app.sandbox.serve", lambda host, port: places.append((host, port)))
     return places
 

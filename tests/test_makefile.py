@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FROM_MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS")  # what `make test ARGS=...` would tell this one, too
 
 
 @pytest.fixture
@@ -23,7 +25,8 @@ def clone(tmp_path: Path) -> Path:
 def steps(target: str, folder: Path) -> str:
     """What `make` would do for a target."""
     command = ["make", "--dry-run", "--no-print-directory", target]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True, timeout=30).stdout
+    kept = {name: value for name, value in os.environ.items() if name not in FROM_MAKE}
+    return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def test_to_run_it_no_tools_of_the_tests_are_installed_and_a_line_says_what_happens(clone: Path) -> None:

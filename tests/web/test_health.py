@@ -36,7 +36,7 @@ def test_it_is_ready_without_workers_and_warns_of_it(redis_client: redis.Redis) 
     built.store.workers.beat("worker-0@here", ["inbound:helper"])
     answer = create_app(built).test_client().get("/readyz")  # what this one found is good for a moment yet
     assert answer.get_json()["workers"] == 1
-    assert "warnings" not in client.get("/readyz").get_json()
+    assert "warnings" not in answer.get_json()
 
 
 def test_without_redis_it_is_alive_but_not_ready() -> None:

@@ -364,7 +364,7 @@ def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
     answer = ask_for_ticket(client, token)
     ticket, seconds = answer.get_json()["ticket"], answer.get_json()["seconds"]
     assert (answer.headers["Cache-Control"], seconds) == ("no-store", 60)
-    assert chat_of(built).holder(ticket) == chat_of(built).visitor(token)
+    assert chat_of(built).reader(ticket).customer == chat_of(built).visitor(token)
     now = time.time()
     for later, status in ((seconds - 5, 200), (seconds + 5, 401)):
         with monkeypatch.context() as future:
