@@ -18,6 +18,7 @@ from app.gateway import Gateway
 from app.log import logger
 from app.web.answers import Whole, problem, reply, try_again
 from app.web.shelf import Crowded, Fetch, Found, Shelf, pieces
+from app.web.stalled import end_stalled_writes
 
 blueprint = Blueprint("files", __name__)
 log = logger("files")
@@ -101,6 +102,7 @@ def _body(found: Found, file: BinaryIO) -> Response:
         return Whole(b"".join(pieces(file)), headers=headers)
     response = Response(pieces(file), headers=headers)
     if request.method != "HEAD":
+        end_stalled_writes()
         response.call_on_close(_shelf().send())
     return response
 

@@ -11,14 +11,10 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
-import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from functools import cache
 from typing import Any
 
 import orjson
@@ -29,10 +25,10 @@ from app.core.events import TYPING_LASTS
 from app.core.message import outward
 from app.gateway import Gateway
 from app.store.messages import LiveEntry
+from app.web.stalled import end_stalled_writes
 
 STREAM_FOR = 300.0  # seconds after which the browser connects anew, from where it was
 WAIT = 1.5  # seconds between two signs of life
-STALLED = 20.0  # seconds in which a browser must take something of what waits for it
 
 # Of one process. Each stream has a thread of its own; a poll has one of those for webhooks, but only while it reads.
 MOST_STREAMS = int(os.environ.get(THREADS_VARIABLE) or 32)
@@ -131,7 +127,7 @@ def stream(gateway: Gateway, conversation: str, after: str, address: str) -> Ite
         address: where the visitor's browser is.
     """
     shares = {f"visitor {conversation}": STREAMS_PER_VISITOR, f"address {address}": STREAMS_PER_ADDRESS}
-    _end_stalled_writes()
+    end_stalled_writes()
     try:
         if _streams.take(shares):
             yield from _held(gateway, conversation, after, shares)
@@ -187,20 +183,6 @@ def _again(seconds: float) -> bytes:
 def _soon() -> float:
     """Browsers that lost their stream together do not come again together."""
     return 1.5 + secrets.randbelow(1500) / 1000
-
-
-@cache
-def _end_stalled_writes() -> None:
-    """Have the system close connections whose peer takes nothing of what waits for it, for their writes hold threads.
-
-    The server has no such setting and keeps its sockets to itself, so this process's own are looked up, once it serves;
-    connections inherit it from the listening one. Linux only; elsewhere the proxy in front does it alone.
-    """
-    if sys.platform != "linux":
-        return
-    for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALLED * 1000))
 
 
 def _event(entry: LiveEntry) -> bytes:
