@@ -27,7 +27,10 @@ def is_loopback(host: str) -> bool:
 
 
 def claim(host: str, port: int, what: str) -> str:
-    """Look whether `what` would have a port to itself; the address that `host` (a name or an address; '': all) stands for.
+    """Look whether `what` would have a port to itself; the address that `host` stands for.
+
+    Args:
+        host: a name or an address; '' for all addresses.
 
     Raises:
         PortRefused: somebody listens there, or nobody can.
