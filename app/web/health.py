@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, current_app, jsonify
@@ -34,7 +35,7 @@ def healthz() -> Any:
 def readyz() -> Any:
     """Redis answers and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence.
 
-    Without workers, webhooks are recorded all the same, so this only warns of it.
+    Without workers, webhooks are recorded all the same, so this only warns of it, as it does of a Redis that worries.
     """
     gateway: Gateway = current_app.extensions["patchbay"]
     look: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
@@ -44,14 +45,16 @@ def readyz() -> Any:
     if found.refused:
         return problem(503, found.refused)
     counted = {"channels": len(gateway.channels), "destinations": len(gateway.destinations), "workers": found.workers}
-    return jsonify(status="ready", **counted, **({} if found.workers else {"warnings": [NO_WORKER]}))
+    warnings = [*found.warnings, *([] if found.workers else [NO_WORKER])]
+    return jsonify(status="ready", **counted, **({"warnings": warnings} if warnings else {}))
 
 
 @frozen
 class Found:
-    """`refused` is what stands in the way; '' where nothing does. `workers` are those that are alive."""
+    """`refused` is what stands in the way; '' where nothing does. `warnings` are sentences, `workers` those alive."""
 
     refused: str = ""
+    warnings: Sequence[str] = ()
     workers: int = 0
 
 
@@ -84,4 +87,5 @@ class Look:
             workers = len(store.workers.alive())
         except StoreUnavailable:  # which is logged where it is met
             return Found(AWAY)
-        return Found(" ".join(fault.sentence for fault in faults if fault.refused), workers)
+        refused = " ".join(fault.sentence for fault in faults if fault.refused)
+        return Found(refused, [fault.sentence for fault in faults if not fault.refused], workers)

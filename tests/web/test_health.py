@@ -62,13 +62,20 @@ def test_a_redis_that_throws_messages_away_is_not_ready(evicting: redis.Redis) -
     answer = create_app(gateway(evicting)).test_client().get("/readyz")
     assert answer.status_code == 503
     assert "maxmemory-policy allkeys-lru" in answer.get_json()["error"]["message"]
-    assert "appendonly" not in answer.text, "that is only said where a part starts"
+    assert "appendonly" not in answer.text, "that is no reason"
 
 
 @pytest.mark.parametrize(("checks", "status"), [({"eviction": "warn"}, 200), ({"persistence": "refuse"}, 503)])
 def test_what_is_refused_is_a_setting(evicting: redis.Redis, checks: dict[str, str], status: int) -> None:
     client = create_app(gateway(evicting, gateway__redis_checks=checks)).test_client()
     assert client.get("/readyz").status_code == status
+
+
+def test_of_what_merely_worries_it_warns(evicting: redis.Redis) -> None:
+    client = create_app(gateway(evicting, gateway__redis_checks={"eviction": "warn"})).test_client()
+    warnings = " ".join(client.get("/readyz").get_json()["warnings"])
+    assert "maxmemory-policy allkeys-lru" in warnings
+    assert "appendonly no" in warnings
 
 
 def test_whoever_asks_again_and_again_costs_redis_nothing(
