@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import redis
 
+from app.core.events import Said
+from app.core.message import Text
 from app.store import Store
-from app.store.mailbox import Limits, Settlement
-from tests.store.steps import ANN, BOT, Drain, item, key, keys, lanes_of, queued, snapshot, write
+from app.store.mailbox import Claim, Limits, Settlement
+from tests.store.steps import ANN, BOT, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
 from tests.support.gateway import Clock
 
 MAILBOX = f"{ANN}|inbound"
@@ -56,6 +60,38 @@ def test_a_replayed_message_goes_behind_what_waits(store: Store, client: redis.R
     store.dead_letters.replay(letter)
     assert queued(client, MAILBOX) == [item(2), item(1)]
     assert store.lanes.state(BOT, 0).waiting == 2
+
+
+def status(store: Store, number: int) -> str:
+    record = store.messages.read(f"{number:032x}")
+    assert record is not None
+    return record.status
+
+
+@pytest.mark.parametrize("dying", [{1}, {2}, {1, 2}], ids=["the first part", "the last part", "both"])
+def test_a_message_in_parts_climbs_again_once_all_that_failed_are_replayed(store: Store, dying: set[int]) -> None:
+    """The second part speaks for both."""
+    parts = [entry(number, direction="outbound") for number in (1, 2)]
+    whole = replace(parts[1].message, metadata=Said(Text("x")).speaking_for([parts[0].message.id]))
+    store.mailboxes.accept(parts[0], scope="", more=[replace(parts[1], message=whole)])
+    drain = Drain(store, SHOP)
+    claim: Claim | None = drain.claim()
+    for number in (1, 2):
+        assert claim is not None
+        dies = number in dying
+        claim = drain.step(
+            Settlement(claim, "dead" if dies else "done", status=None if dies else "sent", reason="rejected")
+        )
+    assert "failed" == status(store, 2)
+    for letter in store.dead_letters.newest():
+        assert "failed" == status(store, 2)
+        store.dead_letters.replay(letter.id)
+    assert "queued" == status(store, 2)
+    drain = Drain(store, SHOP, "again")
+    claim = drain.claim()
+    while claim:
+        claim = drain.step(Settlement(claim, "done", status="sent"))
+    assert ("sent", "sent") == (status(store, 1), status(store, 2))
 
 
 def test_a_letter_is_replayed_once(store: Store, client: redis.Redis) -> None:

@@ -44,6 +44,18 @@ def has_session(store: Store, number: int, conversation: str, destination: str, 
 
 
 class TestOnceBothAreNamed:
+    def test_what_was_given_up_before_is_replayed_in_the_conversation_that_goes_on(self, store: Store) -> None:
+        write(store, 1, IDENT)
+        Drain(store).step(Settlement(Drain(store).claim(), "dead", reason="rejected"))
+        write(store, 2, NUMBER)
+        assert [(NUMBER, item(2))] == claims(store)
+        write(store, 3, NUMBER, names=[IDENT])
+        store.dead_letters.replay(store.dead_letters.newest()[0].id)
+        assert [(NUMBER, item(3)), (NUMBER, item(1))] == claims(store)
+        record = store.messages.read(f"{1:032x}")
+        assert record is not None
+        assert NUMBER == record.message.conversation
+
     @pytest.mark.parametrize("first", [NUMBER, IDENT], ids=["the number", "the id"])
     def test_either_leads_to_the_conversation_that_was_known_first(self, first: str, store: Store) -> None:
         second = IDENT if first == NUMBER else NUMBER
