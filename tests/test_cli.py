@@ -106,7 +106,7 @@ def test_where_nobody_can_be_asked_all_letters_are_discarded_only_with_yes(
 ) -> None:
     refused = run("dead-letters", "discard", "all")
     assert 1 == refused.exit_code
-    assert "Forget 1 dead letters, with their messages, for good? Say so with --yes" in refused.stderr
+    assert "Forget 1 dead letter, with its message, for good? There is nobody here to ask: add --yes." in refused.stderr
     assert letter[1] in run("dead-letters", "list").stdout
     assert f"{letter[1]} discarded\n" == run("dead-letters", "discard", "all", "--yes").stdout
     assert ("", 0) == (run("dead-letters", "discard", "all").stdout, run("dead-letters", "discard", "all").exit_code)
@@ -542,7 +542,7 @@ def test_provisioning_from_a_broken_file_names_the_problems(text: str, run: Run,
 
 class TestConsent:
     def test_it_is_shown_and_set(self, run: Run) -> None:
-        assert run("consent", "show", "shop", "webhook:ada").stdout == "in: nothing else was ever said\n"
+        assert run("consent", "show", "shop", "webhook:ada").stdout == "in: they never opted out\n"
         assert run("consent", "set", "shop", "webhook:ada", "out").stdout == "webhook:ada is out on shop\n"
         assert re.fullmatch(r"out: since [-0-9]+ [:0-9]+, an operator set it\n", self.shown(run, "shop"))
         assert self.shown(run, "chat", "webchat:ada").startswith("in")

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import orjson
 import pytest
 import redis
 from click.testing import CliRunner, Result
 
 from app.cli import COMMANDS, main
+from app.cli.common import find_running
+from app.configfile import CONFIG_VARIABLE
 from app.core.events import Written
 from app.core.message import Text
 from app.gateway import Gateway
@@ -142,8 +145,8 @@ class TestWithoutSecrets:
             (("dead-letters", "list"), "rejected: HTTP 400: no such thing"),
             (("costs",), "in EUR"),
             (("costs", "conversation", "shop", "webhook:ada"), "currency"),
-            (("consent", "show", "shop", "webhook:ada"), "in: nothing else was ever said"),
-            (("consent", "show", "sms", "+15551230001"), "in: nothing else was ever said"),
+            (("consent", "show", "shop", "webhook:ada"), "in: they never opted out"),
+            (("consent", "show", "sms", "+15551230001"), "in: they never opted out"),
         ],
         ids=" ".join,
     )
@@ -229,3 +232,29 @@ class TestWorkersInLanes:
         rows = {row.split()[0]: row for row in run("lanes").stdout.splitlines()}
         counted = {name: row.rpartition("workers ")[2] for name, row in rows.items() if name in built.lanes}
         assert (counted["inbound:helper"], counted["outbound:shop"], counted["inbound:desk"]) == ("2", "1", "0")
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "meant"),
+    [
+        (None, None, True),
+        ("mine.toml", None, True),
+        (None, "mine.toml", True),
+        (None, "{here}/mine.toml", True),
+        ("other.toml", None, False),
+        (None, "other.toml", False),
+    ],
+)
+def test_what_runs_here_is_meant_unless_another_file_is_named(
+    option: str | None, variable: str | None, meant: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".patchbay").mkdir()
+    told = {CONFIG_VARIABLE: str(tmp_path / "mine.toml"), "PATCHBAY_REDIS_URL": "unix:///there"}
+    (tmp_path / ".patchbay" / "environment.json").write_bytes(orjson.dumps(told))
+    monkeypatch.chdir(tmp_path)
+    for name in ("PATCHBAY_DATA", "PATCHBAY_REDIS_URL", CONFIG_VARIABLE):
+        monkeypatch.setenv(name, "")  # and as it was afterwards
+    if variable:
+        monkeypatch.setenv(CONFIG_VARIABLE, variable.format(here=tmp_path))
+    find_running(Path(option) if option else None)
+    assert ("unix:///there" if meant else "") == os.environ["PATCHBAY_REDIS_URL"]

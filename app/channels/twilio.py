@@ -84,7 +84,7 @@ ERRORS: dict[int, tuple[Kind, str]] = {
     21214: (errors.GONE, "that number cannot be reached"),
     21408: (errors.MISCONFIGURED, "the account may not send to that country"),
     21606: (errors.MISCONFIGURED, "the sender is none of the account's, or cannot send there"),
-    21610: (errors.OPTED_OUT, "he wrote STOP; only his START lifts that"),
+    21610: (errors.OPTED_OUT, "they wrote STOP; only their START lifts that"),
     21611: (errors.THROTTLED, "too many messages of this sender wait at Twilio"),
     21614: (errors.GONE, "that number takes no text messages"),
     30003: (errors.GONE, "the phone is switched off or out of reach"),
@@ -92,7 +92,7 @@ ERRORS: dict[int, tuple[Kind, str]] = {
     30006: (errors.GONE, "a landline, or a carrier that cannot be reached"),
     63003: (errors.GONE, "there is no such account on that channel"),
     63007: (errors.MISCONFIGURED, "the account has no sender with that address"),
-    63016: (errors.REJECTED, "he last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)"),
+    63016: (errors.REJECTED, "they last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)"),
     63018: (errors.THROTTLED, "the channel's own limit for this sender"),
 }
 

@@ -79,8 +79,8 @@ def file_of(config: Path | None) -> Path:
 
 def find_running(config: Path | None) -> None:
     """What runs here under `patchbay up` is meant, unless somebody says otherwise."""
-    told = remembered()
-    if told and not os.environ.get(CONFIG_VARIABLE) and (config is None or str(config) == told.get(CONFIG_VARIABLE)):
+    told, named = remembered(), config or os.environ.get(CONFIG_VARIABLE)
+    if told and (not named or Path(named).resolve() == Path(told.get(CONFIG_VARIABLE, "")).resolve()):
         os.environ.update({name: value for name, value in told.items() if not os.environ.get(name)})
 
 

@@ -26,7 +26,7 @@ def show_consent(config: Path | None, channel: str, customer: str) -> None:
     view = view_of(config)
     known = view.store.consents.read(conversation_of(view.providers, channel, customer))
     if known is None:
-        click.echo("in: nothing else was ever said")
+        click.echo("in: they never opted out")
     else:
         click.echo(f"{known.state}: since {when(known.at)}, {known.by}")
 
@@ -38,7 +38,7 @@ def show_consent(config: Path | None, channel: str, customer: str) -> None:
 @click.argument("state", type=click.Choice(["in", "out"]))
 @complains
 def set_consent(config: Path | None, channel: str, customer: str, state: State) -> None:
-    """State what CUSTOMER wants on CHANNEL: `in` or `out`. His platform may know better and still refuse."""
+    """State what CUSTOMER wants on CHANNEL: `in` or `out`. Their platform may know better and still refuse."""
     view = view_of(config)
     view.store.consents.write(conversation_of(view.providers, channel, customer), state, "an operator set it")
     click.echo(f"{customer} is {state} on {channel}")

@@ -100,9 +100,10 @@ def discard_letters(config: Path | None, letter_ids: tuple[str, ...], yes: bool)
 
 def _confirm(count: int) -> None:
     """Raises: click.Abort, the answer is no; click.ClickException, nobody can be asked."""
-    question = f"Forget {count} dead letters, with their messages, for good"
+    what = "1 dead letter, with its message" if count == 1 else f"{count} dead letters, with their messages"
+    question = f"Forget {what}, for good"
     if not sys.stdin.isatty():
-        raise click.ClickException(f"{question}? Say so with --yes; there is nobody here to ask.")
+        raise click.ClickException(f"{question}? There is nobody here to ask: add --yes.")
     click.confirm(f"{question}?", abort=True)
 
 

@@ -318,7 +318,7 @@ READ: dict[str, Event] = {
     "status_failed": Reported(
         sid("SM", 0x22), "failed",
         "rejected: 63016 Failed to send freeform message because you are outside the allowed window.; "
-        "he last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)",
+        "they last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)",
     ),
     "unsupported_empty": Ignored("message.empty"),
     "unsupported_status": Ignored("status.summoned"),
