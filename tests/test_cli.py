@@ -121,7 +121,7 @@ def test_a_person_is_asked_before_all_letters_are_discarded(
     command = [sys.executable, "-m", "app.cli", "dead-letters", "discard", "all"]
     done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
     os.close(ours), os.close(theirs)
-    assert "Forget 1 dead letters" in done.stdout
+    assert "Forget 1 dead letter, with its message" in done.stdout
     assert (left, bool(left)) == (letter[0].store.dead_letters.count(), bool(done.returncode))
 
 
