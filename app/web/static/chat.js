@@ -129,7 +129,12 @@ composer.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
 });
 for (const name of ["visibilitychange", "focus"]) addEventListener(name, look);
-addEventListener("online", wake);
+// A network that goes away may leave the stream standing, in silence.
+addEventListener("offline", () => showConnection("connecting"));
+addEventListener("online", () => {
+  wake();
+  stream.open();
+});
 addEventListener("pagehide", () => stream.close());
 addEventListener("pageshow", ({ persisted }) => { if (persisted) stream.open(); });
 

@@ -237,6 +237,17 @@ def test_the_greeting_is_no_message(page: Page, running: Gateway) -> None:
     expect(chat.messages).to_have_count(0)
 
 
+def test_it_says_that_the_network_is_gone_though_the_stream_stands(windows: Windows, running: Gateway) -> None:
+    window = windows.new()
+    page = window.open(running.chat)
+    lost = page.get_by_role("status").filter(has_text="Connecting again")
+    expect(page.get_by_test_id("greeting")).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('offline'))")
+    expect(lost).to_be_visible()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(lost).to_be_hidden()
+
+
 def test_it_says_when_the_connection_is_lost_and_comes_back_by_itself(windows: Windows, running: Gateway) -> None:
     window = windows.new()
     page = window.open("about:blank")
