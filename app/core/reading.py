@@ -7,10 +7,14 @@ and NUL are left out, a number that is none (NaN, Infinity) is null. Clean UTF-8
 from __future__ import annotations
 
 import codecs
+import encodings
 import json
 import math
 import re
-from functools import lru_cache, partial
+from encodings import normalize_encoding
+from encodings.aliases import aliases
+from functools import partial
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -28,7 +32,16 @@ MARKS = (  # the longer ones first: one begins like another
 )
 UTF_8 = "utf-8"
 PYTHONS_OWN = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})  # no texts' charsets
+LONGEST_CHARSET = 40  # characters of a charset's name
 MOST_DIGITS = 20  # of a whole number of 64 bits, and its sign
+
+
+def _plain(name: str) -> str:
+    return normalize_encoding(name).lower().replace(".", "_")
+
+
+# All that Python may be asked for: it keeps every name that it ever looked up, so strangers' own never reach it.
+CHARSETS = {_plain(name): name for name in (*aliases, *(codec.name for codec in iter_modules(encodings.__path__)))}
 
 
 class Unreadable(ValueError):
@@ -95,16 +108,16 @@ def form(text: bytes | str, content_type: str = "", most_fields: int | None = No
         raise Unreadable(str(error)) from None
 
 
-@lru_cache(maxsize=256)
 def charset_of(content_type: str) -> str:
     """The charset that a header names, by Python's name; '' if there is none, or none that we know."""
     found = CHARSET.search(content_type)
+    name = CHARSETS.get(_plain(found[1])) if found and len(found[1]) <= LONGEST_CHARSET else None
     try:
-        name = codecs.lookup(found[1]).name if found else ""
-        b"text".decode(name or UTF_8, "replace")
-    except (LookupError, UnicodeError):  # no such charset, or a codec of something else than texts
+        known = codecs.lookup(name).name if name else ""
+        b"text".decode(known or UTF_8, "replace")
+    except (LookupError, UnicodeError):  # a codec of something else than texts, or of another system
         return ""
-    return "" if name.replace("_", "-") in PYTHONS_OWN else name
+    return "" if known.replace("_", "-") in PYTHONS_OWN else known
 
 
 def encodable(text: str) -> str:

@@ -16,12 +16,16 @@ import regex
 Unit = Literal["characters", "utf16", "bytes"]
 """`characters` are code points, `utf16` the units of JavaScript, Java and .NET, `bytes` those of UTF-8."""
 
-# Flags come first: `\X` counts from the beginning of a row of them for each one.
-CLUSTER = regex.compile(r"\p{RI}{2}[\p{GCB=Extend}\p{GCB=ZWJ}\p{GCB=SpacingMark}]*+|\X")
-# Where a reader would cut, the best first; a piece ends behind the match.
-PARAGRAPH, LINE = r"\n[^\S\n]*\n\s*", r"[\r\n]+"
+# Flags and families come first: `\X` looks back to the beginning of a row of them for each one.
+FAMILY = r"\p{ExtPict}(?:\p{GCB=Extend}*+\p{GCB=ZWJ}\p{ExtPict})++"
+CLUSTER = regex.compile(rf"(?:\p{{RI}}{{2}}|{FAMILY})[\p{{GCB=Extend}}\p{{GCB=ZWJ}}\p{{GCB=SpacingMark}}]*+|\X")
+# Where a reader would cut, the best first; a piece ends behind the match. Strangers write these texts, so each pattern
+# passes a character once: nothing is given back, and a row is only tried from where it begins.
+PARAGRAPH, LINE = r"\n[^\S\n]*+\n\s*+", r"[\r\n]++"
 # Behind a sentence may stand quotes and brackets that close; Chinese and Japanese put no space there.
-SENTENCE, WORD = r"[.!?\u2026]+[\p{Pe}\p{Pf}\"']*\s+|[\u3002\uff01\uff1f]+", r"\S(?=\s)|\s"
+STOP = r"[.!?\u2026]"
+SENTENCE = rf"(?<!{STOP}){STOP}++[\p{{Pe}}\p{{Pf}}\"']*+\s++|[\u3002\uff01\uff1f]++"
+WORD = r"\S(?=\s)|\s"
 ENDS = tuple(map(regex.compile, (PARAGRAPH, LINE, SENTENCE, WORD)))
 MOST = {"characters": 1, "utf16": 2, "bytes": 4}  # units that one code point takes
 LONGEST_EXTENSION = 16  # characters, the dot included
@@ -61,8 +65,8 @@ def split(text: str, limit: int, unit: Unit) -> Iterator[str]:
 
 
 def _fits(text: str, limit: int, unit: Unit) -> bool:
-    """Nearly every text does by far, and is not counted."""
-    return len(text) * MOST[unit] <= limit or length(text, unit) <= limit
+    """Nearly every text does by far, or by far does not, and is not counted: a code point takes at least one unit."""
+    return len(text) * MOST[unit] <= limit or (len(text) <= limit and length(text, unit) <= limit)
 
 
 def _fitting(text: str, limit: int, unit: Unit) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import encodings
 import json
+import pkgutil
+from contextlib import suppress
+from encodings.aliases import aliases
 from typing import Any
 
 import orjson
@@ -13,6 +18,7 @@ from hypothesis import strategies as st
 from app.core.reading import Unreadable, charset_of, clean, clean_text, decoded, encoded, form, parsed, stored
 from tests.support.values import QUICK, json_values
 
+NO_CHARSETS = {"charmap", "idna", "punycode", "raw_unicode_escape", "unicode_escape", "undefined"}
 LATIN = "application/json; charset=ISO-8859-1"
 READ: dict[str, tuple[bytes, str, Any]] = {
     "clean": (b'{"a":"\xc3\xa9"}', "", {"a": "é"}),
@@ -187,3 +193,28 @@ def test_a_header_names_a_charset(header: str, charset: str) -> None:
 
 def test_a_text_that_every_platform_can_be_told() -> None:
     assert "a\ufffdb\U0001f600" == clean_text("a\ud83d\0b\U0001f600")
+
+
+def test_what_strangers_name_is_kept_nowhere() -> None:
+    kept: dict[str, Any] = vars(encodings)["_cache"]
+    before = set(kept)
+    for number in range(50):
+        for name in (f"klingon-{number}", f"UTF-8{'-' * number}", f"windows_1252.{number}", "x" * 5_000 + str(number)):
+            charset_of(f"text/xml; charset={name}")
+    assert before == set(kept)
+
+
+def test_every_charset_of_texts_is_known_by_all_names_of_it() -> None:
+    for name in {module.name for module in pkgutil.iter_modules(encodings.__path__)} | set(aliases):
+        if name in NO_CHARSETS or name in ("mbcs", "oem"):
+            continue
+        expected = ""  # it is no codec, or not of texts, or one of another system
+        with suppress(LookupError, UnicodeError):
+            b"text".decode(name, "replace")
+            expected = codecs.lookup(name).name
+        spellings = (name, name.upper(), name.replace("_", "-"))
+        assert {expected} == {charset_of(f"text/xml; charset={spelling}") for spelling in spellings}, name
+
+
+def test_a_charsets_name_is_bounded() -> None:
+    assert charset_of("text/xml; charset=" + "-" * 40 + "utf-8") == ""

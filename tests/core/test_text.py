@@ -7,7 +7,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.core.text import Unit, cut, cut_name, length, split
+from app.core.text import CLUSTER, Unit, cut, cut_name, length, split
 from tests.support.values import THOROUGH
 
 FAMILY, FLAG, SKIN, KEYCAP = "👨‍👩‍👧‍👦", "🇩🇪", "👍🏽", "1️⃣"
@@ -161,6 +161,40 @@ def test_a_files_name_keeps_its_extension(name: str, limit: int, shown: str) -> 
     assert shown == cut_name(name, limit, "utf16")
 
 
-def test_a_row_of_flags_costs_no_more_than_other_texts() -> None:
-    """A billion steps if each flag counted those before it."""
-    assert FLAG * 20_000 == "".join(split(FLAG * 20_000, 70_000, "utf16"))
+ROWS: dict[str, str] = {
+    "flags": FLAG * 20_000,
+    "dots": "." * 300_000,
+    "dots and quotes": "." * 150_000 + '"' * 150_000,
+    "dots, each in quotes": '."' * 150_000,
+    "quotes": '"' * 300_000,
+    "brackets": "?" + ")" * 300_000,
+    "stops of Chinese": "\u3002" * 300_000,
+    "blanks": "." + " " * 300_000,
+    "line breaks": "\n" * 300_000,
+    "line breaks of Windows": "\r\n" * 150_000,
+    "blank lines": "\n \t" * 100_000,
+    "joiners": "\u200d" * 300_000,
+    "a family without end": "👨\u200d" * 100_000,
+    "an emoji with marks": "👨" + "\u0301" * 300_000,
+    "accents": "\u0301" * 300_000,
+    "vowels of Thai": "กำ" * 150_000,
+    "Hangul": "\u1100" * 150_000 + "\u1161" * 150_000,
+    "conjuncts": "क्" * 150_000,
+    "tags": "\U000e0067" * 300_000,
+    "halves of pairs": "\ud83d" * 300_000,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("unit", ["characters", "utf16", "bytes"])
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_a_long_row_costs_no_more_than_other_texts(row: str, unit: Unit) -> None:
+    """Many billions of steps if each character counted, or tried, those before or behind it."""
+    pieces = list(split(row, length(row, unit) - 1, unit))
+    assert len(pieces) > 1
+    assert row == "".join(pieces)
+
+
+def test_a_family_is_one_cluster_whatever_stands_around_it() -> None:
+    text = f"a{FAMILY}\u0301{FAMILY}\u200d{SKIN}\u200d\u200d{FLAG}\u0600{FAMILY}{FLAG}\u0903"
+    assert clusters(text) == [found[0] for found in CLUSTER.finditer(text)]

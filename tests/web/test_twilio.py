@@ -540,6 +540,16 @@ class TestListing:
         assert (answer.status_code, answer.json["code"]) == (400, 20001)
         assert query.partition("=")[0] in answer.json["message"]
 
+    @pytest.mark.parametrize(("name", "least"), [("PageSize", 1), ("Page", 0)])
+    @pytest.mark.parametrize("value", ["99999999999", "00000000001", "-1", "1.0"])
+    def test_a_number_that_is_refused_is_told_the_whole_rule(
+        self, name: str, least: int, value: str, web: FlaskClient
+    ) -> None:
+        query = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?{name}="
+        rule = f"{name} must be a whole number from {least}, of at most 10 digits"
+        assert web.get(query + value, auth=(ACCOUNT, TOKEN)).json["message"] == rule
+        assert web.get(query + "9999999999", auth=(ACCOUNT, TOKEN)).status_code == 200
+
     def test_the_last_of_all_days_is_a_day(self, messages: MessageList) -> None:
         assert messages.list(date_sent=date.max) == []
 

@@ -15,13 +15,16 @@ from typing import Any
 
 import orjson
 from flask import Blueprint, Response, current_app, request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
 from app.core.errors import StoreUnavailable
 from app.core.message import Attachment, Location, Message, Text
+from app.core.reading import Unreadable, form
 from app.gateway import Gateway
 from app.log import logger
 from app.store.messages import Record
+from app.twilio import FORM, MOST_FIELDS
 from app.twilio_message import CANCELED, id_of, is_part, parts_of, status_word
 from app.web.twilio import refusal
 from app.web.twilio.account import TwilioAccount, accounts_of
@@ -55,8 +58,9 @@ MESSAGE = f"{MESSAGES}/<sid>"
 @blueprint.post(f"{MESSAGES}.json")
 def create(account_sid: str) -> Response:
     gateway, account = _gateway(), _account(account_sid)
-    key = key_of(account.sid, request.headers, request.form)
-    return _answer(shown(account, create_message(gateway, account, request.form, key)), 201)
+    given = _form()
+    key = key_of(account.sid, request.headers, given)
+    return _answer(shown(account, create_message(gateway, account, given, key)), 201)
 
 
 @blueprint.get(f"{MESSAGES}.json")
@@ -74,11 +78,11 @@ def fetch(account_sid: str, sid: str) -> Response:
 def update(account_sid: str, sid: str) -> Response:
     """An empty `Body` clears the message's text, `Status=canceled` calls off one that still waits."""
     account = _account(account_sid)
-    record = _find(account, sid)
-    if request.form.get("Status"):
-        _cancel(record, request.form["Status"])
-    elif "Body" in request.form:
-        _redact(record, request.form["Body"])
+    record, given = _find(account, sid), _form()
+    if given.get("Status"):
+        _cancel(record, given["Status"])
+    elif "Body" in given:
+        _redact(record, given["Body"])
     else:
         raise Refused(refusal.UNKNOWN_PARAMETER, "Body or Status is required")
     return _answer(shown(account, _find(account, sid)))
@@ -123,7 +127,7 @@ def delete_medium(account_sid: str, sid: str, medium_sid: str) -> Response:
 def feedback(account_sid: str, sid: str) -> Response:
     """Whether the customer did what the message was for; counted for the operator."""
     account = _account(account_sid)
-    record, outcome = _find(account, sid), request.form.get("Outcome") or OUTCOMES[0]
+    record, outcome = _find(account, sid), _form().get("Outcome") or OUTCOMES[0]
     if outcome not in OUTCOMES:
         raise Refused(refusal.UNKNOWN_PARAMETER, f"Outcome must be one of: {', '.join(OUTCOMES)}")
     _gateway().store.lanes.count(f"feedback:{record.message.channel}:{outcome}")
@@ -278,6 +282,16 @@ def _account(sid: str) -> TwilioAccount:
 @lru_cache(maxsize=4)
 def _accounts(gateway: Gateway) -> dict[str, TwilioAccount]:
     return accounts_of(gateway)
+
+
+def _form() -> MultiDict[str, str]:
+    """What the caller gave, in the charset that they named. One odd byte costs one character. Raises: Refused."""
+    if request.mimetype != FORM:
+        return request.form  # in parts, or none
+    try:
+        return MultiDict(form(request.get_data(), request.content_type or "", MOST_FIELDS))
+    except Unreadable:
+        raise Refused(refusal.UNKNOWN_PARAMETER, f"The form has more than {MOST_FIELDS} fields", 413) from None
 
 
 def _gateway() -> Gateway:

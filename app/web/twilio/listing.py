@@ -20,7 +20,8 @@ from app.web.twilio.resource import messages_uri, paging, shown
 PAGE_SIZE, PAGE_SIZE_MOST = 50, 1_000
 LOOKED_AT = 5_000  # messages for one page; a page that finds fewer than it may hold leads on all the same
 PAGING = ("Page", "PageSize", "PageToken")
-NUMBER = re.compile(r"[0-9]{1,10}")
+DIGITS = 10
+NUMBER = re.compile(rf"[0-9]{{1,{DIGITS}}}")
 TOKEN = re.compile(r"PA([0-9]{1,15})-([0-9a-f]{32})")
 A_DAY = 86_400_000
 
@@ -88,7 +89,7 @@ def _number(args: Mapping[str, str], name: str, usual: int, least: int, most: in
     if not value:
         return usual
     if not NUMBER.fullmatch(value) or int(value) < least:
-        raise Refused(UNKNOWN_PARAMETER, f"{name} must be a number from {least}")
+        raise Refused(UNKNOWN_PARAMETER, f"{name} must be a whole number from {least}, of at most {DIGITS} digits")
     return min(int(value), most)
 
 
