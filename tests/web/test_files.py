@@ -278,6 +278,27 @@ def test_large_files_are_sent_to_few_at_a_time(built: Gateway, outside: Sink) ->
     assert LARGE == app.test_client().get(link()).data
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Range": f"bytes={len(LARGE)}-"}, 416),
+        ("GET", {"Range": "bytes=5-9"}, 206),
+        ("HEAD", {}, 200),
+        ("HEAD", {"Range": f"bytes={len(LARGE)}-"}, 416),
+        ("GET", {}, 200),
+    ],
+    ids=["no such part", "a part", "a head", "a head of no such part", "the whole, which nobody reads"],
+)
+def test_each_answer_gives_its_place_back(
+    method: str, headers: dict[str, str], status: int, web: FlaskClient, outside: Sink
+) -> None:
+    gives(outside, LARGE)
+    for _ in range(9):
+        with web.open(link(), method=method, headers=headers, buffered=False) as answer:
+            assert status == answer.status_code
+    assert 200 == web.get(link()).status_code
+
+
 # --- a receiver ---
 
 
