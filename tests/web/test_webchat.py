@@ -491,10 +491,25 @@ def test_it_remembers_the_forgotten_as_long_as_a_token_can_live(
     client: FlaskClient, built: Gateway, redis_client: redis.Redis
 ) -> None:
     token = new_visitor(client)
-    before = set(redis_client.keys())
     forget(client, token)
-    (key,) = set(redis_client.keys()) - before  # and nothing else is kept of somebody who never wrote
-    assert 30 * 86_400 - 60 < redis_client.ttl(key) <= 30 * 86_400 + 1
+    ttl = redis_client.ttl(f"{{patchbay}}:v:{address_of(built, token)}")
+    assert 30 * 86_400 - 60 < ttl <= 30 * 86_400 + 1
+
+
+def test_nothing_stays_for_ever_of_somebody_who_is_forgotten_and_never_wrote(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    for _ in range(3):
+        assert forget(client, token).status_code == 204
+    assert ["ended"] == waiting_of(redis_client, built, token)
+    _drain(built, "inbound:helper")
+    assert forget(client, token).status_code == 204
+    assert [] == waiting_of(redis_client, built, token)
+    about = [key for key in redis_client.keys() if chat_of(built).visitor(token) in key]
+    assert about and all(redis_client.ttl(key) > 0 for key in about)
+    lane = built.store.lanes.state("inbound:helper", 0)
+    assert (0, 0) == (lane.waiting, built.store.dead_letters.count())
 
 
 def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient, built: Gateway) -> None:
@@ -508,6 +523,16 @@ def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient
     _drain(built, "inbound:desk")
     session = built.store.sessions.read(conversation)
     assert session is None or session.mode == "bot"
+
+
+def test_forgetting_ends_a_conversation_whose_first_message_still_waits(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    message = accepted(write(client, token, "m1"))
+    for _ in range(3):
+        assert forget(client, token).status_code == 204
+    assert [f"message {message}", "ended"] == waiting_of(redis_client, built, token)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
@@ -634,6 +659,12 @@ def address_of(built: Gateway, token: str) -> str:
 
 def stream_key(built: Gateway, token: str) -> str:
     return f"{{patchbay}}:e:{address_of(built, token)}"
+
+
+def waiting_of(redis_client: redis.Redis, built: Gateway, token: str) -> list[str]:
+    """What waits for whoever answers that visitor."""
+    found: list[str] = redis_client.lrange(f"{{patchbay}}:q:{address_of(built, token)}|inbound", 0, -1)
+    return found
 
 
 def status_of(built: Gateway, message_id: str) -> str:
