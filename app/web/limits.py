@@ -34,7 +34,7 @@ def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
 
     Args:
         name: of the channel.
-        what: `message`, `visitor` (a new token) or `stream`; each has buckets of its own.
+        what: `message`, `visitor` (a new token), `forget`, `ticket` or `stream`; each has buckets of its own.
         visitor: the customer's address, '' before there is one.
         size: bytes that are to be kept.
 

@@ -63,6 +63,7 @@ def forget(name: str) -> Any:
         customer = channel.holder(webhook_of(gateway)).customer
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
+    limits.ask(name, "forget", customer)
     visitors.revoke(gateway, channel, customer)
     try:  # always, for a first message may still wait that begins a session; and once, however often they ask
         accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])

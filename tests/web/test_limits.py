@@ -109,6 +109,20 @@ def test_a_stream_is_not_opened_without_end(client: FlaskClient, built: Gateway)
         answer.close()
 
 
+def test_nobody_is_forgotten_without_end(client: FlaskClient, built: Gateway) -> None:
+    def forget(visitor: Visitor) -> TestResponse:
+        headers = {"Authorization": f"Bearer {visitor.token}"}
+        return client.post("/chat/chat/forget", headers=headers, environ_base={"REMOTE_ADDR": HERE})
+
+    visitor = Visitor(client, built)
+    answers = [forget(visitor) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [204] * 3 + [429]
+    assert told(answers[-1]) == (429, "20", VISITOR)
+    answers = [forget(Visitor(client, built)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [204] * 2 + [429]
+    assert told(answers[-1]) == (429, "12", ADDRESS)
+
+
 def test_a_long_message_counts_for_several(client: FlaskClient, built: Gateway) -> None:
     visitor = Visitor(client, built)
     assert visitor.write("x" * 1_500).status_code == 202
