@@ -66,8 +66,8 @@ def agents_file(name: str, token: str) -> Response:
 def _file(adapter: Channel | Destination, token: str, fetch: Fetch) -> Response:
     """The file, or off to where its platform has it at this moment."""
     try:
-        adapter.check_link(token)
-        return _shown(_shelf().get(f"{adapter.name} {token}", fetch), adapter.name)
+        which = adapter.check_link(token)  # never the token: it can be spelt in many ways, and each would be a call
+        return _shown(_shelf().get(f"{adapter.name} {which}", fetch), adapter.name)
     except Unverified:
         return problem(404, GONE)
     except Crowded:
