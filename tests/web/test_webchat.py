@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import os
 import re
@@ -335,6 +336,57 @@ def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
         assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
 
 
+def polls_a_second(windows: int, pace: float) -> float:
+    """How many of so many idle windows that poll come, once they all do."""
+    now = 0.0
+    turns = streams.Turns(timer=lambda: now)
+    coming, came = [0.0] * windows, 0
+    while (now := heapq.heappop(coming)) < 120:
+        heapq.heappush(coming, now + turns.next({"somewhere": pace}))
+        came += now >= 60
+    return came / 60
+
+
+@pytest.mark.parametrize(
+    ("windows", "polls"),
+    [
+        (1, 1 / streams.SOONEST),
+        (10, 10 / streams.SOONEST),
+        (90 - streams.STREAMS_PER_ADDRESS, streams.POLLS_PER_ADDRESS),
+        (150, streams.POLLS_PER_ADDRESS),
+        (500 - streams.STREAMS_PER_ADDRESS, (500 - streams.STREAMS_PER_ADDRESS) / streams.LATEST),
+    ],
+)
+def test_polls_get_rarer_the_more_windows_there_are(windows: int, polls: float) -> None:
+    assert polls == pytest.approx(polls_a_second(windows, streams.POLLS_PER_ADDRESS), rel=0.05)
+
+
+def test_a_crowd_elsewhere_makes_nobody_wait() -> None:
+    turns = streams.Turns(timer=lambda: 0.0)
+    assert [streams.SOONEST, streams.SOONEST + 0.5] == [turns.next({"a": 2.0}) for _ in range(2)]
+    assert streams.SOONEST == turns.next({"b": 2.0})
+    assert streams.SOONEST + 1.0 == turns.next({"a": 2.0, "b": 2.0})
+    assert streams.LATEST == [turns.next({"a": 2.0}) for _ in range(50)][-1]
+
+
+def test_a_crowd_behind_one_address_polls_later_and_later(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    monkeypatch.setattr(streams, "_turns", streams.Turns(timer=lambda: 0.0))
+    monkeypatch.setattr(streams, "SPREAD", 0.0)
+    monkeypatch.setattr(streams, "POLLS_PER_ADDRESS", 0.5)
+
+    def seconds(address: str) -> float:
+        query = {"ticket": ticket_of(client, new_visitor(client))}
+        environ = {"REMOTE_ADDR": address}
+        answer = client.get("/chat/chat/events", query_string=query, environ_overrides=environ)
+        (again,) = [event for event in _events(answer.data) if event.kind == "again"]
+        found: float = again.data["seconds"]
+        return found
+
+    assert [2.0, 4.0, 6.0] == [seconds("203.0.113.1") for _ in range(3)]
+    assert 2.5 > seconds("203.0.113.2")
+
+
 @pytest.mark.parametrize("bound", ["STREAMS_PER_VISITOR", "STREAMS_PER_ADDRESS"])
 def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "_streams", streams.Places(10))
@@ -506,8 +558,9 @@ def test_nothing_stays_for_ever_of_somebody_who_is_forgotten_and_never_wrote(
     _drain(built, "inbound:helper")
     assert forget(client, token).status_code == 204
     assert [] == waiting_of(redis_client, built, token)
-    about = [key for key in redis_client.keys() if chat_of(built).visitor(token) in key]
-    assert about and all(redis_client.ttl(key) > 0 for key in about)
+    about = redis_client.keys(f"*{chat_of(built).visitor(token)}*")
+    assert about
+    assert all(redis_client.ttl(key) > 0 for key in about)
     lane = built.store.lanes.state("inbound:helper", 0)
     assert (0, 0) == (lane.waiting, built.store.dead_letters.count())
 
@@ -661,10 +714,9 @@ def stream_key(built: Gateway, token: str) -> str:
     return f"{{patchbay}}:e:{address_of(built, token)}"
 
 
-def waiting_of(redis_client: redis.Redis, built: Gateway, token: str) -> list[str]:
+def waiting_of(redis_client: redis.Redis, built: Gateway, token: str) -> Any:
     """What waits for whoever answers that visitor."""
-    found: list[str] = redis_client.lrange(f"{{patchbay}}:q:{address_of(built, token)}|inbound", 0, -1)
-    return found
+    return redis_client.lrange(f"{{patchbay}}:q:{address_of(built, token)}|inbound", 0, -1)
 
 
 def status_of(built: Gateway, message_id: str) -> str:
