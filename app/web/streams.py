@@ -192,7 +192,7 @@ def _poll(gateway: Gateway, conversation: str, after: str, address: str) -> byte
 def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most: int, pause: float) -> Iterator[bytes]:
     """First everything that is there, then what comes within `seconds`, up to about `most` bytes; last, to come again
     after a `pause`."""
-    until, left = time.monotonic() + seconds, most
+    began, left = time.monotonic(), most
     waits = False
     while not _stopping.told():
         entries = gateway.live.live(conversation, after, WAIT if waits else 0)
@@ -202,10 +202,11 @@ def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most:
         left -= len(chunk)
         if chunk:
             yield chunk
-        if left <= 0:
+        late = time.monotonic() - began >= (seconds if waits else STREAM_FOR)  # whoever reads slowly is late, too
+        if left <= 0 or (late and not waits):
             yield _again(AT_ONCE)
             return
-        if waits and time.monotonic() >= until:
+        if late:
             break
     yield _again(pause)
 

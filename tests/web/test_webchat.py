@@ -25,7 +25,7 @@ from app.core.events import Written
 from app.core.message import Text, conversation_key
 from app.gateway import Gateway
 from app.inbox import Inbox
-from app.store.messages import LiveEntry
+from app.store.messages import LIVE_ENTRIES, LiveEntry
 from app.web import create_app, streams
 from tests.support.gateway import gateway, recorder, settings
 from workers.drain import Drainer
@@ -185,6 +185,23 @@ def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest
     monkeypatch.setattr(streams, "STREAM_FOR", 0.05)
     with listening(client, new_visitor(client)) as news:
         assert [event.kind for event in news] == ["ready", "again"]
+
+
+@pytest.mark.parametrize("places", [1, 0], ids=["a stream", "a poll"])
+def test_it_ends_an_answer_that_is_read_slowly_before_all_is_told(
+    places: int, client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_FOR", 0.0)
+    monkeypatch.setattr(streams, "_streams", streams.Places(places))
+    token = new_visitor(client)
+    for number in range(LIVE_ENTRIES + 1):
+        redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
+    with listening(client, token) as first:
+        *events, last = first
+    assert [*map(str, range(LIVE_ENTRIES))] == [event.data["id"] for event in events]
+    assert Event("again", {"seconds": streams.AT_ONCE}) == last
+    with listening(client, token, after=events[-1].position) as second:
+        assert ["status", "again"] == [event.kind for event in second]
 
 
 def test_it_leaves_out_hints_that_are_no_longer_true(
