@@ -75,8 +75,12 @@ class Channel(Protocol):
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Tell the platform that the conversation's session is over. `event_id` stays the same over retries."""
 
-    def check_link(self, token: str) -> None:
-        """Raise Unverified unless that is the end of a link of ours to a customer's file, and still good."""
+    def check_link(self, token: str) -> str:
+        """To which customer's file a link of ours leads whose end that is; the same for every spelling of the token.
+
+        Raises:
+            Unverified: it is none of ours, or not good any more.
+        """
 
     def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
         """Write the file behind a link of ours into `into`, or say where it is now.
@@ -125,7 +129,7 @@ class Usual:
     answered: frozenset[str] = frozenset()
     repeats_for = 0.0
 
-    def check_link(self, token: str) -> None:
+    def check_link(self, token: str) -> str:
         raise Unverified("this channel has no files")
 
     def media(self, token: str, http: Http, into: BinaryIO) -> File | str:

@@ -232,8 +232,8 @@ class TwilioChannel:
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         """Nothing to call."""
 
-    def check_link(self, token: str) -> None:
-        self.links.read(token)
+    def check_link(self, token: str) -> str:
+        return " ".join(self.links.read(token))
 
     def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
         """Twilio gives the file, or sends us off to where it lies for some hours."""

@@ -123,8 +123,13 @@ class Destination(Protocol):
     def report(self, report: StatusReport, http: Http) -> None:
         """Tell the platform what became of its message."""
 
-    def check_link(self, token: str) -> None:
-        """Raise Unverified unless that is the end of a link of ours to a file that a message showed, and still good."""
+    def check_link(self, token: str) -> str:
+        """To which file, that a message showed, a link of ours leads whose end that is; the same for every spelling of
+        the token.
+
+        Raises:
+            Unverified: it is none of ours, or not good any more.
+        """
 
     def media(self, token: str, http: Http) -> str:
         """Where the file behind a link of ours is now.
@@ -167,7 +172,7 @@ class Unopened:
     farewell: str | None = None
     repeats_for = 0.0
 
-    def check_link(self, token: str) -> None:
+    def check_link(self, token: str) -> str:
         raise Unverified("this destination has no files")
 
     def media(self, token: str, http: Http) -> str:

@@ -66,8 +66,8 @@ def agents_file(name: str, token: str) -> Response:
 def _file(adapter: Channel | Destination, token: str, fetch: Fetch) -> Response:
     """The file, or off to where its platform has it at this moment."""
     try:
-        adapter.check_link(token)
-        return _shown(_shelf().get(f"{adapter.name} {token}", fetch), adapter.name)
+        which = adapter.check_link(token)  # never the token: it can be spelt in many ways, and each would be a call
+        return _shown(_shelf().get(f"{adapter.name} {which}", fetch), adapter.name)
     except Unverified:
         return problem(404, GONE)
     except Crowded:
@@ -84,6 +84,9 @@ def _shown(found: Found, name: str) -> Response:
         return reply(Reply(302, "", {"Location": found.where, "Cache-Control": "private, max-age=60"}))
     response = _body(found, found.file)
     response.make_conditional(_with_one_range(), accept_ranges=True, complete_length=found.size)
+    if found.size > AT_ONCE and request.method != "HEAD":
+        end_stalled_writes()
+        response.call_on_close(_shelf().send())  # last: an answer that is never given would keep its place
     return response
 
 
@@ -100,11 +103,7 @@ def _body(found: Found, file: BinaryIO) -> Response:
     headers = {**CAREFUL, **_how_to_show(found.mime_type), "Content-Length": str(found.size)}
     if found.size <= AT_ONCE:
         return Whole(b"".join(pieces(file)), headers=headers)
-    response = Response(pieces(file), headers=headers)
-    if request.method != "HEAD":
-        end_stalled_writes()
-        response.call_on_close(_shelf().send())
-    return response
+    return Response(pieces(file), headers=headers)
 
 
 def _how_to_show(mime_type: str) -> dict[str, str]:

@@ -18,6 +18,9 @@ from app.store.buckets import Bucket
 from app.web.caller import address_of_caller
 
 TOKEN_BYTES = 1024  # a larger request takes a token for each of them
+# What a visitor reads is bounded by their own bucket and by the places for streams. Behind one address there may be an
+# office with many idle windows: they must not use up what its people write with.
+READS = ("ticket", "stream")
 WHOSE = {
     "visitor": "Too many requests of this visitor",
     "address": "Too many requests from this address",
@@ -30,11 +33,12 @@ class TooOften(NotTaken):
 
 
 def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
-    """Take what one request costs from all the buckets that it belongs to.
+    """Take what one request costs from all the buckets that it belongs to: the visitor's, and unless it only reads
+    those of the address and the channel.
 
     Args:
         name: of the channel.
-        what: `message`, `visitor` (a new token) or `stream`; each has buckets of its own.
+        what: `message`, `visitor` (a new token), `forget`, `ticket` or `stream`; each has buckets of its own.
         visitor: the customer's address, '' before there is one.
         size: bytes that are to be kept.
 
@@ -51,8 +55,10 @@ def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
     buckets = [
         Bucket(f"{name}:{what}:{kind}:{who[kind]}", a_minute, cost, f"limited:{name}:{kind}")
         for kind, a_minute in limits.items()
-        if who[kind]
+        if who[kind] and (kind == "visitor" or what not in READS)
     ]
+    if not buckets:
+        return
     short = gateway.store.buckets.take(buckets)
     if short:
         kind = short.bucket.counted.rpartition(":")[2]

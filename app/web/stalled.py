@@ -6,12 +6,14 @@ import os
 import socket
 import sys
 from contextlib import suppress
-from functools import cache
+from threading import Condition
+
+from cachetools import cached
 
 STALLED = 20.0  # seconds in which a caller must take something of what waits for them
 
 
-@cache
+@cached({}, condition=Condition())  # once, also where a crowd comes first
 def end_stalled_writes() -> None:
     """Have the system close connections whose peer takes nothing of what waits for it, for their writes hold threads.
 
@@ -21,5 +23,14 @@ def end_stalled_writes() -> None:
     if sys.platform != "linux":
         return
     for name in os.listdir("/proc/self/fd"):
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as found:
-            found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALLED * 1000))
+        with suppress(OSError):
+            _set(int(name))
+
+
+def _set(descriptor: int) -> None:
+    """Raises: OSError, it is no TCP socket."""
+    found = socket.socket(fileno=descriptor)
+    try:
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALLED * 1000))
+    finally:
+        found.detach()  # it is somebody else's to close

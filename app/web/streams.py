@@ -1,9 +1,9 @@
 """The live streams of chats: what they tell, how many there may be, and how much each may take.
 
 An open stream holds a thread, so `patchbay receiver` starts threads for streams beside those for webhooks. Whoever
-finds no place is told what is new in one short answer and comes again: that browser polls, without knowing it. An
-answer has a bound in bytes, after which the browser goes on from its position, and the system cuts off who takes
-nothing.
+finds no place is told what is new in one short answer and comes again, the later the more there are: that browser
+polls, without knowing it. An answer has a bound in bytes, after which the browser goes on from its position, and the
+system cuts off who takes nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
+from cachetools import TTLCache
 
 from app.configfile import THREADS_VARIABLE
 from app.core.errors import StoreUnavailable
@@ -38,6 +39,16 @@ STREAMS_PER_ADDRESS = 16  # a household, an office; further ones poll
 STREAM_BYTES, POLL_BYTES = 262_144, 65_536  # of one answer, but for a single message that is longer
 
 READY, STILL_HERE = b"event: ready\ndata: {}\n\n", b": still here\n\n"
+# A poll is two requests, ticket and answer. Whoever polls gets turns, so many a second. What one process then bears, by
+# idle windows behind one address:
+#   windows  streams  polls/s  requests/s  a poll each
+#        90       16       10          20     every 8 s
+#       500       16       31          63    every 16 s
+# The proxy lets 100 requests a second pass from one address; about 750 windows reach that.
+POLLS_PER_ADDRESS, POLLS_IN_ALL = 10.0, 40.0  # a second, until `LATEST` has to do
+SOONEST, LATEST = 2.0, 15.0  # seconds until a browser that polls comes again, and up to `SPREAD` more
+SPREAD = 1.0
+
 AT_ONCE, CROWDED = 0.2, 5.0  # seconds until the browser comes again: there is more; there is no place even to poll
 
 # What a visitor may read about a message that failed. The operator's text may name hosts, accounts or bugs.
@@ -71,6 +82,27 @@ class Places:
             self._held -= 1
             self._shares.subtract(shares.keys())
             self._shares = +self._shares  # forgets whoever holds none
+
+
+class Turns:
+    """When whoever polls is to come again: so many a second of those with something in common, one after the other."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._lock = threading.Lock()
+        # the last turn given; what a flood from many addresses pushes out costs some evenness, no more
+        self._last: TTLCache[str, float] = TTLCache(4_096, ttl=LATEST, timer=timer)
+
+    def next(self, paces: Mapping[str, float]) -> float:
+        """Seconds from now, `SOONEST` to `LATEST`; `paces` by what is in common: how many may come a second."""
+        with self._lock:
+            now = self._timer()
+            return max(self._turn(key, a_second, now) for key, a_second in paces.items()) - now
+
+    def _turn(self, key: str, a_second: float, now: float) -> float:
+        after_the_last = self._last.get(key, now) + 1 / a_second
+        turn = self._last[key] = min(max(after_the_last, now + SOONEST), now + LATEST)
+        return turn
 
 
 class Stopping:
@@ -110,7 +142,7 @@ class Stopping:
         return self._told.is_set()
 
 
-_streams, _polls = Places(MOST_STREAMS), Places(MOST_POLLS)
+_streams, _polls, _turns = Places(MOST_STREAMS), Places(MOST_POLLS), Turns()
 _stopping = Stopping()
 
 
@@ -132,7 +164,7 @@ def stream(gateway: Gateway, conversation: str, after: str, address: str) -> Ite
         if _streams.take(shares):
             yield from _held(gateway, conversation, after, shares)
         else:
-            yield _poll(gateway, conversation, after)
+            yield _poll(gateway, conversation, after, address)
     except StoreUnavailable:
         return  # the browser comes again by itself
 
@@ -140,24 +172,27 @@ def stream(gateway: Gateway, conversation: str, after: str, address: str) -> Ite
 def _held(gateway: Gateway, conversation: str, after: str, shares: Mapping[str, int]) -> Iterator[bytes]:
     try:
         yield b"retry: %d\n\n" % (_soon() * 1000)
-        yield from _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES)
+        yield from _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES, _soon())
     finally:
         _streams.leave(shares)
 
 
-def _poll(gateway: Gateway, conversation: str, after: str) -> bytes:
+def _poll(gateway: Gateway, conversation: str, after: str, address: str) -> bytes:
     """All of one answer at once: whoever reads it slowly holds no thread."""
+    turn = _turns.next({"": POLLS_IN_ALL, address: POLLS_PER_ADDRESS})
     if not _polls.take({}):
-        return _again(CROWDED)
+        return _again(max(turn, CROWDED))
     try:
-        return b"".join(_told(gateway, conversation, after, 0.0, POLL_BYTES))
+        pause = turn + SPREAD * secrets.randbelow(1000) / 1000
+        return b"".join(_told(gateway, conversation, after, 0.0, POLL_BYTES, pause))
     finally:
         _polls.leave({})
 
 
-def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most: int) -> Iterator[bytes]:
-    """First everything that is there, then what comes within `seconds`, up to about `most` bytes."""
-    until, left = time.monotonic() + seconds, most
+def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most: int, pause: float) -> Iterator[bytes]:
+    """First everything that is there, then what comes within `seconds`, up to about `most` bytes; last, to come again
+    after a `pause`."""
+    began, left = time.monotonic(), most
     waits = False
     while not _stopping.told():
         entries = gateway.live.live(conversation, after, WAIT if waits else 0)
@@ -167,12 +202,13 @@ def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most:
         left -= len(chunk)
         if chunk:
             yield chunk
-        if left <= 0:
+        late = time.monotonic() - began >= (seconds if waits else STREAM_FOR)  # whoever reads slowly is late, too
+        if left <= 0 or (late and not waits):
             yield _again(AT_ONCE)
             return
-        if waits and time.monotonic() >= until:
+        if late:
             break
-    yield _again(_soon())
+    yield _again(pause)
 
 
 def _again(seconds: float) -> bytes:

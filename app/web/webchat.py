@@ -63,11 +63,10 @@ def forget(name: str) -> Any:
         customer = channel.holder(webhook_of(gateway)).customer
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
+    limits.ask(name, "forget", customer)
     visitors.revoke(gateway, channel, customer)
-    if gateway.store.sessions.read(conversation_key(name, customer)) is None:
-        return Response(status=204)
-    try:
-        accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])  # once, however often
+    try:  # always, for a first message may still wait that begins a session; and once, however often they ask
+        accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])
     except NotTaken as error:
         return try_again(error.status, str(error), error.retry_after or 5)
     return Response(status=204)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import socket
+import string
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -31,6 +33,7 @@ from tests.support.toml import dumps
 
 PICTURE = b"0123456789" * 10
 LARGE = bytes(range(256)) * 8 * 1024  # more than is given away at once
+ALPHABET = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 PUBLIC = "http://127.0.0.1:8000"
 
 
@@ -77,6 +80,33 @@ def test_a_file_is_had_once_for_all_who_click_on_its_link(body: bytes, web: Flas
     assert 1 == len(outside.calls)
     web.get(link(1))
     assert 2 == len(outside.calls)
+
+
+def spellings(path: str) -> list[str]:
+    """Tokens that say the same: base64 passes over foreign characters, and the last one's lowest bits mean nothing."""
+    last = ALPHABET.index(path[-1])
+    alike = [path[:-1] + ALPHABET[last & ~3 | bits] for bits in range(4)]
+    return [*alike, f"{path}!", f"{path}$$", f"{path[:-3]}~{path[-3:]}", f"{path}\u00e4", f"{path}%21%21"]
+
+
+def test_however_its_link_is_spelt(web: FlaskClient, outside: Sink) -> None:
+    gives(outside, PICTURE)
+    answers = {web.get(path).status_code for path in spellings(link())}
+    assert answers <= {200, 404}
+    assert 200 in answers
+    assert 1 == len(outside.calls)
+
+
+def test_nor_does_a_newer_link_to_it_cost_a_call(
+    web: FlaskClient, outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gives(outside, PICTURE)
+    old = link()
+    monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: int(time.time()) + 7)
+    new = link()
+    assert old != new
+    assert [200, 200] == [web.get(path).status_code for path in (old, new)]
+    assert 1 == len(outside.calls)
 
 
 def test_so_is_the_address_where_it_lies(web: FlaskClient, outside: Sink) -> None:
@@ -276,6 +306,27 @@ def test_large_files_are_sent_to_few_at_a_time(built: Gateway, outside: Sink) ->
     for answer in reading:
         answer.close()
     assert LARGE == app.test_client().get(link()).data
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Range": f"bytes={len(LARGE)}-"}, 416),
+        ("GET", {"Range": "bytes=5-9"}, 206),
+        ("HEAD", {}, 200),
+        ("HEAD", {"Range": f"bytes={len(LARGE)}-"}, 416),
+        ("GET", {}, 200),
+    ],
+    ids=["no such part", "a part", "a head", "a head of no such part", "the whole, which nobody reads"],
+)
+def test_each_answer_gives_its_place_back(
+    method: str, headers: dict[str, str], status: int, web: FlaskClient, outside: Sink
+) -> None:
+    gives(outside, LARGE)
+    for _ in range(9):
+        with web.open(link(), method=method, headers=headers, buffered=False) as answer:
+            assert status == answer.status_code
+    assert 200 == web.get(link()).status_code
 
 
 # --- a receiver ---

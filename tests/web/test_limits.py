@@ -109,6 +109,42 @@ def test_a_stream_is_not_opened_without_end(client: FlaskClient, built: Gateway)
         answer.close()
 
 
+def test_nobody_is_forgotten_without_end(client: FlaskClient, built: Gateway) -> None:
+    def forget(visitor: Visitor) -> TestResponse:
+        headers = {"Authorization": f"Bearer {visitor.token}"}
+        return client.post("/chat/chat/forget", headers=headers, environ_base={"REMOTE_ADDR": HERE})
+
+    visitor = Visitor(client, built)
+    answers = [forget(visitor) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [204] * 3 + [429]
+    assert told(answers[-1]) == (429, "20", VISITOR)
+    answers = [forget(Visitor(client, built)) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [204] * 2 + [429]
+    assert told(answers[-1]) == (429, "12", ADDRESS)
+
+
+def test_idle_windows_behind_one_address_leave_it_to_who_writes(client: FlaskClient, built: Gateway) -> None:
+    for visitor in [Visitor(client, built) for _ in range(20)]:
+        headers = {"Authorization": f"Bearer {visitor.token}"}
+        ticket = client.post("/chat/chat/ticket", headers=headers, environ_base={"REMOTE_ADDR": HERE})
+        assert 200 == ticket.status_code
+        query = {"ticket": ticket.get_json()["ticket"]}
+        with client.get(
+            "/chat/chat/events", query_string=query, environ_base={"REMOTE_ADDR": HERE}, buffered=False
+        ) as it:
+            assert 200 == it.status_code
+    assert 200 == client.post("/chat/chat/visitor", environ_base={"REMOTE_ADDR": HERE}).status_code
+    assert 202 == Visitor(client, built).write().status_code
+    assert {} == built.store.lanes.counts()
+
+
+def test_no_visitor_takes_tickets_without_end(client: FlaskClient, built: Gateway) -> None:
+    headers = {"Authorization": f"Bearer {Visitor(client, built).token}"}
+    answers = [client.post("/chat/chat/ticket", headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200] * 3 + [429]
+    assert told(answers[-1]) == (429, "20", VISITOR)
+
+
 def test_a_long_message_counts_for_several(client: FlaskClient, built: Gateway) -> None:
     visitor = Visitor(client, built)
     assert visitor.write("x" * 1_500).status_code == 202

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import os
 import re
@@ -24,7 +25,7 @@ from app.core.events import Written
 from app.core.message import Text, conversation_key
 from app.gateway import Gateway
 from app.inbox import Inbox
-from app.store.messages import LiveEntry
+from app.store.messages import LIVE_ENTRIES, LiveEntry
 from app.web import create_app, streams
 from tests.support.gateway import gateway, recorder, settings
 from workers.drain import Drainer
@@ -186,6 +187,23 @@ def test_it_ends_a_stream_after_a_while(client: FlaskClient, monkeypatch: pytest
         assert [event.kind for event in news] == ["ready", "again"]
 
 
+@pytest.mark.parametrize("places", [1, 0], ids=["a stream", "a poll"])
+def test_it_ends_an_answer_that_is_read_slowly_before_all_is_told(
+    places: int, client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "STREAM_FOR", 0.0)
+    monkeypatch.setattr(streams, "_streams", streams.Places(places))
+    token = new_visitor(client)
+    for number in range(LIVE_ENTRIES + 1):
+        redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
+    with listening(client, token) as first:
+        *events, last = first
+    assert [*map(str, range(LIVE_ENTRIES))] == [event.data["id"] for event in events]
+    assert Event("again", {"seconds": streams.AT_ONCE}) == last
+    with listening(client, token, after=events[-1].position) as second:
+        assert ["status", "again"] == [event.kind for event in second]
+
+
 def test_it_leaves_out_hints_that_are_no_longer_true(
     client: FlaskClient, built: Gateway, redis_client: redis.Redis
 ) -> None:
@@ -333,6 +351,57 @@ def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
     monkeypatch.setattr(streams, "_polls", streams.Places(0))
     with listening(client, new_visitor(client)) as events:
         assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
+
+
+def polls_a_second(windows: int, pace: float) -> float:
+    """How many of so many idle windows that poll come, once they all do."""
+    now = 0.0
+    turns = streams.Turns(timer=lambda: now)
+    coming, came = [0.0] * windows, 0
+    while (now := heapq.heappop(coming)) < 120:
+        heapq.heappush(coming, now + turns.next({"somewhere": pace}))
+        came += now >= 60
+    return came / 60
+
+
+@pytest.mark.parametrize(
+    ("windows", "polls"),
+    [
+        (1, 1 / streams.SOONEST),
+        (10, 10 / streams.SOONEST),
+        (90 - streams.STREAMS_PER_ADDRESS, streams.POLLS_PER_ADDRESS),
+        (150, streams.POLLS_PER_ADDRESS),
+        (500 - streams.STREAMS_PER_ADDRESS, (500 - streams.STREAMS_PER_ADDRESS) / streams.LATEST),
+    ],
+)
+def test_polls_get_rarer_the_more_windows_there_are(windows: int, polls: float) -> None:
+    assert polls == pytest.approx(polls_a_second(windows, streams.POLLS_PER_ADDRESS), rel=0.05)
+
+
+def test_a_crowd_elsewhere_makes_nobody_wait() -> None:
+    turns = streams.Turns(timer=lambda: 0.0)
+    assert [streams.SOONEST, streams.SOONEST + 0.5] == [turns.next({"a": 2.0}) for _ in range(2)]
+    assert streams.SOONEST == turns.next({"b": 2.0})
+    assert streams.SOONEST + 1.0 == turns.next({"a": 2.0, "b": 2.0})
+    assert streams.LATEST == [turns.next({"a": 2.0}) for _ in range(50)][-1]
+
+
+def test_a_crowd_behind_one_address_polls_later_and_later(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    monkeypatch.setattr(streams, "_turns", streams.Turns(timer=lambda: 0.0))
+    monkeypatch.setattr(streams, "SPREAD", 0.0)
+    monkeypatch.setattr(streams, "POLLS_PER_ADDRESS", 0.5)
+
+    def seconds(address: str) -> float:
+        query = {"ticket": ticket_of(client, new_visitor(client))}
+        environ = {"REMOTE_ADDR": address}
+        answer = client.get("/chat/chat/events", query_string=query, environ_overrides=environ)
+        (again,) = [event for event in _events(answer.data) if event.kind == "again"]
+        found: float = again.data["seconds"]
+        return found
+
+    assert [2.0, 4.0, 6.0] == [seconds("203.0.113.1") for _ in range(3)]
+    assert 2.5 > seconds("203.0.113.2")
 
 
 @pytest.mark.parametrize("bound", ["STREAMS_PER_VISITOR", "STREAMS_PER_ADDRESS"])
@@ -491,10 +560,26 @@ def test_it_remembers_the_forgotten_as_long_as_a_token_can_live(
     client: FlaskClient, built: Gateway, redis_client: redis.Redis
 ) -> None:
     token = new_visitor(client)
-    before = set(redis_client.keys())
     forget(client, token)
-    (key,) = set(redis_client.keys()) - before  # and nothing else is kept of somebody who never wrote
-    assert 30 * 86_400 - 60 < redis_client.ttl(key) <= 30 * 86_400 + 1
+    ttl = redis_client.ttl(f"{{patchbay}}:v:{address_of(built, token)}")
+    assert 30 * 86_400 - 60 < ttl <= 30 * 86_400 + 1
+
+
+def test_nothing_stays_for_ever_of_somebody_who_is_forgotten_and_never_wrote(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    for _ in range(3):
+        assert forget(client, token).status_code == 204
+    assert ["ended"] == waiting_of(redis_client, built, token)
+    _drain(built, "inbound:helper")
+    assert forget(client, token).status_code == 204
+    assert [] == waiting_of(redis_client, built, token)
+    about = redis_client.keys(f"*{chat_of(built).visitor(token)}*")
+    assert about
+    assert all(redis_client.ttl(key) > 0 for key in about)
+    lane = built.store.lanes.state("inbound:helper", 0)
+    assert (0, 0) == (lane.waiting, built.store.dead_letters.count())
 
 
 def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient, built: Gateway) -> None:
@@ -508,6 +593,16 @@ def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient
     _drain(built, "inbound:desk")
     session = built.store.sessions.read(conversation)
     assert session is None or session.mode == "bot"
+
+
+def test_forgetting_ends_a_conversation_whose_first_message_still_waits(
+    client: FlaskClient, built: Gateway, redis_client: redis.Redis
+) -> None:
+    token = new_visitor(client)
+    message = accepted(write(client, token, "m1"))
+    for _ in range(3):
+        assert forget(client, token).status_code == 204
+    assert [f"message {message}", "ended"] == waiting_of(redis_client, built, token)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
@@ -634,6 +729,11 @@ def address_of(built: Gateway, token: str) -> str:
 
 def stream_key(built: Gateway, token: str) -> str:
     return f"{{patchbay}}:e:{address_of(built, token)}"
+
+
+def waiting_of(redis_client: redis.Redis, built: Gateway, token: str) -> Any:
+    """What waits for whoever answers that visitor."""
+    return redis_client.lrange(f"{{patchbay}}:q:{address_of(built, token)}|inbound", 0, -1)
 
 
 def status_of(built: Gateway, message_id: str) -> str:

@@ -201,8 +201,8 @@ class FlexDestination(ABC):
             for number, content in enumerate(contents)
         ]
 
-    def check_link(self, token: str) -> None:
-        self._media.links.read(token)
+    def check_link(self, token: str) -> str:
+        return " ".join(self._media.links.read(token))
 
     def media(self, token: str, http: Http) -> str:
         return self._media.where(token, http)
