@@ -89,7 +89,7 @@ def test_another_receiver_is_asked_with_the_same_key(balanced: Balanced, path: s
     for one in balanced.sinks:
         one.answers(Told(status=503))
     balanced.ask("POST", path)
-    keys = [call.headers["idempotency-key"] for call in balanced.passed()]
+    keys = [call.headers["patchbay-retry-key"] for call in balanced.passed()]
     assert len(keys) == 2
     assert len(set(keys)) == 1
 
@@ -109,6 +109,13 @@ def test_a_callers_own_key_goes_before(balanced: Balanced, name: str) -> None:
     (call,) = balanced.passed()
     given = {key: call.headers.get(key.lower()) for key in ("Idempotency-Key", "I-Twilio-Idempotency-Token")}
     assert {name: "mine"} == {key: value for key, value in given.items() if value}
+
+
+def test_callers_get_no_key_that_they_did_not_give_and_cannot_give_the_load_balancers(balanced: Balanced) -> None:
+    balanced.ask("POST", CREATE, {"Patchbay-Retry-Key": "mine"})
+    (call,) = balanced.passed()
+    assert re.fullmatch("[0-9a-f]{32}", call.headers["patchbay-retry-key"])
+    assert "idempotency-key" not in call.headers
 
 
 def test_senders_learn_that_they_may_come_again_when_no_receiver_answers(balanced: Balanced) -> None:
