@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.nginx import NAME, Nginx
+from tests.support.nginx import NAME, SEEN_FROM, Nginx
 from tests.support.sink import Call, Sink, Told, sink
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -89,7 +89,7 @@ def test_another_receiver_is_asked_with_the_same_key(balanced: Balanced, path: s
     for one in balanced.sinks:
         one.answers(Told(status=503))
     balanced.ask("POST", path)
-    keys = [call.headers["idempotency-key"] for call in balanced.passed()]
+    keys = [call.headers["patchbay-retry-key"] for call in balanced.passed()]
     assert len(keys) == 2
     assert len(set(keys)) == 1
 
@@ -111,6 +111,13 @@ def test_a_callers_own_key_goes_before(balanced: Balanced, name: str) -> None:
     assert {name: "mine"} == {key: value for key, value in given.items() if value}
 
 
+def test_callers_get_no_key_that_they_did_not_give_and_cannot_give_the_load_balancers(balanced: Balanced) -> None:
+    balanced.ask("POST", CREATE, {"Patchbay-Retry-Key": "mine"})
+    (call,) = balanced.passed()
+    assert re.fullmatch("[0-9a-f]{32}", call.headers["patchbay-retry-key"])
+    assert "idempotency-key" not in call.headers
+
+
 def test_senders_learn_that_they_may_come_again_when_no_receiver_answers(balanced: Balanced) -> None:
     for one in balanced.sinks:
         one.answers(Told(drop=True))
@@ -125,14 +132,28 @@ def test_strangers_are_led_to_tls_and_kept_there(balanced: Balanced) -> None:
     assert "max-age" in balanced.ask("GET", "/chat/shop").headers["Strict-Transport-Security"]
 
 
-def test_whoever_calls_too_often_is_told_when_to_come_again(balanced: Balanced) -> None:
-    answers = [balanced.ask("GET", "/chat/shop") for _ in range(3)]
-    assert {answer.status_code for answer in answers} == {200}
+CROWDS: dict[str, tuple[str, str]] = {
+    "one address": ("192.0.2.1", "192.0.2.2"),
+    "a network of IPv6": ("2001:db8::{:x}", "2001:db8:0:1::1"),
+    "a network of IPv6 whose last group is zero": ("2001:db8:5::a:{:x}", "2001:db8:6::a:1"),
+    "a network without zeros": ("2001:db8:a:b:c:d:e:{:x}", "2001:db8:a:c:c:d:e:1"),
+    "an address of IPv4 in IPv6": ("::ffff:198.51.100.1", "::ffff:198.51.100.2"),
+}
+
+
+@pytest.mark.parametrize(("callers", "other"), CROWDS.values(), ids=CROWDS)
+def test_whoever_calls_too_often_is_told_when_to_come_again(callers: str, other: str, balanced: Balanced) -> None:
     with requests.Session() as session:
         session.trust_env, session.verify = False, str(balanced.nginx.authority)
-        for _ in range(5000):
-            answer = session.get(f"{balanced.nginx.url}/chat/shop", timeout=10)
+
+        def ask(seen_from: str) -> requests.Response:
+            return session.get(f"{balanced.nginx.url}/chat/shop", timeout=10, headers={SEEN_FROM: seen_from})
+
+        assert {200} == {ask(callers.format(number)).status_code for number in range(3)}
+        for number in range(5000):
+            answer = ask(callers.format(number))
             if answer.status_code == 429:
                 break
+        assert ask(other).status_code == 200
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     assert "come again" in answer.json()["error"]["message"]

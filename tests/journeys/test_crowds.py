@@ -31,6 +31,7 @@ from tests.support.shop import Shop
 
 HISTORY = 1000  # messages of 7,000 letters: seven megabytes
 WEBHOOKS = 150
+STREAMS = ("/chat/chat/events", "/chat/chat/events/", "//chat///chat//events//")
 
 
 @dataclass(frozen=True)
@@ -230,13 +231,15 @@ def test_neither_tokens_nor_tickets_stand_in_logs(world: World) -> None:
     token = world.visitor()
     ticket = world.ticket(token)
     verify = str(world.nginx.authority)
-    with requests.get(f"{world.nginx.url}/chat/chat/events?ticket={ticket}", timeout=10, stream=True, verify=verify):
-        pass
-    spoilt = f"{world.nginx.url}/chat/chat/events?ticket={ticket[:-1]}"
-    assert requests.get(spoilt, timeout=10, verify=verify).status_code == 401
+    for path in STREAMS:
+        address = f"{world.nginx.url}{path}?ticket={world.ticket(token)}"
+        with requests.get(address, timeout=10, stream=True, verify=verify) as stream:
+            assert (stream.status_code, stream.headers["Content-Type"][:17]) == (200, "text/event-stream")
+    spoilt = [f"{world.nginx.url}{path}?ticket={ticket[:-1]}" for path in STREAMS]
+    assert {401} == {requests.get(address, timeout=10, verify=verify).status_code for address in spoilt}
     world.system.receiver.stop()  # what the load balancer cannot pass on, it writes about
     try:
-        assert requests.get(spoilt, timeout=10, verify=verify).status_code == 503
+        assert {503} == {requests.get(address, timeout=10, verify=verify).status_code for address in spoilt}
     finally:
         world.system.receiver.start()
         wait_until("the receiver is ready", lambda: world.system.ready)

@@ -16,6 +16,7 @@ from tests.support.processes import HOST, Process, free_port, wait_until
 
 SHIPPED = Path(__file__).parents[2] / "deploy/nginx/patchbay.conf"
 NAME = "gw.example.test"
+SEEN_FROM = "X-Tests-Seen-From"  # an address that a test's caller has for nginx
 MAIN = """
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -23,6 +24,8 @@ error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
     access_log {folder}/access.log;
+    set_real_ip_from 127.0.0.0/8;
+    real_ip_header {seen_from};
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -64,7 +67,7 @@ class Nginx(Process):
         for blob in certificate.cert_chain_pems:
             blob.write_to_path(str(self.folder / "patchbay.crt"), append=True)
         certificate.private_key_pem.write_to_path(str(self.folder / "patchbay.key"))
-        (self.folder / "nginx.conf").write_text(MAIN.format(folder=self.folder))
+        (self.folder / "nginx.conf").write_text(MAIN.format(folder=self.folder, seen_from=SEEN_FROM))
         (self.folder / "patchbay.conf").write_text(self._rendered(upstreams))
 
     def _rendered(self, upstreams: tuple[str, ...]) -> str:

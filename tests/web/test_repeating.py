@@ -28,6 +28,7 @@ from tests.web.test_twilio import ACCOUNT, ADA, CONFIGURATION, KEY, SECRET, SHOP
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 FORM = {"To": ADA, "From": SHOP, "Body": "Hello", "MediaUrl": ["https://cdn.example.test/1.png"]}
 OURS, COMMON = "I-Twilio-Idempotency-Token", "Idempotency-Key"
+RETRY = "Patchbay-Retry-Key"
 NOTHING = "nothing was recorded"
 
 
@@ -79,7 +80,10 @@ APART: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "with other keys": ({COMMON: "k-1"}, {COMMON: "k-2"}),
     "with the platform's own names for keys": ({OURS: "k-1"}, {OURS: "k-2"}),
     "with keys of a load balancer beside one's own": ({OURS: "k-1", COMMON: "r-1"}, {OURS: "k-2", COMMON: "r-1"}),
-    "with blank keys": ({COMMON: " "}, {COMMON: " "}),
+    "with a load balancer's own keys": ({RETRY: "r-1"}, {RETRY: "r-2"}),
+    "with keys beside a load balancer's own": ({COMMON: "k-1", RETRY: "r-1"}, {COMMON: "k-2", RETRY: "r-1"}),
+    "with a key that a load balancer has as its own": ({COMMON: "k-1"}, {RETRY: "k-1"}),
+    "with a load balancer's key that is none": ({RETRY: "\x7f"}, {RETRY: "\x7f"}),
 }
 
 
@@ -93,6 +97,11 @@ def test_equal_creates_are_two_messages(first: dict[str, str], second: dict[str,
 def test_a_clients_own_key_counts_although_the_load_balancer_adds_others(web: FlaskClient) -> None:
     made = [create(web, {OURS: "k-1", COMMON: f"r-{n}"}).json["sid"] for n in range(2)]
     assert made[0] == made[1]
+
+
+def test_what_a_load_balancer_asks_again_is_one_message(web: FlaskClient) -> None:
+    made = [create(web, headers).json["sid"] for headers in [{RETRY: "r-1"}] * 2]
+    assert made == [sids(web)[0]] * 2
 
 
 def test_a_key_is_the_accounts_whoever_of_it_logs_in(web: FlaskClient) -> None:
@@ -112,7 +121,9 @@ def test_a_key_with_other_parameters_is_refused(changes: dict[str, Any], web: Fl
     assert [first.json["sid"]] == sids(web)
 
 
-@pytest.mark.parametrize("key", ["x" * 256, "k\u00e9y", "a\tb"], ids=["long", "letters", "a tab"])
+@pytest.mark.parametrize(
+    "key", ["x" * 256, "k\u00e9y", "a\tb", "", " "], ids=["long", "letters", "a tab", "none", "blank"]
+)
 def test_a_key_that_is_none_is_named(key: str, web: FlaskClient) -> None:
     refused = create(web, {COMMON: key})
     assert (400, 20001) == (refused.status_code, refused.json["code"])
@@ -226,11 +237,16 @@ def test_a_create_that_a_frozen_redis_carries_out_later_is_sent_once(
     assert len(sids(frozen.web)) == 2
 
 
-def test_without_a_key_it_says_what_to_do_instead(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("headers", [{}, {RETRY: "r-1"}], ids=["alone", "behind a load balancer"])
+def test_without_a_key_it_says_what_to_do_instead(
+    headers: dict[str, str], frozen: Frozen, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         frozen.freeze_before(patched, "accept")
-        status, sentence = said(create(frozen.web, {}))
+        status, sentence = said(create(frozen.web, headers))
     assert (503, True, True) == (status, "may have been recorded" in sentence, "Look for it" in sentence)
+    assert "the same" not in sentence
+    assert RETRY not in sentence
 
 
 def test_a_webhook_that_a_frozen_redis_records_later_counts_once(
