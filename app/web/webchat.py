@@ -115,10 +115,8 @@ def events(name: str) -> Any:
     limits.ask(name, "stream", holder.customer)
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
     position = after if POSITION.fullmatch(after) else "0"
-    conversation, forgotten = (
-        conversation_key(name, holder.customer),
-        partial(visitors.is_forgotten, gateway, name, holder),
-    )
+    conversation = conversation_key(name, holder.customer)
+    forgotten = partial(visitors.is_forgotten, gateway, name, holder)
     return Response(
         streams.stream(gateway, conversation, position, address_of_caller(), forgotten),
         mimetype="text/event-stream",
