@@ -43,8 +43,8 @@ READY, STILL_HERE = b"event: ready\ndata: {}\n\n", b": still here\n\n"
 # A poll is two requests, ticket and answer. Whoever polls gets turns, so many a second. What one process then bears, by
 # idle windows behind one address:
 #   windows  streams  polls/s  requests/s  a poll each
-#        90       16       10          20     every 8 s
-#       500       16       31          63    every 16 s
+#        90       16       10          20     every 7 s
+#       500       16       32          64    every 15 s
 # The proxy lets 100 requests a second pass from one address; about 750 windows reach that.
 POLLS_PER_ADDRESS, POLLS_IN_ALL = 10.0, 40.0  # a second, until `LATEST` has to do
 SOONEST, LATEST = 2.0, 15.0  # seconds until a browser that polls comes again, and up to `SPREAD` more
