@@ -30,6 +30,7 @@ from app.web.stalled import end_stalled_writes
 
 STREAM_FOR = 300.0  # seconds after which the browser connects anew, from where it was
 WAIT = 1.5  # seconds between two signs of life
+LOOK_AGAIN = 10.0  # seconds after which a quiet stream's reader is looked at
 
 # Of one process. Each stream has a thread of its own; a poll has one of those for webhooks, but only while it reads.
 MOST_STREAMS = int(os.environ.get(THREADS_VARIABLE) or 32)
@@ -42,8 +43,8 @@ READY, STILL_HERE = b"event: ready\ndata: {}\n\n", b": still here\n\n"
 # A poll is two requests, ticket and answer. Whoever polls gets turns, so many a second. What one process then bears, by
 # idle windows behind one address:
 #   windows  streams  polls/s  requests/s  a poll each
-#        90       16       10          20     every 8 s
-#       500       16       31          63    every 16 s
+#        90       16       10          20     every 7 s
+#       500       16       32          64    every 15 s
 # The proxy lets 100 requests a second pass from one address; about 750 windows reach that.
 POLLS_PER_ADDRESS, POLLS_IN_ALL = 10.0, 40.0  # a second, until `LATEST` has to do
 SOONEST, LATEST = 2.0, 15.0  # seconds until a browser that polls comes again, and up to `SPREAD` more
@@ -151,30 +152,47 @@ def watch() -> None:
     _stopping.watch()
 
 
-def stream(gateway: Gateway, conversation: str, after: str, address: str) -> Iterator[bytes]:
+def stream(
+    gateway: Gateway, conversation: str, after: str, address: str, forgotten: Callable[[], bool]
+) -> Iterator[bytes]:
     """What the visitor is told from a position on.
 
     Args:
         after: a position; '0' for the beginning.
         address: where the visitor's browser is.
+        forgotten: whether the visitor is no longer to be told anything. May raise StoreUnavailable.
     """
     shares = {f"visitor {conversation}": STREAMS_PER_VISITOR, f"address {address}": STREAMS_PER_ADDRESS}
     end_stalled_writes()
     try:
         if _streams.take(shares):
-            yield from _held(gateway, conversation, after, shares)
+            yield from _held(gateway, conversation, after, shares, forgotten)
         else:
             yield _poll(gateway, conversation, after, address)
     except StoreUnavailable:
         return  # the browser comes again by itself
 
 
-def _held(gateway: Gateway, conversation: str, after: str, shares: Mapping[str, int]) -> Iterator[bytes]:
+def _held(
+    gateway: Gateway, conversation: str, after: str, shares: Mapping[str, int], forgotten: Callable[[], bool]
+) -> Iterator[bytes]:
     try:
         yield b"retry: %d\n\n" % (_soon() * 1000)
-        yield from _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES, _soon())
+        yield from _until(forgotten, _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES, _soon()))
     finally:
         _streams.leave(shares)
+
+
+def _until(forgotten: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Who comes again after that is refused, as with every token that was taken back."""
+    look = 0.0
+    for chunk in chunks:
+        if chunk is not STILL_HERE or time.monotonic() >= look:
+            if forgotten():
+                yield _again(AT_ONCE)
+                return
+            look = time.monotonic() + LOOK_AGAIN
+        yield chunk
 
 
 def _poll(gateway: Gateway, conversation: str, after: str, address: str) -> bytes:

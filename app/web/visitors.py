@@ -13,8 +13,13 @@ from app.gateway import Gateway
 
 def check(gateway: Gateway, name: str, holder: Holder) -> None:
     """Raises: Unverified, this token was taken back. StoreUnavailable."""
-    if gateway.store.revocations.is_revoked(conversation_key(name, holder.customer), holder.made):
+    if is_forgotten(gateway, name, holder):
         raise Unverified("this visitor was forgotten")
+
+
+def is_forgotten(gateway: Gateway, name: str, holder: Holder) -> bool:
+    """Whether this token was taken back. Raises: StoreUnavailable."""
+    return gateway.store.revocations.is_revoked(conversation_key(name, holder.customer), holder.made)
 
 
 def revoke(gateway: Gateway, channel: WebchatChannel, customer: str) -> None:

@@ -6,6 +6,7 @@ Addresses are written into logs, so the token never stands in one: a ticket, goo
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, jsonify, make_response, render_template, request
@@ -105,17 +106,19 @@ def events(name: str) -> Any:
     Besides, without a position, `ready` {}: everything that was there when the browser came has been sent; and `again`
     {seconds}: this answer is over, with or without that, and the browser is to come again, with another ticket.
     """
-    channel = _channel(name)
+    channel, gateway = _channel(name), _gateway()
     try:
         holder = _reader(channel)
-        visitors.check(_gateway(), name, holder)
+        visitors.check(gateway, name, holder)
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
     limits.ask(name, "stream", holder.customer)
     after = request.headers.get("Last-Event-ID") or request.args.get("after") or ""
     position = after if POSITION.fullmatch(after) else "0"
+    conversation = conversation_key(name, holder.customer)
+    forgotten = partial(visitors.is_forgotten, gateway, name, holder)
     return Response(
-        streams.stream(_gateway(), conversation_key(name, holder.customer), position, address_of_caller()),
+        streams.stream(gateway, conversation, position, address_of_caller(), forgotten),
         mimetype="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

@@ -605,6 +605,34 @@ def test_forgetting_ends_a_conversation_whose_first_message_still_waits(
     assert [f"message {message}", "ended"] == waiting_of(redis_client, built, token)
 
 
+def test_an_open_stream_tells_nothing_more_to_who_is_forgotten(
+    client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = streams.Places(1)
+    monkeypatch.setattr(streams, "_streams", places)
+    monkeypatch.setattr(streams, "STREAM_FOR", 10.0)
+    ann = new_visitor(client)
+    with listening(client, ann) as news:
+        assert "ready" == next(news).kind
+        forget(client, ann)
+        answer_as_agent(built, ann, "a secret")
+        assert [Event("again", {"seconds": streams.AT_ONCE})] == list(news)
+    assert places.take({})
+
+
+def test_a_quiet_stream_ends_when_its_visitor_is_forgotten(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "WAIT", 0.01)
+    monkeypatch.setattr(streams, "LOOK_AGAIN", 0.05)
+    monkeypatch.setattr(streams, "STREAM_FOR", 10.0)
+    ann = new_visitor(client)
+    with listening(client, ann) as news:
+        assert "ready" == next(news).kind
+        forget(client, ann)
+        assert [Event("again", {"seconds": streams.AT_ONCE})] == list(news)
+
+
 @pytest.mark.parametrize("token", ["", "nonsense"])
 def test_nobody_is_forgotten_without_a_token(client: FlaskClient, token: str) -> None:
     assert forget(client, token).status_code == 401
