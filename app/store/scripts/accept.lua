@@ -1,6 +1,6 @@
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, also, window_ms, retention, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, more, cost}
+-- ARGV[3]: JSON {scope, also, names, window_ms, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, more, cost}
 --   also:   a second name; whichever of the two was seen before, the message is a duplicate
 --   names: conversations that further addresses of the same customer would have; all lead to one from now on
 --   follow: the lane is that of the session's destination, if there is a session
