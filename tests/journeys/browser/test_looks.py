@@ -240,8 +240,8 @@ def test_the_greeting_is_no_message(page: Page, running: Gateway) -> None:
 def test_it_says_that_the_network_is_gone_though_the_stream_stands(windows: Windows, running: Gateway) -> None:
     window = windows.new()
     page = window.open(running.chat)
+    Chat(page).is_ready()  # a stream that opens only now would say that all is well
     lost = page.get_by_role("status").filter(has_text="Connecting again")
-    expect(page.get_by_test_id("greeting")).to_be_visible()
     page.evaluate("dispatchEvent(new Event('offline'))")
     expect(lost).to_be_visible()
     page.evaluate("dispatchEvent(new Event('online'))")
