@@ -16,6 +16,7 @@ import trustme
 
 from app import transport as module
 from app.core import errors
+from app.core.errors import Failure
 from app.http import Http
 from app.transport import REUSE_WITHIN
 from tests.test_http import failure, resolve
@@ -375,12 +376,14 @@ def test_when_the_time_is_over_not_even_what_has_arrived_is_read(monkeypatch: py
     monkeypatch.setattr(module, "time", clock)
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
-        clock.now += 20
-        connection.sendall(OK)
-        connection.sendall(b"Content-Length: 0\r\n\r\n")
+        clock.now += 20  # the request is longer than what lies between the two: it is still being sent
+        connection.sendall(OK + b"Content-Length: 0\r\n\r\n")
+        while connection.recv(1024 * 1024):
+            pass
 
-    with talker(talk) as url:
-        assert errors.TIMED_OUT == failure(url, Http([url]), timeout=10).kind
+    with talker(talk) as url, pytest.raises(Failure) as raised:
+        Http([url]).post(url, body=b"x" * 32 * 1024 * 1024, timeout=10)
+    assert errors.TIMED_OUT == raised.value.kind
 
 
 @pytest.mark.parametrize("most", [0, 1])

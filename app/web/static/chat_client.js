@@ -45,9 +45,9 @@ export class Memory {
     try { localStorage.removeItem(this.prefix + name); } catch { /* no storage */ }
   }
 
-  // Another tab of the same chat changed a value, or removed it.
+  // Another tab of the same chat changed a value, or removed it: `changed(removed)`. By now it may hold yet another one.
   watch(name, changed) {
-    addEventListener("storage", ({ key }) => { if (key === this.prefix + name) changed(this.get(name)); });
+    addEventListener("storage", ({ key, newValue }) => { if (key === this.prefix + name) changed(newValue === null); });
   }
 }
 
@@ -85,7 +85,7 @@ export class Client {
   constructor({ visitorUrl, ticketUrl, eventsUrl, sendUrl, forgetUrl }, memory, { newVisitor, forgotten }) {
     Object.assign(this, { visitorUrl, ticketUrl, eventsUrl, sendUrl, forgetUrl, memory, newVisitor, forgotten });
     this.known = memory.get("token");
-    memory.watch("token", (token) => (token ? this.#adopt(token) : this.#lose()));
+    memory.watch("token", (removed) => (removed ? this.#lose() : this.#adopt(memory.get("token"))));
   }
 
   async token() {
