@@ -13,7 +13,10 @@ const composer = byId("composer");
 const title = document.title;
 const memory = new Memory(`patchbay:${chat.dataset.name}:`);
 const unread = new Set();
+const FORGOTTEN = "Forgotten on this device. What you write now begins a new conversation.";
+const LOST = "Your earlier conversation can no longer be opened. A new one begins here.";
 let connectionTimer = null;
+let isForgotten = false; // and nothing was said since
 
 const log = new Log({ log: byId("log"), typing: byId("typing"), latest: byId("latest") }, {
   say(text) {
@@ -27,6 +30,7 @@ const outbox = new Outbox(client, memory, (entry, status, messageId) => log.own(
 const reports = new Reports(client);
 const stream = new Stream(client, {
   message(data) {
+    isForgotten = false;
     const isNew = log.message(data);
     if (data.client_id) outbox.settled(data.client_id);
     if (data.author === "customer") return;
@@ -48,11 +52,15 @@ const stream = new Stream(client, {
   ready: () => log.caughtUp(),
 }, showConnection);
 
+// Tabs that forget together may each fetch a token; the last one counts, and nobody loses anything by it.
 function newVisitor(begins) {
-  if (begins) beginAnew("Your earlier conversation can no longer be opened. A new one begins here.");
+  if (begins) beginAnew(isForgotten ? FORGOTTEN : LOST);
 }
 
-function forgotten() { beginAnew("Forgotten on this device. What you write now begins a new conversation."); }
+function forgotten() {
+  isForgotten = true;
+  beginAnew(FORGOTTEN);
+}
 
 function beginAnew(words) {
   reports.clear();

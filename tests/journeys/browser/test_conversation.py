@@ -221,24 +221,29 @@ def test_a_visitor_can_be_forgotten_on_this_device(chat: Chat, visitor: Window, 
     expect(chat.messages).to_have_count(2)
 
 
+HEARS = """async (removed) => {
+    const { visitorUrl } = document.getElementById("chat").dataset;
+    const { token } = await (await fetch(visitorUrl, { method: "POST" })).json();
+    const [key, newValue] = ["patchbay:shop:token", JSON.stringify(token)];
+    localStorage.setItem(key, newValue);
+    if (removed) dispatchEvent(new StorageEvent("storage", { key, newValue: null }));
+    dispatchEvent(new StorageEvent("storage", { key, newValue }));
+}"""
+
+
 def test_a_tab_that_hears_late_of_the_forgetting_says_so_too(chat: Chat, words: str) -> None:
-    """The other tab has fetched its new token before this one hears that the old one is gone."""
+    """The other tab has fetched its new token before this one hears that the old one is gone; and yet another token."""
     chat.say(words)
     expect(chat.bot(f"You said: {words}")).to_be_visible()
-    chat.page.evaluate(
-        """async () => {
-            const { visitorUrl } = document.getElementById("chat").dataset;
-            const { token } = await (await fetch(visitorUrl, { method: "POST" })).json();
-            const [key, newValue] = ["patchbay:shop:token", JSON.stringify(token)];
-            localStorage.setItem(key, newValue);
-            dispatchEvent(new StorageEvent("storage", { key, newValue: null }));
-            dispatchEvent(new StorageEvent("storage", { key, newValue }));
-        }"""
-    )
-    expect(chat.page.get_by_text("Forgotten on this device.")).to_be_visible()
+    for removed in (True, False):
+        chat.page.evaluate(HEARS, removed)
+        expect(chat.messages).to_have_count(0)
+        expect(chat.page.get_by_text("Forgotten on this device.")).to_be_visible()
     chat.say(f"{words} anew")
     expect(chat.bot(f"You said: {words} anew")).to_be_visible()
     expect(chat.messages).to_have_count(2)
+    chat.page.evaluate(HEARS, False)
+    expect(chat.page.get_by_text("A new one begins here.")).to_be_visible()
 
 
 def test_a_browser_forgets_at_once_and_tells_the_server_when_it_can(
