@@ -62,6 +62,7 @@ export class Log {
     const isNew = !message?.placed;
     message ??= this.#make(data);
     this.#name(message, data.id);
+    if (data.client_id) this.#byClientId.set(data.client_id, message); // another tab wrote it; this one may yet send it
     if (isNew) {
       message.placed = true;
       this.#place(message, data.at, this.#firstUnplaced());

@@ -84,6 +84,19 @@ def test_a_reload_keeps_the_conversation(chat: Chat, words: str) -> None:
     assert reports == []  # nothing is sent or reported a second time
 
 
+def test_the_ticks_climb_in_every_tab_whichever_of_them_sent(chat: Chat, visitor: Window, running: Gateway) -> None:
+    other = Chat(visitor.open(running.chat))
+    other.is_ready()
+    texts = [f"Number {number}" for number in range(6)]
+    for text in texts:  # either tab may take it out of the outbox
+        other.say(text)
+        expect(other.bot(f"You said: {text}")).to_be_visible()
+    for tab in (chat, other):
+        for text in texts:
+            expect(tab.own(text)).to_have_attribute("data-status", "delivered")
+        expect(tab.messages).to_have_count(2 * len(texts))
+
+
 def test_what_is_written_offline_is_sent_once_and_in_order(chat: Chat, visitor: Window, words: str) -> None:
     visitor.context.set_offline(True)
     chat.say(f"{words} one")
