@@ -40,7 +40,6 @@ def test_the_shop_is_the_same_everywhere(raw: dict[str, Any], sandbox: dict[str,
 
 def test_the_configuration_of_the_readme_is_valid() -> None:
     raw = blocks(README)
-    raw.pop("costs")  # of channels that its other examples do not have
     names = set(re.findall(r'"env:(\w+)"', README))
     check(raw, {name: VALUES.get(name, "AC" + "1" * 32) for name in names})
 

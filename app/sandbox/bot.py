@@ -38,7 +38,7 @@ QUOTE_CARD = Card("Parcel S, next day: 4.90 EUR", "Quote for parcel S", "quote.p
 
 # First match wins, so people who ask for a person are never answered by another task.
 UNDERSTANDING = (
-    (r"\b(human|agent|talk to a person)\b", "talk_to_human"),
+    (r"\b(human|agent|person)\b", "talk_to_human"),
     (r"\bflag\b", "flag_handoff"),
     (CALL, "name_call"),
     (r"\b(bye|goodbye)\b", "goodbye"),

@@ -160,8 +160,9 @@ def test_version_1_does_not_take_the_fields_of_version_2(post):
     assert post(question("hi"), path=ASK_V1).get_json()["message"] == "UserId: is not a known field"
 
 
-def test_the_handoff_task_ends_the_dialogue(client):
-    body = ask(client, "human")
+@pytest.mark.parametrize("text", ["human", "Agent, please", "a person", "May I talk to a person?"])
+def test_the_handoff_task_ends_the_dialogue(client, text):
+    body = ask(client, text)
     assert body["dialogue"]["current_task"] == "talk_to_human"
     assert "listen" not in body["response"]
 
