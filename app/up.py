@@ -71,8 +71,8 @@ def run(plan: Plan) -> int:
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
     embedded = settings.gateway["redis_url"] == server_url(plan.data)
-    if not embedded:
-        check_redis(settings)
+    for sentence in [] if embedded else check_redis(settings):
+        click.echo(f"Warning: {sentence}", err=True)
     check_module("supervisor", "install Patchbay with its extra `up`")
     check_ports(plan)
     with _only_one(plan):

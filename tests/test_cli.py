@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -183,6 +184,29 @@ def test_a_redis_that_merely_worries_is_said(
     look_at_redis(check(tables(gateway__redis_checks={"eviction": "warn"}), os.environ))
     warned = capsys.readouterr().err.splitlines()
     assert [line.split(" ")[:3] for line in warned] == [["Warning:", "Redis", "throws"], ["Warning:", "Redis", "loses"]]
+
+
+def test_everything_at_once_says_so_too_before_it_starts(config: Path, evicting: RedisServer, tmp_path: Path) -> None:
+    config.write_text(toml.dumps(tables(gateway__redis_checks={"eviction": "warn"})))
+    environment = {**os.environ, "PATCHBAY_DATA": str(tmp_path / "data")}
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it gets no further
+        command = [
+            sys.executable,
+            "-m",
+            "app.cli",
+            "up",
+            "--redis",
+            evicting.url,
+            "--port",
+            str(taken.getsockname()[1]),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    throws, loses, port = done.stderr.splitlines()
+    assert (throws.split(" ")[:3], loses.split(" ")[:3]) == (
+        ["Warning:", "Redis", "throws"],
+        ["Warning:", "Redis", "loses"],
+    )
+    assert port.startswith("Port ")
 
 
 def test_an_unknown_letter_is_one_clear_line(run: Run, letter: tuple[Gateway, str]) -> None:
