@@ -141,6 +141,19 @@ def test_what_others_wrote_cannot_speak_to_the_terminal(run: Run, redis_client: 
         assert set(result.stdout) - {"\n"} == {one for one in result.stdout if one.isprintable()}
 
 
+def test_neither_can_a_customers_name_for_themselves_or_a_platforms_reason(
+    run: Run, config: Path, redis_client: redis.Redis
+) -> None:
+    evil, escaped = "ada\x1b[2J\r\nforged", "ada\\x1b[2J\\r\\nforged"
+    config.write_text(toml.dumps(tables(**PRICES)))
+    built = gateway(redis_client, **PRICES)
+    accepted = Inbox(built).accept("shop", Written(Text("hello"), external_id="m-1", customer=f"webhook:{evil}"))
+    built.store.consents.write(f"shop/webhook:{evil}", "out", f"opted_out: {evil}")
+    for command in (["costs", "message", str(accepted.message_id)], ["consent", "show", "shop", f"webhook:{evil}"]):
+        result = run(*command)
+        assert (0, True, False) == (result.exit_code, escaped in result.stdout, "\x1b" in result.stdout)
+
+
 def test_what_people_write_is_shown_as_it_is(run: Run, redis_client: redis.Redis) -> None:
     words = "Grüße, می\u200cکنم, 👩\u200d👧"
     webhook = Webhook("POST", "http://gw/channels/shop", "/channels/shop", {}, words.encode())
