@@ -264,6 +264,17 @@ def test_a_parked_webhook_is_received_again(run: Run, redis_client: redis.Redis)
     assert [] == built.store.dead_letters.newest()
 
 
+def test_a_letter_that_cannot_be_replayed_is_kept_and_holds_back_no_other(
+    run: Run, letter: tuple[Gateway, str], redis_client: redis.Redis
+) -> None:
+    webhook = Webhook("POST", "http://gw/channels/gone", "/channels/gone", {}, b"{}")
+    kept = park(gateway(redis_client), "gone", webhook, KeyError("oops"))
+    result = run("dead-letters", "replay", kept, letter[1])
+    assert (1, f"{letter[1]} replayed\n") == (result.exit_code, result.stdout)
+    assert f"{kept} is kept: gone is no longer configured.\n" == result.stderr
+    assert [kept] == [one.id for one in letter[0].store.dead_letters.newest()]
+
+
 def test_redis_out_of_reach_is_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATCHBAY_REDIS_URL", "redis://127.0.0.1:1/0")
     result = run("lanes")

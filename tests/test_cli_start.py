@@ -181,6 +181,13 @@ class TestWithoutSecrets:
         result = run("lanes")
         assert (result.exit_code, result.stderr) == (2, "patchbay.toml cannot be read: No such file or directory\n")
 
+    def test_a_file_that_is_named_must_be_there_all_the_same(
+        self, run: Run, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATCHBAY_REDIS_URL", redis_server.url)
+        result = run("lanes", "--config", "none.toml")
+        assert (result.exit_code, result.stderr) == (2, "none.toml cannot be read: No such file or directory\n")
+
 
 @pytest.mark.parametrize(
     ("table", "complaint"),
