@@ -33,7 +33,6 @@ def main(host: str, port: int) -> None:
     if not password:
         sys.exit(f"Set {PASSWORD_VARIABLE}: Flower shows the fleet to whoever may log in.")
     os.environ["FLOWER_BASIC_AUTH"] = f"patchbay:{password}"
-    os.environ.pop("FLOWER_UNAUTHENTICATED_API", None)
     _serve(address, port)
 
 

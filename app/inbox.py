@@ -207,7 +207,7 @@ class Inbox:
         )
         external = event.external_id or _fingerprint(conversation, event)
         scope = f"{name}:written:{external}" if event.external_id or event.window else ""
-        # who numbers his messages writes in a chat that we opened: he holds the conversation, or did
+        # who numbers their messages writes in a chat that we opened: they hold the conversation, or did
         take = Take(name, seize=place is None) if capabilities.people else None
         return self._enter(entry, event, scope, take=take, place=place)
 

@@ -4,7 +4,6 @@ were told, for whoever wants to look at them."""
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ import orjson
 
 from app.core.frozen import frozen
 from app.embedded import CannotStart, redis_server, server_options
+from app.ports import PortRefused, claim
 
 HOST = "127.0.0.1"
 GRACE = 60  # seconds for a worker to finish what it has in hand
@@ -79,18 +79,15 @@ def programs_of(plan: Plan, embedded: bool) -> list[Program]:
 
 
 def check_ports(plan: Plan) -> None:
-    wanted = {"receiver": plan.port, "Flower": plan.flower_port}
+    """Raises: CannotStart."""
+    wanted = {"the receiver": plan.port, "Flower": plan.flower_port}
     if plan.sandbox:
-        wanted["sandbox"] = plan.sandbox_port
+        wanted["the sandbox"] = plan.sandbox_port
     for part, port in wanted.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                raise CannotStart(
-                    f"Port {port} (for the {part}) is in use; choose others with --port, which takes three in a row."
-                ) from None
+        try:
+            claim(HOST, port, part)
+        except PortRefused as error:
+            raise CannotStart(f"{error} `patchbay up` has --port, which takes three in a row.") from None
 
 
 def write_supervisord_conf(plan: Plan, programs: list[Program]) -> Path:

@@ -11,6 +11,8 @@ import os
 import socket
 from typing import Any
 
+HIGHEST = 65_535
+
 
 class PortRefused(Exception):
     """A server cannot listen where it should; the text is one line that says why."""
@@ -35,6 +37,8 @@ def claim(host: str, port: int, what: str) -> str:
     Raises:
         PortRefused: somebody listens there, or nobody can.
     """
+    if not 0 < port <= HIGHEST:  # the system would take another one in its place
+        raise PortRefused(f"Cannot listen on port {port}: ports are 1 to {HIGHEST}. Give {what} another one.")
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError):

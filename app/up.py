@@ -15,7 +15,6 @@ import subprocess
 import sys
 import threading
 import time
-import tomllib
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +26,7 @@ import click
 import orjson
 
 from app.config import Settings, load
-from app.configfile import CONFIG_VARIABLE, USUAL_FILE
+from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError, read
 from app.core.errors import StoreUnavailable
 from app.embedded import CannotStart, broker_url, forget_socket, server_url
 from app.gateway import check_redis
@@ -71,8 +70,8 @@ def run(plan: Plan) -> int:
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
     embedded = settings.gateway["redis_url"] == server_url(plan.data)
-    if not embedded:
-        check_redis(settings)
+    for sentence in [] if embedded else check_redis(settings):
+        click.echo(f"Warning: {sentence}", err=True)
     check_module("supervisor", "install Patchbay with its extra `up`")
     check_ports(plan)
     with _only_one(plan):
@@ -210,11 +209,12 @@ def _embedded(plan: Plan, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(config: Path) -> set[str]:
-    """The keys of the configuration's table for the gateway."""
+    """The keys of the configuration's table for the gateway; `load` says what is wrong with the file."""
     try:
-        return set(tomllib.loads(config.read_text()).get("gateway", {}))
-    except (OSError, ValueError, AttributeError, TypeError):
-        return set()  # `load` says what is wrong with the file
+        table = read(config).get("gateway")
+    except ConfigError:
+        return set()
+    return set(table) if isinstance(table, dict) else set()
 
 
 def _made_up_secrets(path: Path) -> dict[str, str]:

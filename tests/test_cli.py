@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -140,6 +141,19 @@ def test_what_others_wrote_cannot_speak_to_the_terminal(run: Run, redis_client: 
         assert set(result.stdout) - {"\n"} == {one for one in result.stdout if one.isprintable()}
 
 
+def test_neither_can_a_customers_name_for_themselves_or_a_platforms_reason(
+    run: Run, config: Path, redis_client: redis.Redis
+) -> None:
+    evil, escaped = "ada\x1b[2J\r\nforged", "ada\\x1b[2J\\r\\nforged"
+    config.write_text(toml.dumps(tables(**PRICES)))
+    built = gateway(redis_client, **PRICES)
+    accepted = Inbox(built).accept("shop", Written(Text("hello"), external_id="m-1", customer=f"webhook:{evil}"))
+    built.store.consents.write(f"shop/webhook:{evil}", "out", f"opted_out: {evil}")
+    for command in (["costs", "message", str(accepted.message_id)], ["consent", "show", "shop", f"webhook:{evil}"]):
+        result = run(*command)
+        assert (0, True, False) == (result.exit_code, escaped in result.stdout, "\x1b" in result.stdout)
+
+
 def test_what_people_write_is_shown_as_it_is(run: Run, redis_client: redis.Redis) -> None:
     words = "Grüße, می\u200cکنم, 👩\u200d👧"
     webhook = Webhook("POST", "http://gw/channels/shop", "/channels/shop", {}, words.encode())
@@ -185,6 +199,29 @@ def test_a_redis_that_merely_worries_is_said(
     assert [line.split(" ")[:3] for line in warned] == [["Warning:", "Redis", "throws"], ["Warning:", "Redis", "loses"]]
 
 
+def test_everything_at_once_says_so_too_before_it_starts(config: Path, evicting: RedisServer, tmp_path: Path) -> None:
+    config.write_text(toml.dumps(tables(gateway__redis_checks={"eviction": "warn"})))
+    environment = {**os.environ, "PATCHBAY_DATA": str(tmp_path / "data")}
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it gets no further
+        command = [
+            sys.executable,
+            "-m",
+            "app.cli",
+            "up",
+            "--redis",
+            evicting.url,
+            "--port",
+            str(taken.getsockname()[1]),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    throws, loses, port = done.stderr.splitlines()
+    assert (throws.split(" ")[:3], loses.split(" ")[:3]) == (
+        ["Warning:", "Redis", "throws"],
+        ["Warning:", "Redis", "loses"],
+    )
+    assert port.startswith("Port ")
+
+
 def test_an_unknown_letter_is_one_clear_line(run: Run, letter: tuple[Gateway, str]) -> None:
     for verb in ("show", "replay", "discard"):
         result = run("dead-letters", verb, "nonesuch")
@@ -225,6 +262,17 @@ def test_a_parked_webhook_is_received_again(run: Run, redis_client: redis.Redis)
     assert 0 == run("dead-letters", "replay", letter_id).exit_code
     assert 1 == built.store.lanes.state("inbound:helper", 0).waiting
     assert [] == built.store.dead_letters.newest()
+
+
+def test_a_letter_that_cannot_be_replayed_is_kept_and_holds_back_no_other(
+    run: Run, letter: tuple[Gateway, str], redis_client: redis.Redis
+) -> None:
+    webhook = Webhook("POST", "http://gw/channels/gone", "/channels/gone", {}, b"{}")
+    kept = park(gateway(redis_client), "gone", webhook, KeyError("oops"))
+    result = run("dead-letters", "replay", kept, letter[1])
+    assert (1, f"{letter[1]} replayed\n") == (result.exit_code, result.stdout)
+    assert f"{kept} is kept: gone is no longer configured.\n" == result.stderr
+    assert [kept] == [one.id for one in letter[0].store.dead_letters.newest()]
 
 
 def test_redis_out_of_reach_is_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

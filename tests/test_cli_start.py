@@ -23,7 +23,7 @@ from app.gateway import Gateway
 from app.inbox import Inbox
 from tests.support import toml
 from tests.support.gateway import gateway, run_until_quiet, tables
-from tests.support.processes import RedisServer, free_port
+from tests.support.processes import Process, RedisServer, free_port, wait_until
 from tests.support.sink import Told, sink
 
 Run = Callable[..., Result]
@@ -181,6 +181,13 @@ class TestWithoutSecrets:
         result = run("lanes")
         assert (result.exit_code, result.stderr) == (2, "patchbay.toml cannot be read: No such file or directory\n")
 
+    def test_a_file_that_is_named_must_be_there_all_the_same(
+        self, run: Run, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATCHBAY_REDIS_URL", redis_server.url)
+        result = run("lanes", "--config", "none.toml")
+        assert (result.exit_code, result.stderr) == (2, "none.toml cannot be read: No such file or directory\n")
+
 
 @pytest.mark.parametrize(
     ("table", "complaint"),
@@ -206,6 +213,29 @@ def test_a_redis_that_is_away_is_named_without_its_password(run: Run, monkeypatc
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Redis at redis://127.0.0.1:{port}/1 cannot be reached: ")
     assert "geheim" not in result.output
+
+
+def test_a_worker_takes_nothing_in_its_working_folder_for_a_module_of_its_own(
+    built: Gateway, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    config, cwd = tmp_path / "patchbay.toml", tmp_path / "work"
+    config.write_text(toml.dumps(tables()))
+    for name in ("app/__init__", "workers/__init__", "celeryconfig"):
+        module = cwd / f"{name}.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text("raise SystemExit('imported from the working folder')")
+    command = [str(Path(sys.executable).parent / "patchbay"), "worker", "--config", str(config), "--name", "odd"]
+    environment = {
+        "PATCHBAY_REDIS_URL": redis_server.url,
+        "PATCHBAY_BROKER_URL": redis_server.url,
+        "PYTHONSAFEPATH": "",
+    }
+    worker = Process(command, tmp_path / "worker.log", environment, cwd)
+    worker.start()
+    try:
+        wait_until("it shows itself", lambda: [one for one in built.store.workers.alive() if one.name[:4] == "odd@"])
+    finally:
+        worker.stop()
 
 
 class TestWorkersInLanes:

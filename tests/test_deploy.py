@@ -13,6 +13,7 @@ import pytest
 import requests
 
 from tests.support.nginx import NAME, SEEN_FROM, Nginx
+from tests.support.processes import wait_until
 from tests.support.sink import Call, Sink, Told, sink
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -81,7 +82,12 @@ def test_a_caller_cannot_say_who_it_is(balanced: Balanced) -> None:
 
 CREATE = "/2010-04-01/Accounts/AC1/Messages.json"
 REPEATED = {"a webhook": "/channels/shop", "a callback": "/destinations/desk/message", "a create over REST": CREATE}
-NOT_REPEATED = {"a new visitor": "/chat/shop/visitor", "a call of our own API": "/api/replay"}
+NOT_REPEATED = {
+    "a new visitor": "/chat/shop/visitor",
+    "a call of our own API": "/api/replay",
+    "a change over REST": CREATE.replace(".json", "/SM1.json"),
+    "feedback over REST": CREATE.replace(".json", "/SM1/Feedback.json"),
+}
 
 
 @pytest.mark.parametrize("path", REPEATED.values(), ids=REPEATED)
@@ -125,11 +131,28 @@ def test_senders_learn_that_they_may_come_again_when_no_receiver_answers(balance
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
 
 
+def test_callers_of_rest_hear_in_twilios_words_that_a_create_may_have_been_recorded(balanced: Balanced) -> None:
+    for one in balanced.sinks:
+        one.answers(Told(drop=True))
+    answer = balanced.ask("POST", CREATE)
+    said = answer.json()
+    assert (answer.status_code, answer.headers["Retry-After"], said["status"], said["code"]) == (503, "5", 503, 20503)
+    assert "may have been recorded" in said["message"]
+
+
 def test_strangers_are_led_to_tls_and_kept_there(balanced: Balanced) -> None:
     plain = f"http://127.0.0.1:{balanced.nginx.plain}/chat/shop?x=1"
     answer = requests.get(plain, headers={"Host": NAME}, timeout=10, allow_redirects=False)
     assert (answer.status_code, answer.headers["Location"]) == (308, f"https://{NAME}/chat/shop?x=1")
     assert "max-age" in balanced.ask("GET", "/chat/shop").headers["Strict-Transport-Security"]
+
+
+def test_a_ticket_that_is_sent_without_tls_stands_in_no_log(balanced: Balanced) -> None:
+    plain = f"http://127.0.0.1:{balanced.nginx.plain}/chat/shop/events?ticket=secret"
+    assert requests.get(plain, timeout=10, allow_redirects=False).status_code == 308
+    balanced.ask("GET", "/chat/shop")
+    wait_until("the next call stands there", lambda: "GET /chat/shop " in balanced.nginx.logs())
+    assert "secret" not in balanced.nginx.logs()
 
 
 CROWDS: dict[str, tuple[str, str]] = {

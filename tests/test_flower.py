@@ -56,6 +56,11 @@ def test_whoever_has_it_is_served(flower: str, path: str) -> None:
     assert requests.get(flower + path, auth=("patchbay", PASSWORD), timeout=10).status_code == 200
 
 
+def test_whoever_has_it_may_look_and_change_nothing(flower: str) -> None:
+    answer = requests.post(f"{flower}/api/worker/shutdown/worker@here", auth=("patchbay", PASSWORD), timeout=10)
+    assert answer.status_code == 403
+
+
 def test_its_processes_do_not_show_the_password(flower: str) -> None:
     port = flower.rpartition(":")[2]
     found = [one.cmdline() for one in psutil.process_iter() if port in " ".join(one.cmdline())]

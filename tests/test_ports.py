@@ -70,8 +70,16 @@ def test_a_free_port_is_found_and_stays_free() -> None:
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1", "x" * 70])
 def test_a_host_that_is_not_ours_is_refused_in_one_line(host: str) -> None:
     with pytest.raises(PortRefused) as refused:
-        claim(host, 0, "the receiver")
+        claim(host, 8000, "the receiver")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65_536, 70_000])
+@pytest.mark.parametrize("command", ["receiver", "sandbox"])
+def test_a_port_that_there_is_not_is_refused_in_one_line(command: str, port: int) -> None:
+    result = run(command, "--port", str(port))
+    assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1)
+    assert result.stderr.startswith(f"Cannot listen on port {port}: ")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _numbered(name: str, number: int) -> str:
 
 
 def _customer_of(said: Mapping[str, str]) -> str:
-    """Whoever hides his number from businesses is known by his id alone."""
+    """Whoever hides their number from businesses is known by their id alone."""
     sender = said.get("From", "")
     if not sender.rpartition(":")[2]:
         sender = said.get("ExternalUserId", "")

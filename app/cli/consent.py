@@ -8,6 +8,7 @@ import click
 
 from app.cli.common import complains, config_option, conversation_of, when
 from app.cli.looking import view_of
+from app.cli.printable import printable
 from app.core.consent import State
 
 
@@ -28,7 +29,7 @@ def show_consent(config: Path | None, channel: str, customer: str) -> None:
     if known is None:
         click.echo("in: they never opted out")
     else:
-        click.echo(f"{known.state}: since {when(known.at)}, {known.by}")
+        click.echo(f"{known.state}: since {when(known.at)}, {printable(known.by)}")
 
 
 @consent.command("set")

@@ -9,6 +9,7 @@ import click
 
 from app.cli.common import complains, config_option, conversation_of
 from app.cli.looking import View, view_of
+from app.cli.printable import printable
 from app.configfile import ConfigError
 from app.core.costs import COLUMNS, Costs, amount_of, asked_for, summed
 from app.core.errors import BadWebhook
@@ -61,7 +62,7 @@ def show_message_costs(config: Path | None, message_id: str) -> None:
     lines |= {"message": f"{amount_of(found.message)} ({how})", "turns": amount_of(found.turns)}
     lines |= {"total": f"{amount_of(found.message + found.turns)} {view.currency}"}
     for name, value in lines.items():
-        click.echo(f"{name:14}{value}")
+        click.echo(f"{name:14}{printable(str(value))}")
 
 
 @show_costs.command("conversation")

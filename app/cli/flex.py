@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from app.cli.common import complains, config_option, file_of, find_running
+from app.cli.printable import printable
 from app.config import build_destination, check_alone
 from app.configfile import read
 from app.core.errors import Failure
@@ -52,7 +53,7 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
     try:
         found = adapter.provision(run)
     except Failure as failure:
-        raise click.ClickException(f"Twilio did not do it: {failure.detail}") from None
+        raise click.ClickException(f"Twilio did not do it: {printable(failure.detail)}") from None
     finally:
         for call in run.calls:
             click.echo(f"{'would ' if dry_run else ''}{call}")

@@ -69,8 +69,8 @@ class Webhooks:
         return Response(status=204)
 
     def _say(self, text: str, *media: Media) -> Response:
-        """One message to the customer who wrote. His message's sid and this address name it, so that the same question,
-        asked again, has the same answer; the address for its statuses carries that name."""
+        """One message to the customer who wrote. Their message's sid and this address name it, so that the same
+        question, asked again, has the same answer; the address for its statuses carries that name."""
         key = f"{request.form['MessageSid']}-{request.path.rpartition('/')[2]}"
         self.memory.add(Message(key, request.form["From"], REPLY, text, media))
         answer = MessagingResponse()

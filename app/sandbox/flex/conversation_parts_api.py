@@ -130,7 +130,7 @@ class ConversationPartsApi:
         form = read_form(MESSAGE)
         check_words(form, "Body", "MediaSid", "ContentSid")
         self._find.check_media(form.get("MediaSid"))
-        more = renamed(form, {"Subject": "subject", "ContentSid": "content_sid"})
+        more = renamed(form, {"ContentSid": "content_sid"})
         said = Words(form.get("Body"), form.get("Attributes", "{}"), form.get("MediaSid"), more)
         message = self._rooms.say(room, form.get("Author") or "system", said, rest_actor())
         return created(self.show_message(message))

@@ -99,7 +99,6 @@ class Message(Dated):
     attributes: str = "{}"
     media_sid: str | None = None
     member_sid: str | None = None
-    subject: str | None = None
     content_sid: str | None = None
 
 
