@@ -78,5 +78,6 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
 
 
 def led_back(session: Session, route: Route, now: int) -> Session:
-    """A new session with the first destination. What people never saw goes along, should it be handed over again."""
-    return replace(fresh(session, route, now), since=session.since, context=session.context)
+    """A new session with the first destination. What people never saw goes along, should it be handed over again, and
+    which message came from there because nobody answered it in time."""
+    return replace(fresh(session, route, now), since=session.since, context=session.context, late=session.late)

@@ -207,6 +207,57 @@ class TestAHandoff:
         assert not desk.watched()
 
 
+class TestAHandoffForALateAnswer:
+    """Refused people's message comes back to the bot that did not answer it, and is no reason to hand over again."""
+
+    def _refused(self, make_office: MakeOffice, **settings: Any) -> tuple[Office, str]:
+        office = make_office(destinations__helper={"timeout": 0.1, "late": "people", "retry_base": 0.01, **settings})
+        office.bot.answers(bot_says("Hi."), Told(hang=True))
+        office.desk.answers(REFUSED)
+        office.customer_writes("hello")
+        office.work()
+        message = office.customer_writes("who is there?")
+        for _ in range(4):
+            office.work_later(400)
+        return office, message
+
+    def test_brings_nobody_the_message_twice(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office)
+        assert ["Hi.", UNAVAILABLE] == office.said()
+        assert ["hello", "who is there?"] == office.asked()
+        assert "failed" == office.status(message)
+        assert {"rejected", "timed_out"} == {letter.partition(":")[0] for letter in office.letters()}
+        assert 2 == len(office.letters())
+
+    def test_lets_the_bot_answer_the_next_one_and_what_is_replayed(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office)
+        office.bot.answers(bot_says("Here."))
+        office.customer_writes("hello?")
+        office.work()
+        for letter in office.gateway.store.dead_letters.newest():
+            if letter.reason == "timed_out":
+                office.gateway.publisher.publish(office.gateway.store.dead_letters.replay(letter.id)[1])
+        office.work()
+        assert ["hello?", "who is there?"] == office.asked()[-2:]
+        assert ["Here.", "Here."] == office.said()[-2:]
+        assert "delivered" == office.status(message)
+
+    def test_is_made_for_the_next_late_one(self, make_office: MakeOffice) -> None:
+        office, _ = self._refused(make_office)
+        office.desk.answers(Told())
+        office.customer_writes("hello?")
+        office.work_later(400)
+        assert ("message", "hello?") == office.seen()[-1]
+        assert "desk" == session_of(office).destination
+
+    def test_where_it_may_be_asked_again_tries_as_often_as_ever(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office, resend_after_timeout=True, attempts=2)
+        assert ["Hi.", UNAVAILABLE] == office.said()
+        assert ["who is there?"] * 3 == office.asked()[1:]
+        assert "failed" == office.status(message)
+        assert 2 == len(office.letters())
+
+
 FOR_ALL = {
     "the address is gone": 404,
     "it says gone": 410,
