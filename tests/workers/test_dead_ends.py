@@ -360,6 +360,16 @@ class TestWithTheFirstDestination:
         assert UNAVAILABLE not in office.said()
         assert "TargetTask" not in office.bot.calls[-1].path
 
+    def test_a_message_that_dies_after_people_were_silent_says_nothing_of_them(self, office: Office) -> None:
+        office.customer_writes("a human please")
+        office.work()
+        office.bot.answers(Told(status=404))
+        office.clock.advance(25 * 3_600)
+        office.customer_writes("hello")
+        office.work()
+        assert ["misconfigured"] == [letter.partition(":")[0] for letter in office.letters()]
+        assert [HANDED_OVER] == office.said()
+
     def test_a_gone_chat_is_opened_anew(self, make_office: MakeOffice) -> None:
         desk = _desk(make_office(channels__shop={"destination": "desk", "handoff": None}))
         desk.office.customer_writes("hello")
