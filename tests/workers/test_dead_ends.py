@@ -9,9 +9,11 @@ import pytest
 
 from app.core import errors
 from app.core.errors import Failure
-from app.core.message import derived_id
+from app.core.events import Written
+from app.core.message import Text, derived_id
 from app.core.session import Session
 from app.destinations.base import UNAVAILABLE
+from app.inbox import Inbox
 from tests.support.gateway import gateway
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
@@ -70,6 +72,16 @@ class TestAHandoff:
         assert ("system", UNAVAILABLE) == (last.author, last.content.text)  # type: ignore[union-attr]  # it is a text
         assert derived_id(f"{ADA}/1", "unavailable") == last.id
         assert 1 == len(office.desk.calls)
+
+    def test_is_told_of_in_the_live_stream_of_a_chat_page(self, office: Office) -> None:
+        office.desk.answers(REFUSED)
+        inbox = Inbox(office.gateway)
+        inbox.accept("chat", Written(Text("a human please"), external_id="c-1", customer="webchat:eve"))
+        office.gateway.publisher.publish(inbox.wakes)
+        office.work()
+        shown = office.gateway.store.messages.live("chat/webchat:eve", "0", 0.0)
+        texts = [entry.record.message.content for entry in shown if entry.record]
+        assert [Text("a human please"), Text(HANDED_OVER), Text(UNAVAILABLE)] == texts
 
     @pytest.mark.parametrize("give_up", [{"attempts": 3}, {"give_up_after": 60.0}], ids=["tries", "time"])
     def test_whose_patience_is_used_up_leads_back(self, give_up: dict[str, Any], make_office: MakeOffice) -> None:
