@@ -268,7 +268,7 @@ class _Job:
         )
 
     def _told(self) -> Iterator[Append | AppendItem]:
-        """What the customer and his channel hear of an end that is not their own doing."""
+        """What the customer and their channel hear of an end that is not their own doing."""
         parent = f"{self._claim.conversation}/{self._session.version}"
         if self._destination.farewell:
             yield self._to_customer(derived_id(parent, "farewell"), Text(self._destination.farewell), author="system")

@@ -69,7 +69,7 @@ def keywords_of(values: Mapping[str, Any] | None, answered: frozenset[str]) -> K
     """The keywords that a channel hears.
 
     In any language, those count that its platform answers, because it has stopped or begun to carry messages by then,
-    and those of START, because they also lift what his platform or an operator said.
+    and those of START, because they also lift what their platform or an operator said.
 
     Args:
         values: its `consent` table, valid, if it has one.

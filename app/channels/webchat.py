@@ -202,7 +202,7 @@ class WebchatChannel(Usual):
 
 
 def _nickname(visitor: str) -> str:
-    """What people who answer may call somebody who gave no name, to tell him from the next one."""
+    """What people who answer may call somebody who gave no name, to tell them from the next one."""
     return f"Visitor {visitor[-6:]}"
 
 

@@ -88,8 +88,7 @@ class Destination(Protocol):
     `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
     an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
     open chat, 0 where nothing is opened. `repeats_for`: seconds for which its platform may send a webhook again; 0: for
-    minutes at most. `farewell`: what the customer is told when a session here ends, unless he
-    ended it.
+    minutes at most. `farewell`: what the customer is told when a session here ends, unless they ended it.
     """
 
     name: str

@@ -126,7 +126,7 @@ class FlexChatDestination(FlexDestination):
 
     def _create(self, opening: Opening) -> None:
         """Flex gives back the open channel of the same target, if there is one: so a repeated call does no harm. What
-        was said before is not news where the customer, or we for him, spoke in it; a flow's greeting is."""
+        was said before is not news where the customer, or we for them, spoke in it; a flow's greeting is."""
         known = pre_engagement(opening, self._settings)
         form = {
             "FlexFlowSid": self._settings["flex_flow_sid"],

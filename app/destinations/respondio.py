@@ -78,7 +78,7 @@ PROFILE = {
 
 
 class Settings(DestinationSchema):
-    """`id_type` is the channel dialog's choice. With `phone`, an agent may write first; his message then goes out on
+    """`id_type` is the channel dialog's choice. With `phone`, an agent may write first; their message then goes out on
     `channel` (needed only if several channels use this destination). `longitude_field` is the spelling that we send:
     the manual's table has `longtitude`. Two equal messages within `repeat_window` seconds count as one, 0 = never."""
 
@@ -222,7 +222,7 @@ class RespondioDestination(Unopened):
         return Answer(handles={"contact": contact})
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
-        """Show the agents what was said so far: the customer's messages as his, the bot's as echoes."""
+        """Show the agents what was said so far: the customer's messages as theirs, the bot's as echoes."""
         told = int(handoff.progress.get("told", 0))
         contact = self._contact(*handoff.transcript) if handoff.transcript else ""
         for number, message in enumerate(handoff.transcript):

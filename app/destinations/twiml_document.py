@@ -69,7 +69,7 @@ def read(answer: Response, url: str, address: str, customer: str) -> Document:
     Args:
         url: where it was found; relative addresses in it begin there.
         address: ours, the only one that messages may come from.
-        customer: who wrote; messages without `to` are for him.
+        customer: who wrote; messages without `to` are for them.
 
     Raises:
         BadAnswer: it is of another type, or no TwiML.

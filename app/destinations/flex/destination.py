@@ -258,7 +258,7 @@ class FlexDestination(ABC):
         return Answer(handles=opening.handles)
 
     def report(self, report: StatusReport, http: Http) -> None:
-        """Agents see what the customer has read, and that he could not be reached."""
+        """Agents see what the customer has read, and that they could not be reached."""
         said, handles = report.message.metadata, report.handles
         if not handles.get("ready") or said.get("chat") != handles.get("chat"):
             return  # that chat is over
@@ -391,7 +391,7 @@ class FlexDestination(ABC):
         return found
 
     def _missed(self, handles: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[Written]:
-        """What a message in the chat is for the customer; nothing if it is his own or ours."""
+        """What a message in the chat is for the customer; nothing if it is their own or ours."""
         author = message.get(self.AUTHOR_FIELD.lower()) or ""
         if not mark_of(message.get("attributes")) and plain(author) != handles["identity"]:
             said = {name: message[name] for name in ("sid", "index")}

@@ -88,7 +88,7 @@ def task_attributes(opening: Opening, settings: Mapping[str, Any], **more: str) 
 
 
 def pre_engagement(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the customer before anybody spoke to him."""
+    """What is known of the customer before anybody spoke to them."""
     return {"friendlyName": opening.customer.words()["name"], **opening.customer.known(), **settings["pre_engagement"]}
 
 

@@ -42,7 +42,7 @@ def events_field(*always: str) -> fields.List[str]:
 
 
 class FlexSchema(TwilioSchema, DestinationSchema):
-    """`target` is what names the customer in Flex: his address, or the whole conversation (needed where several
+    """`target` is what names the customer in Flex: their address, or the whole conversation (needed where several
     channels of one provider use this destination). `customer_name` and `chat_name` may hold {name}, {address} and
     {channel}. `media`: `upload` brings a customer's files into Flex, `link` gives their address. `media_keep`: seconds
     for which links to agents' files work. `check_every`: seconds between two looks at an open chat (300; where a
