@@ -356,6 +356,15 @@ class TestWithTheFirstDestination:
         assert [True, False, True] == ["TargetTask" in call.path for call in office.bot.calls]
         assert 1 == len(office.letters())
 
+    def test_what_it_said_to_the_first_half_of_a_message_is_said(self, make_office: MakeOffice) -> None:
+        office = make_office(destinations__helper={"text_limit": 20})
+        office.bot.answers(bot_says("Hi."), bot_says("One half."), Told(status=404))
+        office.customer_writes("hello")
+        office.customer_writes("first half, and then second half")
+        office.work()
+        assert ["Hi.", "One half."] == office.said()
+        assert {} == session_of(office).handles
+
     def test_a_bot_that_stays_away_keeps_its_dialogue(self, make_office: MakeOffice) -> None:
         office = make_office(
             channels__shop={"target_task": "greeting"},
