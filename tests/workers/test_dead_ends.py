@@ -106,7 +106,7 @@ class TestAHandoff:
     def test_that_waited_longer_than_a_session_lasts_still_reaches_people(self, office: Office) -> None:
         office.desk.answers(Told(status=401))
         office.customer_writes("a human please")
-        for _ in range(3):
+        for _ in range(4):
             office.work_later(40_000)
         office.desk.answers(Told())
         office.work_later(61)
