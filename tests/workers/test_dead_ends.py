@@ -333,6 +333,18 @@ class TestAMessageToPeople:
         assert ("helper", {}) == (desk.session.destination, desk.session.handles)
         assert not desk.watched()
 
+    def test_whose_outcome_alone_is_unknown_says_nothing_of_the_next_one(self, make_office: MakeOffice) -> None:
+        desk = _desk(make_office())
+        desk.office.customer_writes("a human please")
+        desk.office.work()
+        desk.people.fails["deliver"] = [Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True), None]
+        desk.office.customer_writes("hello?")
+        desk.office.customer_writes("are you there?")
+        desk.office.work()
+        assert ["timed_out"] == [letter.partition(":")[0] for letter in desk.office.letters()]
+        assert ("deliver", "CH1", "are you there?") == desk.people.calls[-1]
+        assert UNAVAILABLE not in desk.office.said()
+
     def test_an_open_chat_outlives_refusals(self, make_office: MakeOffice) -> None:
         """Its adapter has looked: it stands."""
         desk = _desk(make_office())
