@@ -170,6 +170,21 @@ class TestAHandoff:
         changed.work()
         assert "You said: hello" == changed.said()[-1]
 
+    def test_to_people_who_left_with_a_chat_half_open_leaves_nothing_for_them(self, make_office: MakeOffice) -> None:
+        desk = _desk(make_office())
+        office, house = desk.office, desk.gateway
+        desk.people.fails["open"] = [BUSY]
+        office.customer_writes("a human please")
+        office.work()
+        assert "CH1" == desk.session.chat
+        del house.destinations["desk"], house.timeouts["desk"]
+        house.lanes = {name: lane for name, lane in house.lanes.items() if not name.endswith(":desk")}
+        house.declare()
+        office.work_later(60)
+        assert [HANDED_OVER, UNAVAILABLE] == office.said()
+        assert ("helper", {}) == (desk.session.destination, desk.session.handles)
+        assert ["misconfigured"] == [letter.partition(":")[0] for letter in office.letters()]
+
     def test_that_is_replayed_hands_over_again_with_what_was_said_since(self, office: Office) -> None:
         office.desk.answers(REFUSED, Told())
         office.customer_writes("a human please")
