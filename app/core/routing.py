@@ -66,7 +66,8 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
     """
     first = session.destination == route.first
     if handoff:
-        return None if first else led_back(session, route, now)
+        # the late message for which it was made waits behind it, and is on its way back, too
+        return None if first else replace(led_back(session, route, now), late=session.late)
     if first and (not session.handles or kind.speaks_of == "platform"):
         return None
     if kind.speaks_of in ("thread", "platform"):
@@ -78,6 +79,5 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
 
 
 def led_back(session: Session, route: Route, now: int) -> Session:
-    """A new session with the first destination. What people never saw goes along, should it be handed over again, and
-    which message came from there because nobody answered it in time."""
-    return replace(fresh(session, route, now), since=session.since, context=session.context, late=session.late)
+    """A new session with the first destination. What people never saw goes along, should it be handed over again."""
+    return replace(fresh(session, route, now), since=session.since, context=session.context)

@@ -277,6 +277,19 @@ class TestAHandoffForALateAnswer:
         assert ("message", "hello?") == office.seen()[-1]
         assert "desk" == session_of(office).destination
 
+    def test_that_people_took_is_over_for_a_message_that_they_refused(self, make_office: MakeOffice) -> None:
+        office = make_office(destinations__helper={"timeout": 0.1, "late": "people"})
+        office.bot.answers(bot_says("Hi."), Told(hang=True))
+        office.desk.answers(Told(), Told(), Told(status=404))  # what was said so far, and then the message itself
+        office.customer_writes("hello")
+        office.work()
+        message = office.customer_writes("who is there?")
+        office.work()
+        assert ("failed", "helper") == (office.status(message), session_of(office).destination)
+        office.bot.answers(bot_says("Here."))
+        replay(office)
+        assert "Here." == office.said()[-1]
+
     def test_where_it_may_be_asked_again_tries_as_often_as_ever(self, make_office: MakeOffice) -> None:
         office, message = self._refused(make_office, resend_after_timeout=True, attempts=2)
         assert ["Hi.", UNAVAILABLE] == office.said()
