@@ -299,8 +299,10 @@ def _session_timeout(destination: Mapping[str, Any]) -> float:
     """Seconds after which silence ends a session there; 0 where the table does not say it in a way that can be."""
     kind = DESTINATIONS.get(str(destination.get("type")))
     field = kind.Settings().fields.get("session_timeout") if kind else None
-    value = destination.get("session_timeout", field.load_default) if field else 0
-    return float(value) if isinstance(value, int | float) else 0.0
+    try:
+        return float(field.deserialize(destination.get("session_timeout", field.load_default))) if field else 0.0
+    except ValidationError:
+        return 0.0
 
 
 def _provider(channel: Mapping[str, Any]) -> str:

@@ -113,6 +113,21 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         30 * 86_400 + 1,
         ["gateway.session_keep"],
     ),
+    "sessions that end after they are forgotten, as a variable says it": (
+        "destinations.desk.session_timeout",
+        str(30 * 86_400 + 1),
+        ["gateway.session_keep"],
+    ),
+    "sessions without end": (
+        "destinations.desk.session_timeout",
+        float("inf"),
+        ["destinations.desk.session_timeout"],
+    ),
+    "sessions beyond all numbers": (
+        "destinations.desk.session_timeout",
+        10**400,
+        ["destinations.desk.session_timeout"],
+    ),
     "a send url that is none": ("channels.shop.send_url", "shop", ["channels.shop.send_url"]),
     "a port that there is not": ("channels.shop.send_url", "http://shop:99999/", ["channels.shop.send_url"]),
     "too many at once": ("channels.shop.concurrency", 65, ["channels.shop.concurrency"]),

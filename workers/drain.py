@@ -66,6 +66,7 @@ class Drainer:
             settlement = WORK[kind](self._gateway, name, claim)
         except LeaseLost:
             log.warning("lease lost", lane=lane.name, mailbox=claim.mailbox)
+            self.tally.add("lease lost", "")
             return None
         except Failure as failure:
             settlement = failed(claim, failure, lane.retry)

@@ -41,6 +41,7 @@ log = logger("inbound")
 TRANSCRIPT_MOST = 50
 TYPING_AFTER = 1.0  # seconds of waiting for a bot after which the customer sees that somebody types
 TYPING_AGAIN = 8.0
+NOBODY_TOOK_OVER = "no answer in time, and nobody took the conversation over"
 LOOK_PATIENCE = 20.0  # seconds for which an end waits to bring along what was missed
 
 
@@ -114,6 +115,8 @@ class _Job:
         knows = self._destination.capabilities.people or self._destination.capabilities.keywords
         if word_of(message.metadata.get("opt_out")) and not knows:
             return Settlement(self._claim, "done", status="delivered", lane_effect="none")  # it is answered already
+        if self._session.late == message.id and not self._destination.capabilities.resend_safe:
+            return self._unanswered(message)
         started = time.monotonic()
         try:
             with self._typing(message):
@@ -345,13 +348,14 @@ class _Job:
 
     def _failed(self, message: Message, failure: Failure) -> Settlement:
         destination = self._destination
-        if failure.kind is errors.TIMED_OUT and destination.late == "people":
+        was_late = self._session.late == message.id  # and people refused the conversation
+        if failure.kind is errors.TIMED_OUT and destination.late == "people" and not was_late:
             after = handed_over(self._session, self._route, {}, self._claim.now)
             if after:
                 return Settlement(
                     self._claim,
                     "done",
-                    session=SessionChange(after, changes_hands=True),
+                    session=SessionChange(replace(after, late=message.id), changes_hands=True),
                     front=("handoff", f"message {message.id}"),
                     lane_effect="sick",
                     reason=failure.kind.code,
@@ -363,6 +367,13 @@ class _Job:
             said = _joined([_again(answer) for answer in self._kept])
             return replace(settlement, append=self._replies(message.id, said.replies))
         return settlement
+
+    def _unanswered(self, message: Message) -> Settlement:
+        """A message comes back from people who refused the conversation, and may not be brought here again by itself;
+        an operator's replay may."""
+        settlement = self._failed(message, Failure(errors.TIMED_OUT, NOBODY_TOOK_OVER, maybe_done=True))
+        change = SessionChange(replace(self._session, late=""))
+        return replace(settlement, session=change, lane_effect="none")
 
     def _in_time(self, answer: Answer, took: float) -> Answer:
         """The answer as it counts after `took` seconds."""

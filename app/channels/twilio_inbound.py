@@ -101,15 +101,20 @@ def _customer_of(said: Mapping[str, str]) -> str:
     """Whoever hides their number from businesses is known by their id alone."""
     sender = said.get("From", "")
     if not sender.rpartition(":")[2]:
-        sender = said.get("ExternalUserId", "")
+        sender = _external_address(said)
     sender = load(_customer, {"From": sender} if sender else {})["From"]
     return address_of(sender)
 
 
+def _external_address(said: Mapping[str, str]) -> str:
+    """Only WhatsApp has these ids, with its name before them or without; '' for none."""
+    ident = said.get("ExternalUserId", "")
+    return ident if ":" in ident or not ident else f"whatsapp:{ident}"
+
+
 def _aliases_of(said: Mapping[str, str], customer: str) -> tuple[str, ...]:
     """The customer's other address: whom WhatsApp names by number and by id has two."""
-    ident, number = said.get("ExternalUserId", ""), said.get("WaId", "")
-    named = ident if ":" in ident else f"whatsapp:{ident}"
+    named, number = _external_address(said), said.get("WaId", "")
     found = {named} if BUSINESS_SCOPED.fullmatch(named) else set()
     if BUSINESS_SCOPED.fullmatch(customer) and re.fullmatch(r"[1-9]\d{6,14}", number):
         found.add(f"whatsapp:+{number}")

@@ -111,7 +111,7 @@ class _FromSchema(Lenient):
 class _EnvelopeSchema(Lenient):
     type = text_field(64)
     timestamp = Detail(Moment())
-    data = fields.Dict(required=True)
+    data = fields.Raw(load_default=None)  # of a type that we do not know, it may be anything
 
 
 _moment, _id = Moment(), id_field()

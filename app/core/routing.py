@@ -66,7 +66,8 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
     """
     first = session.destination == route.first
     if handoff:
-        return None if first else led_back(session, route, now)
+        # the late message for which it was made waits behind it, and is on its way back, too
+        return None if first else replace(led_back(session, route, now), late=session.late)
     if first and (not session.handles or kind.speaks_of == "platform"):
         return None
     if kind.speaks_of in ("thread", "platform"):

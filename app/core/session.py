@@ -19,7 +19,8 @@ class Session:
 
     `handles` belong to the destination alone (a dialogue sid), but for `chat`: the name under which its webhooks speak
     of what was opened there. `context` is what the bot knew when it handed over. `refused` counts the messages that the
-    destination has refused in a row.
+    destination has refused in a row. `late` is the id of the message that was handed over because its answer did not
+    come in time.
     """
 
     destination: str
@@ -30,6 +31,7 @@ class Session:
     last_at: int = 0
     version: int = 0
     refused: int = 0
+    late: str = ""
 
     @property
     def chat(self) -> str:
@@ -49,6 +51,7 @@ def from_fields(fields: Mapping[str, str]) -> Session | None:
         last_at=int(fields.get("last_at", 0)),
         version=int(fields.get("version", 0)),
         refused=int(fields.get("refused", 0)),
+        late=fields.get("late", ""),
     )
 
 
@@ -61,4 +64,5 @@ def to_fields(session: Session) -> dict[str, str]:
         "context": orjson.dumps(dict(session.context)).decode(),
         "since": session.since,
         "refused": str(session.refused),
+        "late": session.late,
     }

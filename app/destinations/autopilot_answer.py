@@ -27,7 +27,8 @@ NO = ("", "false", "no", "off", "0", "none", "null")
 # By what names bots go, the best first; capital letters, `_` and `-` make no difference.
 SAYS, SHOWS, LISTEN, ACTIONS = ("says", "say"), ("shows", "show"), ("listen", "listens"), ("actions", "action")
 TEXT = ("text", "body", "message", "say", "speech", "content", "value")
-SHOWN = ("display_text", "title", "caption", *TEXT)
+HEADING, BELOW = ("title", "caption"), ("text", "body")  # of a card that has both
+SHOWN = ("display_text", *HEADING, *TEXT)
 IMAGES = ("images", "image", "pictures", "picture", "image_url", "media", "media_url")
 URL, LABEL = ("url", "src", "href", "link", "image_url", "media_url"), ("label", "alt", "description", "name")
 REPLY = ("text", "reply", "replies", "answer", "speech", "messages")  # where there is neither of the above
@@ -142,7 +143,7 @@ class _Reader:
         """An address without images is that of a picture, unless it is plainly that of something else: a link."""
         shown, url = named(entry, *IMAGES), named(entry, *URL)
         has_text = named(entry, *SHOWN) is not None
-        texts = self._words(entry, SHOWN, "shows") if has_text or shown is url is None else []
+        texts = self._words(_whole(entry), SHOWN, "shows") if has_text or shown is url is None else []
         if shown is None and isinstance(url, str) and is_web_url(url) and not _is_picture(url, unknown=True):
             texts.append(url)
         elif shown is None and url is not None:
@@ -196,6 +197,13 @@ def _worded(value: Mapping[str, Any], names: Sequence[str], depth: int) -> Itera
         yield from _words(others[0], names, depth + 1)
     elif value and not found:
         yield None
+
+
+def _whole(entry: Mapping[str, Any]) -> Any:
+    """What a card says: its heading and what stands below it, or else the entry, in which the best is found."""
+    heading, below = named(entry, *HEADING), named(entry, *BELOW)
+    both = isinstance(heading, str) and isinstance(below, str) and named(entry, "display_text") is None
+    return [heading, below] if both else entry
 
 
 def without_ssml(speech: str) -> str:

@@ -123,8 +123,8 @@ class _LocationSchema(Lenient):
     @pre_load
     def _one_spelling(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
         flat = {**data, **data["location"]} if isinstance(data.get("location"), Mapping) else dict(data)
-        if "longtitude" in flat:
-            flat.setdefault("longitude", flat["longtitude"])
+        if flat.get("longitude") is None and "longtitude" in flat:
+            flat["longitude"] = flat["longtitude"]
         return flat
 
 

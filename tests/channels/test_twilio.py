@@ -419,6 +419,7 @@ SENDERS: dict[str, tuple[dict[str, str | None], str, str | None]] = {
     "an id in place of a number": ({"From": "whatsapp:DE.7"}, "whatsapp:DE.7", "+15551230001"),
     "a number beside an id": ({"ExternalUserId": "whatsapp:DE.7"}, CUSTOMER, "+15551230001"),
     "an id alone": ({"From": None, "ExternalUserId": "whatsapp:DE.7", "WaId": "x"}, "whatsapp:DE.7", None),
+    "a bare id alone": ({"From": "whatsapp:", "ExternalUserId": "DE.7", "WaId": "x"}, "whatsapp:DE.7", None),
     "another channel": ({"From": "rcs:agent_7", "WaId": None}, "rcs:agent_7", None),
 }
 

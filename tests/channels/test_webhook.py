@@ -20,7 +20,7 @@ from app.channels.base import Outgoing
 from app.channels.webhook import WebhookChannel
 from app.core import errors
 from app.core.errors import BadWebhook, Unverified
-from app.core.events import Accepted, Ended, Event, Receipt, Reported, StatusReport, Typing, Webhook, Written
+from app.core.events import Accepted, Ended, Event, Ignored, Receipt, Reported, StatusReport, Typing, Webhook, Written
 from app.core.message import (
     Attachment,
     Card,
@@ -198,6 +198,15 @@ class TestWebhookChannel(Receiving, Calling):
 def channel(**changes: Any) -> WebhookChannel:
     built: WebhookChannel = TestWebhookChannel().build(**changes)
     return built
+
+
+ANYTHING = {"nothing": {}, "null": {"data": None}, "a list": {"data": [1]}, "a word": {"data": "x"}}
+
+
+@pytest.mark.parametrize("more", ANYTHING.values(), ids=ANYTHING)
+def test_an_event_that_we_do_not_know_may_hold_anything(more: dict[str, Any]) -> None:
+    webhook = TestWebhookChannel().sign(orjson.dumps({"type": "customer.moved", **more}))
+    assert [Ignored("customer.moved")] == channel().parse(webhook)
 
 
 def text(name: str) -> str:

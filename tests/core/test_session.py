@@ -17,10 +17,11 @@ sessions = st.builds(
     mode=st.sampled_from(["bot", "human"]),
     handles=json_objects,
     context=json_objects,
-    since=st.integers(0, 2**53),
+    since=some_words,
     last_at=st.integers(0, 2**53),
     version=st.integers(0, 2**31),
     refused=st.integers(0, 2),
+    late=some_words,
 )
 
 

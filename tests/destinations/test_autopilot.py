@@ -330,6 +330,14 @@ SHOWS: dict[str, tuple[Any, list[Card]]] = {
     "images' addresses in a list": ([[IMAGE], "Look"], [Card("", (Image(IMAGE),)), Card("Look")]),
     "a link": ([{"title": "Terms", "url": f"{IMAGE}.pdf"}], [Card(f"Terms\n{IMAGE}.pdf")]),
     "a body": ([{"body": "Look"}], [Card("Look")]),
+    "a heading above a text": ([{"title": "Soup", "text": "Hot"}], [Card("Soup\nHot")]),
+    "a heading above a body, with an image": (
+        [{"Caption": "Soup", "body": "Hot", "image": IMAGE}],
+        [Card("Soup\nHot", (Image(IMAGE),))],
+    ),
+    "a heading above nothing": ([{"title": "Soup", "text": " "}], [Card("Soup")]),
+    "a heading beside the text that counts": ([{"title": "Soup", "text": "S", "display_text": "Look"}], [Card("Look")]),
+    "a heading with a value for machines": ([{"title": "Yes", "value": "/yes"}], [Card("Yes")]),
     "a body as Autopilot's action has it": (
         {"body": "Look", "images": [{"label": "A", "url": IMAGE}]},
         [Card("Look", (Image(IMAGE, "A"),))],

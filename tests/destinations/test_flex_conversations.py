@@ -286,9 +286,9 @@ class TestFlexConversationsDestination(Flexing):
         there = place.twilio.conversations.v1.conversations.create()
         participants = place.twilio.conversations.v1.conversations(there.sid).participants
         participants.create(identity=AGENT)
-        his = participants.create(identity=CUSTOMER)
+        theirs = participants.create(identity=CUSTOMER)
         place.deliver()
-        assert (there.sid, his.sid) == (place.chat, place.kept.handles["participant"])
+        assert (there.sid, theirs.sid) == (place.chat, place.kept.handles["participant"])
         assert 2 == len(place.chats[0]["members"])
 
     def test_any_other_conflict_is_a_failure(self, place: Place) -> None:

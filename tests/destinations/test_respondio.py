@@ -279,6 +279,11 @@ def test_it_reads_what_an_agent_wrote(name: str, content: Content) -> None:
     assert Written(content, conversation=CONVERSATION, author="agent", window=3.0) == parse(name)
 
 
+def test_a_longitude_that_is_null_in_one_spelling_may_stand_in_the_other() -> None:
+    place = {"type": "location", "latitude": 48.137, "longitude": None, "longtitude": 11.575}
+    assert Location(48.137, 11.575) == content_from(place)
+
+
 def test_a_contact_too_long_to_be_read_is_left_to_the_store() -> None:
     alias = contact_id("shop/webhook:" + "x" * 100)
     webhook = TestRespondioDestination().sign(

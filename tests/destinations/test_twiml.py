@@ -248,7 +248,7 @@ def test_other_contents_are_said_in_words(outside: Sink) -> None:
     assert (f"MM{derived_id(ID, 1)}", "A plate", PNG) == (form["MessageSid"], form["Body"], form["MediaUrl0"])
 
 
-# Who wrote, and what stands there of him.
+# Who wrote, and what stands there of them.
 CUSTOMERS: dict[str, tuple[str, str, str | None]] = {
     "a visitor": ("webchat:ada", "webchat:ada", None),
     "on WhatsApp": ("whatsapp:+15551230001", "whatsapp:+15551230001", "15551230001"),
@@ -344,7 +344,7 @@ def from_twilio(form: dict[str, str]) -> list[Event]:
 OF_THE_TELLER = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "To", "ErrorCode", "ErrorUrl", "NumSegments"}
 
 
-# One whose text the channel unpacks, and one whose sender is known by his id alone.
+# One whose text the channel unpacks, and one whose sender is known by their id alone.
 NOT_AS_IT_CAME = {"message_base64", "message_no_phone"}
 
 
@@ -735,8 +735,8 @@ REPORTS: dict[str, tuple[StatusReport, dict[str, str]]] = {
     "failed": (to_report("failed", "gone: HTTP 410: blocked"), {
         "MessageStatus": "failed", "ErrorCode": "30003", "ErrorMessage": "HTTP 410: blocked"
     }),
-    "failed with a code of Twilio's": (to_report("failed", "rejected: 63016 Too late; he wrote long ago"), {
-        "MessageStatus": "failed", "ErrorCode": "63016", "ErrorMessage": "Too late; he wrote long ago"
+    "failed with a code of Twilio's": (to_report("failed", "rejected: 63016 Too late; they wrote long ago"), {
+        "MessageStatus": "failed", "ErrorCode": "63016", "ErrorMessage": "Too late; they wrote long ago"
     }),
     "failed for no known reason": (to_report("failed"), {
         "MessageStatus": "failed", "ErrorCode": "30008", "ErrorMessage": ""

@@ -9,9 +9,11 @@ import pytest
 
 from app.core import errors
 from app.core.errors import Failure
-from app.core.message import derived_id
+from app.core.events import Written
+from app.core.message import Text, derived_id
 from app.core.session import Session
 from app.destinations.base import UNAVAILABLE
+from app.inbox import Inbox
 from tests.support.gateway import gateway
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
@@ -71,6 +73,16 @@ class TestAHandoff:
         assert derived_id(f"{ADA}/1", "unavailable") == last.id
         assert 1 == len(office.desk.calls)
 
+    def test_is_told_of_in_the_live_stream_of_a_chat_page(self, office: Office) -> None:
+        office.desk.answers(REFUSED)
+        inbox = Inbox(office.gateway)
+        inbox.accept("chat", Written(Text("a human please"), external_id="c-1", customer="webchat:eve"))
+        office.gateway.publisher.publish(inbox.wakes)
+        office.work()
+        shown = office.gateway.store.messages.live("chat/webchat:eve", "0", 0.0)
+        texts = [entry.record.message.content for entry in shown if entry.record]
+        assert [Text("a human please"), Text(HANDED_OVER), Text(UNAVAILABLE)] == texts
+
     @pytest.mark.parametrize("give_up", [{"attempts": 3}, {"give_up_after": 60.0}], ids=["tries", "time"])
     def test_whose_patience_is_used_up_leads_back(self, give_up: dict[str, Any], make_office: MakeOffice) -> None:
         office = make_office(destinations__desk={"retry_base": 0.01, **give_up})
@@ -94,7 +106,7 @@ class TestAHandoff:
     def test_that_waited_longer_than_a_session_lasts_still_reaches_people(self, office: Office) -> None:
         office.desk.answers(Told(status=401))
         office.customer_writes("a human please")
-        for _ in range(3):
+        for _ in range(4):
             office.work_later(40_000)
         office.desk.answers(Told())
         office.work_later(61)
@@ -158,6 +170,21 @@ class TestAHandoff:
         changed.work()
         assert "You said: hello" == changed.said()[-1]
 
+    def test_to_people_who_left_with_a_chat_half_open_leaves_nothing_for_them(self, make_office: MakeOffice) -> None:
+        desk = _desk(make_office())
+        office, house = desk.office, desk.gateway
+        desk.people.fails["open"] = [BUSY]
+        office.customer_writes("a human please")
+        office.work()
+        assert "CH1" == desk.session.chat
+        del house.destinations["desk"], house.timeouts["desk"]
+        house.lanes = {name: lane for name, lane in house.lanes.items() if not name.endswith(":desk")}
+        house.declare()
+        office.work_later(60)
+        assert [HANDED_OVER, UNAVAILABLE] == office.said()
+        assert ("helper", {}) == (desk.session.destination, desk.session.handles)
+        assert ["misconfigured"] == [letter.partition(":")[0] for letter in office.letters()]
+
     def test_that_is_replayed_hands_over_again_with_what_was_said_since(self, office: Office) -> None:
         office.desk.answers(REFUSED, Told())
         office.customer_writes("a human please")
@@ -205,6 +232,70 @@ class TestAHandoff:
         assert ("helper", {}) == (desk.session.destination, desk.session.handles)
         assert [("close", "CH1", "dead_end")] == desk.people.done("close")
         assert not desk.watched()
+
+
+class TestAHandoffForALateAnswer:
+    """Refused people's message comes back to the bot that did not answer it, and is no reason to hand over again."""
+
+    def _refused(self, make_office: MakeOffice, **settings: Any) -> tuple[Office, str]:
+        office = make_office(destinations__helper={"timeout": 0.1, "late": "people", "retry_base": 0.01, **settings})
+        office.bot.answers(bot_says("Hi."), Told(hang=True))
+        office.desk.answers(REFUSED)
+        office.customer_writes("hello")
+        office.work()
+        message = office.customer_writes("who is there?")
+        for _ in range(4):
+            office.work_later(400)
+        return office, message
+
+    def test_brings_nobody_the_message_twice(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office)
+        assert ["Hi.", UNAVAILABLE] == office.said()
+        assert ["hello", "who is there?"] == office.asked()
+        assert "failed" == office.status(message)
+        assert {"rejected", "timed_out"} == {letter.partition(":")[0] for letter in office.letters()}
+        assert 2 == len(office.letters())
+
+    def test_lets_the_bot_answer_the_next_one_and_what_is_replayed(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office)
+        office.bot.answers(bot_says("Here."))
+        office.customer_writes("hello?")
+        office.work()
+        for letter in office.gateway.store.dead_letters.newest():
+            if letter.reason == "timed_out":
+                office.gateway.publisher.publish(office.gateway.store.dead_letters.replay(letter.id)[1])
+        office.work()
+        assert ["hello?", "who is there?"] == office.asked()[-2:]
+        assert ["Here.", "Here."] == office.said()[-2:]
+        assert "delivered" == office.status(message)
+
+    def test_is_made_for_the_next_late_one(self, make_office: MakeOffice) -> None:
+        office, _ = self._refused(make_office)
+        office.desk.answers(Told())
+        office.customer_writes("hello?")
+        office.work_later(400)
+        assert ("message", "hello?") == office.seen()[-1]
+        assert "desk" == session_of(office).destination
+
+    def test_that_people_took_is_over_for_a_message_that_they_refused(self, make_office: MakeOffice) -> None:
+        office = make_office(destinations__helper={"timeout": 0.1, "late": "people"})
+        office.bot.answers(bot_says("Hi."), Told(hang=True))
+        office.desk.answers(Told(), Told(), Told(status=404))  # what was said so far, and then the message itself
+        office.customer_writes("hello")
+        office.work()
+        message = office.customer_writes("who is there?")
+        office.work()
+        assert ("failed", "helper") == (office.status(message), session_of(office).destination)
+        office.bot.answers(bot_says("Here."))
+        replay(office)
+        assert "Here." == office.said()[-1]
+
+    def test_where_it_may_be_asked_again_tries_as_often_as_ever(self, make_office: MakeOffice) -> None:
+        office, message = self._refused(make_office, resend_after_timeout=True, attempts=2)
+        assert ["Hi.", UNAVAILABLE] == office.said()
+        assert ["who is there?"] * 3 == office.asked()[1:]
+        assert "failed" == office.status(message)
+        assert 2 == len(office.letters())
 
 
 FOR_ALL = {
@@ -270,6 +361,18 @@ class TestAMessageToPeople:
         assert ("helper", {}) == (desk.session.destination, desk.session.handles)
         assert not desk.watched()
 
+    def test_whose_outcome_alone_is_unknown_says_nothing_of_the_next_one(self, make_office: MakeOffice) -> None:
+        desk = _desk(make_office())
+        desk.office.customer_writes("a human please")
+        desk.office.work()
+        desk.people.fails["deliver"] = [Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True), None]
+        desk.office.customer_writes("hello?")
+        desk.office.customer_writes("are you there?")
+        desk.office.work()
+        assert ["timed_out"] == [letter.partition(":")[0] for letter in desk.office.letters()]
+        assert ("deliver", "CH1", "are you there?") == desk.people.calls[-1]
+        assert UNAVAILABLE not in desk.office.said()
+
     def test_an_open_chat_outlives_refusals(self, make_office: MakeOffice) -> None:
         """Its adapter has looked: it stands."""
         desk = _desk(make_office())
@@ -293,6 +396,15 @@ class TestWithTheFirstDestination:
         assert [True, False, True] == ["TargetTask" in call.path for call in office.bot.calls]
         assert 1 == len(office.letters())
 
+    def test_what_it_said_to_the_first_half_of_a_message_is_said(self, make_office: MakeOffice) -> None:
+        office = make_office(destinations__helper={"text_limit": 20})
+        office.bot.answers(bot_says("Hi."), bot_says("One half."), Told(status=404))
+        office.customer_writes("hello")
+        office.customer_writes("first half, and then second half")
+        office.work()
+        assert ["Hi.", "One half."] == office.said()
+        assert {} == session_of(office).handles
+
     def test_a_bot_that_stays_away_keeps_its_dialogue(self, make_office: MakeOffice) -> None:
         office = make_office(
             channels__shop={"target_task": "greeting"},
@@ -308,6 +420,16 @@ class TestWithTheFirstDestination:
         office.work_later(61)
         assert UNAVAILABLE not in office.said()
         assert "TargetTask" not in office.bot.calls[-1].path
+
+    def test_a_message_that_dies_after_people_were_silent_says_nothing_of_them(self, office: Office) -> None:
+        office.customer_writes("a human please")
+        office.work()
+        office.bot.answers(Told(status=404))
+        office.clock.advance(25 * 3_600)
+        office.customer_writes("hello")
+        office.work()
+        assert ["misconfigured"] == [letter.partition(":")[0] for letter in office.letters()]
+        assert [HANDED_OVER] == office.said()
 
     def test_a_gone_chat_is_opened_anew(self, make_office: MakeOffice) -> None:
         desk = _desk(make_office(channels__shop={"destination": "desk", "handoff": None}))

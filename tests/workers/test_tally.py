@@ -12,6 +12,7 @@ from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
 from workers.drain import Drainer
+from workers.lease import LeaseLost
 from workers.tally import AWAY, Tally, event_of
 
 DONE, RETRY, DEAD = ("done", ""), ("retry", "unavailable"), ("dead", "rejected")
@@ -64,6 +65,15 @@ def test_a_head_that_killed_its_workers_counts_as_dead(office: Office) -> None:
         office.clock.advance(2)
         office.gateway.store.mailboxes.sweep()
     assert "1 dead: poison" == _drained(office)
+
+
+def test_a_head_that_somebody_else_has_by_now_is_no_nothing(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> None:
+        raise LeaseLost
+
+    monkeypatch.setattr(office.gateway.destinations["helper"], "deliver", lost)
+    office.customer_writes("hello")
+    assert "1 lease lost" == _drained(office)
 
 
 def _drained(office: Office) -> str:
