@@ -207,7 +207,7 @@ class Inbox:
         )
         external = event.external_id or _fingerprint(conversation, event)
         scope = f"{name}:written:{external}" if event.external_id or event.window else ""
-        # who numbers his messages writes in a chat that we opened: he holds the conversation, or did
+        # who numbers their messages writes in a chat that we opened: they hold the conversation, or did
         take = Take(name, seize=place is None) if capabilities.people else None
         return self._enter(entry, event, scope, take=take, place=place)
 
@@ -252,7 +252,7 @@ class Inbox:
             direction=direction,
             owner=owner,
             error=event.error or "",
-            wait=event.customer is None,  # a customer knows only what he was shown, and its id is ours
+            wait=event.customer is None,  # a customer knows only what they were shown, and its id is ours
         )
         self.wakes += wakes
         if state == "foreign":

@@ -259,7 +259,7 @@ class TestChats:
     def test_a_repeated_one_is_a_duplicate(self, chat: Gateway) -> None:
         assert Inbox(chat).accept("desk", line(0)).duplicate
 
-    @pytest.mark.parametrize("identity", [CUSTOMER, CONVERSATION], ids=["his address", "his conversation"])
+    @pytest.mark.parametrize("identity", [CUSTOMER, CONVERSATION], ids=["their address", "their conversation"])
     @pytest.mark.parametrize(
         ("index", "known", "asked"), [(1, 1, []), (2, 0, ["check"]), (None, 0, [])], ids=["next", "gap", "uncounted"]
     )
@@ -410,7 +410,7 @@ CONSENT = {"consent": {"languages": {"en": {}, "de": {"stop": ["STOPP"], "stop_t
 
 
 class TestConsent:
-    """What a customer's words say of the messages that he wants."""
+    """What a customer's words say of the messages that they want."""
 
     @pytest.fixture
     def built(self, redis_client: redis.Redis, clock: Clock) -> Gateway:

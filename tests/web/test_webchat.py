@@ -459,12 +459,12 @@ def test_tickets_and_tokens_do_not_stand_for_each_other(client: FlaskClient) -> 
 def test_it_keeps_two_visitors_apart(client: FlaskClient, built: Gateway) -> None:
     ann, bob = new_visitor(client), new_visitor(client)
     mine = accepted(write(client, ann, "same-id", "from Ann"))
-    his = accepted(write(client, bob, "same-id", "from Bob"))
+    theirs = accepted(write(client, bob, "same-id", "from Bob"))
     reply = answer_as_agent(built, ann, "for Ann")
 
-    assert mine != his
+    assert mine != theirs
     assert {mine, reply} == {event.data["id"] for event in told(client, ann) if event.kind == "message"}
-    assert {his} == {event.data["id"] for event in told(client, bob) if event.kind == "message"}
+    assert {theirs} == {event.data["id"] for event in told(client, bob) if event.kind == "message"}
 
 
 def test_it_takes_reports_from_whom_the_message_is_for(client: FlaskClient, built: Gateway) -> None:
@@ -771,7 +771,7 @@ def status_of(built: Gateway, message_id: str) -> str:
 
 
 def answer_as_agent(built: Gateway, token: str, text: str) -> str:
-    """Somebody at the desk writes to that visitor; the id of his message."""
+    """Somebody at the desk writes to that visitor; the id of their message."""
     written = Written(Text(text), external_id=text, conversation=address_of(built, token), author="agent")
     inbox = Inbox(built)
     entered = inbox.accept("desk", written)
