@@ -82,6 +82,14 @@ def test_a_file_is_had_once_for_all_who_click_on_its_link(body: bytes, web: Flas
     assert 2 == len(outside.calls)
 
 
+def test_what_one_channel_has_is_not_shown_under_anothers_link(redis_client: redis.Redis, outside: Sink) -> None:
+    other = {**channel(outside.url), "address": "whatsapp:+15551239998"}
+    web = create_app(gateway(redis_client, channels__wa=channel(outside.url), channels__wb=other)).test_client()
+    for name in ("wa", "wb"):
+        gives(outside, name.encode())
+        assert name.encode() == web.get(link(name=name)).data
+
+
 def spellings(path: str) -> list[str]:
     """Tokens that say the same: base64 passes over foreign characters, and the last one's lowest bits mean nothing."""
     last = ALPHABET.index(path[-1])
@@ -250,6 +258,29 @@ def test_more_calls_than_may_be_at_once_wait_a_little(monkeypatch: pytest.Monkey
         platform.may.set()
         coming.result()
     assert PICTURE == whole(kept.get("b", platform)), "nothing of that is kept"
+
+
+def test_and_are_made_once_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "PATIENCE", 30)
+    platform, kept = Platform(), Shelf(calls=1, waiting=4, sending=1)
+    with ThreadPoolExecutor(2) as pool:
+        coming = [pool.submit(kept.get, name, platform) for name in ("a", "b")]
+        wait_until("one asks, the other waits", lambda: platform.asked and len(kept._coming) == 2)
+        platform.may.set()
+        assert [PICTURE] * 2 == [whole(one.result()) for one in coming]
+
+
+def test_what_is_kept_costs_no_place() -> None:
+    platform, kept = Platform(), Shelf(calls=1, waiting=1, sending=1)
+    slow = Platform()
+    platform.may.set()
+    kept.get("a", platform)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(kept.get, "b", slow)
+        wait_until("somebody waits", lambda: slow.asked)
+        assert PICTURE == whole(kept.get("a", platform))
+        slow.may.set()
+        coming.result()
 
 
 def test_what_is_kept_is_bounded_and_stays_good_for_who_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,7 +256,7 @@ class TestCreating:
         assert record.message.metadata["content_variables"] == {"1": "Ada"}
 
     def test_whoever_opted_out_gets_nothing(self, messages: MessageList, built: Gateway) -> None:
-        built.store.consents.write(f"chat/{ADA}", "out", "he wrote STOP")
+        built.store.consents.write(f"chat/{ADA}", "out", "they wrote STOP")
         with pytest.raises(TwilioRestException) as refused:
             messages.create(to=ADA, from_=SHOP, body="x")
         assert (refused.value.code, refused.value.status) == (21610, 400)
@@ -271,6 +271,16 @@ class TestWhoSends:
         with pytest.raises(TwilioRestException) as refused:
             messages.create(to=CAROL, from_="MG" + "9" * 32, body="x")
         assert refused.value.code == 21701
+
+    def test_nor_does_a_sender_hide_a_service_that_there_is_not(self, messages: MessageList) -> None:
+        with pytest.raises(TwilioRestException) as refused:
+            messages.create(to=CAROL, from_=POOL, messaging_service_sid="MG" + "9" * 32, body="x")
+        assert refused.value.code == 21701
+
+    def test_what_only_begins_like_a_service_is_a_sender(self, messages: MessageList) -> None:
+        with pytest.raises(TwilioRestException) as refused:
+            messages.create(to=CAROL, from_=f"{POOL}0", body="x")
+        assert refused.value.code == 21606
 
     def test_rcs_has_addresses_like_others(self, redis_client: redis.Redis) -> None:
         changes = {**CONFIGURATION, "destinations__agent": application("rcs:shop_agent")}
@@ -298,6 +308,9 @@ class TestFeedback:
         given = messages(made.sid).feedback.create(outcome=outcome)
         assert (given.message_sid, given.outcome) == (made.sid, outcome)
         assert {f"feedback:chat:{outcome}": 1}.items() <= built.store.lanes.counts().items()
+
+    def test_it_confirms_unless_it_says_otherwise(self, messages: MessageList) -> None:
+        assert "confirmed" == messages(messages.create(**GOOD).sid).feedback.create().outcome
 
     def test_of_another_kind_it_is_refused(self, messages: MessageList) -> None:
         with pytest.raises(TwilioRestException) as refused:
