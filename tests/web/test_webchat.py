@@ -582,6 +582,17 @@ def test_nothing_stays_for_ever_of_somebody_who_is_forgotten_and_never_wrote(
     assert (0, 0) == (lane.waiting, built.store.dead_letters.count())
 
 
+def test_where_no_end_can_be_recorded_who_forgets_is_asked_to_come_again(redis_client: redis.Redis) -> None:
+    built = gateway(redis_client, gateway={"mailbox_limit": 1})
+    client = create_app(built).test_client()
+    token = new_visitor(client)
+    assert write(client, token, "m1").status_code == 202
+    full = forget(client, token)
+    assert (429, "5") == (full.status_code, full.headers["Retry-After"])
+    assert "waiting" in full.get_json()["error"]["message"]
+    assert_refused(client, token)
+
+
 def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient, built: Gateway) -> None:
     token = new_visitor(client)
     answer_as_agent(built, token, "Good day")
