@@ -168,8 +168,11 @@ def test_a_part_that_there_is_not(web: FlaskClient, outside: Sink) -> None:
     assert "error" in answer.get_json()
 
 
+NOBODYS = ("/channels/nobody/media/x", "/destinations/nobody/media/x", "/destinations/desk/media/x")
+
+
 def test_a_link_that_is_not_good_asks_nobody(web: FlaskClient, outside: Sink) -> None:
-    for path in (link(name="chat"), f"{link()}x", "/channels/wa/media/x", "/channels/shop/media/x"):
+    for path in (link(name="chat"), f"{link()}x", "/channels/wa/media/x", "/channels/shop/media/x", *NOBODYS):
         assert 404 == web.get(path).status_code
     assert [] == outside.calls
 

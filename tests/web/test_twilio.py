@@ -465,6 +465,31 @@ class TestLoggingIn:
             theirs(made.sid).fetch()
         assert (refused.value.code, refused.value.status) == (20404, 404)
 
+    @pytest.mark.parametrize(
+        ("method", "path", "form"),
+        [
+            ("POST", ".json", {"Body": ""}),
+            ("POST", ".json", {"Status": "canceled"}),
+            ("DELETE", ".json", {}),
+            ("POST", "/Feedback.json", {}),
+            ("GET", "/Media.json", {}),
+            ("GET", "/Media/{}.json", {}),
+            ("GET", "/Media/{}", {}),
+            ("DELETE", "/Media/{}.json", {}),
+        ],
+    )
+    def test_nor_is_anything_about_them(
+        self, method: str, path: str, form: dict[str, str], messages: MessageList, built: Gateway, web: FlaskClient
+    ) -> None:
+        made = messages.create(**{**GOOD, "media_url": ["https://cdn.example.test/1.png"]})
+        run_until_quiet(built)
+        before = web.get(made.uri, auth=(ACCOUNT, TOKEN)).json
+        about = f"/2010-04-01/Accounts/{OTHER}/Messages/{made.sid}{path.format(made.media.list()[0].sid)}"
+        answer = web.open(about, method=method, data=form, auth=(OTHER, "other-token-1"))
+        assert (answer.status_code, answer.json["code"]) == (404, 20404)
+        assert before == web.get(made.uri, auth=(ACCOUNT, TOKEN)).json
+        assert not [name for name in built.store.lanes.counts() if name.startswith("feedback")]
+
 
 class TestListing:
     def test_both_directions_the_newest_first(self, messages: MessageList, built: Gateway, clock: Clock) -> None:
