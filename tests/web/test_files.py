@@ -23,7 +23,7 @@ from app.core.errors import Failure
 from app.core.events import File
 from app.gateway import Gateway
 from app.twilio import Links
-from app.web import create_app, shelf
+from app.web import create_app, files, shelf
 from app.web.shelf import Crowded, Found, Shelf, pieces
 from tests.sandbox.flex import SERVICE, SETTINGS
 from tests.support.gateway import gateway, tables
@@ -340,6 +340,19 @@ def test_large_files_are_sent_to_few_at_a_time(built: Gateway, outside: Sink) ->
     for answer in reading:
         answer.close()
     assert LARGE == app.test_client().get(link()).data
+
+
+def test_whoever_takes_nothing_of_a_large_one_is_cut_off(
+    web: FlaskClient, outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(files, "end_stalled_writes", lambda: done.append("done"))
+    gives(outside, PICTURE)
+    assert PICTURE == web.get(link()).data
+    assert [] == done, "no thread waits for who takes a small one"
+    gives(outside, LARGE)
+    assert LARGE == web.get(link(1)).data
+    assert ["done"] == done
 
 
 @pytest.mark.parametrize(
