@@ -300,6 +300,30 @@ def test_what_is_kept_is_bounded_and_stays_good_for_who_reads_it(monkeypatch: py
     assert 1_000_000 == len(whole(first))
 
 
+def test_so_are_the_addresses_where_files_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "KEEP_BYTES", 4 * shelf.ENTRY)
+    kept, asked = Shelf(1, 1, 1), list[str]()
+
+    def ask(name: str) -> None:
+        def fetch(into: Any) -> str:
+            asked.append(name)
+            return "https://media.example.test/7"
+
+        kept.get(name, fetch)
+
+    for name in "abcdeea":
+        ask(name)
+    assert list("abcdea") == asked
+
+
+def test_what_is_larger_than_all_that_is_kept_is_given_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "KEEP_BYTES", 50)
+    platform, kept = Platform(), Shelf(1, 1, 1)
+    platform.may.set()
+    assert [PICTURE] * 2 == [whole(kept.get("a", platform)) for _ in range(2)]
+    assert 2 == platform.asked
+
+
 @pytest.mark.parametrize(
     ("failure", "seconds"), [(None, shelf.KEEP), (Failure(errors.UNAVAILABLE, "away"), shelf.KEEP_FAILURE)]
 )

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import redis
@@ -629,6 +629,24 @@ class TestListing:
             back.append(page)
         assert [(p["page"], p["messages"]) for p in reversed(forward)] == [(p["page"], p["messages"]) for p in back]
         assert forward[0]["previous_page_uri"] is None
+
+    def test_nothing_lies_before_the_first_page(self, messages: MessageList, web: FlaskClient, clock: Clock) -> None:
+        def page(uri: str) -> dict[str, Any]:
+            found: dict[str, Any] = web.get(uri, auth=(ACCOUNT, TOKEN)).json
+            return found
+
+        moment = datetime(2027, 1, 15, tzinfo=UTC)
+        for number in range(6):
+            clock.now = int((moment + timedelta(days=number // 3)).timestamp() * 1000) + number
+            messages.create(to=ADA, from_=SHOP, body=f"{number}")
+        path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=2"
+        first = page(f"{path}&DateSent=2027-01-15")
+        second = page(first["next_page_uri"])
+        assert ["2", "1", "0"] == [one["body"] for found in (first, second) for one in found["messages"]]
+        assert first == page(second["previous_page_uri"]), "what is newer than the day is none of the list"
+        assert page(f"{path}&Page=1")["previous_page_uri"] is None, "without a token it is the first one"
+        token = parse_qs(urlsplit(first["next_page_uri"]).query)["PageToken"][0]
+        assert page(f"{path}&PageToken={token}")["previous_page_uri"], "with one it is not, whatever its number"
 
     def test_messages_that_come_while_one_turns_the_pages_move_nothing(
         self, messages: MessageList, clock: Clock
