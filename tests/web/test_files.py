@@ -263,6 +263,16 @@ def test_more_calls_than_may_be_at_once_wait_a_little(monkeypatch: pytest.Monkey
     assert PICTURE == whole(kept.get("b", platform)), "nothing of that is kept"
 
 
+def test_what_came_between_two_looks_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, kept = Platform(), Shelf(calls=1, waiting=1, sending=1)
+    platform.may.set()
+    kept.get("a", platform)
+    look, before = kept._kept.get, [None]
+    monkeypatch.setattr(kept._kept, "get", lambda name: before.pop() if before else look(name))
+    assert PICTURE == whole(kept.get("a", platform))
+    assert (1, {}) == (platform.asked, kept._coming)
+
+
 def test_and_are_made_once_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shelf, "PATIENCE", 30)
     platform, kept = Platform(), Shelf(calls=1, waiting=4, sending=1)

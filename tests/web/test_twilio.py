@@ -668,6 +668,20 @@ class TestListing:
             writes(built, f"{number}")
         assert [one.body for one in messages.list(from_=BEN)] == ["from ben"]
 
+    def test_nor_is_the_page_before_looked_for_without_end(
+        self, messages: MessageList, web: FlaskClient, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        monkeypatch.setattr(listing, "LOOKED_AT", 3)
+        for customer in (ADA, *[BEN] * 6, ADA, ADA):
+            messages.create(to=customer, from_=SHOP, body="x")
+            clock.advance(1)
+        uri = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1&To={ADA}"
+        while uri:
+            page = web.get(uri, auth=(ACCOUNT, TOKEN)).json
+            uri = page["next_page_uri"]
+        first = page["previous_page_uri"]
+        assert ("Page=0" in first, "PageToken" in first) == (True, False)
+
 
 class TestPages:
     """Every message once, in one order, whatever the pages are and however many came in one millisecond."""

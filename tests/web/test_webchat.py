@@ -83,7 +83,7 @@ def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str)
     assert "There is no chat" in answer.get_json()["error"]["message"]
 
 
-def test_it_gives_every_visitor_a_token_of_his_own(client: FlaskClient, built: Gateway) -> None:
+def test_it_gives_every_visitor_a_token_of_their_own(client: FlaskClient, built: Gateway) -> None:
     first, second = new_visitor(client), new_visitor(client)
     assert address_of(built, first) != address_of(built, second)
     assert write(client, first, "m1").status_code == 202
@@ -424,6 +424,13 @@ def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch
         assert has_place(other, stack, "203.0.113.2")
     with ExitStack() as stack:
         assert has_place(same, stack, "203.0.113.1")
+
+
+def test_places_remember_nobody_who_holds_none() -> None:
+    places = streams.Places(1)
+    assert [places.take({name: 1}) for name in ("ann", "bob")] == [True, False]
+    places.leave({"ann": 1})
+    assert not places._shares
 
 
 def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
