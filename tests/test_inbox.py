@@ -138,7 +138,7 @@ def test_a_destination_writes_only_where_it_is_known(event: Written, built: Gate
     assert (raised.value.status, raised.value.retry_after) == (404, None)
 
 
-def test_an_end_said_by_a_customer_waits_behind_his_messages(built: Gateway) -> None:
+def test_an_end_said_by_a_customer_waits_behind_their_messages(built: Gateway) -> None:
     Inbox(built).accept("shop", HELLO)
     Inbox(built).accept("shop", Ended(customer=CUSTOMER))
     assert waiting(built, "inbound:helper") == 2
@@ -457,13 +457,13 @@ class TestConsent:
         assert self.state(built, "chat/webchat:x") is None
         assert self.timeline(built, "chat/webchat:x") == [("customer", "STOP", None)]
 
-    def test_it_hears_start_all_the_same_because_others_may_have_opted_him_out(self, built: Gateway) -> None:
+    def test_it_hears_start_all_the_same_because_others_may_have_opted_them_out(self, built: Gateway) -> None:
         built.store.consents.write("chat/webchat:x", "out", "an operator set it")
         self.says(built, "Start", channel="chat")
         assert self.state(built, "chat/webchat:x") == "in: the customer wrote START"
         assert self.timeline(built, "chat/webchat:x")[-1] == ("system", ANSWERS["START"], None)
 
-    def test_a_visitors_wish_is_kept_as_long_as_he_can_come_back(
+    def test_a_visitors_wish_is_kept_as_long_as_they_can_come_back(
         self, built: Gateway, redis_client: redis.Redis
     ) -> None:
         for channel, customer in (("chat", "webchat:x"), ("shop", CUSTOMER)):

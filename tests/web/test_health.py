@@ -122,6 +122,33 @@ def test_a_first_crowd_has_it_looked_at_once(redis_client: redis.Redis, monkeypa
     assert ["facts"] == asked
 
 
+def test_while_somebody_looks_others_hear_what_was_found_before(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, asked, may = gateway(redis_client), [], threading.Event()
+    facts = [Facts("7.2", "noeviction", True), Facts("7.2", "noeviction", False)]
+
+    def slow() -> Facts:
+        asked.append("facts")
+        assert may.wait(30)
+        return facts.pop(0)
+
+    monkeypatch.setattr(built.store.server, "facts", slow)
+    monkeypatch.setattr("app.web.health.GOOD_FOR", 0.0)
+    look = Look(built)
+    with ThreadPoolExecutor(2) as pool:
+        may.set()
+        before = look.found()
+        may.clear()
+        coming = pool.submit(look.found)
+        wait_until("it looks again", lambda: len(asked) == 2)
+        try:
+            assert before == pool.submit(look.found).result(20)
+        finally:
+            may.set()
+        assert coming.result() != before
+
+
 class Counted:
     """A lock that knows how many have asked for it."""
 

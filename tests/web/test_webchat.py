@@ -344,13 +344,15 @@ def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
     assert [event.kind for event in _events(chunks[0])][-1] == "again"
 
 
+@pytest.mark.parametrize(("turn", "seconds"), [(streams.SOONEST, streams.CROWDED), (streams.LATEST, streams.LATEST)])
 def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    turn: float, seconds: float, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "_streams", streams.Places(0))
     monkeypatch.setattr(streams, "_polls", streams.Places(0))
+    monkeypatch.setattr(streams._turns, "next", lambda paces: turn)
     with listening(client, new_visitor(client)) as events:
-        assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
+        assert list(events) == [Event("again", {"seconds": seconds})]
 
 
 def polls_a_second(windows: int, pace: float) -> float:
@@ -649,6 +651,25 @@ def test_a_quiet_stream_ends_when_its_visitor_is_forgotten(
         assert "ready" == next(news).kind
         forget(client, ann)
         assert [Event("again", {"seconds": streams.AT_ONCE})] == list(news)
+
+
+def test_a_quiet_streams_reader_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, now = [], 0.0
+    monkeypatch.setattr(streams.time, "monotonic", lambda: now)
+
+    def quiet() -> Iterator[bytes]:
+        nonlocal now
+        yield streams.READY
+        for _ in range(20):
+            now += streams.LOOK_AGAIN / 2
+            yield streams.STILL_HERE
+
+    def forgotten() -> bool:
+        looked.append(now / streams.LOOK_AGAIN)
+        return now > 2.5 * streams.LOOK_AGAIN
+
+    *_, last = streams._until(forgotten, quiet())
+    assert (streams._again(streams.AT_ONCE), [0, 1, 2, 3]) == (last, looked)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
