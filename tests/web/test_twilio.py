@@ -645,8 +645,12 @@ class TestListing:
         assert ["2", "1", "0"] == [one["body"] for found in (first, second) for one in found["messages"]]
         assert first == page(second["previous_page_uri"]), "what is newer than the day is none of the list"
         assert page(f"{path}&Page=1")["previous_page_uri"] is None, "without a token it is the first one"
-        token = parse_qs(urlsplit(first["next_page_uri"]).query)["PageToken"][0]
-        assert page(f"{path}&PageToken={token}")["previous_page_uri"], "with one it is not, whatever its number"
+        second = page(page(path)["next_page_uri"])
+        token = parse_qs(urlsplit(second["next_page_uri"]).query)["PageToken"][0]
+        third = page(f"{path}&PageToken={token}")
+        assert second["messages"] == page(third["previous_page_uri"])["messages"], (
+            "with one it is not, without a number"
+        )
 
     def test_messages_that_come_while_one_turns_the_pages_move_nothing(
         self, messages: MessageList, clock: Clock
