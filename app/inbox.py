@@ -252,7 +252,7 @@ class Inbox:
             direction=direction,
             owner=owner,
             error=event.error or "",
-            wait=event.customer is None,  # a customer knows only what he was shown, and its id is ours
+            wait=event.customer is None,  # a customer knows only what they were shown, and its id is ours
         )
         self.wakes += wakes
         if state == "foreign":

@@ -18,7 +18,7 @@ def merge_slashes(application: Application) -> Application:
     def merged(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if "//" in path or path.endswith("/"):
-            environ[AS_WRITTEN] = path
+            environ[AS_WRITTEN] = path.encode("latin-1").decode(errors="replace")  # so WSGI has its bytes
             environ["PATH_INFO"] = MANY.sub("/", path).rstrip("/") or "/"
         return application(environ, start_response)
 

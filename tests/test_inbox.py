@@ -138,7 +138,7 @@ def test_a_destination_writes_only_where_it_is_known(event: Written, built: Gate
     assert (raised.value.status, raised.value.retry_after) == (404, None)
 
 
-def test_an_end_said_by_a_customer_waits_behind_his_messages(built: Gateway) -> None:
+def test_an_end_said_by_a_customer_waits_behind_their_messages(built: Gateway) -> None:
     Inbox(built).accept("shop", HELLO)
     Inbox(built).accept("shop", Ended(customer=CUSTOMER))
     assert waiting(built, "inbound:helper") == 2
@@ -259,7 +259,7 @@ class TestChats:
     def test_a_repeated_one_is_a_duplicate(self, chat: Gateway) -> None:
         assert Inbox(chat).accept("desk", line(0)).duplicate
 
-    @pytest.mark.parametrize("identity", [CUSTOMER, CONVERSATION], ids=["his address", "his conversation"])
+    @pytest.mark.parametrize("identity", [CUSTOMER, CONVERSATION], ids=["their address", "their conversation"])
     @pytest.mark.parametrize(
         ("index", "known", "asked"), [(1, 1, []), (2, 0, ["check"]), (None, 0, [])], ids=["next", "gap", "uncounted"]
     )
@@ -410,7 +410,7 @@ CONSENT = {"consent": {"languages": {"en": {}, "de": {"stop": ["STOPP"], "stop_t
 
 
 class TestConsent:
-    """What a customer's words say of the messages that he wants."""
+    """What a customer's words say of the messages that they want."""
 
     @pytest.fixture
     def built(self, redis_client: redis.Redis, clock: Clock) -> Gateway:
@@ -457,13 +457,13 @@ class TestConsent:
         assert self.state(built, "chat/webchat:x") is None
         assert self.timeline(built, "chat/webchat:x") == [("customer", "STOP", None)]
 
-    def test_it_hears_start_all_the_same_because_others_may_have_opted_him_out(self, built: Gateway) -> None:
+    def test_it_hears_start_all_the_same_because_others_may_have_opted_them_out(self, built: Gateway) -> None:
         built.store.consents.write("chat/webchat:x", "out", "an operator set it")
         self.says(built, "Start", channel="chat")
         assert self.state(built, "chat/webchat:x") == "in: the customer wrote START"
         assert self.timeline(built, "chat/webchat:x")[-1] == ("system", ANSWERS["START"], None)
 
-    def test_a_visitors_wish_is_kept_as_long_as_he_can_come_back(
+    def test_a_visitors_wish_is_kept_as_long_as_they_can_come_back(
         self, built: Gateway, redis_client: redis.Redis
     ) -> None:
         for channel, customer in (("chat", "webchat:x"), ("shop", CUSTOMER)):

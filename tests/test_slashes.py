@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from twilio.request_validator import RequestValidator
 from werkzeug.test import TestResponse
 
+from app.core.events import Webhook
 from app.sandbox import SandboxSettings
 from app.sandbox import create_app as create_sandbox
 from app.web import create_app
@@ -62,6 +63,16 @@ def test_a_signature_speaks_of_the_path_as_it_was_written(redis_client: redis.Re
         url = f"http://127.0.0.1:8000{path}"
         headers = {"X-Twilio-Signature": RequestValidator(TWILIO_TOKEN).compute_signature(url, form)}
         assert status == ask(web, "/channels//whatsapp/", "POST", data=form, headers=headers).status_code
+
+
+@pytest.mark.parametrize("path", ["/channels/shop/größe", "/channels/shop//größe", "/channels/shop/a\ufffd/"])
+def test_whatever_letters_it_is_written_in(
+    path: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, seen = gateway(redis_client), list[Webhook]()
+    monkeypatch.setattr(built.channels["shop"], "verify", seen.append)
+    ask(create_app(built).test_client(), path.encode().decode("latin-1"), "POST", data=message())
+    assert f"http://127.0.0.1:8000{path}" == seen[0].url
 
 
 @pytest.mark.parametrize("path", ["/inspect", "/phone", "/agent"])

@@ -9,12 +9,12 @@ from werkzeug.exceptions import HTTPException
 
 from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
+from app.inbox import NotTaken
 from app.lifeline import die_with_parent
 from app.log import logger
 from app.slashes import merge_slashes
 from app.web import api, files, health, receive, twilio, webchat
 from app.web.answers import problem, try_again
-from app.web.limits import TooOften
 
 log = logger("web")
 
@@ -40,7 +40,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(StoreUnavailable, _unavailable)
-    app.register_error_handler(TooOften, _too_often)
+    app.register_error_handler(NotTaken, _not_taken)
     app.register_error_handler(Exception, _bug)
     return app
 
@@ -59,8 +59,10 @@ def _unavailable(error: StoreUnavailable) -> Any:
     return try_again(503, UNKNOWN if error.maybe_done else NOTHING, 5)
 
 
-def _too_often(error: TooOften) -> Any:
-    return try_again(error.status, str(error), error.retry_after or 1)
+def _not_taken(error: NotTaken) -> Any:
+    if error.retry_after is None:
+        return problem(error.status, str(error))
+    return try_again(error.status, str(error), error.retry_after)
 
 
 def _bug(error: Exception) -> Any:

@@ -64,21 +64,26 @@ class Look:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._asking = threading.Lock()
-        self._found: Found | None = None
-        self._until = 0.0
+        self._found = Found()
+        self._until = 0.0  # nothing was found yet
 
     def found(self) -> Found:
-        """While somebody asks, what was found before."""
-        if self._found is not None and time.monotonic() < self._until:
+        """While somebody asks, what was found before; a first crowd waits for whoever came first."""
+        if self._is_good:
             return self._found
-        if not self._asking.acquire(blocking=self._found is None):
-            return self._found or Found()
+        if not self._asking.acquire(blocking=self._until == 0):
+            return self._found
         try:
-            self._found = self._ask()
-            self._until = time.monotonic() + GOOD_FOR
+            if not self._is_good:  # meanwhile
+                self._found = self._ask()
+                self._until = time.monotonic() + GOOD_FOR
         finally:
             self._asking.release()
         return self._found
+
+    @property
+    def _is_good(self) -> bool:
+        return time.monotonic() < self._until
 
     def _ask(self) -> Found:
         store = self._gateway.store

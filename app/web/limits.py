@@ -28,10 +28,6 @@ WHOSE = {
 }
 
 
-class TooOften(NotTaken):
-    """A limit is reached; the application answers 429."""
-
-
 def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
     """Take what one request costs from all the buckets that it belongs to: the visitor's, and unless it only reads
     those of the address and the channel.
@@ -43,7 +39,7 @@ def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
         size: bytes that are to be kept.
 
     Raises:
-        TooOften: one of them holds too little.
+        NotTaken: one of them holds too little.
         StoreUnavailable
     """
     gateway: Gateway = current_app.extensions["patchbay"]
@@ -62,7 +58,7 @@ def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
     short = gateway.store.buckets.take(buckets)
     if short:
         kind = short.bucket.counted.rpartition(":")[2]
-        raise TooOften(429, f"{WHOSE[kind]}: at most {short.bucket.a_minute} a minute.", ceil(short.seconds))
+        raise NotTaken(429, f"{WHOSE[kind]}: at most {short.bucket.a_minute} a minute.", ceil(short.seconds))
 
 
 def ask_for(name: str, events: Sequence[Event], size: int) -> None:

@@ -17,9 +17,8 @@ from app.core.errors import Unverified
 from app.core.events import Ended
 from app.core.message import conversation_key
 from app.gateway import Gateway
-from app.inbox import NotTaken
 from app.web import limits, streams, visitors
-from app.web.answers import problem, try_again
+from app.web.answers import problem
 from app.web.caller import address_of_caller
 from app.web.receive import accept, webhook_of
 
@@ -66,10 +65,8 @@ def forget(name: str) -> Any:
         return problem(401, f"Not verified: {error}.")
     limits.ask(name, "forget", customer)
     visitors.revoke(gateway, channel, customer)
-    try:  # always, for a first message may still wait that begins a session; and once, however often they ask
-        accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])
-    except NotTaken as error:
-        return try_again(error.status, str(error), error.retry_after or 5)
+    # always, for a first message may still wait that begins a session; and once, however often they ask
+    accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])
     return Response(status=204)
 
 

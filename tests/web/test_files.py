@@ -23,7 +23,7 @@ from app.core.errors import Failure
 from app.core.events import File
 from app.gateway import Gateway
 from app.twilio import Links
-from app.web import create_app, shelf
+from app.web import create_app, files, shelf
 from app.web.shelf import Crowded, Found, Shelf, pieces
 from tests.sandbox.flex import SERVICE, SETTINGS
 from tests.support.gateway import gateway, tables
@@ -80,6 +80,14 @@ def test_a_file_is_had_once_for_all_who_click_on_its_link(body: bytes, web: Flas
     assert 1 == len(outside.calls)
     web.get(link(1))
     assert 2 == len(outside.calls)
+
+
+def test_what_one_channel_has_is_not_shown_under_anothers_link(redis_client: redis.Redis, outside: Sink) -> None:
+    other = {**channel(outside.url), "address": "whatsapp:+15551239998"}
+    web = create_app(gateway(redis_client, channels__wa=channel(outside.url), channels__wb=other)).test_client()
+    for name in ("wa", "wb"):
+        gives(outside, name.encode())
+        assert name.encode() == web.get(link(name=name)).data
 
 
 def spellings(path: str) -> list[str]:
@@ -160,8 +168,11 @@ def test_a_part_that_there_is_not(web: FlaskClient, outside: Sink) -> None:
     assert "error" in answer.get_json()
 
 
+NOBODYS = ("/channels/nobody/media/x", "/destinations/nobody/media/x", "/destinations/desk/media/x")
+
+
 def test_a_link_that_is_not_good_asks_nobody(web: FlaskClient, outside: Sink) -> None:
-    for path in (link(name="chat"), f"{link()}x", "/channels/wa/media/x", "/channels/shop/media/x"):
+    for path in (link(name="chat"), f"{link()}x", "/channels/wa/media/x", "/channels/shop/media/x", *NOBODYS):
         assert 404 == web.get(path).status_code
     assert [] == outside.calls
 
@@ -252,6 +263,39 @@ def test_more_calls_than_may_be_at_once_wait_a_little(monkeypatch: pytest.Monkey
     assert PICTURE == whole(kept.get("b", platform)), "nothing of that is kept"
 
 
+def test_what_came_between_two_looks_is_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, kept = Platform(), Shelf(calls=1, waiting=1, sending=1)
+    platform.may.set()
+    kept.get("a", platform)
+    look, before = kept._kept.get, [None]
+    monkeypatch.setattr(kept._kept, "get", lambda name: before.pop() if before else look(name))
+    assert PICTURE == whole(kept.get("a", platform))
+    assert (1, {}) == (platform.asked, kept._coming)
+
+
+def test_and_are_made_once_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "PATIENCE", 30)
+    platform, kept = Platform(), Shelf(calls=1, waiting=4, sending=1)
+    with ThreadPoolExecutor(2) as pool:
+        coming = [pool.submit(kept.get, name, platform) for name in ("a", "b")]
+        wait_until("one asks, the other waits", lambda: platform.asked and len(kept._coming) == 2)
+        platform.may.set()
+        assert [PICTURE] * 2 == [whole(one.result()) for one in coming]
+
+
+def test_what_is_kept_costs_no_place() -> None:
+    platform, kept = Platform(), Shelf(calls=1, waiting=1, sending=1)
+    slow = Platform()
+    platform.may.set()
+    kept.get("a", platform)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(kept.get, "b", slow)
+        wait_until("somebody waits", lambda: slow.asked)
+        assert PICTURE == whole(kept.get("a", platform))
+        slow.may.set()
+        coming.result()
+
+
 def test_what_is_kept_is_bounded_and_stays_good_for_who_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     kept, platform = Shelf(1, 1, 1), Platform(b"x" * 1_000_000)
     platform.may.set()
@@ -264,6 +308,30 @@ def test_what_is_kept_is_bounded_and_stays_good_for_who_reads_it(monkeypatch: py
     kept.get("0", platform)
     assert 81 == platform.asked, "it had to go"
     assert 1_000_000 == len(whole(first))
+
+
+def test_so_are_the_addresses_where_files_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "KEEP_BYTES", 4 * shelf.ENTRY)
+    kept, asked = Shelf(1, 1, 1), list[str]()
+
+    def ask(name: str) -> None:
+        def fetch(into: Any) -> str:
+            asked.append(name)
+            return "https://media.example.test/7"
+
+        kept.get(name, fetch)
+
+    for name in "abcdeea":
+        ask(name)
+    assert list("abcdea") == asked
+
+
+def test_what_is_larger_than_all_that_is_kept_is_given_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "KEEP_BYTES", 50)
+    platform, kept = Platform(), Shelf(1, 1, 1)
+    platform.may.set()
+    assert [PICTURE] * 2 == [whole(kept.get("a", platform)) for _ in range(2)]
+    assert 2 == platform.asked
 
 
 @pytest.mark.parametrize(
@@ -306,6 +374,19 @@ def test_large_files_are_sent_to_few_at_a_time(built: Gateway, outside: Sink) ->
     for answer in reading:
         answer.close()
     assert LARGE == app.test_client().get(link()).data
+
+
+def test_whoever_takes_nothing_of_a_large_one_is_cut_off(
+    web: FlaskClient, outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(files, "end_stalled_writes", lambda: done.append("done"))
+    gives(outside, PICTURE)
+    assert PICTURE == web.get(link()).data
+    assert [] == done, "no thread waits for who takes a small one"
+    gives(outside, LARGE)
+    assert LARGE == web.get(link(1)).data
+    assert ["done"] == done
 
 
 @pytest.mark.parametrize(

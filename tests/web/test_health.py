@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ from app.store import Store
 from app.store.connection import connect
 from app.store.server import Facts
 from app.web import create_app
+from app.web.health import Look
 from tests.support.gateway import Recorder, gateway, settings
-from tests.support.processes import RedisServer, free_port
+from tests.support.processes import RedisServer, free_port, wait_until
 
 
 def test_with_redis_it_is_alive_and_ready(redis_client: redis.Redis) -> None:
@@ -98,3 +101,64 @@ def test_whoever_asks_again_and_again_costs_redis_nothing(
         statuses.append(client.get("/readyz").status_code)
     assert statuses == [200, 200, 200, 503, 503, 503, 200, 200]
     assert asked == [100.0, 101.0, 102.0]
+
+
+def test_a_first_crowd_has_it_looked_at_once(redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    built, asked, may = gateway(redis_client), [], threading.Event()
+
+    def facts() -> Facts:
+        asked.append("facts")
+        assert may.wait(30)
+        return Facts("7.2", "noeviction", True)
+
+    monkeypatch.setattr(built.store.server, "facts", facts)
+    look = Look(built)
+    monkeypatch.setattr(look, "_asking", Counted())
+    with ThreadPoolExecutor(4) as pool:
+        coming = [pool.submit(look.found) for _ in range(4)]
+        wait_until("all have come", lambda: len(look._asking.asked) == 4)  # type: ignore[attr-defined]
+        may.set()
+        assert [[]] * 4 == [one.result().warnings for one in coming]
+    assert ["facts"] == asked
+
+
+def test_while_somebody_looks_others_hear_what_was_found_before(
+    redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built, asked, may = gateway(redis_client), [], threading.Event()
+    facts = [Facts("7.2", "noeviction", True), Facts("7.2", "noeviction", False)]
+
+    def slow() -> Facts:
+        asked.append("facts")
+        assert may.wait(30)
+        return facts.pop(0)
+
+    monkeypatch.setattr(built.store.server, "facts", slow)
+    monkeypatch.setattr("app.web.health.GOOD_FOR", 0.0)
+    look = Look(built)
+    with ThreadPoolExecutor(2) as pool:
+        may.set()
+        before = look.found()
+        may.clear()
+        coming = pool.submit(look.found)
+        wait_until("it looks again", lambda: len(asked) == 2)
+        try:
+            assert before == pool.submit(look.found).result(20)
+        finally:
+            may.set()
+        assert coming.result() != before
+
+
+class Counted:
+    """A lock that knows how many have asked for it."""
+
+    def __init__(self) -> None:
+        self.asked = list[bool]()
+        self._lock = threading.Lock()
+
+    def acquire(self, blocking: bool) -> bool:
+        self.asked.append(blocking)
+        return self._lock.acquire(blocking=blocking)
+
+    def release(self) -> None:
+        self._lock.release()

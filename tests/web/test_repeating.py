@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 from flask.testing import FlaskClient
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from app.core.errors import StoreUnavailable
@@ -26,7 +27,7 @@ from tests.web.test_receive import signed
 from tests.web.test_twilio import ACCOUNT, ADA, CONFIGURATION, KEY, SECRET, SHOP, TOKEN
 
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
-FORM = {"To": ADA, "From": SHOP, "Body": "Hello", "MediaUrl": ["https://cdn.example.test/1.png"]}
+FORM: dict[str, Any] = {"To": ADA, "From": SHOP, "Body": "Hello", "MediaUrl": ["https://cdn.example.test/1.png"]}
 OURS, COMMON = "I-Twilio-Idempotency-Token", "Idempotency-Key"
 RETRY = "Patchbay-Retry-Key"
 NOTHING = "nothing was recorded"
@@ -109,7 +110,25 @@ def test_a_key_is_the_accounts_whoever_of_it_logs_in(web: FlaskClient) -> None:
     assert made[0] == made[1]
 
 
-@pytest.mark.parametrize("changes", [{"Body": "Other"}, {"To": "webchat:ben"}, {"MediaUrl": []}, {"MaxPrice": "1"}])
+def test_the_order_of_parameters_is_no_difference(web: FlaskClient) -> None:
+    fields = [("To", ADA), ("From", SHOP), ("Body", "Hello")]
+    options: dict[str, Any] = {"headers": {COMMON: "k-1"}, "auth": (ACCOUNT, TOKEN)}
+    made = [web.post(MESSAGES, data=MultiDict(given), **options) for given in (fields, fields[::-1])]
+    assert made[0].get_json()["sid"] == made[1].get_json()["sid"]
+
+
+@pytest.mark.parametrize("key", ["~", "order 1", "x" * 255])
+def test_a_key_is_any_printable_text(key: str, web: FlaskClient) -> None:
+    assert [201, 201] == [create(web, {COMMON: key}).status_code for _ in range(2)]
+    assert 1 == len(sids(web))
+
+
+MORE = [*FORM["MediaUrl"], "https://cdn.example.test/2.png"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"Body": "Other"}, {"To": "webchat:ben"}, {"MediaUrl": []}, {"MediaUrl": MORE}, {"MaxPrice": "1"}]
+)
 def test_a_key_with_other_parameters_is_refused(changes: dict[str, Any], web: FlaskClient) -> None:
     first = create(web, {COMMON: "k-1"})
     other = create(web, {COMMON: "k-1"}, **changes)
@@ -119,6 +138,17 @@ def test_a_key_with_other_parameters_is_refused(changes: dict[str, Any], web: Fl
         other.json["message"],
     )
     assert [first.json["sid"]] == sids(web)
+
+
+def test_of_a_load_balancers_key_callers_are_not_told(built: Gateway, web: FlaskClient) -> None:
+    sid = create(web, {RETRY: "r-1"}).json["sid"]
+    other = create(web, {RETRY: "r-1"}, Body="Other")
+    run_until_quiet(built)
+    web.delete(MESSAGES.replace(".json", f"/{sid}.json"), auth=(ACCOUNT, TOKEN))
+    assert [
+        (422, "This request was used for a message with other parameters"),
+        (409, "The message of this request was sent before, and is deleted"),
+    ] == [said(other), said(create(web, {RETRY: "r-1"}))]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +293,15 @@ def test_a_webhook_that_a_frozen_redis_records_later_counts_once(
     wait_until("it was recorded", lambda: frozen.gateway.store.messages.timeline("shop/webhook:customer-42"))
     assert post().get_json()["accepted"][0]["duplicate"]
     assert 1 == frozen.gateway.store.lanes.state("inbound:helper", 0).waiting
+
+
+def test_of_another_change_it_says_that_it_can_be_repeated(frozen: Frozen, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = MESSAGES.replace(".json", f"/{create(frozen.web, {}).json['sid']}.json")
+    with monkeypatch.context() as patched:
+        frozen.freeze_before(patched, "cancel")
+        answer = frozen.web.post(path, data={"Status": "canceled"}, auth=(ACCOUNT, TOKEN))
+    assert (503, "The store did not answer; the change may have been made. It can be repeated") == said(answer)
+    assert "5" == answer.headers["Retry-After"]
 
 
 def test_what_was_only_read_was_not_recorded(frozen: Frozen) -> None:

@@ -6,7 +6,7 @@ import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 import redis
@@ -256,7 +256,7 @@ class TestCreating:
         assert record.message.metadata["content_variables"] == {"1": "Ada"}
 
     def test_whoever_opted_out_gets_nothing(self, messages: MessageList, built: Gateway) -> None:
-        built.store.consents.write(f"chat/{ADA}", "out", "he wrote STOP")
+        built.store.consents.write(f"chat/{ADA}", "out", "they wrote STOP")
         with pytest.raises(TwilioRestException) as refused:
             messages.create(to=ADA, from_=SHOP, body="x")
         assert (refused.value.code, refused.value.status) == (21610, 400)
@@ -271,6 +271,16 @@ class TestWhoSends:
         with pytest.raises(TwilioRestException) as refused:
             messages.create(to=CAROL, from_="MG" + "9" * 32, body="x")
         assert refused.value.code == 21701
+
+    def test_nor_does_a_sender_hide_a_service_that_there_is_not(self, messages: MessageList) -> None:
+        with pytest.raises(TwilioRestException) as refused:
+            messages.create(to=CAROL, from_=POOL, messaging_service_sid="MG" + "9" * 32, body="x")
+        assert refused.value.code == 21701
+
+    def test_what_only_begins_like_a_service_is_a_sender(self, messages: MessageList) -> None:
+        with pytest.raises(TwilioRestException) as refused:
+            messages.create(to=CAROL, from_=f"{POOL}0", body="x")
+        assert refused.value.code == 21606
 
     def test_rcs_has_addresses_like_others(self, redis_client: redis.Redis) -> None:
         changes = {**CONFIGURATION, "destinations__agent": application("rcs:shop_agent")}
@@ -298,6 +308,9 @@ class TestFeedback:
         given = messages(made.sid).feedback.create(outcome=outcome)
         assert (given.message_sid, given.outcome) == (made.sid, outcome)
         assert {f"feedback:chat:{outcome}": 1}.items() <= built.store.lanes.counts().items()
+
+    def test_it_confirms_unless_it_says_otherwise(self, messages: MessageList) -> None:
+        assert "confirmed" == messages(messages.create(**GOOD).sid).feedback.create().outcome
 
     def test_of_another_kind_it_is_refused(self, messages: MessageList) -> None:
         with pytest.raises(TwilioRestException) as refused:
@@ -452,6 +465,31 @@ class TestLoggingIn:
             theirs(made.sid).fetch()
         assert (refused.value.code, refused.value.status) == (20404, 404)
 
+    @pytest.mark.parametrize(
+        ("method", "path", "form"),
+        [
+            ("POST", ".json", {"Body": ""}),
+            ("POST", ".json", {"Status": "canceled"}),
+            ("DELETE", ".json", {}),
+            ("POST", "/Feedback.json", {}),
+            ("GET", "/Media.json", {}),
+            ("GET", "/Media/{}.json", {}),
+            ("GET", "/Media/{}", {}),
+            ("DELETE", "/Media/{}.json", {}),
+        ],
+    )
+    def test_nor_is_anything_about_them(
+        self, method: str, path: str, form: dict[str, str], messages: MessageList, built: Gateway, web: FlaskClient
+    ) -> None:
+        made = messages.create(**{**GOOD, "media_url": ["https://cdn.example.test/1.png"]})
+        run_until_quiet(built)
+        before = web.get(made.uri, auth=(ACCOUNT, TOKEN)).json
+        about = f"/2010-04-01/Accounts/{OTHER}/Messages/{made.sid}{path.format(made.media.list()[0].sid)}"
+        answer = web.open(about, method=method, data=form, auth=(OTHER, "other-token-1"))
+        assert (answer.status_code, answer.json["code"]) == (404, 20404)
+        assert before == web.get(made.uri, auth=(ACCOUNT, TOKEN)).json
+        assert not [name for name in built.store.lanes.counts() if name.startswith("feedback")]
+
 
 class TestListing:
     def test_both_directions_the_newest_first(self, messages: MessageList, built: Gateway, clock: Clock) -> None:
@@ -592,6 +630,28 @@ class TestListing:
         assert [(p["page"], p["messages"]) for p in reversed(forward)] == [(p["page"], p["messages"]) for p in back]
         assert forward[0]["previous_page_uri"] is None
 
+    def test_nothing_lies_before_the_first_page(self, messages: MessageList, web: FlaskClient, clock: Clock) -> None:
+        def page(uri: str) -> dict[str, Any]:
+            found: dict[str, Any] = web.get(uri, auth=(ACCOUNT, TOKEN)).json
+            return found
+
+        moment = datetime(2027, 1, 15, tzinfo=UTC)
+        for number in range(6):
+            clock.now = int((moment + timedelta(days=number // 3)).timestamp() * 1000) + number
+            messages.create(to=ADA, from_=SHOP, body=f"{number}")
+        path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=2"
+        first = page(f"{path}&DateSent=2027-01-15")
+        second = page(first["next_page_uri"])
+        assert ["2", "1", "0"] == [one["body"] for found in (first, second) for one in found["messages"]]
+        assert first == page(second["previous_page_uri"]), "what is newer than the day is none of the list"
+        assert page(f"{path}&Page=1")["previous_page_uri"] is None, "without a token it is the first one"
+        second = page(page(path)["next_page_uri"])
+        token = parse_qs(urlsplit(second["next_page_uri"]).query)["PageToken"][0]
+        third = page(f"{path}&PageToken={token}")
+        assert second["messages"] == page(third["previous_page_uri"])["messages"], (
+            "with one it is not, without a number"
+        )
+
     def test_messages_that_come_while_one_turns_the_pages_move_nothing(
         self, messages: MessageList, clock: Clock
     ) -> None:
@@ -611,6 +671,20 @@ class TestListing:
         for number in range(7):
             writes(built, f"{number}")
         assert [one.body for one in messages.list(from_=BEN)] == ["from ben"]
+
+    def test_nor_is_the_page_before_looked_for_without_end(
+        self, messages: MessageList, web: FlaskClient, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        monkeypatch.setattr(listing, "LOOKED_AT", 3)
+        for customer in (ADA, *[BEN] * 6, ADA, ADA):
+            messages.create(to=customer, from_=SHOP, body="x")
+            clock.advance(1)
+        uri = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json?PageSize=1&To={ADA}"
+        while uri:
+            page = web.get(uri, auth=(ACCOUNT, TOKEN)).json
+            uri = page["next_page_uri"]
+        first = page["previous_page_uri"]
+        assert ("Page=0" in first, "PageToken" in first) == (True, False)
 
 
 class TestPages:

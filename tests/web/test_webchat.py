@@ -83,7 +83,7 @@ def test_it_knows_no_other_chats(client: FlaskClient, method: str, address: str)
     assert "There is no chat" in answer.get_json()["error"]["message"]
 
 
-def test_it_gives_every_visitor_a_token_of_his_own(client: FlaskClient, built: Gateway) -> None:
+def test_it_gives_every_visitor_a_token_of_their_own(client: FlaskClient, built: Gateway) -> None:
     first, second = new_visitor(client), new_visitor(client)
     assert address_of(built, first) != address_of(built, second)
     assert write(client, first, "m1").status_code == 202
@@ -344,13 +344,15 @@ def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
     assert [event.kind for event in _events(chunks[0])][-1] == "again"
 
 
+@pytest.mark.parametrize(("turn", "seconds"), [(streams.SOONEST, streams.CROWDED), (streams.LATEST, streams.LATEST)])
 def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    turn: float, seconds: float, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "_streams", streams.Places(0))
     monkeypatch.setattr(streams, "_polls", streams.Places(0))
+    monkeypatch.setattr(streams._turns, "next", lambda paces: turn)
     with listening(client, new_visitor(client)) as events:
-        assert list(events) == [Event("again", {"seconds": streams.CROWDED})]
+        assert list(events) == [Event("again", {"seconds": seconds})]
 
 
 def polls_a_second(windows: int, pace: float) -> float:
@@ -426,6 +428,13 @@ def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch
         assert has_place(same, stack, "203.0.113.1")
 
 
+def test_places_remember_nobody_who_holds_none() -> None:
+    places = streams.Places(1)
+    assert [places.take({name: 1}) for name in ("ann", "bob")] == [True, False]
+    places.leave({"ann": 1})
+    assert not places._shares
+
+
 def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
     client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,12 +468,12 @@ def test_tickets_and_tokens_do_not_stand_for_each_other(client: FlaskClient) -> 
 def test_it_keeps_two_visitors_apart(client: FlaskClient, built: Gateway) -> None:
     ann, bob = new_visitor(client), new_visitor(client)
     mine = accepted(write(client, ann, "same-id", "from Ann"))
-    his = accepted(write(client, bob, "same-id", "from Bob"))
+    theirs = accepted(write(client, bob, "same-id", "from Bob"))
     reply = answer_as_agent(built, ann, "for Ann")
 
-    assert mine != his
+    assert mine != theirs
     assert {mine, reply} == {event.data["id"] for event in told(client, ann) if event.kind == "message"}
-    assert {his} == {event.data["id"] for event in told(client, bob) if event.kind == "message"}
+    assert {theirs} == {event.data["id"] for event in told(client, bob) if event.kind == "message"}
 
 
 def test_it_takes_reports_from_whom_the_message_is_for(client: FlaskClient, built: Gateway) -> None:
@@ -582,6 +591,17 @@ def test_nothing_stays_for_ever_of_somebody_who_is_forgotten_and_never_wrote(
     assert (0, 0) == (lane.waiting, built.store.dead_letters.count())
 
 
+def test_where_no_end_can_be_recorded_who_forgets_is_asked_to_come_again(redis_client: redis.Redis) -> None:
+    built = gateway(redis_client, gateway={"mailbox_limit": 1})
+    client = create_app(built).test_client()
+    token = new_visitor(client)
+    assert write(client, token, "m1").status_code == 202
+    full = forget(client, token)
+    assert (429, "5") == (full.status_code, full.headers["Retry-After"])
+    assert "waiting" in full.get_json()["error"]["message"]
+    assert_refused(client, token)
+
+
 def test_forgetting_ends_the_conversation_for_who_answers_it(client: FlaskClient, built: Gateway) -> None:
     token = new_visitor(client)
     answer_as_agent(built, token, "Good day")
@@ -631,6 +651,25 @@ def test_a_quiet_stream_ends_when_its_visitor_is_forgotten(
         assert "ready" == next(news).kind
         forget(client, ann)
         assert [Event("again", {"seconds": streams.AT_ONCE})] == list(news)
+
+
+def test_a_quiet_streams_reader_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, now = [], 0.0
+    monkeypatch.setattr(streams.time, "monotonic", lambda: now)
+
+    def quiet() -> Iterator[bytes]:
+        nonlocal now
+        yield streams.READY
+        for _ in range(20):
+            now += streams.LOOK_AGAIN / 2
+            yield streams.STILL_HERE
+
+    def forgotten() -> bool:
+        looked.append(now / streams.LOOK_AGAIN)
+        return now > 2.5 * streams.LOOK_AGAIN
+
+    *_, last = streams._until(forgotten, quiet())
+    assert (streams._again(streams.AT_ONCE), [0, 1, 2, 3]) == (last, looked)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])
@@ -771,7 +810,7 @@ def status_of(built: Gateway, message_id: str) -> str:
 
 
 def answer_as_agent(built: Gateway, token: str, text: str) -> str:
-    """Somebody at the desk writes to that visitor; the id of his message."""
+    """Somebody at the desk writes to that visitor; the id of their message."""
     written = Written(Text(text), external_id=text, conversation=address_of(built, token), author="agent")
     inbox = Inbox(built)
     entered = inbox.accept("desk", written)
