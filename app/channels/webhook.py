@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
 from math import floor
@@ -108,14 +108,18 @@ class _FromSchema(Lenient):
     customer = fields.Nested(_CustomerSchema, required=True, data_key="from")
 
 
-class _EnvelopeSchema(Lenient):
+class _TypeSchema(Lenient):
     type = text_field(64)
+
+
+class _EnvelopeSchema(_TypeSchema):
     timestamp = Detail(Moment())
-    data = fields.Raw(load_default=None)  # of a type that we do not know, it may be anything
+    data = fields.Dict(required=True)
 
 
 _moment, _id = Moment(), id_field()
-_envelope, _message, _status, _from = _EnvelopeSchema(), _MessageSchema(), _StatusSchema(), _FromSchema()
+_type, _envelope, _from = _TypeSchema(), _EnvelopeSchema(), _FromSchema()
+_message, _status = _MessageSchema(), _StatusSchema()
 
 
 class WebhookChannel(Usual):
@@ -161,20 +165,10 @@ class WebhookChannel(Usual):
         if plain := _plain_text(body):
             external_id, customer, text = plain
             return [Written(Text(text), external_id=external_id, customer=f"{self.provider}:{customer}")]
-        envelope = load(_envelope, body)
-        match envelope["type"]:
-            case "message.created":
-                return [self._written(envelope)]
-            case "message.status":
-                data = load(_status, envelope["data"], "data")
-                return [Reported(data["message_id"], data["status"], data.get("error"))]
-            case "conversation.typing":
-                return [Typing(customer=self._customer(envelope))]
-            case "conversation.ended":
-                event_id = _signature_headers(webhook.headers).get("webhook-id")
-                return [Ended(event_id, customer=self._customer(envelope))]
-            case other:
-                return [Ignored(other)]
+        kind = load(_type, body)["type"]
+        read = READERS.get(kind)
+        # what an event holds that we do not know may be anything
+        return [read(self, load(_envelope, body)["data"], webhook) if read else Ignored(kind)]
 
     def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
         return Reply(202, {"accepted": [entry.as_dict() for entry in accepted]})
@@ -208,8 +202,8 @@ class WebhookChannel(Usual):
     def ended(self, customer: str, event_id: str, http: Http) -> None:
         self._post("conversation.ended", event_id, None, {"to": self._to(customer)}, http)
 
-    def _written(self, envelope: Mapping[str, Any]) -> Written:
-        data = load(_message, envelope["data"], "data")
+    def _written(self, data: Mapping[str, Any], webhook: Webhook) -> Event:
+        data = load(_message, data, "data")
         customer = data["customer"]
         return Written(
             content=data["content"],
@@ -219,8 +213,18 @@ class WebhookChannel(Usual):
             metadata=data["metadata"],
         )
 
-    def _customer(self, envelope: Mapping[str, Any]) -> str:
-        return f"{self.provider}:{load(_from, envelope['data'], 'data')['customer']['id']}"
+    def _reported(self, data: Mapping[str, Any], webhook: Webhook) -> Event:
+        data = load(_status, data, "data")
+        return Reported(data["message_id"], data["status"], data.get("error"))
+
+    def _typing(self, data: Mapping[str, Any], webhook: Webhook) -> Event:
+        return Typing(customer=self._customer(data))
+
+    def _ended(self, data: Mapping[str, Any], webhook: Webhook) -> Event:
+        return Ended(_signature_headers(webhook.headers).get("webhook-id"), customer=self._customer(data))
+
+    def _customer(self, data: Mapping[str, Any]) -> str:
+        return f"{self.provider}:{load(_from, data, 'data')['customer']['id']}"
 
     def _to(self, customer: str) -> dict[str, str]:
         return {"id": customer.removeprefix(f"{self.provider}:")}
@@ -239,6 +243,14 @@ class WebhookChannel(Usual):
         if self._signers:
             headers["webhook-signature"] = self._signers[0].sign(event_id, now, body.decode())
         return _checked(http.post(self._url, body=body, headers=headers, timeout=self._timeout))
+
+
+READERS: Mapping[str, Callable[[WebhookChannel, Mapping[str, Any], Webhook], Event]] = {
+    "message.created": WebhookChannel._written,
+    "message.status": WebhookChannel._reported,
+    "conversation.typing": WebhookChannel._typing,
+    "conversation.ended": WebhookChannel._ended,
+}
 
 
 class _Signer(Signer):

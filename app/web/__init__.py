@@ -15,6 +15,7 @@ from app.log import logger
 from app.slashes import merge_slashes
 from app.web import api, files, health, receive, twilio, webchat
 from app.web.answers import problem, try_again
+from app.web.bodies import announce_lengths
 
 log = logger("web")
 
@@ -25,17 +26,26 @@ UNKNOWN = (
 )
 
 
+class Receiver(Flask):
+    """Refuses a body that is too large, whether or not anybody reads it; without a hook, which would cost more than it."""
+
+    def preprocess_request(self) -> Any:
+        if (request.content_length or 0) > self.config["MAX_CONTENT_LENGTH"]:
+            abort(413)
+        return super().preprocess_request()
+
+
 def create_app(gateway: Gateway | None = None) -> Flask:
     """The WSGI application. Without a gateway, one is built from the environment (see `app.gateway`)."""
     if gateway is None:
         die_with_parent()  # granian's children must not outlive it
         gateway = build(settings_from_environment(), role="receiver", timeout=RECEIVER_TIMEOUT)
-    app = Flask("app.web")
+    app = Receiver("app.web")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
-    app.wsgi_app = merge_slashes(app.wsgi_app)  # type: ignore[method-assign,assignment]  # as Flask's manual does it
-    app.before_request(_refuse_long_bodies)
+    layered = announce_lengths(merge_slashes(app.wsgi_app), gateway.settings.gateway["max_body"])
+    app.wsgi_app = layered  # type: ignore[method-assign,assignment]  # as Flask's manual does it
     for face in (health, files, receive, twilio, webchat, api):
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
@@ -43,12 +53,6 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.register_error_handler(NotTaken, _not_taken)
     app.register_error_handler(Exception, _bug)
     return app
-
-
-def _refuse_long_bodies() -> None:
-    """Where no length was announced, werkzeug cuts a body at the limit in silence, whoever reads it."""
-    if request.content_length is None and len(request.get_data()) >= (request.max_content_length or 0):
-        abort(413)
 
 
 def _refused(error: HTTPException) -> Any:
