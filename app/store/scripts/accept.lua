@@ -74,26 +74,28 @@ local function know(cv, written, entry)
   redis.call('EXPIRE', names, entry.session_keep)
   for _, name in ipairs(redis.call('SMEMBERS', names)) do
     redis.call('SET', P .. 'n:' .. name, cv, 'EX', entry.session_keep)
+    leads[name] = cv
   end
   if entry.rec.dr == 'inbound' then
     redis.call('SET', P .. 'to:' .. cv, string.match(written, '^[^/]*/(.*)$'), 'EX', entry.session_keep)
   end
 end
 
+local written = rec.cv -- under the address that is named
 local marks = {}
 for _, scope in ipairs({ a.scope, a.also }) do
   if scope ~= '' then marks[#marks + 1] = P .. 'x:' .. scope end
 end
-for _, seen in ipairs(marks) do
-  local known = redis.call('GET', seen)
-  if known then return { 'duplicate', known } end
+local known = redis.call('MGET', P .. 'n:' .. written, unpack(marks))
+leads[written] = known[1]
+for n = 1, #marks do
+  if known[n + 1] then return { 'duplicate', known[n + 1] } end
 end
 local gap = a.chat and leaves_gap(a.chat.name, a.chat.index)
 if gap and has_chat(rec.cv, a.chat.name) then
   check(rec.cv, a.chat.lane)
   return { 'later', '', unpack(wakes) }
 end
-local written = rec.cv -- under the address that is named
 local cv, several = conversation_of(written)
 for _, name in ipairs(a.names or {}) do
   local other = conversation_of(name)

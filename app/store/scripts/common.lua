@@ -38,13 +38,16 @@ end
 
 -- A person may have several addresses. `n:` leads from each of them, also the first one, to their one conversation; `w:` are
 -- all that lead to a conversation, `to:` is the one that wrote last. Who has one address has none of these.
+-- `leads` is what `n:` says, as far as this call has read or written it; false: nothing.
 -- -> the conversation, and whether it has several addresses
+local leads = {}
 local function conversation_of(cv)
   for _ = 1, MAX_NAMES do
-    local leads = redis.call('GET', P .. 'n:' .. cv)
-    if not leads then return cv, false end
-    if leads == cv then return cv, true end
-    cv = leads
+    if leads[cv] == nil then leads[cv] = redis.call('GET', P .. 'n:' .. cv) end
+    local to = leads[cv]
+    if not to then return cv, false end
+    if to == cv then return cv, true end
+    cv = to
   end
   return cv, true
 end
