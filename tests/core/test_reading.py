@@ -79,6 +79,8 @@ NO_JSON = {
     "nested without end": b"[" * 100_000,
     "nested without end in objects": b'{"a":' * 100_000,
     "nested without end and odd": b'["\\ud83d",' * 100_000,
+    "nested too deeply to be cleaned": b"[" * 700 + b'"\\u0000"' + b"]" * 700,
+    "nested too deeply to be cleaned, and odd": b"[" * 700 + b'"\\ud83d"' + b"]" * 700,
 }
 
 
@@ -109,6 +111,15 @@ halves = st.text(st.characters(categories=["Cs", "L", "Cc"]), max_size=9)
 def test_any_value_can_be_written(value: Any) -> None:
     assert clean(orjson.loads(encoded(value))) == clean(clean(value))
     encoded(value).decode()
+
+
+@pytest.mark.parametrize("depth", [300, 2_000])
+def test_what_is_nested_too_deeply_can_be_no_json(depth: int) -> None:
+    value: Any = "\ud83d"
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(TypeError):
+        encoded(value)
 
 
 def test_what_is_written_is_as_it_was_where_nothing_is_odd() -> None:
