@@ -333,7 +333,7 @@ local function record(rec)
     local parts = { [rec.id] = 'queued' }
     for _, part in ipairs(rec.parts) do
       local known = redis.call('HMGET', P .. 'm:' .. part, 'st', 'cv')
-      if known[2] == rec.cv then
+      if known[1] and known[2] == rec.cv then
         parts[part] = known[1]
         redis.call('HSET', P .. 'm:' .. part, 'wh', rec.id)
       end
