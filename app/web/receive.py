@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Request, Response, current_app, request
 
-from app.channels.base import Channel, GivesTokens
+from app.channels.base import Channel
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.destinations.base import Destination
@@ -78,8 +78,8 @@ def _receive(
     webhook = webhook_of(gateway)
     try:
         adapter.verify(webhook)
-        if isinstance(adapter, GivesTokens):
-            visitors.check(gateway, name, adapter.holder(webhook))
+        if giver := gateway.token_givers.get(name):
+            visitors.check(gateway, name, giver.holder(webhook))
     except Unverified as error:
         log.warning("webhook refused", name=name, reason=str(error))
         return refuse(401, f"Not verified: {error}.", "")
