@@ -122,7 +122,8 @@ local cv, several = conversation_of(written)
 if several or a.names then cv = conversation_of_all(cv, written) end -- though there be no room for the message
 for _, entry in ipairs(a.more or {}) do move(entry, entry.rec.cv == written and cv or conversation_of(entry.rec.cv)) end
 move(a, cv)
-local box_lane = redis.call('HGET', P .. 'b:' .. a.mailbox, 'lane')
+local state = redis.call('HMGET', P .. 'b:' .. a.mailbox, 'lane', 'owner')
+local box_lane = state[1]
 local lane = box_lane or a.lane
 if not box_lane and a.follow then
   local destination = redis.call('HGET', P .. 's:' .. rec.cv, 'destination')
@@ -151,7 +152,7 @@ if a.take then
   end
 end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
-enter(rec, a.mailbox, lane)
+enter(rec, a.mailbox, lane, state)
 if a.cost then book(rec.id, rec.cv, a.cost) end
 for _, next in ipairs(a.more or {}) do enter(next.rec, next.mailbox, next.lane) end
 return { 'ok', rec.id, unpack(wakes) }

@@ -79,15 +79,15 @@ local function get_ready(mailbox, lane)
 end
 
 -- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; one that waits or is at work stays where it
--- is, and an item behind others makes nothing due.
-local function push(mailbox, lane, item)
+-- is, and an item behind others makes nothing due. `state` is {lane, owner} of the mailbox, from whoever has read it.
+local function push(mailbox, lane, item, state)
   local box = P .. 'b:' .. mailbox
   if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 and redis.call('HSETNX', box, 'lane', lane) == 1 then
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     get_ready(mailbox, lane)
     return wake(lane)
   end
-  local state = redis.call('HMGET', box, 'lane', 'owner')
+  state = state or redis.call('HMGET', box, 'lane', 'owner')
   if not state[1] then redis.call('HSET', box, 'lane', lane) end
   lane = state[1] or lane
   redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -309,10 +309,10 @@ local function refuse(id, retention)
 end
 
 -- Write a message's record and put it into its mailbox.
-local function enter(rec, mailbox, lane)
+local function enter(rec, mailbox, lane, state)
   record(rec)
   if rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) then return refuse(rec.id, rec.retention) end
-  push(mailbox, lane, 'message ' .. rec.id)
+  push(mailbox, lane, 'message ' .. rec.id, state)
 end
 
 -- Take this head out of its mailbox, where it still is. Its attempts, progress and doubts are its own; they go with it.
