@@ -45,7 +45,7 @@ class File:
 
 @frozen
 class Written:
-    """Somebody wrote: the customer (webhook of a channel) or who answers him (webhook of a destination).
+    """Somebody wrote: the customer (webhook of a channel) or who answers them (webhook of a destination).
 
     A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
     earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to

@@ -88,7 +88,7 @@ class AppendItem:
 
 @frozen
 class Stated:
-    """What a customer says of his consent with a message (None: nothing new), and the answer that he gets for it."""
+    """What a customer says of their consent with a message (None: nothing new), and the answer that they get for it."""
 
     state: State | None
     by: str
@@ -259,7 +259,7 @@ class Mailboxes:
             take: who is active in the conversation, and may hold it from now on.
             place: where the message stands in the destination's chat.
             show: show the message in the live stream at once.
-            stated: what the customer says of his consent with it.
+            stated: what the customer says of their consent with it.
             more: messages that come with it; they stand behind it.
             cost: what it costs; booked with it.
             names: the conversations that the customer's other addresses would have. From now on all of them are one.

@@ -225,6 +225,6 @@ def _record(row: list[Any]) -> Record | None:
 def own_cost(total: str | None, what: str | None, nanos: str | None) -> int | None:
     """What a message itself cost, of its record's `co`, `cw` and `cn`; None if nothing was booked for it.
 
-    Only a customer's messages have turns beside; one to him may have failed, and then costs nothing by itself.
+    Only a customer's messages have turns beside; one to them may have failed, and then costs nothing by itself.
     """
     return None if what is None else int((nanos if what == "inbound" else total) or 0)

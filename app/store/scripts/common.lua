@@ -239,7 +239,7 @@ local function climb_in_parts(key, parts, name, status)
 end
 
 -- Raise a message's status and append what follows: a report to whoever the message came from, an entry in the
--- customer's live stream, and that he wants no more messages, if it failed for that. `part` names the part that it is
+-- customer's live stream, and that they want no more messages, if it failed for that. `part` names the part that it is
 -- about; what happens to a message for which another one speaks (`wh`) happens to a part of that one.
 local climb
 function climb(id, status, err, part)
