@@ -34,6 +34,7 @@ UTF_8 = "utf-8"
 PYTHONS_OWN = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})  # no texts' charsets
 LONGEST_CHARSET = 40  # characters of a charset's name
 MOST_DIGITS = 20  # of a whole number of 64 bits, and its sign
+TOO_DEEP = "it is nested too deeply"
 
 
 def _plain(name: str) -> str:
@@ -63,7 +64,10 @@ def parsed(body: bytes | str, content_type: str = "") -> Any:
     except orjson.JSONDecodeError as error:
         return _parsed_leniently(body, charset, str(error))
     escaped = "\\u0000" in body if isinstance(body, str) else b"\\u0000" in body
-    return clean(value) if escaped else value
+    try:
+        return clean(value) if escaped else value
+    except RecursionError:
+        raise Unreadable(TOO_DEEP) from None
 
 
 def stored(raw: bytes | str) -> Any:
@@ -79,7 +83,11 @@ def encoded(value: Any, option: int = 0) -> bytes:
     try:
         return orjson.dumps(value, option=option)
     except TypeError:
+        pass
+    try:
         return orjson.dumps(clean(value), option=option)
+    except RecursionError:
+        raise TypeError(TOO_DEEP) from None
 
 
 def decoded(body: bytes, *charsets: str) -> str:

@@ -27,13 +27,14 @@ SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
     *("bury", "revive", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
+LETTERS = ("work", "bury", "revive", "discard", "trim")  # these share `letters.lua`, and all share `common.lua`
 # Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
 # an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.
 FRESH = 0.5
-# What passes when Redis is there again, and what when it recovers. Servers before 7.0 put a command's error into a
-# sentence about the script.
-# These alone leave open whether a command that was sent is carried out; their subclasses are answers of the server.
+# What passes when Redis is there again. These alone leave open whether a command that was sent is carried out; their
+# subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
+# What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
 PASSING = (
     *AWAY,
     redis.OutOfMemoryError,
@@ -79,11 +80,7 @@ class Connection:
         self.refusal: Outage | None = None
         self._clock = clock
         self._idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
-        folder = resources.files("app.store") / "scripts"
-        common = (folder / "common.lua").read_text()
-        self._scripts = {
-            name: client.register_script(common + (folder / f"{name}.lua").read_text()) for name in SCRIPTS
-        }
+        self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
 
     def key(self, *parts: str) -> str:
         return self.prefix + ":".join(parts)
@@ -180,6 +177,14 @@ class Connection:
         if outage:
             outage.failed(what)
         return StoreUnavailable(f"Redis at {self.place} {what}", maybe_done=maybe_done)
+
+
+def text_of(script: str) -> str:
+    """What Redis is told of a script: what it shares with others, and its own. There is no more in it than it needs,
+    because Redis makes each of its functions anew with each call."""
+    folder = resources.files("app.store") / "scripts"
+    shared = ("common", "letters") if script in LETTERS else ("common",)
+    return "".join((folder / f"{name}.lua").read_text() for name in (*shared, script))
 
 
 def _place(client: redis.Redis) -> str:

@@ -6,6 +6,8 @@ import codecs
 import encodings
 import json
 import pkgutil
+import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from encodings.aliases import aliases
 from typing import Any
@@ -89,6 +91,22 @@ def test_what_is_no_json_is_unreadable(body: bytes) -> None:
     assert str(raised.value)
 
 
+@pytest.fixture
+def usual_stack() -> Iterator[None]:
+    """Whatever other tests have made of it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
+@pytest.mark.usefixtures("usual_stack")
+@pytest.mark.parametrize("odd", ["\\u0000", "\\ud83d"], ids=["read at once", "read leniently"])
+def test_what_is_nested_too_deeply_to_be_cleaned_is_unreadable(odd: str) -> None:
+    with pytest.raises(Unreadable):
+        parsed("[" * 700 + f'"{odd}"' + "]" * 700)
+
+
 @QUICK
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()), st.sampled_from(["", LATIN, "utf-16"]))
 def test_any_bytes_are_read_or_unreadable_and_what_is_read_can_be_written(body: bytes, kind: str) -> None:
@@ -109,6 +127,16 @@ halves = st.text(st.characters(categories=["Cs", "L", "Cc"]), max_size=9)
 def test_any_value_can_be_written(value: Any) -> None:
     assert clean(orjson.loads(encoded(value))) == clean(clean(value))
     encoded(value).decode()
+
+
+@pytest.mark.usefixtures("usual_stack")
+@pytest.mark.parametrize("depth", [300, 2_000])
+def test_what_is_nested_too_deeply_can_be_no_json(depth: int) -> None:
+    value: Any = "\ud83d"
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(TypeError):
+        encoded(value)
 
 
 def test_what_is_written_is_as_it_was_where_nothing_is_odd() -> None:

@@ -1,4 +1,4 @@
-"""A customer who wants no messages gets none, from the very step in which he says so."""
+"""A customer who wants no messages gets none, from the very step in which they say so."""
 
 from __future__ import annotations
 

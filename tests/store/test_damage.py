@@ -7,7 +7,8 @@ deletes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import redis
@@ -16,11 +17,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from app.core.costs import Cost
+from app.core.events import Said
+from app.core.message import Text
 from app.core.session import Session
 from app.core.status import STATUSES, Status
 from app.store import Store
 from app.store.buckets import Bucket
 from app.store.mailbox import (
+    Append,
     AppendItem,
     ChatState,
     Claim,
@@ -32,12 +36,13 @@ from app.store.mailbox import (
     Take,
     mailbox_of,
 )
-from tests.store.steps import BOT, DESK, SHOP, Drain, entry, item, keys
+from tests.store.steps import BOT, DESK, SHOP, Drain, entry, item, key, keys
 from tests.support.gateway import Clock
 
 LANES = {BOT: 2, DESK: 2, SHOP: 2, "status:shop": 2, "status:desk": 2}
 LIMITS = Limits(breaker_failures=2, letters=2, letters_keep=3_600)
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben")]
+NAMES = [*CONVERSATIONS, "shop/webchat:third"]  # of one person each, until a webhook names two of them
 CHATS = {conversation: f"desk:CH-{conversation[-3:]}" for conversation in CONVERSATIONS}
 PROFILE = settings(
     max_examples=60,
@@ -109,8 +114,13 @@ class Damaged(RuleBasedStateMachine):
 
     # what happens
 
-    @rule(conversation=conversations, says=st.sampled_from(["", "in", "out"]), costs=st.booleans())
-    def a_customer_writes(self, conversation: str, says: str, costs: bool) -> None:
+    @rule(
+        conversation=conversations,
+        says=st.sampled_from(["", "in", "out"]),
+        costs=st.booleans(),
+        names=st.sampled_from([[], [], [], *([name] for name in NAMES)]),
+    )
+    def a_customer_writes(self, conversation: str, says: str, costs: bool, names: Sequence[str] = ()) -> None:
         number = self._number()
         written = entry(number, conversation, report_to="shop", live=True)
         stated = Stated(says, "the customer", entry(self._number(), conversation, "outbound")) if says else None  # type: ignore[arg-type]  # as sampled
@@ -121,7 +131,14 @@ class Damaged(RuleBasedStateMachine):
             show=True,
             stated=stated,
             cost=Cost("inbound", 5, ("SM1",)) if costs else None,
+            names=[name for name in names if name != conversation],
         )
+
+    @rule(conversation=conversations)
+    def an_agent_writes_in_parts(self, conversation: str) -> None:
+        """The last part speaks for the one before it."""
+        first, last = in_parts(self._number(), self._number(), conversation)
+        self.store.mailboxes.accept(first, scope=f"desk:written:{self.made}", more=[last])
 
     @rule(conversation=conversations, index=st.sampled_from([None, 0, 1, 5]))
     def an_agent_writes(self, conversation: str, index: int | None) -> None:
@@ -141,9 +158,8 @@ class Damaged(RuleBasedStateMachine):
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), direction=st.sampled_from(["inbound", "outbound"]))
     def a_platform_reports(self, which: int, status: Status, direction: str) -> None:
         ref, error = self._message(which), "opted_out: by the platform" if status == "failed" else ""
-        self.store.messages.report(
-            ref, status, scope=f"shop:outbound:its-{ref}", direction=direction, owner="", error=error
-        )
+        for scope in (f"shop:outbound:its-{ref}", f"shop:outbound:its-{ref}-1"):
+            self.store.messages.report(ref, status, scope=scope, direction=direction, owner="", error=error)
 
     @rule(which=some, what=st.sampled_from(["cancel", "price", "forget", "rewrite", "bury", "trim", "declare"]))
     def something_else_is_done(self, which: int, what: str) -> None:
@@ -177,8 +193,11 @@ class Damaged(RuleBasedStateMachine):
         effect=st.sampled_from(["ok", "sick", "pause", "none"]),
         status=st.sampled_from([None, *STATUSES[1:]]),
         session=st.booleans(),
+        pieces=st.booleans(),
     )
-    def work_is_settled(self, which: int, outcome: Outcome, effect: Any, status: Status | None, session: bool) -> None:
+    def work_is_settled(
+        self, which: int, outcome: Outcome, effect: Any, status: Status | None, session: bool, pieces: bool
+    ) -> None:
         drain, claim = self.working.pop(which % len(self.working))
         message = claim.message.id if claim.message else ""
         lane = mailbox_of(claim.conversation, "status:desk")
@@ -192,6 +211,7 @@ class Damaged(RuleBasedStateMachine):
             to=DESK,
             uncertain=session,
             scope=f"shop:outbound:its-{message}" if message else "",
+            parts=tuple(f"shop:outbound:its-{message}-{n}" for n in "12") if message and pieces else (),
             session=self._session(claim) if session else None,
             front=("ended silence",) if outcome in ("done", "behind") else (),
             append=(
@@ -269,6 +289,25 @@ class Damaged(RuleBasedStateMachine):
     def _number(self) -> int:
         self.made += 1
         return self.made
+
+
+def in_parts(one: int, two: int, conversation: str) -> tuple[Append, Append]:
+    first, last = (entry(number, conversation, "outbound", report_to="desk") for number in (one, two))
+    whole = Said(Text("x")).speaking_for([first.message.id])
+    return first, replace(last, message=replace(last.message, metadata=whole))
+
+
+def test_a_part_that_lost_its_status_is_waited_for_by_none(store: Store, client: redis.Redis) -> None:
+    first, last = in_parts(1, 2, CONVERSATIONS[0])
+    store.mailboxes.accept(first, scope="")
+    client.hdel(key("m", first.message.id), "st")
+    store.mailboxes.accept(last, scope="")
+    drain = Drain(store, SHOP)
+    for _ in range(2):
+        drain.step(Settlement(drain.worked.claim or drain.claim(), "done", status="sent"))
+    record = store.messages.read(last.message.id)
+    assert record is not None
+    assert "sent" == record.status
 
 
 def test_no_script_fails_whatever_is_missing(machine_client: redis.Redis) -> None:

@@ -554,7 +554,7 @@ class Engine(RuleBasedStateMachine):
         return replace(made, message=message, scope=f"desk:written:{name}/{index}")
 
     def _missed(self, claim: Claim) -> tuple[Append, ...]:
-        """What whoever works a `check` saw in the chat when he began."""
+        """What whoever works a `check` saw in the chat when they began."""
         looked, began = self.looks.get(claim.owner), self.began.get(claim.owner)
         if looked is None or looked.seen is None or began is None:
             return ()

@@ -158,6 +158,15 @@ class TestOnceBothAreNamed:
         claims(store)
         assert [] == [name for name in keys(client) if name.partition(":")[0] in ("n", "w", "to")]
 
+    def test_whoever_has_one_address_is_looked_up_along_with_the_marks(
+        self, real_store: Store, redis_client: redis.Redis
+    ) -> None:
+        """Every message passes here, and nearly all of them are of somebody with one address."""
+        redis_client.config_resetstat()
+        write(real_store, 1, NUMBER, also="shop:token:1", cost=Cost("inbound", 5, ()))
+        asked = redis_client.info("commandstats")
+        assert (0, 1) == tuple(asked.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("get", "mget"))
+
 
 class TestTwoThatWereKnownApart:
     def test_where_somebody_spoke_last_it_goes_on(self, store: Store, clock: Clock) -> None:

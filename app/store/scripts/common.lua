@@ -1,5 +1,6 @@
--- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, costs, the status ladder, dead letters.
+-- Shared by every script (prepended to each): the clock, mailboxes, wake-ups, costs, the status ladder.
 -- KEYS[1] is the prefix with its hash tag, so that all keys lie in one slot; ARGV[1] is the time in ms or '' for Redis's own.
+-- What one script alone needs stands in that script, as Redis makes each function anew with each call.
 -- No script may fail once it has written: what it wrote would stand alone. So whatever a key or a field holds may be missing
 -- (it expired, a server threw it away, somebody deleted it), and everything is worked with what is left.
 local P = KEYS[1]
@@ -38,13 +39,16 @@ end
 
 -- A person may have several addresses. `n:` leads from each of them, also the first one, to their one conversation; `w:` are
 -- all that lead to a conversation, `to:` is the one that wrote last. Who has one address has none of these.
+-- `leads` is what `n:` says, as far as this call has read or written it; false: nothing.
 -- -> the conversation, and whether it has several addresses
+local leads = {}
 local function conversation_of(cv)
   for _ = 1, MAX_NAMES do
-    local leads = redis.call('GET', P .. 'n:' .. cv)
-    if not leads then return cv, false end
-    if leads == cv then return cv, true end
-    cv = leads
+    if leads[cv] == nil then leads[cv] = redis.call('GET', P .. 'n:' .. cv) end
+    local to = leads[cv]
+    if not to then return cv, false end
+    if to == cv then return cv, true end
+    cv = to
   end
   return cv, true
 end
@@ -75,15 +79,15 @@ local function get_ready(mailbox, lane)
 end
 
 -- Put an item at the end of a mailbox. An idle mailbox becomes ready in its lane; one that waits or is at work stays where it
--- is, and an item behind others makes nothing due.
-local function push(mailbox, lane, item)
+-- is, and an item behind others makes nothing due. `state` is {lane, owner} of the mailbox, from whoever has read it.
+local function push(mailbox, lane, item, state)
   local box = P .. 'b:' .. mailbox
   if redis.call('RPUSH', P .. 'q:' .. mailbox, item) == 1 and redis.call('HSETNX', box, 'lane', lane) == 1 then
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     get_ready(mailbox, lane)
     return wake(lane)
   end
-  local state = redis.call('HMGET', box, 'lane', 'owner')
+  state = state or redis.call('HMGET', box, 'lane', 'owner')
   if not state[1] then redis.call('HSET', box, 'lane', lane) end
   lane = state[1] or lane
   redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -117,13 +121,6 @@ local function saw(chat, index, keep)
   local key = P .. 'c:' .. chat
   if index > tonumber(redis.call('HGET', key, 'seen') or '-2') then redis.call('HSET', key, 'seen', str(index)) end
   redis.call('EXPIRE', key, keep)
-end
-
--- Whether `chat` (both names) is the one that the conversation's session has open: the only one that is looked at.
-local function has_chat(conversation, chat)
-  local session = redis.call('HMGET', P .. 's:' .. conversation, 'destination', 'handles')
-  local open = session[1] and cjson.decode(session[2] or '{}').chat
-  return type(open) == 'string' and session[1] .. ':' .. open == chat
 end
 
 -- Look at the chat of a conversation again in `ms`; 0: no more.
@@ -270,48 +267,6 @@ function climb(id, status, err, part)
   return true
 end
 
--- A message that failed is to be sent again: it is queued, unless another part of it has failed, too. `part` names the part
--- that it is about, as in `climb`.
-local queue_again
-function queue_again(id, part)
-  local key, failed = P .. 'm:' .. id, false
-  local rec = redis.call('HMGET', key, 'st', 'ps', 'wh')
-  if rec[2] then
-    local parts, name = cjson.decode(rec[2]), part or id
-    if parts[name] then parts[name] = 'queued' end
-    for _, status in pairs(parts) do failed = failed or status == 'failed' end
-    redis.call('HSET', key, 'ps', cjson.encode(parts))
-  end
-  if rec[1] == 'failed' and not failed then
-    redis.call('HSET', key, 'st', 'queued')
-    redis.call('HDEL', key, 'er')
-  end
-  if rec[3] then queue_again(rec[3], id) end
-end
-
--- Remember a platform's own id of a message, and apply the reports that came before it.
-local function bind(id, scope, retention)
-  redis.call('HSET', P .. 'm:' .. id, 'xid', scope)
-  redis.call('SET', P .. 'x:' .. scope, id, 'EX', retention)
-  local early = P .. 'early:' .. scope
-  local reports = redis.call('LRANGE', early, '0', '-1')
-  for _, report in ipairs(reports) do
-    local status, err = string.match(report, '^(%a+) ?(.*)$')
-    climb(id, status, err, scope)
-  end
-  if #reports > 0 then redis.call('DEL', early) end
-end
-
--- The same for a message that went out in several parts, each of which has an id of its own there.
-local function bind_parts(id, scopes, retention)
-  local key = P .. 'm:' .. id
-  local parts = cjson.decode(redis.call('HGET', key, 'ps') or '{}')
-  parts[id] = nil -- they stand for it
-  for _, scope in ipairs(scopes) do parts[scope] = 'queued' end
-  redis.call('HSET', key, 'ps', cjson.encode(parts))
-  for _, scope in ipairs(scopes) do bind(id, scope, retention) end
-end
-
 -- Write a message's record. rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv
 -- (seconds for which the live stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out,
 -- too, because it confirms just that), ix (the lists in which it stands), parts (messages before it for which it speaks),
@@ -330,7 +285,7 @@ local function record(rec)
     local parts = { [rec.id] = 'queued' }
     for _, part in ipairs(rec.parts) do
       local known = redis.call('HMGET', P .. 'm:' .. part, 'st', 'cv')
-      if known[2] == rec.cv then
+      if known[1] and known[2] == rec.cv then
         parts[part] = known[1]
         redis.call('HSET', P .. 'm:' .. part, 'wh', rec.id)
       end
@@ -354,44 +309,10 @@ local function refuse(id, retention)
 end
 
 -- Write a message's record and put it into its mailbox.
-local function enter(rec, mailbox, lane)
+local function enter(rec, mailbox, lane, state)
   record(rec)
   if rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) then return refuse(rec.id, rec.retention) end
-  push(mailbox, lane, 'message ' .. rec.id)
-end
-
--- Dead letters stand in one list of all and in one for each lane (or name whose webhook it was), the oldest first; `letters`
--- holds the bytes that each lane's keep. `app/store/dead_letters.py` says how many those may be.
-local function keep_letter(id, where, bytes)
-  redis.call('ZADD', P .. 'dead', NOW, id)
-  redis.call('ZADD', P .. 'letters:' .. where, NOW, id)
-  redis.call('HINCRBY', P .. 'letters', where, str(bytes))
-end
-
--- Forget a letter and return what it was (item, at), or nil if there is none.
-local function drop_letter(id)
-  local letter = redis.call('HMGET', P .. 'd:' .. id, 'lane', 'item', 'at', 'bytes')
-  local where = letter[1]
-  redis.call('ZREM', P .. 'dead', id)
-  if where and redis.call('ZREM', P .. 'letters:' .. where, id) == 1 then
-    redis.call('HINCRBY', P .. 'letters', where, str(0 - (letter[4] or 0)))
-    if redis.call('EXISTS', P .. 'letters:' .. where) == 0 then redis.call('HDEL', P .. 'letters', where) end
-  end
-  if redis.call('DEL', P .. 'd:' .. id) == 0 then return nil end
-  return letter[2] or '', tonumber(letter[3] or NOW)
-end
-
--- Keep an item that was given up as a dead letter that only an operator may revive. A handoff that is revived is one
--- `again`: its conversation may have gone on without it.
-local function bury(mailbox, lane, item, reason, err)
-  local id = token()
-  if item == 'handoff' then item = 'handoff again' end
-  local message = string.match(item, '^message (%S+)')
-  local bytes = message and redis.call('HSTRLEN', P .. 'm:' .. message, 'body') or 0
-  redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
-    'at', NOW, 'bytes', bytes)
-  keep_letter(id, lane, bytes)
-  if message then climb(message, 'failed', reason .. ': ' .. err) end
+  push(mailbox, lane, 'message ' .. rec.id, state)
 end
 
 -- Take this head out of its mailbox, where it still is. Its attempts, progress and doubts are its own; they go with it.
@@ -417,21 +338,22 @@ local function release(mailbox, lane, due)
   end
 end
 
--- Where the customer's address stands in a message's body, with its quotes; whatever others may choose stands behind it.
-local function find_customer(body)
-  local _, key = string.find(body, '"customer":"', 1, true)
-  local at = key and key + 1
-  while at do
-    at = string.find(body, '["\\]', at)
-    if at and string.sub(body, at, at) == '"' then return key, at end
-    at = at and at + 2
-  end
-end
-
 -- Let an entry {rec, mailbox} be of the conversation `cv`: its customer wrote, or is named, under another address.
 local function move(entry, cv)
   local rec = entry.rec
   if rec.cv == cv then return end
+
+  -- Where the customer's address stands in a message's body, with its quotes; what others may choose stands behind it.
+  local function find_customer(body)
+    local _, key = string.find(body, '"customer":"', 1, true)
+    local at = key and key + 1
+    while at do
+      at = string.find(body, '["\\]', at)
+      if at and string.sub(body, at, at) == '"' then return key, at end
+      at = at and at + 2
+    end
+  end
+
   local first, last = find_customer(rec.body)
   local address = cjson.encode(string.match(cv, '^[^/]*/(.*)$'))
   if first then rec.body = string.sub(rec.body, 1, first - 1) .. address .. string.sub(rec.body, last + 1) end

@@ -36,6 +36,42 @@ local function breaker(lane, s)
   if probing then redis.call('HDEL', key, 'probe', 'prober') end
 end
 
+-- Remember a platform's own id of a message, and apply the reports that came before it.
+local function bind(id, scope, retention)
+  redis.call('HSET', P .. 'm:' .. id, 'xid', scope)
+  redis.call('SET', P .. 'x:' .. scope, id, 'EX', retention)
+  local early = P .. 'early:' .. scope
+  local reports = redis.call('LRANGE', early, '0', '-1')
+  for _, report in ipairs(reports) do
+    local status, err = string.match(report, '^(%a+) ?(.*)$')
+    climb(id, status, err, scope)
+  end
+  if #reports > 0 then redis.call('DEL', early) end
+end
+
+-- The same for a message that went out in several parts, each of which has an id of its own there.
+local function bind_parts(id, scopes, retention)
+  local key = P .. 'm:' .. id
+  local parts = cjson.decode(redis.call('HGET', key, 'ps') or '{}')
+  parts[id] = nil -- they stand for it
+  for _, scope in ipairs(scopes) do parts[scope] = 'queued' end
+  redis.call('HSET', key, 'ps', cjson.encode(parts))
+  for _, scope in ipairs(scopes) do bind(id, scope, retention) end
+end
+
+-- Keep an item that was given up as a dead letter that only an operator may revive. A handoff that is revived is one
+-- `again`: its conversation may have gone on without it.
+local function bury(mailbox, lane, item, reason, err)
+  local id = token()
+  if item == 'handoff' then item = 'handoff again' end
+  local message = string.match(item, '^message (%S+)')
+  local bytes = message and redis.call('HSTRLEN', P .. 'm:' .. message, 'body') or 0
+  redis.call('HSET', P .. 'd:' .. id, 'mailbox', mailbox, 'lane', lane, 'item', item, 'reason', reason, 'error', err,
+    'at', NOW, 'bytes', bytes)
+  keep_letter(id, lane, bytes)
+  if message then climb(message, 'failed', reason .. ': ' .. err) end
+end
+
 local function append(op)
   local rec = op.rec
   if rec and redis.call('EXISTS', P .. 'm:' .. rec.id) == 1 then return end -- appended by an earlier try
