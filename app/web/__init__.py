@@ -27,7 +27,7 @@ UNKNOWN = (
 
 
 class Receiver(Flask):
-    """Refuses a body that is too large, whether anybody reads it or not. A hook would cost ten times as much."""
+    """Refuses a body that is too large, whether anybody reads it or not. A hook would cost more than the look does."""
 
     def preprocess_request(self) -> Any:
         if (request.content_length or 0) > self.config["MAX_CONTENT_LENGTH"]:
