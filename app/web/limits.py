@@ -58,7 +58,9 @@ def ask(name: str, what: str, visitor: str = "", size: int = 0) -> None:
     short = gateway.store.buckets.take(buckets)
     if short:
         kind = short.bucket.counted.rpartition(":")[2]
-        raise NotTaken(429, f"{WHOSE[kind]}: at most {short.bucket.a_minute} a minute.", ceil(short.seconds))
+        counted = f", and one of {cost} KB counts as {cost}" if cost > 1 else ""
+        sentence = f"{WHOSE[kind]}: at most {short.bucket.a_minute} a minute{counted}."
+        raise NotTaken(429, sentence, ceil(short.seconds))
 
 
 def ask_for(name: str, events: Sequence[Event], size: int) -> None:

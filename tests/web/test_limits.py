@@ -79,6 +79,13 @@ def test_a_visitor_who_writes_too_often_hears_so_and_comes_again(
     assert waiting == 4, "nothing of those that were refused"
 
 
+def test_a_long_message_counts_as_several_and_says_so(client: FlaskClient, built: Gateway) -> None:
+    visitor = Visitor(client, built)
+    assert [visitor.write("x" * 1_500).status_code, visitor.write().status_code] == [202, 202]
+    sentence = "Too many requests of this visitor: at most 3 a minute, and one of 2 KB counts as 2."
+    assert told(visitor.write("x" * 1_500)) == (429, "40", sentence)
+
+
 def test_new_visitors_do_not_help_whoever_has_one_address(client: FlaskClient, built: Gateway) -> None:
     answers = [Visitor(client, built).write() for _ in range(6)]
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
