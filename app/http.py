@@ -12,7 +12,7 @@ import math
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
@@ -58,7 +58,7 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.status < 300
+        return _is_success(self.status)
 
     def moved_to(self, url: str) -> str | None:
         """Where a redirect that answers a call to `url` leads; None if it is none, or leads nowhere."""
@@ -251,31 +251,38 @@ class Http:
         headers: dict[str, str] = {}
         for name, value in answer.headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        cookies = tuple(value for name, value in answer.headers if name == "set-cookie")
-        taken = choose is not None and 200 <= answer.status < 300
-        body = b"" if taken else answer.body
-        found = Response(answer.status, headers, body, credentials(sent, auth), cookies)
-        if taken:
-            return found
-        try:
-            return replace(found, body=_unpacked(found.body, headers.get("content-encoding", "").lower(), most_bytes))
-        except Failure:
-            if found.ok:
-                raise
-            return replace(found, body=b"")  # its status says enough
+        cookies = [value for name, value in answer.headers if name == "set-cookie"] if "set-cookie" in headers else ()
+        body = answer.body
+        if "content-encoding" in headers and (choose is None or not _is_success(answer.status)):
+            body = _readable(answer.status, body, headers["content-encoding"].lower(), most_bytes)
+        return Response(answer.status, headers, body, credentials(sent, auth), tuple(cookies))
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _of_success(take: Take, *, packed: bool) -> Choose:
     """Have the body of a success taken, by one who can make use of a `packed` one or not."""
 
     def choose(status: int, headers: Headers) -> Take | None:
-        if not 200 <= status < 300:
+        if not _is_success(status):
             return None
         if not packed and dict(headers).get("content-encoding", "").lower() in PACKED:
             raise Failure(errors.UNPARSEABLE, "the answer is packed, although that was not asked for", maybe_done=True)
         return take
 
     return choose
+
+
+def _readable(status: int, body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body unpacked; nothing if it is an error's and cannot be: its status says enough."""
+    try:
+        return _unpacked(body, encoding, most_bytes)
+    except Failure:
+        if _is_success(status):
+            raise
+        return b""
 
 
 def _unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:

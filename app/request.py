@@ -1,5 +1,5 @@
-"""What a call says: its URL, its head and its body, as requests would say them without a session, so without cookies and
-without a netrc.
+"""What a call says: its URL, its head and its body, as requests would say them without a session: neither cookies nor a
+netrc have a part in it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import base64
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import requests
 from requests.utils import check_header_validity
@@ -19,6 +19,7 @@ from app.core.reading import clean
 
 USUAL_HEADERS = {"user-agent": "patchbay", "accept-encoding": "identity"}
 UNSAID = {name: f"{name}:".encode() for name in ("accept", "expect", "content-type")}  # else libcurl has its own
+FORM = "application/x-www-form-urlencoded"
 PORTS = {"http": 80, "https": 443}
 
 Address = tuple[str, int, bool]  # name, port, whether over TLS
@@ -101,15 +102,13 @@ def request(to: Target, method: str, headers: Mapping[str, str], data: Any, auth
 
 
 def _encoded(form: Any) -> tuple[bytes, str]:
-    """A form as requests encodes it, and its content type."""
-    prepared = requests.PreparedRequest()
-    prepared.prepare_headers({})
+    """A form without what is None, and its content type."""
+    pairs = [pair for pair in (form.items() if isinstance(form, Mapping) else form) if pair[1] is not None]
     try:
-        prepared.prepare_body(form, None)
+        body = urlencode(pairs, doseq=True)
     except UnicodeEncodeError:  # half a surrogate pair, which a form cannot carry
-        prepared.prepare_body(clean(dict(form) if isinstance(form, Mapping) else form), None)
-    body = prepared.body or b""
-    return body.encode() if isinstance(body, str) else body, prepared.headers.get("content-type", "")
+        body = urlencode([tuple(pair) for pair in clean(pairs)], doseq=True)
+    return body.encode(), FORM if pairs else ""
 
 
 def _basic(auth: tuple[str, str]) -> str:

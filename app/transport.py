@@ -257,15 +257,17 @@ class _Reading:
 def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
     """The status and headers of the last answer among these: hints, and what a proxy says, come before it, trailers
     after its empty line."""
-    begin = max(number for number, line in enumerate(lines) if line.startswith(b"HTTP/"))
+    status, whole = 0, False
     headers: Headers = []
-    for line in lines[begin + 1 :]:
-        text = line.decode("latin-1").rstrip("\r\n")
-        if not text:
-            break
-        name, _, value = text.partition(":")
-        headers.append((name.strip().lower(), value.strip()))
-    return int(lines[begin].split()[1]), headers
+    for line in lines:
+        if line.startswith(b"HTTP/"):
+            status, headers, whole = int(line.split(None, 2)[1]), [], False
+        elif not line.strip():
+            whole = True
+        elif not whole:
+            name, _, value = line.decode("latin-1").partition(":")
+            headers.append((name.strip().lower(), value.strip()))
+    return status, headers
 
 
 def _is_public(where: Any) -> bool:
