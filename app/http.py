@@ -22,6 +22,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.frozen import frozen
 from app.core.reading import Unreadable, clean_text, encoded, parsed
+from app.egress import Egress, egress
 from app.log import REDACTED
 from app.request import credentials, host_and_port, request, target
 from app.transport import Choose, Headers, Take, Transport
@@ -149,11 +150,15 @@ class Http:
         trusted: URLs from the configuration; their hosts and ports are exempt from the SSRF guard.
         files: URLs whose hosts and ports `fetch` may ask although they are not public.
         pool: idle connections that are kept, to all hosts together.
+        way_out: how calls leave the house; straight, unless it says otherwise.
     """
 
-    def __init__(self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = ()) -> None:
-        self._transport = Transport(map(host_and_port, trusted), pool)
-        self._strict = Transport(map(host_and_port, files), 8)
+    def __init__(
+        self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = (), way_out: Egress | None = None
+    ) -> None:
+        way_out = way_out or egress()
+        self._transport = Transport(map(host_and_port, trusted), pool, way_out)
+        self._strict = Transport(map(host_and_port, files), 8, way_out)
 
     def post(
         self,

@@ -14,13 +14,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import certifi
 import pycurl
 
 from app.core import errors
 from app.core.errors import Failure
+from app.egress import LOOPBACK, Egress
 from app.request import Address, Request, Target
 
 pycurl.global_init(pycurl.GLOBAL_ALL)  # once, before there are threads
@@ -59,11 +60,13 @@ class Transport:
     Args:
         trusted: hosts and ports that are exempt from the SSRF guard.
         pool: idle connections that are kept.
+        egress: the way out.
     """
 
-    def __init__(self, trusted: Iterable[tuple[str, int]], pool: int) -> None:
+    def __init__(self, trusted: Iterable[tuple[str, int]], pool: int, egress: Egress) -> None:
         self._trusted = frozenset(trusted)
         self._pool = pool
+        self._egress = egress
         self._idle: list[_Connection] = []  # the longest idle first
         self._lock = threading.Lock()
 
@@ -93,7 +96,7 @@ class Transport:
         return answer
 
     def _new(self, to: Target) -> _Connection:
-        return _Connection(to.address, guarded=to.address[:2] not in self._trusted)
+        return _Connection(to.address, self._egress, trusted=to.address[:2] in self._trusted)
 
     def _idle_one(self, address: Address) -> _Connection | None:
         """The connection that was used last, unless it was closed meanwhile."""
@@ -124,14 +127,14 @@ class Transport:
 class _Connection:
     """A handle of libcurl, which makes the connection anew where it was closed. `last`: when it was used."""
 
-    def __init__(self, address: Address, *, guarded: bool) -> None:
+    def __init__(self, address: Address, egress: Egress, *, trusted: bool) -> None:
         self.address = address
         self.last = 0.0
+        self._trusted = trusted
         self._sent = self._refused = False
         self._curl = pycurl.Curl()
-        self._set(USUAL)
-        self._set({pycurl.CAINFO: certifi.where(), pycurl.PREREQFUNCTION: self._begin})
-        if guarded:
+        self._set(USUAL | _way_out(egress, trusted) | {pycurl.PREREQFUNCTION: self._begin})
+        if not (trusted or egress.proxy):
             self._curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
 
     def close(self) -> None:
@@ -191,17 +194,31 @@ class _Connection:
         return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
 
 
+QUICK_EXIT = 322  # libcurl's number; pycurl has no name for it
 USUAL: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
     pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
     pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
     pycurl.PATH_AS_IS: 1,
-    pycurl.PROXY: "",  # the environment has no say
+    QUICK_EXIT: 1,  # else closing waits for a resolver that outlasted the time
     pycurl.MAXCONNECTS: 1,
     pycurl.BUFFERSIZE: PIECE,
 }
 UNCONNECTED = {pycurl.E_OPERATION_TIMEDOUT: "no connection in time"}
+
+
+def _way_out(egress: Egress, trusted: bool) -> dict[int, Any]:
+    """Nothing is left open here, or the environment would have a say."""
+    store = pycurl.CAPATH if Path(egress.authorities).is_dir() else pycurl.CAINFO
+    ways: dict[int, Any] = {
+        store: egress.authorities,
+        pycurl.PROXY: egress.proxy,
+        pycurl.NOPROXY: ",".join((*LOOPBACK, *egress.direct)) if trusted else "",
+    }
+    if egress.user or egress.password:
+        ways |= {pycurl.PROXYUSERNAME: egress.user, pycurl.PROXYPASSWORD: egress.password}
+    return ways
 
 
 def _options(request: Request, to: Target, timeout: float, most_bytes: int) -> dict[int, Any]:
