@@ -12,17 +12,18 @@ import math
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
+from msgspec import Struct
+
 from app.core import errors
 from app.core.errors import Failure
-from app.core.frozen import frozen
 from app.core.reading import Unreadable, clean_text, encoded, parsed
-from app.egress import Egress, egress
+from app.core.shown import shown
+from app.egress import Egress
 from app.log import REDACTED
 from app.request import credentials, host_and_port, request, target
 from app.transport import Choose, Headers, Take, Transport
@@ -45,17 +46,21 @@ MOVED = (301, 302, 303, 307, 308)
 MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
 
+STRAIGHT = Egress()
 
-@frozen
-class Response:
+
+class Response(Struct, frozen=True):
     """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out, `cookies`
     the values of its Set-Cookie headers, each by itself."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return shown(self, "secrets", "cookies")
 
     @property
     def ok(self) -> bool:
@@ -150,15 +155,14 @@ class Http:
         trusted: URLs from the configuration; their hosts and ports are exempt from the SSRF guard.
         files: URLs whose hosts and ports `fetch` may ask although they are not public.
         pool: idle connections that are kept, to all hosts together.
-        way_out: how calls leave the house; straight, unless it says otherwise.
+        egress: how calls leave the house.
     """
 
     def __init__(
-        self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = (), way_out: Egress | None = None
+        self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = (), egress: Egress = STRAIGHT
     ) -> None:
-        way_out = way_out or egress()
-        self._transport = Transport(map(host_and_port, trusted), pool, way_out)
-        self._strict = Transport(map(host_and_port, files), 8, way_out)
+        self._transport = Transport(map(host_and_port, trusted), pool, egress)
+        self._strict = Transport(map(host_and_port, files), 8, egress)
 
     def post(
         self,

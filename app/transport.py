@@ -96,7 +96,11 @@ class Transport:
         return answer
 
     def _new(self, to: Target) -> _Connection:
-        return _Connection(to.address, self._egress, trusted=to.address[:2] in self._trusted)
+        """Raises: Failure: REJECTED, behind a proxy."""
+        trusted = to.address[:2] in self._trusted
+        if self._egress.proxy and not trusted and shows_inside(to.address[0]):
+            raise _refusal(to.address[0])
+        return _Connection(to.address, self._egress, trusted=trusted)
 
     def _idle_one(self, address: Address) -> _Connection | None:
         """The connection that was used last, unless it was closed meanwhile."""
@@ -130,11 +134,11 @@ class _Connection:
     def __init__(self, address: Address, egress: Egress, *, trusted: bool) -> None:
         self.address = address
         self.last = 0.0
-        self._trusted = trusted
+        self._guarded = not trusted
         self._sent = self._refused = False
         self._curl = pycurl.Curl()
         self._set(USUAL | _way_out(egress, trusted) | {pycurl.PREREQFUNCTION: self._begin})
-        if not (trusted or egress.proxy):
+        if self._guarded and not egress.proxy:
             self._curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
 
     def close(self) -> None:
@@ -161,7 +165,10 @@ class _Connection:
             self._curl.perform()
         except pycurl.error as error:
             raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
-        return reading.answer()
+        answer = reading.answer()
+        if answer.status == PROXY_WANTS_LOGIN and self._curl.getinfo(pycurl.USED_PROXY):
+            raise self._unconnected(0, answer.status)
+        return answer
 
     def _set(self, options: dict[int, Any]) -> None:
         for option, value in options.items():
@@ -183,17 +190,31 @@ class _Connection:
         return socket.socket(family, kind, protocol)
 
     def _failure(self, code: int, most_bytes: int) -> Failure:
-        if not self._sent and self._refused:
-            return Failure(errors.REJECTED, f"{self.address[0]} is not a public address")
         if not self._sent:
-            return Failure(errors.UNAVAILABLE, UNCONNECTED.get(code, "no connection"))
+            return self._unconnected(code, int(self._curl.getinfo(pycurl.HTTP_CONNECTCODE)))
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
         if code == pycurl.E_FILESIZE_EXCEEDED:
             return Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
         return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
 
+    def _unconnected(self, code: int, proxy_said: int) -> Failure:
+        """Nothing was sent. `proxy_said`: a status, if there is a proxy and it did not open the way."""
+        if self._refused:
+            return _refusal(self.address[0])
+        if proxy_said == PROXY_FORBIDS and self._guarded:
+            return Failure(errors.REJECTED, f"the egress proxy refuses {self.address[0]}")
+        if proxy_said >= 300:
+            return Failure(errors.UNAVAILABLE, f"no connection: the egress proxy says HTTP {proxy_said}")
+        return Failure(errors.UNAVAILABLE, UNCONNECTED.get(code, "no connection"))
 
+
+def _refusal(name: str) -> Failure:
+    return Failure(errors.REJECTED, f"{name} is not a public address")
+
+
+PROXY_FORBIDS = 403
+PROXY_WANTS_LOGIN = 407
 QUICK_EXIT = 322  # libcurl's number; pycurl has no name for it
 USUAL: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
@@ -211,14 +232,11 @@ UNCONNECTED = {pycurl.E_OPERATION_TIMEDOUT: "no connection in time"}
 def _way_out(egress: Egress, trusted: bool) -> dict[int, Any]:
     """Nothing is left open here, or the environment would have a say."""
     store = pycurl.CAPATH if Path(egress.authorities).is_dir() else pycurl.CAINFO
-    ways: dict[int, Any] = {
+    return {
         store: egress.authorities,
         pycurl.PROXY: egress.proxy,
         pycurl.NOPROXY: ",".join((*LOOPBACK, *egress.direct)) if trusted else "",
     }
-    if egress.user or egress.password:
-        ways |= {pycurl.PROXYUSERNAME: egress.user, pycurl.PROXYPASSWORD: egress.password}
-    return ways
 
 
 def _options(request: Request, to: Target, timeout: float, most_bytes: int) -> dict[int, Any]:
@@ -285,6 +303,17 @@ def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
             name, _, value = line.decode("latin-1").partition(":")
             headers.append((name.strip().lower(), value.strip()))
     return status, headers
+
+
+def shows_inside(name: str) -> bool:
+    """Whether a host's name tells by itself that it leads inside; with numbers as the system's resolver reads them."""
+    name = name.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return not _is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
+    except OSError:
+        return False
 
 
 def _is_public(where: Any) -> bool:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-import certifi
 import pytest
 import trustme
 
 from app import transport as module
 from app.core import errors
 from app.core.errors import Failure
+from app.egress import Egress
 from app.http import Http
 from app.transport import REUSE_WITHIN
 from tests.test_http import failure, resolve
@@ -437,14 +437,14 @@ def secured(talk: Talk, name: str = "localhost", authority: trustme.CA = AUTHORI
         yield url.replace("http://127.0.0.1", "https://localhost")
 
 
-@pytest.fixture(autouse=True)
-def trusts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """TLS as we speak it, with one authority more."""
+@pytest.fixture
+def trusting(tmp_path: Path) -> Egress:
+    """TLS as we speak it, with another authority."""
     AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    monkeypatch.setattr(certifi, "where", lambda: str(tmp_path / "ca.pem"))
+    return Egress(authorities=str(tmp_path / "ca.pem"))
 
 
-def test_a_call_over_tls_is_answered_and_its_connection_used_again() -> None:
+def test_a_call_over_tls_is_answered_and_its_connection_used_again(trusting: Egress) -> None:
     asked: list[bytes] = []
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
@@ -453,18 +453,18 @@ def test_a_call_over_tls_is_answered_and_its_connection_used_again() -> None:
         connection.sendall(OK + b"Content-Length: 2\r\n\r\ncd")
 
     with secured(talk) as url:
-        http = Http([url])
+        http = Http([url], egress=trusting)
         assert [b"ab", b"cd"] == [http.post(url).body, http.post(url).body]
     assert asked[0].startswith(b"POST / HTTP/1.1\r\n")
 
 
-def test_who_refuses_a_long_request_before_its_end_is_heard_over_tls_too() -> None:
+def test_who_refuses_a_long_request_before_its_end_is_heard_over_tls_too(trusting: Egress) -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 4\r\n\r\nlong")
         over.wait(0.3)  # the pipe is full by then; now it is closed
 
     with secured(talk) as url:
-        answer = Http([url]).post(url, body=b"x" * 32 * 1024 * 1024)
+        answer = Http([url], egress=trusting).post(url, body=b"x" * 32 * 1024 * 1024)
     assert (413, b"long") == (answer.status, answer.body)
 
 
@@ -475,31 +475,31 @@ STRANGERS: dict[str, tuple[str, trustme.CA]] = {
 
 
 @pytest.mark.parametrize(("name", "authority"), STRANGERS.values(), ids=STRANGERS)
-def test_a_certificate_proves_nothing(name: str, authority: trustme.CA) -> None:
+def test_a_certificate_proves_nothing(name: str, authority: trustme.CA, trusting: Egress) -> None:
     told: list[bytes] = []
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
         told.append(connection.recv(65_536))
 
     with secured(talk, name, authority) as url:
-        failed = failure(url, Http([url]))
+        failed = failure(url, Http([url], egress=trusting))
     assert (errors.UNAVAILABLE, False, False) == (failed.kind, failed.maybe_done, any(told))
 
 
 def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_was_checked(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, trusting: Egress
 ) -> None:
     monkeypatch.setattr(module, "_is_public", lambda where: where[0] == "127.0.0.1")
     with secured(saying(OK + b"Content-Length: 2\r\n\r\nab"), "shop.example.test") as url:
         named = url.replace("localhost", "shop.example.test")
         resolve(monkeypatch, named, "127.0.0.1")
-        assert b"ab" == Http().post(named).body
+        assert b"ab" == Http(egress=trusting).post(named).body
 
 
-def test_an_answer_over_tls_that_dribbles_does_not_outlast_the_timeout() -> None:
+def test_an_answer_over_tls_that_dribbles_does_not_outlast_the_timeout(trusting: Egress) -> None:
     with secured(dribble(OK + b"X-Long: ")) as url:
         started = time.monotonic()
-        failed = failure(url, Http([url]), timeout=0.3)
+        failed = failure(url, Http([url], egress=trusting), timeout=0.3)
         took = time.monotonic() - started
     assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
     assert 0.25 < took < 2.0
