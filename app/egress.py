@@ -26,8 +26,7 @@ SYSTEM_STORES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bu
 
 class Egress(Struct, frozen=True):
     """`proxy`: a URL, perhaps with user and password; none if empty. `direct`: hosts of the configuration that are
-    called past it (a name with all below it, an address, or a network). `authorities`: certificates in a file, or a
-    directory of them."""
+    called past it (a name with all below it, an address, or a network). `authorities`: a file of certificates."""
 
     proxy: str = ""
     direct: tuple[str, ...] = ()
@@ -51,13 +50,13 @@ def proxy_url(url: str) -> None:
 
 
 def authorities(store: str) -> str:
-    """Where the certificates are that this setting names. Raises: ValidationError: there are none."""
+    """The file of certificates that this setting names. Raises: ValidationError: there is none."""
     if store == "certifi":
         return certifi.where()
     if store == "system":
         paths = ssl.get_default_verify_paths()
-        for path in (paths.cafile, *SYSTEM_STORES, paths.capath):
-            if path and Path(path).exists():
+        for path in (paths.cafile, *SYSTEM_STORES):
+            if path and Path(path).is_file():
                 return path
         raise ValidationError("Must be certifi or a file of certificates: this system has none where they usually are.")
     try:

@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pycurl
@@ -231,9 +230,8 @@ UNCONNECTED = {pycurl.E_OPERATION_TIMEDOUT: "no connection in time"}
 
 def _way_out(egress: Egress, trusted: bool) -> dict[int, Any]:
     """Nothing is left open here, or the environment would have a say."""
-    store = pycurl.CAPATH if Path(egress.authorities).is_dir() else pycurl.CAINFO
     return {
-        store: egress.authorities,
+        pycurl.CAINFO: egress.authorities,
         pycurl.PROXY: egress.proxy,
         pycurl.NOPROXY: ",".join((*LOOPBACK, *egress.direct)) if trusted else "",
     }

@@ -49,7 +49,7 @@ def provision(config: Path | None, destination: str, dry_run: bool) -> None:
     adapter = build_destination(settings.destinations[destination])
     if not isinstance(adapter, FlexDestination):
         raise click.ClickException(f"{destination} is no Flex destination.")
-    run = Provisioning(adapter.account, Http(settings.hosts), dry_run)
+    run = Provisioning(adapter.account, Http(settings.hosts, egress=settings.gateway["egress"]), dry_run)
     try:
         found = adapter.provision(run)
     except Failure as failure:
