@@ -84,7 +84,7 @@ def test_a_call_goes_through_socks_which_looks_the_name_up(outside: Sink) -> Non
 
 
 def test_a_file_is_fetched_through_the_proxy(outside: Sink, proxy: Proxy) -> None:
-    outside.answers(Told(302, headers={"Location": "/there"}), Told(200, b"picture"))
+    outside.answers(Told(302, headers={"Location": "/there", "Connection": "close"}), Told(200, b"picture"))
     url = named(outside.url, "files.example.test")
     assert b"picture" == Http(egress=through(proxy)).fetch(f"{url}/a").body
     assert [f"GET {url}/a HTTP/1.1", f"GET {url}/there HTTP/1.1"] == proxy.asked

@@ -82,7 +82,7 @@ def _speak_http(proxy: Proxy, caller: socket.socket) -> None:
             parts = urlsplit(where)
             kept = [told for told in lines if not told.lower().startswith("proxy-")]
             path = f"{parts.path}?{parts.query}" if parts.query else parts.path
-            platform.sendall("\r\n".join((f"{method} {path} HTTP/1.1", "Connection: close", *kept)).encode("latin-1"))
+            platform.sendall("\r\n".join((f"{method} {path} HTTP/1.1", *kept)).encode("latin-1"))
         _carry(caller, platform)
 
 
