@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,11 @@ import trustme
 
 from app import transport as module
 from app.core import errors
-from app.core.errors import Failure
+from app.core.errors import Failure, Kind
 from app.egress import Egress
 from app.http import Http
 from app.transport import REUSE_WITHIN
+from tests.support.processes import free_port
 from tests.test_http import failure, resolve
 
 Talk = Callable[[socket.socket, threading.Event], None]
@@ -108,15 +110,40 @@ def test_a_lost_answer_may_have_been_carried_out(words: bytes) -> None:
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, True)
 
 
+def silence(connection: socket.socket, over: threading.Event) -> None:
+    over.wait(5)
+
+
+def reset(connection: socket.socket, over: threading.Event) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+UNHEARD: dict[str, tuple[Talk | None, bool, Kind, bool]] = {
+    "nobody listens": (None, False, errors.UNAVAILABLE, False),
+    "nobody listens over TLS": (None, True, errors.UNAVAILABLE, False),
+    "it is reset within the handshake": (reset, True, errors.UNAVAILABLE, False),
+    "it is reset behind the request": (reset, False, errors.UNAVAILABLE, True),
+    "silence within the handshake": (silence, True, errors.UNAVAILABLE, False),
+    "silence behind the request": (silence, False, errors.TIMED_OUT, True),
+}
+
+
+@pytest.mark.parametrize(("talk", "secure", "kind", "maybe_done"), UNHEARD.values(), ids=UNHEARD)
+def test_only_what_was_not_sent_was_surely_not_done(
+    talk: Talk | None, secure: bool, kind: Kind, maybe_done: bool
+) -> None:
+    with talker(talk) if talk else nullcontext(f"http://127.0.0.1:{free_port()}") as url:
+        there = url.replace("http:", "https:") if secure else url
+        failed = failure(there, Http([there]), json={"a": 1}, timeout=0.3)
+    assert (kind, maybe_done) == (failed.kind, failed.maybe_done)
+
+
 def test_a_platform_that_speaks_no_tls_was_sent_nothing() -> None:
     with talker(saying(b"HTTP/1.1 400 Bad Request\r\n\r\n")) as url:
         secure = url.replace("http:", "https:")
         failed = failure(secure, Http([secure]))
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
-
-
-def silence(connection: socket.socket, over: threading.Event) -> None:
-    over.wait(5)
 
 
 def test_a_handshake_that_hangs_was_sent_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,6 +450,67 @@ def test_idle_connections_are_ended_by_calls_elsewhere(monkeypatch: pytest.Monke
         assert ended.wait(5)
 
 
+# --- read as it comes ---
+
+
+def test_what_comes_is_taken_while_the_rest_is_still_being_written() -> None:
+    heard, pieces = threading.Event(), list[bytes]()
+
+    def talk(connection: socket.socket, over: threading.Event) -> None:
+        connection.sendall(CHUNKED + b"8\r\ndata: 1\n\r\n")
+        assert heard.wait(5), "the first piece waits for nothing"
+        connection.sendall(b"8\r\ndata: 2\n\r\n0\r\n\r\n")
+
+    def take(piece: bytes) -> None:
+        pieces.append(piece)
+        heard.set()
+
+    with talker(talk) as url:
+        answer = Http([url]).post(url, json={"stream": True}, take=take)
+    assert ([b"data: 1\n", b"data: 2\n"], 200, b"") == (pieces, answer.status, answer.body)
+
+
+def test_who_takes_may_have_had_enough() -> None:
+    class Enough(Exception):
+        pass
+
+    def take(piece: bytes) -> None:
+        raise Enough
+
+    with talker(dribble(CHUNKED + b"8\r\ndata: 1\n\r\n")) as url:
+        http = Http([url])
+        with pytest.raises(Enough):
+            http.post(url, take=take)
+        with pytest.raises(Enough):
+            http.post(url, take=take)
+
+
+def test_only_a_success_is_taken() -> None:
+    pieces: list[bytes] = []
+    with talker(saying(b"HTTP/1.1 429 Slow Down\r\nContent-Length: 4\r\n\r\nwait")) as url:
+        answer = Http([url]).post(url, take=pieces.append)
+    assert (429, b"wait", []) == (answer.status, answer.body, pieces)
+
+
+def test_what_is_taken_has_the_same_time_and_size_as_other_answers() -> None:
+    pieces: list[bytes] = []
+    with talker(dribble(OK + b"\r\ndata: 1\n")) as url:
+        failed = failure(url, Http([url]), take=pieces.append, timeout=0.3)
+    assert (errors.TIMED_OUT, b"data: 1\n") == (failed.kind, pieces[0])
+    with talker(dribble(OK + b"\r\ndata: 1\n")) as url:
+        failed = failure(url, Http([url]), take=pieces.append, most_bytes=9)
+    assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "DEFLATE"])
+def test_what_is_packed_is_not_taken(encoding: str) -> None:
+    pieces: list[bytes] = []
+    words = OK + f"Content-Encoding: {encoding}\r\nContent-Length: 4\r\n\r\n\x1f\x00zz".encode()
+    with talker(saying(words)) as url:
+        failed = failure(url, Http([url]), take=pieces.append)
+    assert (errors.UNPARSEABLE, True, []) == (failed.kind, failed.maybe_done, pieces)
+
+
 # --- over TLS ---
 
 AUTHORITY = trustme.CA()
@@ -456,6 +544,27 @@ def test_a_call_over_tls_is_answered_and_its_connection_used_again(trusting: Egr
         http = Http([url], egress=trusting)
         assert [b"ab", b"cd"] == [http.post(url).body, http.post(url).body]
     assert asked[0].startswith(b"POST / HTTP/1.1\r\n")
+
+
+def test_the_handshake_and_the_answer_share_one_time(trusting: Egress) -> None:
+    """Each of them alone would be in time."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    AUTHORITY.issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError):
+                connection, _ = server.accept()
+                time.sleep(0.4)
+                with context.wrap_socket(connection, server_side=True) as talking:
+                    talking.recv(65_536)
+                    time.sleep(0.4)
+                    talking.sendall(OK + b"Content-Length: 0\r\n\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"https://localhost:{server.getsockname()[1]}"
+        failed = failure(url, Http([url], egress=trusting), timeout=0.6)
+    assert (errors.TIMED_OUT, True) == (failed.kind, failed.maybe_done)
 
 
 def test_who_refuses_a_long_request_before_its_end_is_heard_over_tls_too(trusting: Egress) -> None:
