@@ -14,6 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import pycurl
@@ -163,7 +164,8 @@ class _Connection:
         try:
             self._curl.perform()
         except pycurl.error as error:
-            raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
+            if not (RAGGED in str(error) and reading.ends_with_connection()):
+                raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
         answer = reading.answer()
         if answer.status == PROXY_WANTS_LOGIN and self._curl.getinfo(pycurl.USED_PROXY):
             raise self._unconnected(0, answer.status)
@@ -183,10 +185,10 @@ class _Connection:
     def _open(self, purpose: int, address: tuple[int, int, int, Any]) -> socket.socket | int:
         """A socket for an address that the name led to, if it is public."""
         family, kind, protocol, where = address
-        if self._refused or not _is_public(where):
-            self._refused = True
-            return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        self._refused = self._refused or not _is_public(where)
+        with suppress(OSError):  # too many are open
+            return pycurl.SOCKET_BAD if self._refused else socket.socket(family, kind, protocol)
+        return pycurl.SOCKET_BAD
 
     def _failure(self, code: int, most_bytes: int) -> Failure:
         if not self._sent:
@@ -225,7 +227,13 @@ USUAL: dict[int, Any] = {
     pycurl.MAXCONNECTS: 1,
     pycurl.BUFFERSIZE: PIECE,
 }
-UNCONNECTED = {pycurl.E_OPERATION_TIMEDOUT: "no connection in time"}
+UNCONNECTED = {
+    pycurl.E_OPERATION_TIMEDOUT: "no connection in time",
+    pycurl.E_COULDNT_RESOLVE_HOST: "no connection: its name is not known",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "no connection: the egress proxy's name is not known",
+    pycurl.E_PEER_FAILED_VERIFICATION: "no connection: its certificate is not trusted",
+}
+RAGGED = "unexpected eof while reading"  # a connection over TLS that just ends, as many servers have it
 
 
 def _way_out(egress: Egress, trusted: bool) -> dict[int, Any]:
@@ -273,6 +281,13 @@ class _Reading:
 
     def answer(self) -> Answer:
         return Answer(*_head_of(self._lines), b"".join(self._body))
+
+    def ends_with_connection(self) -> bool:
+        """Whether nothing else says where its body ends."""
+        status, headers = _head_of(self._lines)
+        told = dict(headers)
+        framed = "content-length" in told or "chunked" in told.get("transfer-encoding", "").lower()
+        return status >= 200 and not self._lines[-1].strip() and not framed
 
     def _chosen(self, data: bytes) -> int:
         """Raising here would only print; taking nothing ends the call."""

@@ -8,8 +8,9 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trustme
@@ -41,6 +42,7 @@ def talker(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 taken.append(connection)
                 with connection, suppress(OSError):
                     talking = tls.wrap_socket(connection, server_side=True) if tls else connection
+                    taken.append(talking)
                     talking.recv(65_536)
                     talk(talking, over)
                     talking.close()
@@ -55,6 +57,45 @@ def talker(talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[str]:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
     thread.join(5)
+
+
+AUTHORITY = trustme.CA()
+
+
+@contextmanager
+def secured(talk: Talk, name: str = "localhost", authority: trustme.CA = AUTHORITY) -> Iterator[str]:
+    """A talker with a certificate for `name`; its URL on localhost."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert(name).configure_cert(context)
+    with talker(talk, context) as url:
+        yield url.replace("http://127.0.0.1", "https://localhost")
+
+
+@pytest.fixture
+def trusting(tmp_path: Path) -> Egress:
+    """TLS as we speak it, with another authority."""
+    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    return Egress(authorities=str(tmp_path / "ca.pem"))
+
+
+class Opened(NamedTuple):
+    url: str
+    http: Http
+
+
+Opens = Callable[[Talk], AbstractContextManager[Opened]]
+
+
+@pytest.fixture(params=["plain", "over TLS"])
+def opens(request: pytest.FixtureRequest, trusting: Egress) -> Opens:
+    """Opens a talker, and what calls it: what holds of answers holds over TLS, too."""
+
+    @contextmanager
+    def opened(talk: Talk) -> Iterator[Opened]:
+        with talker(talk) if request.param == "plain" else secured(talk) as url:
+            yield Opened(url, Http([url], egress=trusting))
+
+    return opened
 
 
 def dribble(before: bytes) -> Talk:
@@ -79,10 +120,10 @@ DRIBBLES = {
 
 
 @pytest.mark.parametrize("before", DRIBBLES.values(), ids=DRIBBLES)
-def test_an_answer_that_dribbles_does_not_outlast_the_timeout(before: bytes) -> None:
-    with talker(dribble(before)) as url:
+def test_an_answer_that_dribbles_does_not_outlast_the_timeout(before: bytes, opens: Opens) -> None:
+    with opens(dribble(before)) as (url, http):
         started = time.monotonic()
-        failed = failure(url, Http([url]), timeout=0.3)
+        failed = failure(url, http, timeout=0.3)
         took = time.monotonic() - started
     assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
     assert 0.25 < took < 2.0
@@ -104,9 +145,9 @@ LOST = {
 
 
 @pytest.mark.parametrize("words", LOST.values(), ids=LOST)
-def test_a_lost_answer_may_have_been_carried_out(words: bytes) -> None:
-    with talker(saying(words)) as url:
-        failed = failure(url, Http([url]))
+def test_a_lost_answer_may_have_been_carried_out(words: bytes, opens: Opens) -> None:
+    with opens(saying(words)) as (url, http):
+        failed = failure(url, http)
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, True)
 
 
@@ -180,16 +221,16 @@ def test_all_addresses_are_tried_within_one_time(monkeypatch: pytest.MonkeyPatch
         assert Http([url]).post(url).body == b"ok"
 
 
-def test_a_request_that_nobody_reads_does_not_outlast_the_timeout() -> None:
-    with talker(silence) as url:
+def test_a_request_that_nobody_reads_does_not_outlast_the_timeout(opens: Opens) -> None:
+    with opens(silence) as (url, http):
         started = time.monotonic()
-        failed = failure(url, Http([url]), timeout=0.3, body=b"x" * 64 * 1024 * 1024)
+        failed = failure(url, http, timeout=0.3, body=b"x" * 64 * 1024 * 1024)
         took = time.monotonic() - started
     assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
     assert 0.25 < took < 2.0
 
 
-def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pytest.MonkeyPatch, opens: Opens) -> None:
     connections: list[int] = []
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
@@ -202,8 +243,7 @@ def test_a_connection_is_used_again_unless_it_was_idle_for_long(monkeypatch: pyt
 
     clock = StoppedClock()
     monkeypatch.setattr(module, "time", clock)
-    with talker(talk) as url:
-        http = Http([url])
+    with opens(talk) as (url, http):
         http.post(url)
         clock.now += REUSE_WITHIN - 0.1
         http.post(url)
@@ -220,7 +260,7 @@ class StoppedClock:
         return self.now
 
 
-def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
+def test_a_connection_that_was_closed_meanwhile_is_not_used_again(opens: Opens) -> None:
     gone = threading.Event()
 
     def answer_and_leave(connection: socket.socket, over: threading.Event) -> None:
@@ -228,8 +268,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
         connection.close()
         gone.set()
 
-    with talker(answer_and_leave) as url:
-        http = Http([url])
+    with opens(answer_and_leave) as (url, http):
         for _ in range(3):
             assert 200 == http.post(url).status
             assert gone.wait(5)
@@ -237,7 +276,7 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used_again() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_request_that_was_lost_on_a_kept_connection_is_not_sent_again(method: str) -> None:
+def test_a_request_that_was_lost_on_a_kept_connection_is_not_sent_again(method: str, opens: Opens) -> None:
     """It may have been carried out: whether it may go out twice is not for the transport to say."""
     asked: list[bytes] = []
 
@@ -245,8 +284,7 @@ def test_a_request_that_was_lost_on_a_kept_connection_is_not_sent_again(method: 
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         asked.append(connection.recv(65_536))
 
-    with talker(talk) as url:
-        http = Http([url])
+    with opens(talk) as (url, http):
         http.request(method, url)
         with pytest.raises(Failure) as raised:
             http.request(method, url)
@@ -282,12 +320,13 @@ def test_silence_after_a_late_beginning_gets_no_time_of_its_own() -> None:
         over.wait(10)
 
     with talker(talk) as url:
+        http = Http([url])
         started = time.monotonic()
-        assert errors.TIMED_OUT == failure(url, Http([url]), timeout=2).kind
+        assert errors.TIMED_OUT == failure(url, http, timeout=2).kind
         assert time.monotonic() - started < 3.6  # another two seconds from the beginning would be 3.7
 
 
-def test_a_body_in_chunks_is_put_together_and_its_connection_used_again() -> None:
+def test_a_body_in_chunks_is_put_together_and_its_connection_used_again(opens: Opens) -> None:
     chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
     connections: list[int] = []
 
@@ -297,8 +336,7 @@ def test_a_body_in_chunks_is_put_together_and_its_connection_used_again() -> Non
         connection.recv(65_536)
         connection.sendall(chunks)
 
-    with talker(talk) as url:
-        http = Http([url])
+    with opens(talk) as (url, http):
         assert [b"abcde", b"abcde"] == [http.post(url).body, http.post(url).body]
     assert [0] == connections
 
@@ -328,21 +366,21 @@ READ: dict[str, tuple[bytes, bytes]] = {
 
 @pytest.mark.parametrize("cut", [False, True], ids=["at once", "byte by byte"])
 @pytest.mark.parametrize(("words", "body"), READ.values(), ids=READ)
-def test_an_answer_is_read_as_it_was_meant(words: bytes, body: bytes, cut: bool) -> None:
+def test_an_answer_is_read_as_it_was_meant(words: bytes, body: bytes, cut: bool, opens: Opens) -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in [words[n : n + 1] for n in range(len(words))] if cut else [words]:
             connection.sendall(piece)
 
-    with talker(talk) as url:
-        answer = Http([url]).post(url)
+    with opens(talk) as (url, http):
+        answer = http.post(url)
     assert (body, None) == (answer.body, answer.headers.get("x-sum"))
 
 
-def test_a_header_that_comes_twice_is_one_but_for_cookies() -> None:
+def test_a_header_that_comes_twice_is_one_but_for_cookies(opens: Opens) -> None:
     words = b"X-A: 1\r\nx-a: 2\r\nX-Empty:\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2 \r\nContent-Length: 0\r\n\r\n"
-    with talker(saying(OK + words)) as url:
-        answer = Http([url]).post(url)
+    with opens(saying(OK + words)) as (url, http):
+        answer = http.post(url)
     assert ("1, 2", "", ("a=1", "b=2")) == (answer.headers["x-a"], answer.headers["x-empty"], answer.cookies)
 
 
@@ -355,15 +393,14 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("words", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_connection_is_not_used_again_when(words: bytes) -> None:
+def test_a_connection_is_not_used_again_when(words: bytes, opens: Opens) -> None:
     asked: list[bytes] = []
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(words)
         asked.append(connection.recv(65_536))  # ends when the connection does
 
-    with talker(talk) as url:
-        http = Http([url])
+    with opens(talk) as (url, http):
         assert [b"ab", b"ab"] == [http.post(url).body, http.post(url).body]
     assert not any(asked)
 
@@ -378,31 +415,31 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("beginning", "more"), ENDLESS.values(), ids=ENDLESS)
-def test_what_has_no_end_beside_a_body_is_not_kept(beginning: bytes, more: bytes) -> None:
+def test_what_has_no_end_beside_a_body_is_not_kept(beginning: bytes, more: bytes, opens: Opens) -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(beginning)
         while not over.is_set():
             connection.sendall(more)
 
-    with talker(talk) as url:
-        failed = failure(url, Http([url]), timeout=20)
+    with opens(talk) as (url, http):
+        failed = failure(url, http, timeout=20)
     assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
 
 
-def test_an_extension_of_a_chunk_that_has_no_end_has_no_more_time_than_others() -> None:
+def test_an_extension_of_a_chunk_that_has_no_end_has_no_more_time_than_others(opens: Opens) -> None:
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(CHUNKED + b"2;more=")
         while not over.is_set():
             connection.sendall(b"and more" * 100)
 
-    with talker(talk) as url:
-        failed = failure(url, Http([url]), timeout=0.3)
+    with opens(talk) as (url, http):
+        failed = failure(url, http, timeout=0.3)
     assert (errors.TIMED_OUT, True) == (failed.kind, failed.maybe_done)
 
 
-def test_the_smallest_chunks_are_a_body_all_the_same() -> None:
-    with talker(saying(CHUNKED + b"01\r\na\r\n" * 50_000 + b"0\r\n\r\n")) as url:
-        assert Http([url]).post(url).body == b"a" * 50_000
+def test_the_smallest_chunks_are_a_body_all_the_same(opens: Opens) -> None:
+    with opens(saying(CHUNKED + b"01\r\na\r\n" * 50_000 + b"0\r\n\r\n")) as (url, http):
+        assert http.post(url).body == b"a" * 50_000
 
 
 def test_who_refuses_a_long_request_before_its_end_is_heard() -> None:
@@ -453,7 +490,7 @@ def test_idle_connections_are_ended_by_calls_elsewhere(monkeypatch: pytest.Monke
 # --- read as it comes ---
 
 
-def test_what_comes_is_taken_while_the_rest_is_still_being_written() -> None:
+def test_what_comes_is_taken_while_the_rest_is_still_being_written(opens: Opens) -> None:
     heard, pieces = threading.Event(), list[bytes]()
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
@@ -465,40 +502,39 @@ def test_what_comes_is_taken_while_the_rest_is_still_being_written() -> None:
         pieces.append(piece)
         heard.set()
 
-    with talker(talk) as url:
-        answer = Http([url]).post(url, json={"stream": True}, take=take)
+    with opens(talk) as (url, http):
+        answer = http.post(url, json={"stream": True}, take=take)
     assert ([b"data: 1\n", b"data: 2\n"], 200, b"") == (pieces, answer.status, answer.body)
 
 
-def test_who_takes_may_have_had_enough() -> None:
+def test_who_takes_may_have_had_enough(opens: Opens) -> None:
     class Enough(Exception):
         pass
 
     def take(piece: bytes) -> None:
         raise Enough
 
-    with talker(dribble(CHUNKED + b"8\r\ndata: 1\n\r\n")) as url:
-        http = Http([url])
+    with opens(dribble(CHUNKED + b"8\r\ndata: 1\n\r\n")) as (url, http):
         with pytest.raises(Enough):
             http.post(url, take=take)
         with pytest.raises(Enough):
             http.post(url, take=take)
 
 
-def test_only_a_success_is_taken() -> None:
+def test_only_a_success_is_taken(opens: Opens) -> None:
     pieces: list[bytes] = []
-    with talker(saying(b"HTTP/1.1 429 Slow Down\r\nContent-Length: 4\r\n\r\nwait")) as url:
-        answer = Http([url]).post(url, take=pieces.append)
+    with opens(saying(b"HTTP/1.1 429 Slow Down\r\nContent-Length: 4\r\n\r\nwait")) as (url, http):
+        answer = http.post(url, take=pieces.append)
     assert (429, b"wait", []) == (answer.status, answer.body, pieces)
 
 
-def test_what_is_taken_has_the_same_time_and_size_as_other_answers() -> None:
+def test_what_is_taken_has_the_same_time_and_size_as_other_answers(opens: Opens) -> None:
     pieces: list[bytes] = []
-    with talker(dribble(OK + b"\r\ndata: 1\n")) as url:
-        failed = failure(url, Http([url]), take=pieces.append, timeout=0.3)
+    with opens(dribble(OK + b"\r\ndata: 1\n")) as (url, http):
+        failed = failure(url, http, take=pieces.append, timeout=0.3)
     assert (errors.TIMED_OUT, b"data: 1\n") == (failed.kind, pieces[0])
-    with talker(dribble(OK + b"\r\ndata: 1\n")) as url:
-        failed = failure(url, Http([url]), take=pieces.append, most_bytes=9)
+    with opens(dribble(OK + b"\r\ndata: 1\n")) as (url, http):
+        failed = failure(url, http, take=pieces.append, most_bytes=9)
     assert (errors.UNPARSEABLE, True) == (failed.kind, failed.maybe_done)
 
 
@@ -512,38 +548,6 @@ def test_what_is_packed_is_not_taken(encoding: str) -> None:
 
 
 # --- over TLS ---
-
-AUTHORITY = trustme.CA()
-
-
-@contextmanager
-def secured(talk: Talk, name: str = "localhost", authority: trustme.CA = AUTHORITY) -> Iterator[str]:
-    """A talker with a certificate for `name`; its URL on localhost."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(name).configure_cert(context)
-    with talker(talk, context) as url:
-        yield url.replace("http://127.0.0.1", "https://localhost")
-
-
-@pytest.fixture
-def trusting(tmp_path: Path) -> Egress:
-    """TLS as we speak it, with another authority."""
-    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    return Egress(authorities=str(tmp_path / "ca.pem"))
-
-
-def test_a_call_over_tls_is_answered_and_its_connection_used_again(trusting: Egress) -> None:
-    asked: list[bytes] = []
-
-    def talk(connection: socket.socket, over: threading.Event) -> None:
-        connection.sendall(OK + b"Content-Length: 2\r\n\r\nab")
-        asked.append(connection.recv(65_536))
-        connection.sendall(OK + b"Content-Length: 2\r\n\r\ncd")
-
-    with secured(talk) as url:
-        http = Http([url], egress=trusting)
-        assert [b"ab", b"cd"] == [http.post(url).body, http.post(url).body]
-    assert asked[0].startswith(b"POST / HTTP/1.1\r\n")
 
 
 def test_the_handshake_and_the_answer_share_one_time(trusting: Egress) -> None:
@@ -603,12 +607,3 @@ def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_
         named = url.replace("localhost", "shop.example.test")
         resolve(monkeypatch, named, "127.0.0.1")
         assert b"ab" == Http(egress=trusting).post(named).body
-
-
-def test_an_answer_over_tls_that_dribbles_does_not_outlast_the_timeout(trusting: Egress) -> None:
-    with secured(dribble(OK + b"X-Long: ")) as url:
-        started = time.monotonic()
-        failed = failure(url, Http([url], egress=trusting), timeout=0.3)
-        took = time.monotonic() - started
-    assert (failed.kind, failed.maybe_done) == (errors.TIMED_OUT, True)
-    assert 0.25 < took < 2.0
