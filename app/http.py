@@ -230,7 +230,7 @@ class Http:
 
         Args:
             method: any but HEAD, whose answers speak of a body that does not come.
-            timeout: seconds for the request and its answer, however slowly they go (see `app.transport`).
+            timeout: seconds for the whole call, however slowly it goes (see `app.transport`).
             most_bytes: the largest answer that is read.
             take: is given the body of a success piece by piece, as it comes, so that a stream of events can be read
                 while it is still written; the answer's own is empty then. What it raises ends the call, and is raised.

@@ -9,6 +9,7 @@ send a request a second time, unasked, where a kept connection was lost before t
 from __future__ import annotations
 
 import ipaddress
+import re
 import select
 import socket
 import threading
@@ -167,7 +168,7 @@ class _Connection:
             if not (RAGGED in str(error) and reading.ends_with_connection()):
                 raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
         answer = reading.answer()
-        if answer.status == PROXY_WANTS_LOGIN and self._curl.getinfo(pycurl.USED_PROXY):
+        if answer.status == PROXY_WANTS_LOGIN and not self.address[2] and self._curl.getinfo(pycurl.USED_PROXY):
             raise self._unconnected(0, answer.status)
         return answer
 
@@ -233,6 +234,7 @@ UNCONNECTED = {
     pycurl.E_COULDNT_RESOLVE_PROXY: "no connection: the egress proxy's name is not known",
     pycurl.E_PEER_FAILED_VERIFICATION: "no connection: its certificate is not trusted",
 }
+STATUS_LINE = re.compile(rb"HTTP/[\d.]+\s+(\d{3})", re.IGNORECASE)
 RAGGED = "unexpected eof while reading"  # a connection over TLS that just ends, as many servers have it
 
 
@@ -305,11 +307,11 @@ class _Reading:
 def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
     """The status and headers of the last answer among these: hints, and what a proxy says, come before it, trailers
     after its empty line."""
-    status, whole = 0, False
+    status, whole = 0, True
     headers: Headers = []
     for line in lines:
-        if line.startswith(b"HTTP/"):
-            status, headers, whole = int(line.split(None, 2)[1]), [], False
+        if whole and (begins := STATUS_LINE.match(line)):
+            status, headers, whole = int(begins[1]), [], False
         elif not line.strip():
             whole = True
         elif not whole:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from marshmallow import ValidationError
@@ -18,7 +17,7 @@ from tests.support.processes import free_port
 from tests.support.proxy import Proxy, http_proxy, socks_proxy
 from tests.support.sink import Sink, Told
 from tests.test_http import INSIDE, NAMES, failure, url_of
-from tests.test_transport import AUTHORITY, OK, saying, secured, trusting
+from tests.test_transport import OK, saying, secured, trusting
 
 __all__ = ["outside", "sinkhole", "trusting"]
 
@@ -59,9 +58,7 @@ def test_a_call_goes_through_the_proxy_and_only_the_proxy_gets_its_password(outs
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["of the configuration", "of an outsider"])
-def test_a_secure_call_goes_through_a_tunnel_that_is_kept(trusted: bool, proxy: Proxy, tmp_path: Path) -> None:
-    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-
+def test_a_secure_call_goes_through_a_tunnel_that_is_kept(trusted: bool, proxy: Proxy, trusting: Egress) -> None:
     def talk(connection: ssl.SSLSocket, over: object) -> None:
         connection.sendall(OK + b"X-Shop: yes\r\nContent-Length: 2\r\n\r\nab")
         connection.recv(65_536)
@@ -69,11 +66,17 @@ def test_a_secure_call_goes_through_a_tunnel_that_is_kept(trusted: bool, proxy: 
 
     with secured(talk, "shop.example.test") as url:
         there = named(url)
-        http = Http([there] if trusted else [], egress=through(proxy, store=str(tmp_path / "ca.pem")))
+        http = Http([there] if trusted else [], egress=through(proxy, store=trusting.authorities))
         first, second = http.post(there), http.post(there)
     assert (b"ab", b"cd", "yes") == (first.body, second.body, first.headers["x-shop"])
     assert "x-proxy" not in first.headers
     assert ([f"CONNECT {there.removeprefix('https://')} HTTP/1.1"], [LOGIN]) == (proxy.asked, proxy.logins)
+
+
+def test_what_a_platform_says_within_a_tunnel_is_not_the_proxys(proxy: Proxy, trusting: Egress) -> None:
+    with secured(saying(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"), "shop.example.test") as url:
+        there = named(url)
+        assert 407 == Http([there], egress=through(proxy, store=trusting.authorities)).post(there).status
 
 
 def test_a_call_goes_through_socks_which_looks_the_name_up(outside: Sink) -> None:

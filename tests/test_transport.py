@@ -384,6 +384,13 @@ def test_a_header_that_comes_twice_is_one_but_for_cookies(opens: Opens) -> None:
     assert ("1, 2", "", ("a=1", "b=2")) == (answer.headers["x-a"], answer.headers["x-empty"], answer.cookies)
 
 
+def test_odd_headers_are_headers_and_no_head_of_their_own(opens: Opens) -> None:
+    words = b"X-Long: a\r\n b: c\r\nHTTP/2-Settings: x\r\nHTTP/1.1 500: y\r\nContent-Length: 0\r\n\r\n"
+    with opens(saying(OK + words)) as (url, http):
+        answer = http.post(url)
+    assert (200, "a b: c", "x") == (answer.status, answer.headers["x-long"], answer.headers["http/2-settings"])
+
+
 UNUSABLE = {
     "it says so": OK + b"Connection: close\r\nContent-Length: 2\r\n\r\nab",
     "it is an old one": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab",
@@ -597,6 +604,7 @@ def test_a_certificate_proves_nothing(name: str, authority: trustme.CA, trusting
     with secured(talk, name, authority) as url:
         failed = failure(url, Http([url], egress=trusting))
     assert (errors.UNAVAILABLE, False, False) == (failed.kind, failed.maybe_done, any(told))
+    assert "no connection: its certificate is not trusted" == failed.detail
 
 
 def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_was_checked(
