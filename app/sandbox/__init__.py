@@ -43,7 +43,7 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     for blueprint in messaging.create_blueprints(texts, faults):
         app.register_blueprint(blueprint)
     shop = Application.build(settings)
-    for blueprint in application.create_blueprints(shop):
+    for blueprint in application.create_blueprints(shop, faults):
         app.register_blueprint(blueprint)
     everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts, shop)
     app.register_blueprint(control.create_blueprint(everything))

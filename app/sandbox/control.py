@@ -1,19 +1,20 @@
-"""What belongs to no platform: the index page, `/inspect` for tests, and the switches for faults."""
+"""What belongs to no platform: the index page, `/inspect` for tests, and the faults."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, render_template
 
+from app.sandbox import faults_api
 from app.sandbox.application import Application
-from app.sandbox.checks import Refused, read_json_body
 from app.sandbox.dialogues import Dialogues
-from app.sandbox.faults import Faults, parse_fault
+from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
 from app.sandbox.messaging import Messaging
 from app.sandbox.messaging.addresses import read_senders
 from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.outgoing import Outgoing
+from app.sandbox.pages import protect
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
 
@@ -52,34 +53,12 @@ class Control:
             memory.reset()
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    def active(self) -> Response:
-        return jsonify(faults=self.faults.active())
-
-    def switch_on(self) -> tuple[Response, int]:
-        fault = parse_fault(read_json_body(request.mimetype, request.get_data()))
-        self.faults.add(fault)
-        return jsonify(fault.as_json()), HTTPStatus.CREATED
-
-    def switch_off(self) -> Response:
-        self.faults.clear()
-        self.outgoing.release()
-        self.flex.release()
-        self.messaging.release()
-        return Response(status=HTTPStatus.NO_CONTENT)
-
 
 def create_blueprint(control: Control) -> Blueprint:
     blueprint = Blueprint("control", __name__)
     blueprint.add_url_rule("/", "index", control.index)
     blueprint.add_url_rule("/inspect", "inspect", control.inspect)
     blueprint.add_url_rule("/inspect", "reset", control.reset, methods=["DELETE"])
-    blueprint.add_url_rule("/faults", "active", control.active)
-    blueprint.add_url_rule("/faults", "switch_on", control.switch_on, methods=["POST"])
-    blueprint.add_url_rule("/faults", "switch_off", control.switch_off, methods=["DELETE"])
-    blueprint.register_error_handler(Refused, _refused)
+    faults_api.register(blueprint, control.faults)
+    protect(blueprint)
     return blueprint
-
-
-def _refused(problem: Refused) -> tuple[Response, int]:
-    error = {"field": problem.field, "message": str(problem)}
-    return jsonify(error=error), HTTPStatus.BAD_REQUEST

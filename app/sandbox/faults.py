@@ -8,6 +8,7 @@ or for messaging `inbound` or the status that is called back.
 
 import socket
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -38,6 +39,14 @@ KINDS = {
     "respondio": (*INCOMING, "duplicate", "reorder"),
     "flex": INCOMING + OUTGOING,
     "messaging": INCOMING + OUTGOING,
+    "application": INCOMING,
+}
+TITLES = {
+    "autopilot": "Bot",
+    "respondio": "respond.io",
+    "flex": "Twilio Flex",
+    "messaging": "Twilio Messaging",
+    "application": "Application",
 }
 DEFAULT_STATUS = 503
 
@@ -64,11 +73,11 @@ ErrorBody: TypeAlias = Callable[[int, str], Response]
 
 @dataclass(frozen=True)
 class Fault:
-    """One switched-on fault; `times` counts down to zero."""
+    """One switched-on fault; `times` counts down to zero, None stays until it is switched off."""
 
     target: str
     kind: str
-    times: int = 1
+    times: int | None = 1
     status: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
@@ -102,11 +111,44 @@ class Faults:
         self._lock = threading.Lock()
         self._active: list[Fault] = []
         self._met: list[Json] = []
-        self._released = threading.Event()
+        self._waits: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._releases: dict[str, Callable[[], None]] = {}
+
+    def on_release(self, target: str, release: Callable[[], None]) -> None:
+        """`release` sends what a fault of `target` holds back, once such a fault is switched off."""
+        self._releases[target] = release
 
     def add(self, fault: Fault) -> None:
         with self._lock:
             self._active.append(fault)
+
+    def is_on(self, fault: Fault) -> bool:
+        with self._lock:
+            return fault in self._active
+
+    def switch_on(self, fault: Fault) -> None:
+        with self._lock:
+            if fault not in self._active:
+                self._active.append(fault)
+
+    def switch_off(self, fault: Fault) -> None:
+        """This one; what any fault of its target holds goes on at once."""
+        with self._lock:
+            self._active = [one for one in self._active if one != fault]
+        self._let_go(fault.target)
+        self._releases.get(fault.target, _nothing)()
+
+    def clear(self) -> None:
+        """Switch all off; what they hold goes on at once."""
+        self._forget()
+        for release in self._releases.values():
+            release()
+
+    def reset(self) -> None:
+        """What is held back is not sent: everybody forgets."""
+        self._forget()
+        with self._lock:
+            self._met.clear()
 
     def take(
         self,
@@ -125,20 +167,11 @@ class Faults:
                     return fault
         return None
 
-    def clear(self) -> None:
-        """Switch all off; requests that a `delay` holds go on at once."""
+    def wait(self, target: str, seconds: float) -> None:
+        """Until the time is over or a fault of this target is switched off."""
         with self._lock:
-            self._active.clear()
-            self._released.set()
-            self._released = threading.Event()
-
-    def reset(self) -> None:
-        self.clear()
-        with self._lock:
-            self._met.clear()
-
-    def wait(self, seconds: float) -> None:
-        self._released.wait(seconds)
+            released = self._waits[target]
+        released.wait(seconds)
 
     def active(self) -> list[Json]:
         with self._lock:
@@ -151,10 +184,20 @@ class Faults:
     def _count_down(self, index: int) -> None:
         fault = self._active[index]
         self._met.append({"target": fault.target, "kind": fault.kind})
-        if fault.times > 1:
-            self._active[index] = replace(fault, times=fault.times - 1)
-        else:
-            del self._active[index]
+        if fault.times is None:
+            return
+        left = [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
+        self._active[index : index + 1] = left
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._active.clear()
+        for target in KINDS:
+            self._let_go(target)
+
+    def _let_go(self, target: str) -> None:
+        with self._lock:
+            self._waits.pop(target, threading.Event()).set()
 
 
 def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorBody) -> None:
@@ -172,11 +215,15 @@ def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorB
     blueprint.after_request(after)
 
 
+def _nothing() -> None:
+    """Nothing of this target is ever held back."""
+
+
 def _meet(fault: Fault, faults: Faults, error_body: ErrorBody) -> Response | None:
     if fault.kind == "fail":
         return _failure(fault, error_body)
     if fault.kind == "delay":
-        faults.wait(fault.seconds or 0)
+        faults.wait(fault.target, fault.seconds or 0)
         return None
     g.hang_up = True
     return Response(status=204) if fault.kind == "close" else None

@@ -35,6 +35,7 @@ class Outgoing:
         self._faults = faults
         self._lock = threading.Lock()
         self._held: Message | None = None
+        faults.on_release("respondio", self.release)
 
     def send(self, contact_id: str, content: Json) -> Message:
         """Write a message and call the gateway; returns it as it stands then (still queued if held back)."""

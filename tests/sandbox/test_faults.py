@@ -76,7 +76,7 @@ def test_clearing_lets_a_delayed_request_go_on():
 
     def wait() -> None:
         waiting.set()
-        faults.wait(600)
+        faults.wait("flex", 600)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()

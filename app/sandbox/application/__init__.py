@@ -12,6 +12,7 @@ from app.sandbox.application.memory import Memory
 from app.sandbox.application.page import Page
 from app.sandbox.application.webhooks import Webhooks
 from app.sandbox.checks import Json
+from app.sandbox.faults import Faults
 from app.sandbox.settings import SandboxSettings
 
 
@@ -33,9 +34,9 @@ class Application:
         self.memory.reset()
 
 
-def create_blueprints(application: Application) -> list[Blueprint]:
+def create_blueprints(application: Application, faults: Faults) -> list[Blueprint]:
     settings, memory = application.settings, application.memory
     return [
         page.create_blueprint(Page(settings, memory)),
-        webhooks.create_blueprint(Webhooks(settings, memory)),
+        webhooks.create_blueprint(Webhooks(settings, memory), faults),
     ]

@@ -12,6 +12,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from app.sandbox.application.memory import INBOUND, RANKS, REPLY, Media, Memory, Message, Status
+from app.sandbox.faults import Faults, expose
 from app.sandbox.settings import SandboxSettings
 
 PICTURE = "quote.png"
@@ -35,7 +36,7 @@ class Webhooks:
         signature = request.headers.get("X-Twilio-Signature", "")
         if RequestValidator(self.settings.application_auth_token).validate(url, request.form, signature):
             return None
-        return Response("X-Twilio-Signature does not fit this request", 403, content_type="text/plain")
+        return _failure(403, "X-Twilio-Signature does not fit this request")
 
     def message(self) -> Response:
         body = request.form["Body"]
@@ -48,7 +49,7 @@ class Webhooks:
             case "picture":
                 return self._say("Parcel S, next day.", picture(self.settings))
             case "broken":
-                return Response("Broken, as was asked for", 500, content_type="text/plain")
+                return _failure(500, "Broken, as was asked for")
         said = f"You said: {body}" if body else "Thank you, I have it."
         return self._say(f"{said}\n(over {channel_name(request.form['From'])}; say menu for more)")
 
@@ -63,7 +64,7 @@ class Webhooks:
         form = request.form
         word = form["MessageStatus"]
         if word not in RANKS:
-            return Response(f"MessageStatus: must be one of {', '.join(RANKS)}", 400, content_type="text/plain")
+            return _failure(400, f"MessageStatus: must be one of {', '.join(RANKS)}")
         error = f"{form['ErrorCode']}: {form.get('ErrorMessage', '')}" if form.get("ErrorCode") else ""
         self.memory.report(request.args.get("reply") or form["MessageSid"], Status(word, error))
         return Response(status=204)
@@ -84,8 +85,9 @@ class Webhooks:
         return own_url(self.settings, url_for(f"application_webhooks.{name}"))
 
 
-def create_blueprint(webhooks: Webhooks) -> Blueprint:
+def create_blueprint(webhooks: Webhooks, faults: Faults) -> Blueprint:
     blueprint = Blueprint("application_webhooks", __name__, url_prefix="/application")
+    expose(blueprint, "application", faults, _failure)
     blueprint.before_request(webhooks.verify)
     for view in (webhooks.message, webhooks.menu, webhooks.fallback, webhooks.status):
         blueprint.add_url_rule(f"/{view.__name__}", view.__name__, view, methods=["POST"])
@@ -105,6 +107,10 @@ def channel_name(address: str) -> str:
     """What people call the channel of an address; one without prefix is a phone number."""
     provider, colon, _ = address.partition(":")
     return CHANNELS.get(provider, provider) if colon else CHANNELS["sms"]
+
+
+def _failure(status: int, message: str) -> Response:
+    return Response(message, status, content_type="text/plain")
 
 
 def _heard() -> Message:

@@ -56,9 +56,6 @@ class Flex:
         self.deliveries.reset()
         self.memory.reset()
 
-    def release(self) -> None:
-        self.deliveries.release()
-
 
 def create_blueprints(flex: Flex, faults: Faults) -> list[Blueprint]:
     settings, memory, rooms, tasks = flex.settings, flex.memory, flex.rooms, flex.tasks

@@ -56,6 +56,7 @@ class Deliveries:
         self._waiting: dict[str, deque[Parcel]] = {}
         self._held: dict[str, Parcel] = {}
         self._era = threading.Event()
+        faults.on_release("flex", self.release)
 
     def post(self, parcel: Parcel) -> None:
         """Queue it; one thread for each room sends while there is something to send."""

@@ -52,9 +52,6 @@ class Messaging:
         self.outbound.reset()
         self.memory.reset()
 
-    def release(self) -> None:
-        self.deliveries.release()
-
 
 def create_blueprints(messaging: Messaging, faults: Faults) -> list[Blueprint]:
     settings, memory, outbound = messaging.settings, messaging.memory, messaging.outbound

@@ -21,6 +21,7 @@ class Deliveries:
         self._waiting: dict[str, deque[Parcel]] = {}
         self._held: dict[str, Parcel] = {}
         self._era = threading.Event()
+        faults.on_release(TARGET, self.release)
 
     def post(self, parcel: Parcel) -> None:
         with self._lock:
