@@ -17,7 +17,8 @@ from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
 from app.sandbox.messaging import Messaging
 from app.sandbox.outgoing import Outgoing
-from app.sandbox.server import MEDIA_LIMIT, build_server, merge_slashes
+from app.sandbox.routing import create_flask
+from app.sandbox.server import MEDIA_LIMIT, build_server
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
 
@@ -29,10 +30,8 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     settings = settings or SandboxSettings.from_env()
     faults, dialogues, workspace = Faults(), Dialogues(), Workspace()
     outgoing = Outgoing(settings, workspace, faults)
-    app = Flask(__name__)
+    app = create_flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
-    merge_slashes(app)
-    agent.prepare_routing(app)
     app.register_blueprint(autopilot.create_blueprint(Autopilot(settings, dialogues), faults))
     app.register_blueprint(respondio.create_blueprint(settings, workspace, faults))
     app.register_blueprint(agent.create_blueprint(Agent(settings, workspace, outgoing)))

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Flask, Response, jsonify, render_template, request
-from werkzeug.routing import BaseConverter
+from flask import Blueprint, Response, jsonify, render_template, request
 
 from app.sandbox.checks import Field, Json, Refused, as_object, read_json_body, record
 from app.sandbox.outgoing import Outgoing
@@ -19,13 +18,6 @@ START = record({"contactId": Field(CONTACT_IDS["phone"])})
 
 class UnknownContact(Refused):
     """Nobody with this id has written, nor was a chat started."""
-
-
-class ContactIdConverter(BaseConverter):
-    """A contact id in a path; custom ids may hold slashes, also several in a row and at either end."""
-
-    regex = r"[A-Za-z0-9_=+/@]+?"
-    part_isolating = False
 
 
 @dataclass(frozen=True)
@@ -85,11 +77,6 @@ def create_blueprint(agent: Agent) -> Blueprint:
     blueprint.add_url_rule(f"{one}/read", "read", agent.read, methods=["POST"])
     blueprint.register_error_handler(Refused, _refused)
     return blueprint
-
-
-def prepare_routing(app: Flask) -> None:
-    """Teach the application contact ids; before the blueprint is registered."""
-    app.url_map.converters["contact_id"] = ContactIdConverter
 
 
 def contact_name(contact: Contact) -> str:
