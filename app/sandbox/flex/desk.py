@@ -12,7 +12,7 @@ from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.records import Message, Room, Task
 from app.sandbox.flex.rooms import is_over
 from app.sandbox.pages import protect, read_body, show
-from app.sandbox.twilio.form import Param, read_params, words
+from app.sandbox.twilio.form import params, read_params, words
 from app.sandbox.twilio.links import show_file
 from app.sandbox.twilio.rest import Routes
 
@@ -58,7 +58,7 @@ class Desk:
 
     def send_media(self, chat_sid: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
         file = add_file(self.memory, kind, request.get_data(), query.get("filename"))
         return self._said(self.agent.say(chat_sid, query.get("text"), file))

@@ -13,7 +13,7 @@ from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.outbound import Outbound, is_readable
 from app.sandbox.messaging.records import Customer, Message, Place
 from app.sandbox.pages import protect, read_body, show
-from app.sandbox.twilio.form import Param, read_params, words
+from app.sandbox.twilio.form import params, read_params, words
 from app.sandbox.twilio.links import show_file
 from app.sandbox.twilio.rest import Routes
 
@@ -72,7 +72,7 @@ class Phone:
 
     def send_file(self, address: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
         said = (query.get("filename", ""), query.get("text", ""))
         return self._sent(self.inbound.send_file(self._find(address), kind, request.get_data(), *said))

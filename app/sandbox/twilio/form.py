@@ -31,6 +31,11 @@ class Param:
     many: bool = False
 
 
+def params(read: Reader, names: str, required: bool = False, many: bool = False) -> dict[str, Param]:
+    """Parameters that are read alike."""
+    return dict.fromkeys(names.split(), Param(read, required, many))
+
+
 def read_params(params: Mapping[str, Param], given: MultiDict[str, str]) -> Form:
     """What was given, read; raises `Refused` with the parameter that does not fit."""
     for name in given:

@@ -1,13 +1,12 @@
 """What all REST resources of Twilio share: who may call, how refusals read, what each method does to a resource."""
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -24,9 +23,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Params: TypeAlias = Mapping[str, Param]
-Owner = TypeVar("Owner")
 Thing = TypeVar("Thing")
-ABSENT: Any = None
 
 
 class Keeper(Protocol):
@@ -114,25 +111,27 @@ def picked(record: object, names: str) -> Json:
     return {name: getattr(record, name) for name in names.split()}
 
 
-@dataclass(frozen=True)
-class Resource(Generic[Owner, Thing]):
-    """One kind of thing: the list at `path`, and each one behind it. A method without a function here is not found.
+class Resource:
+    """One kind of thing: the list at each of `paths`, and each one behind it. It can what it has methods for.
 
-    `owner` takes the parts of the path and finds whose things these are, or refuses. `create` and `update` read their
-    form themselves. A list has a `key` for its records, and `query` are its parameters beside those for pages.
+    `owner(**parts)` takes the parts of the path and finds whose things these are, or refuses. `find(owner, name)`,
+    `all(owner, query)` and `create(owner)` go by it, `update`, `delete` and `show` take the thing. A list has a `key`
+    for its records, and `query` are its parameters beside those for pages.
     """
 
-    path: str
-    owner: Callable[..., Owner]
-    show: Callable[[Thing], Json]
-    find: Callable[[Owner, str], Thing | None] = ABSENT
-    all: Callable[[Owner, Form], Sequence[Thing]] = ABSENT
-    key: str = ""
-    query: Params = field(default_factory=dict)
-    create: Callable[[Owner], Thing] = ABSENT
-    update: Callable[[Thing], Thing] = ABSENT
-    delete: Callable[[Thing], object] = ABSENT
-    name: str = "<name>"
+    paths: ClassVar[tuple[str, ...]] = ()
+    name: ClassVar[str] = "<name>"
+    key: ClassVar[str] = ""
+    query: ClassVar[Params] = {}
+
+    def add_others(self, routes: "Routes") -> None:
+        """Views that are no such method."""
+
+
+class OfAccount(Resource):
+    """What belongs to the account itself."""
+
+    def owner(self) -> None: ...
 
 
 class Routes:
@@ -156,20 +155,23 @@ class Routes:
     def call(self, view: View, parts: dict[str, str]) -> Answer:
         return view(**parts)
 
-    def add_resource(self, one: Resource[Any, Any]) -> None:
-        every, single = one.path + self.suffix, f"{one.path}/{one.name}{self.suffix}"
-        views: list[tuple[object, str, str, View]] = [
-            (one.all, "GET", every, self._list),
-            (one.create, "POST", every, _create),
-            (one.find, "GET", single, _fetch),
-            (one.update, "POST", single, _update),
-            (one.delete, "DELETE", single, _delete),
-        ]
-        for can, method, rule, view in views:
-            if can:
-                self.add(method, rule, partial(view, one))
+    def add_resource(self, one: Any) -> None:
+        """`one` is a `Resource`."""
+        for path in one.paths:
+            every, single = path + self.suffix, f"{path}/{one.name}{self.suffix}"
+            views: list[tuple[str, str, str, View]] = [
+                ("all", "GET", every, self._list),
+                ("create", "POST", every, _create),
+                ("find", "GET", single, _fetch),
+                ("update", "POST", single, _update),
+                ("delete", "DELETE", single, _delete),
+            ]
+            for verb, method, rule, view in views:
+                if hasattr(one, verb):
+                    self.add(method, rule, partial(view, one))
+        one.add_others(self)
 
-    def _list(self, one: Resource[Any, Any], **parts: str) -> Answer:
+    def _list(self, one: Any, **parts: str) -> Answer:
         owner = one.owner(**parts)
         query = read_params({**one.query, **PAGING}, request.args)
         page = cut(one.all(owner, query), query, self.max_page_size)
@@ -180,22 +182,22 @@ class Routes:
         return {key: records, "meta": {"key": key, "page": page.number, "page_size": page.size, **urls}}
 
 
-def _create(one: Resource[Any, Any], **parts: str) -> Answer:
+def _create(one: Any, **parts: str) -> Answer:
     return created(one.show(one.create(one.owner(**parts))))
 
 
-def _fetch(one: Resource[Any, Any], **parts: str) -> Answer:
+def _fetch(one: Any, **parts: str) -> Answer:
     return jsonify(one.show(_find(one, **parts)))
 
 
-def _update(one: Resource[Any, Any], **parts: str) -> Answer:
+def _update(one: Any, **parts: str) -> Answer:
     return jsonify(one.show(one.update(_find(one, **parts))))
 
 
-def _delete(one: Resource[Any, Any], **parts: str) -> Answer:
+def _delete(one: Any, **parts: str) -> Answer:
     one.delete(_find(one, **parts))
     return done()
 
 
-def _find(one: Resource[Any, Any], name: str, **parts: str) -> Any:
+def _find(one: Any, name: str, **parts: str) -> Any:
     return found(one.find(one.owner(**parts), name))
