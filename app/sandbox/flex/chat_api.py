@@ -2,10 +2,9 @@
 
 from app.sandbox.checks import Json
 from app.sandbox.flex.records import CHAT, Hook, Member, Message, Room
-from app.sandbox.flex.rooms import Words
 from app.sandbox.flex.rooms_api import DATES, HOOK, HOOK_KINDS, Hooks, InRooms, Members, Messages, rest_actor
 from app.sandbox.twilio.form import json_text, moment, params, renamed, sid, whole, word, words
-from app.sandbox.twilio.records import Form, iso, now
+from app.sandbox.twilio.records import Form
 from app.sandbox.twilio.rest import own_url, picked, read_form
 
 CHANNELS = "/chat/v2/Services/<service_sid>/Channels"
@@ -40,20 +39,11 @@ MEMBER = (
 class OfChat(InRooms):
     generation = CHAT
 
-    def show_part(self, record: Hook | Message | Member, kind: str) -> Json:
-        url = f"{self.url(record.room_sid)}/{kind}/{record.sid}"
-        return {**self.show_common(record), "channel_sid": record.room_sid, "url": url}
-
     def show_common(self, record: Room | Hook | Message | Member) -> Json:
         return {**self.stamp(record), "service_sid": self.settings.flex_chat_service_sid}
 
     def url(self, room_sid: str) -> str:
         return own_url(f"/chat/v2/Services/{self.settings.flex_chat_service_sid}/Channels/{room_sid}")
-
-
-class InChannels(OfChat):
-    def owner(self, service_sid: str, channel_sid: str) -> Room:
-        return self.room(channel_sid, service_sid)
 
 
 class Channels(OfChat):
@@ -85,7 +75,16 @@ class Channels(OfChat):
         }
 
 
-class ChannelHooks(InChannels, Hooks):
+class InChannel(OfChat):
+    def owner(self, service_sid: str, channel_sid: str) -> Room:
+        return self.room(channel_sid, service_sid)
+
+    def show_part(self, record: Hook | Message | Member) -> Json:
+        url = f"{self.url(record.room_sid)}/{self.kind}/{record.sid}"
+        return {**self.show_common(record), "channel_sid": record.room_sid, "url": url}
+
+
+class ChannelHooks(InChannel, Hooks):
     paths = (f"{CHANNEL}/Webhooks",)
 
     def create(self, room: Room) -> Hook:
@@ -93,25 +92,18 @@ class ChannelHooks(InChannels, Hooks):
         return self.make(room, form["Type"], form, form.get("Configuration.RetryCount", 0))
 
     def show(self, hook: Hook) -> Json:
-        configuration: Json = {"url": hook.url, "method": hook.method, "retry_count": hook.retries}
-        parts = {"filters": list(hook.filters), "triggers": list(hook.triggers), "flow_sid": hook.flow_sid}
-        configuration |= {name: value for name, value in parts.items() if value}
-        return {**self.show_part(hook, "Webhooks"), "type": hook.kind, "configuration": configuration}
+        more = {"url": hook.url, "retry_count": hook.retries}
+        return {**self.show_part(hook), "type": hook.kind, "configuration": self.show_configuration(hook) | more}
 
 
-class ChannelMessages(InChannels, Messages):
+class ChannelMessages(InChannel, Messages):
     paths = (f"{CHANNEL}/Messages",)
-
-    def create(self, room: Room) -> Message:
-        form = read_form(MESSAGE)
-        self.check_words(form, "Body", "MediaSid")
-        said = Words(form.get("Body"), form.get("Attributes", "{}"), form.get("MediaSid"))
-        return self.rooms.say(room, form.get("From") or "system", said, rest_actor())
+    form, author, says = MESSAGE, "From", ("Body", "MediaSid")
 
     def show(self, message: Message) -> Json:
         file = self.show_file(message)
         return {
-            **self.show_part(message, "Messages"),
+            **self.show_part(message),
             **picked(message, "body attributes index"),
             "to": message.room_sid,
             "from": message.author,
@@ -122,30 +114,16 @@ class ChannelMessages(InChannels, Messages):
         }
 
 
-class ChannelMembers(InChannels, Members):
+class ChannelMembers(InChannel, Members):
     paths = (f"{CHANNEL}/Members",)
-    key = "members"
+    kind, key = "Members", "members"
     query = params(words(), "Identity", many=True)
+    form, fields = MEMBER, "Attributes RoleSid"
+    index, at = "LastConsumedMessageIndex", "LastConsumptionTimestamp"
 
     def all(self, room: Room, query: Form) -> list[Member]:
         wanted = query.get("Identity", ())
         return [one for one in self.memory.members_of(room.sid) if not wanted or one.identity in wanted]
-
-    def update(self, member: Member) -> Member:
-        form = read_form(MEMBER)
-        index = self.read_index(member, form, "LastConsumedMessageIndex")
-        changes = renamed(form, "Attributes RoleSid")
-        if index is not None:
-            changes |= {"horizon": index, "horizon_at": iso(form.get("LastConsumptionTimestamp") or now())}
-        return self.change(member, changes, "LastConsumedMessageIndex")
-
-    def show(self, member: Member) -> Json:
-        return {
-            **self.show_part(member, "Members"),
-            **picked(member, "identity attributes role_sid"),
-            "last_consumed_message_index": member.horizon,
-            "last_consumption_timestamp": member.horizon_at,
-        }
 
 
 RESOURCES = (Channels, ChannelHooks, ChannelMessages, ChannelMembers)

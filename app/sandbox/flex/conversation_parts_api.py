@@ -5,10 +5,10 @@ from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.conversations_api import BASES, asked_service, place
 from app.sandbox.flex.events import CONVERSATION_RETRIES
 from app.sandbox.flex.records import CONVERSATIONS, Hook, Member, Message, Room
-from app.sandbox.flex.rooms import MAX_BODY, Words
+from app.sandbox.flex.rooms import MAX_BODY
 from app.sandbox.flex.rooms_api import DATES, HOOK, HOOK_KINDS, Hooks, InRooms, Members, Messages, rest_actor
 from app.sandbox.twilio.form import below, json_text, params, renamed, sid, whole, word, words
-from app.sandbox.twilio.records import Form, iso, now
+from app.sandbox.twilio.records import Form
 from app.sandbox.twilio.rest import own_url, picked, read_form
 
 IDENTITY_TAKEN = 50433
@@ -47,25 +47,27 @@ def _paths(kind: str) -> tuple[str, ...]:
     return tuple(f"{base}/Conversations/<conversation>/{kind}" for base in BASES)
 
 
-class InConversations(InRooms):
+class InConversation(InRooms):
     generation = CONVERSATIONS
 
     def owner(self, conversation: str, service_sid: str | None = None) -> Room:
         return self.room(conversation, service_sid)
 
-    def show_part(self, record: Hook | Member | Message, kind: str) -> Json:
+    def show_part(self, record: Hook | Member | Message) -> Json:
         service = asked_service()
         return {
             **self.stamp(record),
             **({"chat_service_sid": service} if service else {}),
             "conversation_sid": record.room_sid,
-            "url": own_url(f"{place()}/Conversations/{record.room_sid}/{kind}/{record.sid}"),
+            "url": own_url(f"{place()}/Conversations/{record.room_sid}/{self.kind}/{record.sid}"),
         }
 
 
-class Participants(InConversations, Members):
+class Participants(InConversation, Members):
     paths = _paths("Participants")
-    key = "participants"
+    kind, key = "Participants", "participants"
+    form, fields = UPDATE_PARTICIPANT, "Identity Attributes RoleSid"
+    index, at = "LastReadMessageIndex", "LastReadTimestamp"
 
     def all(self, room: Room, _: Form) -> list[Member]:
         return self.memory.members_of(room.sid)
@@ -82,39 +84,19 @@ class Participants(InConversations, Members):
         more = renamed(form, "Attributes RoleSid")
         return self.rooms.join(room, identity, binding=binding or None, **more)
 
-    def update(self, member: Member) -> Member:
-        form = read_form(UPDATE_PARTICIPANT)
-        index = self.read_index(member, form, "LastReadMessageIndex")
-        changes = renamed(form, "Identity Attributes RoleSid")
-        if index is not None:
-            changes |= {"horizon": index, "horizon_at": form.get("LastReadTimestamp") or iso(now())}
-        return self.change(member, changes, "LastReadMessageIndex")
-
     def delete(self, member: Member) -> None:
         self.memory.remove(self.memory.members, member)
 
     def show(self, member: Member) -> Json:
-        return {
-            **self.show_part(member, "Participants"),
-            **picked(member, "identity attributes role_sid"),
-            "messaging_binding": member.binding,
-            "last_read_message_index": member.horizon,
-            "last_read_timestamp": member.horizon_at,
-        }
+        return super().show(member) | {"messaging_binding": member.binding}
 
 
-class ConversationMessages(InConversations, Messages):
+class ConversationMessages(InConversation, Messages):
     paths = _paths("Messages")
-
-    def create(self, room: Room) -> Message:
-        form = read_form(MESSAGE)
-        self.check_words(form, "Body", "MediaSid", "ContentSid")
-        more = renamed(form, "ContentSid")
-        said = Words(form.get("Body"), form.get("Attributes", "{}"), form.get("MediaSid"), more)
-        return self.rooms.say(room, form.get("Author") or "system", said, rest_actor())
+    form, author, says = MESSAGE, "Author", ("Body", "MediaSid", "ContentSid")
 
     def show(self, message: Message) -> Json:
-        file, common = self.show_file(message), self.show_part(message, "Messages")
+        file, common = self.show_file(message), self.show_part(message)
         return {
             **common,
             **picked(message, "index author body attributes content_sid"),
@@ -125,7 +107,7 @@ class ConversationMessages(InConversations, Messages):
         }
 
 
-class ConversationHooks(InConversations, Hooks):
+class ConversationHooks(InConversation, Hooks):
     paths = _paths("Webhooks")
 
     def create(self, room: Room) -> Hook:
@@ -142,10 +124,8 @@ class ConversationHooks(InConversations, Hooks):
         return hook
 
     def show(self, hook: Hook) -> Json:
-        parts: Json = {"url": hook.url, "filters": list(hook.filters), "triggers": list(hook.triggers)}
-        parts |= {"flow_sid": hook.flow_sid}
-        configuration = {"method": hook.method, **{name: value for name, value in parts.items() if value}}
-        return {**self.show_part(hook, "Webhooks"), "target": hook.kind, "configuration": configuration}
+        configuration = self.show_configuration(hook) | ({"url": hook.url} if hook.url else {})
+        return {**self.show_part(hook), "target": hook.kind, "configuration": configuration}
 
 
 RESOURCES = (Participants, ConversationMessages, ConversationHooks)

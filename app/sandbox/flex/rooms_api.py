@@ -1,6 +1,6 @@
 """What Chat and Conversations share: finding rooms and what is in them, and the parameters and checks of both."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from flask import request
 
@@ -9,9 +9,10 @@ from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.api import Api
 from app.sandbox.flex.events import Actor
 from app.sandbox.flex.records import Hook, Member, Message, Room
-from app.sandbox.twilio.form import moment, params, sid, web_address, word, words
-from app.sandbox.twilio.records import Form, new_sid
-from app.sandbox.twilio.rest import found
+from app.sandbox.flex.rooms import Words
+from app.sandbox.twilio.form import moment, params, renamed, sid, snake, web_address, word, words
+from app.sandbox.twilio.records import Form, iso, new_sid, now
+from app.sandbox.twilio.rest import Params, found, picked, read_form
 
 WEBHOOK_HEADER = "X-Twilio-Webhook-Enabled"
 MAX_HOOKS = 5
@@ -26,9 +27,10 @@ HOOK = (
 
 
 class InRooms(Api):
-    """One generation's rooms."""
+    """One generation's rooms, or what is in one of them."""
 
     generation: ClassVar[str]
+    kind: ClassVar[str]
 
     def find_room(self, name: str) -> Room | None:
         rooms = (room for room in self.memory.rooms.values() if room.generation == self.generation)
@@ -41,29 +43,49 @@ class InRooms(Api):
     def room_of(self, part: Member | Message | Hook) -> Room:
         return self.memory.rooms[part.room_sid]
 
+    def show_part(self, record: Member | Message | Hook) -> Json:
+        """What each of its kind says, in the words of its generation."""
+        raise NotImplementedError
+
 
 class Members(InRooms):
+    """`index` and `at` are what the generation calls how far a member has read, and since when."""
+
     name = "<path:name>"
+    form: ClassVar[Params]
+    fields: ClassVar[str]
+    index: ClassVar[str]
+    at: ClassVar[str]
 
     def find(self, room: Room, name: str) -> Member | None:
         return self.memory.member(room.sid, name)
 
-    def read_index(self, member: Member, form: Form, name: str) -> int | None:
+    def update(self, member: Member) -> Member:
         """Nobody can have read further than the last message (that Twilio refuses is unverified)."""
-        index, messages = form.get(name), self.memory.messages_of(member.room_sid)
+        form, messages = read_form(self.form), self.memory.messages_of(member.room_sid)
+        index, at = form.get(self.index), form.get(self.at) or now()
         if index is not None and index > (messages[-1].index if messages else -1):
-            raise Refused(name, "is beyond the last message")
-        return index
-
-    def change(self, member: Member, changes: dict[str, Any], index_name: str) -> Member:
+            raise Refused(self.index, "is beyond the last message")
+        changes = renamed(form, self.fields)
+        if index is not None:
+            changes |= {"horizon": index, "horizon_at": at if isinstance(at, str) else iso(at)}
         if not changes:
-            raise Refused(index_name, "is missing, nothing would change")
+            raise Refused(self.index, "is missing, nothing would change")
         return self.rooms.update_member(self.room_of(member), member, changes, rest_actor())
+
+    def show(self, member: Member) -> Json:
+        read = {snake(self.index): member.horizon, snake(self.at): member.horizon_at}
+        return {**self.show_part(member), **picked(member, "identity attributes role_sid"), **read}
 
 
 class Messages(InRooms):
-    key = "messages"
+    """`author` is what the generation calls it, `says` are the parameters of which a message needs one."""
+
+    kind, key = "Messages", "messages"
     query = params(word("asc", "desc"), "Order")
+    form: ClassVar[Params]
+    author: ClassVar[str]
+    says: ClassVar[tuple[str, ...]]
 
     def find(self, room: Room, name: str) -> Message | None:
         return next((one for one in self.memory.messages_of(room.sid) if one.sid == name), None)
@@ -72,11 +94,14 @@ class Messages(InRooms):
         messages = self.memory.messages_of(room.sid)
         return messages[::-1] if query.get("Order") == "desc" else messages
 
-    def check_words(self, form: Form, *alternatives: str) -> None:
-        if not any(form.get(name) for name in alternatives):
-            raise Refused(alternatives[0], f"is missing, a message needs {' or '.join(alternatives)}")
-        if form.get("MediaSid") is not None and form["MediaSid"] not in self.memory.media:
+    def create(self, room: Room) -> Message:
+        form = read_form(self.form)
+        if not any(form.get(name) for name in self.says):
+            raise Refused(self.says[0], f"is missing, a message needs {' or '.join(self.says)}")
+        if "MediaSid" in form and form["MediaSid"] not in self.memory.media:
             raise Refused("MediaSid", f"{form['MediaSid']} does not exist")
+        said = Words(form.get("Body"), form.get("Attributes", "{}"), form.get("MediaSid"), form.get("ContentSid"))
+        return self.rooms.say(room, form.get(self.author) or "system", said, rest_actor())
 
     def show_file(self, message: Message) -> Json | None:
         file = self.memory.media.get(message.media_sid or "")
@@ -86,7 +111,7 @@ class Messages(InRooms):
 
 
 class Hooks(InRooms):
-    key = "webhooks"
+    kind, key = "Webhooks", "webhooks"
 
     def find(self, room: Room, name: str) -> Hook | None:
         return next((one for one in self.memory.hooks_of(room.sid) if one.sid == name), None)
@@ -115,6 +140,10 @@ class Hooks(InRooms):
             retries=retries,
         )
         return self.memory.put(self.memory.hooks, hook)
+
+    def show_configuration(self, hook: Hook) -> Json:
+        parts = {"filters": list(hook.filters), "triggers": list(hook.triggers), "flow_sid": hook.flow_sid}
+        return {"method": hook.method, **{name: value for name, value in parts.items() if value}}
 
 
 def rest_actor() -> Actor:

@@ -27,7 +27,7 @@ class AccountRoutes(Routes):
         super().__init__(blueprint, memory)
         self._account_sid = account_sid
 
-    def call(self, view: View, parts: dict[str, str]) -> Answer:
+    def call(self, view: View, parts: dict[str, str]) -> Answer | None:
         check_known(parts.pop("account_sid"), self._account_sid)
         return view(**parts)
 

@@ -2,7 +2,7 @@
 
 from flask import Response, jsonify, redirect, request
 
-from app.sandbox.answers import Answer, done
+from app.sandbox.answers import Answer
 from app.sandbox.checks import Json
 from app.sandbox.messaging.api import PREFIX, Api, uri
 from app.sandbox.messaging.records import Media, Message
@@ -37,9 +37,8 @@ class MediaOfMessages(Api):
         assert isinstance(answer, Response)
         return answer
 
-    def _delete(self, message_sid: str, name: str) -> Answer:
+    def _delete(self, message_sid: str, name: str) -> None:
         self.memory.change(self.memory.media, self._find(message_sid, name), is_deleted=True)
-        return done()
 
     def _find(self, message_sid: str, name: str) -> Media:
         sid = name.removesuffix(".json")

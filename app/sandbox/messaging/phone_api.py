@@ -5,7 +5,7 @@ from random import choices
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox.answers import Answer, Problem, created, done
+from app.sandbox.answers import Answer, Problem, created
 from app.sandbox.checks import Field, Json, Refused, number, one_of, optional, record, text
 from app.sandbox.messaging.addresses import KINDS, MESSENGER, PREFIXES, WHATSAPP, Sender, kind_of
 from app.sandbox.messaging.inbound import Inbound
@@ -85,9 +85,8 @@ class Phone:
         body = read_body(PRESS)
         return self._sent(self.inbound.press(self._find(address), str(body["message"]), str(body["payload"])))
 
-    def read(self, address: str) -> Answer:
+    def read(self, address: str) -> None:
         self.outbound.read(self._find(address).sid)
-        return done()
 
     def _find(self, address: str) -> Customer:
         if address not in self.memory.customers:

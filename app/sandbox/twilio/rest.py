@@ -146,13 +146,14 @@ class Routes:
     def add(self, method: str, rule: str, view: View) -> None:
         def alone(**parts: str) -> Answer:
             with self._memory.lock:
-                return self.call(view, parts)
+                answer = self.call(view, parts)
+            return done() if answer is None else answer
 
         rule = self.base + rule
         endpoint = f"{method} {rule}".replace(".", "_")  # Flask wants no dots
         self._blueprint.add_url_rule(rule, endpoint, alone, methods=[method])
 
-    def call(self, view: View, parts: dict[str, str]) -> Answer:
+    def call(self, view: View, parts: dict[str, str]) -> Answer | None:
         return view(**parts)
 
     def add_resource(self, one: Any) -> None:
@@ -194,9 +195,8 @@ def _update(one: Any, **parts: str) -> Answer:
     return jsonify(one.show(one.update(_find(one, **parts))))
 
 
-def _delete(one: Any, **parts: str) -> Answer:
+def _delete(one: Any, **parts: str) -> None:
     one.delete(_find(one, **parts))
-    return done()
 
 
 def _find(one: Any, name: str, **parts: str) -> Any:
