@@ -78,7 +78,7 @@ class Events:
             self._memory.note_delivery(message_sid, *status)
         for hook in wanted:
             filled = {key: value for key, value in (body | self._of_hook(room, hook)).items() if value is not None}
-            self._deliveries.post(Parcel(room.sid, hook, name, filled, message_sid))
+            self._deliveries.post(Parcel(room.sid, name, hook, filled, message_sid))
 
     def replay(self, room: Room, hook: Hook, messages: list[Message]) -> None:
         """`Configuration.ReplayAfter`: messages from before the webhook, for it alone."""
@@ -88,7 +88,7 @@ class Events:
             body = {**self._common(room, name, actor), **self.message_fields(room, message)}
             filled = {key: value for key, value in body.items() if value is not None}
             if hook.kind == "webhook" and name in hook.filters:
-                self._deliveries.post(Parcel(room.sid, hook, name, filled, message.sid))
+                self._deliveries.post(Parcel(room.sid, name, hook, filled, message.sid))
 
     def message_fields(self, room: Room, message: Message) -> Form:
         file = self._memory.media.get(message.media_sid or "")

@@ -5,6 +5,7 @@ Three faults live here: `drop` loses a webhook, `duplicate` sends it twice, `reo
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import requests
@@ -18,18 +19,16 @@ DROPPED = "The sandbox was told to drop it"
 UNREACHED = "The gateway could not be reached"
 
 
-class Keyed(Protocol):
-    """A webhook; those of one key go out in order."""
+@dataclass(frozen=True)
+class Webhook:
+    """What is sent; those of one key go out in order."""
 
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def event(self) -> str: ...
+    key: str
+    event: str
 
 
-Parcel = TypeVar("Parcel", bound=Keyed)
-Taken = TypeVar("Taken", bound=Keyed, contravariant=True)
+Parcel = TypeVar("Parcel", bound=Webhook)
+Taken = TypeVar("Taken", bound=Webhook, contravariant=True)
 
 
 class Carrier(Protocol[Taken]):

@@ -2,11 +2,10 @@
 
 from base64 import b64decode
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -14,6 +13,7 @@ from app.sandbox.answers import Answer, Problem, View, created, done
 from app.sandbox.checks import Json, Refused
 from app.sandbox.faults import Faults, expose
 from app.sandbox.twilio.form import Param, read_params
+from app.sandbox.twilio.memory import Memory
 from app.sandbox.twilio.paging import PAGING, Page, cut, own_path
 from app.sandbox.twilio.records import Dated, Form, iso
 
@@ -24,15 +24,6 @@ METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Params: TypeAlias = Mapping[str, Param]
 Thing = TypeVar("Thing")
-
-
-class Keeper(Protocol):
-    """A memory that can be locked and that keeps what was refused."""
-
-    @property
-    def lock(self) -> AbstractContextManager[object]: ...
-
-    def keep(self, name: str, entry: Json) -> None: ...
 
 
 def not_found() -> Problem:
@@ -70,7 +61,7 @@ def knows_password(account_sid: str, auth_token: str) -> bool:
     return scheme.lower() == "basic" and given == f"{account_sid}:{auth_token}".encode()
 
 
-def guard(blueprint: Blueprint, target: str, faults: Faults, memory: Keeper, account: tuple[str, str]) -> None:
+def guard(blueprint: Blueprint, target: str, faults: Faults, memory: Memory, account: tuple[str, str]) -> None:
     """Let every request meet the faults, ask it for the password of `account`, and refuse in Twilio's form."""
 
     def refuse(status: int, message: str, code: int | None = None) -> Response:
@@ -139,7 +130,7 @@ class Routes:
 
     base, suffix, max_page_size = "", "", 100
 
-    def __init__(self, blueprint: Blueprint, memory: Keeper) -> None:
+    def __init__(self, blueprint: Blueprint, memory: Memory) -> None:
         self._blueprint = blueprint
         self._memory = memory
 
