@@ -16,8 +16,8 @@ from app.core.errors import PALETTE, Failure, Kind
 from app.core.message import Message, Text, derived_id, split_conversation
 from app.core.routing import Route, after_death, handed_over
 from app.core.session import Session
-from app.destinations.base import UNAVAILABLE, Who
 from app.gateway import Gateway, Lane
+from app.platforms.destination import UNAVAILABLE, Who
 from app.store.mailbox import Append, AppendItem, Claim, SessionChange, Settlement, mailbox_of
 from workers.failing import is_ambiguous
 from workers.lease import insist

@@ -29,9 +29,9 @@ from app.core.message import (
 from app.core.render import render
 from app.core.routing import Route, current, fresh, handed_over, silent
 from app.core.session import Session
-from app.destinations.base import Delivery, Destination, Handoff, Who
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
 from workers import dead_ends, lease
 from workers.failing import failed
@@ -318,7 +318,7 @@ class _Job:
         return remember
 
     def _keep(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
-        """See `app.destinations.base.Keep`."""
+        """See `app.platforms.destination.Keep`."""
         self._session = replace(self._session, handles=dict(handles))
         chat = self._session.chat
         self._hold(

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Any
 
-from app.config import Platform
+from app.config.schema import Platform
 from app.core.frozen import frozen
 from app.core.message import Message
 from app.gateway import Gateway
-from app.twilio import address_of
+from app.platforms.twilio.account import address_of
 
 TWIML = "twiml"
 
