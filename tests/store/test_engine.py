@@ -599,7 +599,7 @@ def rank(status: str) -> float:
 
 
 # Three tests in place of a long one, as processes share them; hypothesis draws other examples for each.
-@pytest.mark.parametrize("part", [pytest.param(n, marks=pytest.mark.xdist_group(f"engine-{n}")) for n in range(3)])
+@pytest.mark.parametrize("part", range(3))
 def test_any_interleaving_keeps_every_promise(machine_client: redis.Redis, part: int) -> None:
     Engine.client = machine_client
     run_state_machine_as_test(Engine, settings=PROFILE)
