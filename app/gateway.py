@@ -10,12 +10,12 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from celery import Celery
+from msgspec import Struct
 
 from app import log
 from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.config.schema import LOOPBACK, Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
-from app.core.frozen import frozen
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
@@ -49,8 +49,7 @@ class Publishes(Protocol):
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
-@frozen
-class Lane:
+class Lane(Struct, frozen=True):
     """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
 
     name: str

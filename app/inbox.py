@@ -9,11 +9,11 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable

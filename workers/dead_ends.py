@@ -7,9 +7,9 @@ at the destination is closed. What waits in the mailbox goes on with the first d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import orjson
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import PALETTE, Failure, Kind

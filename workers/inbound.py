@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, cast
 
 import orjson
+from msgspec.structs import asdict, replace
 
 from app.core import errors
 from app.core.consent import word_of
@@ -500,7 +500,7 @@ class _Job:
 def _kept(answer: Answer) -> dict[str, Any]:
     """What must not get lost of an answer to one part while another part is tried again."""
     said = [reply if isinstance(reply, Said) else Said(reply) for reply in answer.replies]
-    replies = [{**vars(reply), "content": content_to_dict(reply.content)} for reply in said]
+    replies = [{**asdict(reply), "content": content_to_dict(reply.content)} for reply in said]
     return {
         "replies": replies,
         "handoff": answer.handoff,

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.config.file import OVERRIDES, SCHEMES, USUAL_REDIS, is_service, read, resolve, service_rule
 from app.config.file import ConfigError as ConfigError
 from app.core.costs import ChannelPrices, ChannelSchema, DestinationSchema, PriceTable, TableSchema
-from app.core.frozen import frozen
 from app.core.routing import Route
 from app.core.schema import problems, web_url
 from app.core.settings import A_YEAR, CallLimitsSchema, secret_field
+from app.core.shown import shown
 from app.platforms.channel import Channel
 from app.platforms.destination import Destination
 from app.platforms.registry import CHANNELS, DESTINATIONS
@@ -69,26 +70,30 @@ class GatewaySchema(Schema):
     api_tokens = fields.List(secret_field(), load_default=list)
 
 
-@frozen
-class Platform:
+class Platform(Struct, frozen=True):
     """One `[channels.NAME]` or `[destinations.NAME]` table, valid and with its defaults. Its values hold
     `callback` too: the address below which its webhooks reach us."""
 
     name: str
     type: str
-    values: Mapping[str, Any] = field(repr=False)
+    values: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return shown(self, "values")
 
 
-@frozen
-class Settings:
+class Settings(Struct, frozen=True):
     """`secrets` are all values that may never be shown; `hosts` the URLs of platforms that the configuration names."""
 
-    gateway: Mapping[str, Any] = field(repr=False)
+    gateway: Mapping[str, Any]
     channels: Mapping[str, Platform]
     destinations: Mapping[str, Platform]
-    secrets: frozenset[str] = field(repr=False)
-    hosts: frozenset[str] = field(repr=False)
+    secrets: frozenset[str]
+    hosts: frozenset[str]
     costs: PriceTable
+
+    def __repr__(self) -> str:
+        return shown(self, "gateway", "secrets", "hosts")
 
     def route(self, channel: str) -> Route:
         values = self.channels[channel].values

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from app.core.frozen import frozen
+from msgspec import Struct
 
 OLDEST = (6, 2)
 PROGRAMS = ("valkey-server", "redis-server")  # on PATH, in this order; then the one in the wheel
@@ -44,8 +44,7 @@ class CannotStart(Exception):
     """Something that the operator can mend stands in the way; the text is one line that says what."""
 
 
-@frozen
-class Server:
+class Server(Struct, frozen=True):
     """A server program. `product` is Redis or Valkey."""
 
     path: str

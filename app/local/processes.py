@@ -11,8 +11,8 @@ from pathlib import Path
 from shlex import quote
 
 import orjson
+from msgspec import Struct
 
-from app.core.frozen import frozen
 from app.local.embedded import CannotStart, redis_server, server_options
 from app.local.ports import PortRefused, claim
 
@@ -21,8 +21,7 @@ GRACE = 60  # seconds for a worker to finish what it has in hand
 DATA_VARIABLE = "PATCHBAY_DATA"
 
 
-@frozen
-class Plan:
+class Plan(Struct, frozen=True):
     """The options of `patchbay up`. The receiver listens on `port`; sandbox and Flower on the next two."""
 
     config: Path | None
@@ -48,8 +47,7 @@ class Plan:
         return self.port + 2
 
 
-@frozen
-class Program:
+class Program(Struct, frozen=True):
     """One process (or several alike) for supervisord; lower `order` starts earlier and stops later."""
 
     name: str

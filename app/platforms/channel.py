@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from marshmallow import fields
+from msgspec import Struct
 
 from app.core.costs import Price
 from app.core.errors import Unverified
 from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
-from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.settings import ChannelLimitsSchema, PlatformSchema
@@ -18,8 +18,7 @@ from app.http import Http
 from app.platforms.consent import ConsentSchema
 
 
-@frozen
-class Outgoing:
+class Outgoing(Struct, frozen=True):
     """One content of a message to the customer. A message that the channel cannot carry in one piece has several parts.
 
     `uncertain`: an earlier try of this part may have been carried out.
@@ -95,8 +94,7 @@ class Channel(Protocol):
         know, or never will."""
 
 
-@frozen
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds a token: a customer's address, and when the token was made, in Unix seconds."""
 
     customer: str

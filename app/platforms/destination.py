@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from marshmallow import fields, validate
+from msgspec import Struct, field
 
 from app.core.errors import Unverified
 from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
-from app.core.frozen import frozen
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
@@ -30,8 +29,7 @@ class Keep(Protocol):
         `chat` among them becomes an alias; `seen` is the number of its last message that the customer needs not get."""
 
 
-@frozen
-class Delivery:
+class Delivery(Struct, frozen=True):
     """One content of a customer's message, bound for the destination.
 
     `first`: the session begins with it. `target_task`: the bot task that the channel or the message asks for.
@@ -42,7 +40,7 @@ class Delivery:
     content: Content
     session: Session
     remember: Remember
-    keep: Keep = field(kw_only=True)
+    keep: Keep
     part: int = 0
     first: bool = False
     target_task: str | None = None
@@ -55,8 +53,7 @@ class Delivery:
         return self.message.id if self.part == 0 else derived_id(self.message.id, self.part)
 
 
-@frozen
-class Handoff:
+class Handoff(Struct, frozen=True):
     """A conversation that comes from a bot: what was said so far, oldest first; what the bot knew is the session's
     context."""
 
@@ -64,7 +61,7 @@ class Handoff:
     session: Session
     transcript: Sequence[Message]
     remember: Remember
-    keep: Keep = field(kw_only=True)
+    keep: Keep
     uncertain: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
 

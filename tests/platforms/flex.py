@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 import pytest
 import requests
+from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from app.core import errors

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
 import pytest
 from hypothesis import given
 from marshmallow import ValidationError
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure, Unverified

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
 import pytest
 from marshmallow import ValidationError
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import BadWebhook, Failure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import orjson
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import BadWebhook, Failure

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from email.utils import formatdate
 from itertools import count
 from typing import Any, BinaryIO, ClassVar
@@ -16,6 +15,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
+from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from app.core import errors

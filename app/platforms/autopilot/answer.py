@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.core.frozen import frozen
+from msgspec import Struct
+
 from app.core.message import Card, Content, Image, Text
 from app.core.schema import LABEL_LIMIT, URL_LIMIT, is_web_url
 from app.core.text import cut
@@ -35,8 +36,7 @@ REPLY = ("text", "reply", "replies", "answer", "speech", "messages")  # where th
 BESIDE = ("response", "dialogue", "memory", "listen", "listens")  # says nothing by itself
 
 
-@frozen
-class Reading:
+class Reading(Struct, frozen=True):
     """`told` is for the customer. `handoff`: an action asks for people. `unsupported` names what could not be read."""
 
     told: tuple[Content, ...]

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from marshmallow import ValidationError, fields, validate, validates_schema
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from marshmallow import fields, validate
+from msgspec.structs import asdict
 
 from app.core.errors import Failure
 from app.core.events import (
@@ -182,7 +183,7 @@ class FlexDestination(ABC):
         }
         written = self._written(chat, message, "agent" if by_people else author_of(author))
         identity = None if by_people else plain(author)
-        return [Written(**{**vars(one), "identity": identity}) for one in written] or [Changed(chat, data["Index"])]
+        return [Written(**{**asdict(one), "identity": identity}) for one in written] or [Changed(chat, data["Index"])]
 
     def _written(self, chat: str, message: Mapping[str, Any], author: Author) -> list[Written]:
         """A message of theirs as one or more of ours: what it says, then its files."""

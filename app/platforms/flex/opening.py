@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from app.core.frozen import frozen
+from msgspec import Struct, field
+
 from app.core.message import Message, Profile, split_conversation
 from app.core.reading import encoded
 from app.core.render import as_text
@@ -19,8 +19,7 @@ from app.platforms.flex.settings import UNIT
 NAME_BYTES = 256  # of a customer's name, which attributes hold several times
 
 
-@frozen
-class Customer:
+class Customer(Struct, frozen=True):
     """Who writes, in the words of the configuration's templates."""
 
     conversation: str
@@ -41,8 +40,7 @@ class Customer:
         return {name: value for name, value in found.items() if value}
 
 
-@dataclass
-class Opening:
+class Opening(Struct):
     """A chat on its way to stand. `key` is the same for every try; `handles` grow with each step."""
 
     customer: Customer

@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from marshmallow import ValidationError, fields, validate
+from msgspec.structs import replace
 
 from app.core.errors import BadWebhook
 from app.core.events import Event, Ignored, Written

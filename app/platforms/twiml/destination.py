@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
 from marshmallow import ValidationError, fields, validate
+from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from app.core import errors

@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 from urllib.parse import urljoin
 from xml.etree import ElementTree
 
+from msgspec import Struct
+
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Said
-from app.core.frozen import frozen
 from app.core.reading import REPLACEMENT, charset_of, clean_text, decoded
 from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
@@ -45,16 +46,14 @@ class BadAnswer(Failure):
         self.code = code
 
 
-@frozen
-class Target:
+class Target(Struct, frozen=True):
     """Where to call, and how."""
 
     method: str
     url: str
 
 
-@frozen
-class Document:
+class Document(Struct, frozen=True):
     """`messages` are lists of contents, one for each message; `redirect` leads to the document that goes on."""
 
     messages: tuple[tuple[Said, ...], ...] = ()

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Any
 
+from msgspec import Struct
+
 from app.config.schema import Platform
-from app.core.frozen import frozen
 from app.core.message import Message
 from app.gateway import Gateway
 from app.platforms.twilio.account import address_of
@@ -15,8 +16,7 @@ from app.platforms.twilio.account import address_of
 TWIML = "twiml"
 
 
-@frozen
-class Sender:
+class Sender(Struct, frozen=True):
     """An address that an application sends from, the destination that it is, and the pool where it belongs, if any."""
 
     destination: str
@@ -24,8 +24,7 @@ class Sender:
     service: str | None
 
 
-@frozen
-class TwilioAccount:
+class TwilioAccount(Struct, frozen=True):
     """`logins` are pairs of user name and password; `channels` those that name one of its applications; `strangers` are
     other accounts' applications, some of them perhaps on the same channels; `currency` is that of the costs, '' where
     nothing is booked."""
