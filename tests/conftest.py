@@ -12,10 +12,11 @@ import requests
 from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
 from tests.platforms.conformance import outside, sinkhole
+from tests.support.browser import browser
 from tests.support.processes import RedisServer
 from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 
-__all__ = ["outside", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "sinkhole"]
+__all__ = ["browser", "outside", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "sinkhole"]
 
 
 @pytest.fixture(scope="session")

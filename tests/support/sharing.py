@@ -28,6 +28,17 @@ FIRST = (
     "tests/journeys/",
     "tests/store/test_engine.py",
 )
+# What `make quick` leaves out: whole Patchbays, other programs, and whatever opens a browser.
+PROCESSES = (
+    "tests/chaos/",
+    "tests/journeys/",
+    "tests/test_cli_start.py",
+    "tests/test_deploy.py",
+    "tests/test_flower.py",
+    "tests/test_ports.py",
+    "tests/test_sharing.py",
+)
+BROWSER = "browser"  # the fixture
 
 
 class ByFile(LoadScopeScheduling):
@@ -54,5 +65,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before those that deselect by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place_of(item.nodeid))
+    for item in items:
+        if item.nodeid.startswith(PROCESSES) or BROWSER in getattr(item, "fixturenames", ()):
+            item.add_marker("processes")
