@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
@@ -14,6 +15,7 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from itsdangerous import URLSafeTimedSerializer
 from marshmallow import ValidationError
 from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
@@ -1127,15 +1129,16 @@ def test_a_link_that_is_forged_expired_or_of_another_channel_is_refused(
         link[:-1],
         link + "x",
         "x",
-        other.links._signer.dumps(FILE),
-        other.links._signer.dumps("x"),
-        built().links._signer.dumps(5),
+        other.links.to(*FILE),
+        other.links.to("x"),
+        built().links.to("x"),
+        URLSafeTimedSerializer(TOKEN, salt="media of channel desk").dumps(5),
     ):
         with pytest.raises(Unverified):
             fetched(outside, bad)
     with pytest.raises(Unverified):
         fetched(outside, link, auth_tokens=[OLD])
-    now = built().links._signer.make_signer().get_timestamp()  # type: ignore[attr-defined]
+    now = int(time.time())
     monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: now + 61)
     outside.answers(Told(200, b"x"))
     assert fetched(outside, link)

@@ -97,7 +97,7 @@ class TestTwimlDestination(Calling):
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
         return {
             "deliver": lambda app, http: app.deliver(delivery(), http),
-            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app._callback.url))), http),
+            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app.callback.url))), http),
         }
 
 
