@@ -96,7 +96,7 @@ def sink() -> Iterator[Sink]:
 
     server = Server(("127.0.0.1", 0), Handler)
     state = Sink(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield state
     finally:
