@@ -35,6 +35,7 @@ from app.platforms.twilio.account import FORM
 from app.platforms.twilio.channel import ADDRESS, ERRORS, FILE_MOST, LOOK_BACK, STATUSES, TwilioChannel
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed
 from tests.support import fixtures
+from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, recorder
 from tests.support.sink import Call, Sink, Told
 from tests.support.values import words
@@ -565,7 +566,7 @@ strangers = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 @given(st.sampled_from(sorted(READ)), strangers)
 def test_unknown_parameters_never_break_the_reading(name: str, more: dict[str, str]) -> None:
     asked = webhook(name, **more)
@@ -1246,7 +1247,7 @@ def report(built: Gateway, ref: str, word: str) -> None:
 RANKS = ["queued", "sent", "failed", "delivered", "read"]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     early=st.lists(st.sampled_from(sorted(STATUSES)), max_size=8),
     late=st.lists(st.sampled_from(sorted(STATUSES)), max_size=8),

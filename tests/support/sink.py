@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Call:
@@ -103,3 +105,17 @@ def sink() -> Iterator[Sink]:
         state.closing.set()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def sinkhole() -> Iterator[Sink]:
+    with sink() as opened:
+        yield opened
+
+
+@pytest.fixture
+def outside(sinkhole: Sink) -> Sink:
+    """The outside world: takes everything, remembers it, and says 200 unless told otherwise."""
+    sinkhole.calls.clear()
+    sinkhole.answers(Told())
+    return sinkhole
