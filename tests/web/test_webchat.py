@@ -554,7 +554,7 @@ def test_forgetting_takes_back_every_token_up_to_now_and_none_later(
     def token_of(seconds: float) -> str:
         with monkeypatch.context() as then:
             then.setattr("itsdangerous.timed.time.time", lambda: now + seconds)
-            then.setattr("app.channels.webchat.new_id", lambda: visitor)
+            then.setattr("app.platforms.webchat.new_id", lambda: visitor)
             return chat_of(built).new_token()
 
     oldest, newest, later = token_of(-60), token_of(0), token_of(+30)
