@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,7 +24,7 @@ class Call:
     headers: dict[str, str]
     body: bytes
 
-    @property
+    @cached_property
     def json(self) -> Any:
         return json.loads(self.body)
 
