@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 CODE = {".py", ".lua", ".js", ".css", ".html"}
 LINES, LINES_OF_A_FUNCTION = 350, 40
+SANDBOX = "app/sandbox/"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -54,7 +55,7 @@ def test_no_function_is_long() -> None:
 
 # --- platforms: nothing outside of their folder names one; the sandbox stands in for them, so it does ---
 
-PLACES = ("app/platforms/", "app/sandbox/")
+PLACES = ("app/platforms/", SANDBOX)
 CONTRACTS = {"channel", "destination", "registry", "consent"}
 ALSO_A_WORD = {"webhook"}  # every platform sends them
 NAME_PLATFORMS: set[str] = {
@@ -108,6 +109,40 @@ def words_in(tree: ast.Module) -> Iterator[str]:
 
 def has_docstring(node: ast.AST) -> bool:
     return isinstance(node, ast.Module | ast.ClassDef | Function) and ast.get_docstring(node, clean=False) is not None
+
+
+# --- items: what waits in a mailbox is written and read in one place ---
+
+ITEMS = "app/core/work.py"
+KINDS = ("message", "handoff", "lost", "check", "ended", "typing", "status", "close", "record", "price")
+WRITTEN = re.compile(rf"({'|'.join(KINDS)}) (@|\w+ )?|lost handoff|handoff again|ended silence")
+SPLITTERS = {"partition", "removeprefix", "split", "startswith"}
+SPEAK_OF_ITEMS: set[str] = {
+    "app/inbox.py",
+    "app/store/mailbox.py",
+    "workers/dead_ends.py",
+    "workers/inbound.py",
+    "workers/outbound.py",
+    "workers/status.py",
+}
+
+
+def test_items_are_written_and_read_in_one_place() -> None:
+    """The scripts of the store, which speak of some, are held to the same table by a test of its own."""
+    others = ((name, tree) for name, tree in trees("app", "workers") if not name.startswith((ITEMS, SANDBOX)))
+    only(SPEAK_OF_ITEMS, (name for name, tree in others if any(map(speaks_of_an_item, ast.walk(tree)))))
+
+
+def speaks_of_an_item(node: ast.AST) -> bool:
+    """Writes one, takes one apart, or asks for the kind of a claim by its word."""
+    match node:
+        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]) | ast.Constant(value=str(text)):
+            return WRITTEN.fullmatch(text) is not None
+        case ast.Call(func=ast.Attribute(attr=verb), args=[ast.Constant(value=str(text))]):
+            return verb in SPLITTERS and text.strip() in KINDS
+        case ast.Compare(left=ast.Attribute(attr="kind"), comparators=[ast.Constant(value=str(text))]):
+            return text in KINDS
+    return False
 
 
 # --- tests reach no private names of ours ---
