@@ -22,12 +22,9 @@ from app.core import errors
 from app.core.errors import Failure, Kind
 from app.http import MOST_BYTES, MOST_WAIT, Http, Response, called, kind_of
 from app.request import host_and_port
-from tests.platforms.conformance import outside, sinkhole
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told
 from tests.support.values import QUICK
-
-__all__ = ["outside", "sinkhole"]
 
 
 def failure(url: str, http: Http | None = None, **options: Any) -> Failure:

@@ -6,6 +6,7 @@ What an adapter did is looked at with Twilio's own SDK and in what the sandbox r
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -26,7 +27,7 @@ from app.core.session import Session
 from app.core.status import Status
 from app.http import MOST_MOVES, Http, Response
 from app.platforms.destination import Delivery, Handoff, Who
-from app.platforms.twilio.account import FORM
+from app.platforms.twilio.account import FORM, Links
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed, unused
 from tests.sandbox.flex import SERVICE, SETTINGS, WORKSPACE, connect, make_flow, recording_listener, seen
 from tests.support import fixtures
@@ -47,6 +48,7 @@ MESSAGE = Message(
 REPLY = replace(
     MESSAGE, id="e" * 32, direction="outbound", content=Text("Good day!"), author="bot", profile=None, source="helper"
 )
+LINKS = Links({"auth_tokens": [TOKEN], "callback": CALLBACK, "media_keep": 60}, "media of desk")
 A_LINK = "https://cdn.example.test/" + "x" * 1_500
 MORE = replace(MESSAGE, id="d" * 32, content=Text("To people, please"))
 LAST = replace(REPLY, id="c" * 32, content=Text("I fetch somebody."))
@@ -82,8 +84,8 @@ class Line(Http):
     """Records calls. Dies after call `dies_after` was carried out; `instead` may answer in Twilio's place. `files` are
     hosts that customers' files may lie on as if they were public."""
 
-    def __init__(self, url: str, files: Sequence[str] = ()) -> None:
-        super().__init__([url], files=files)
+    def __init__(self, url: str, files: Sequence[str] = (), trusted: Sequence[str] = ()) -> None:
+        super().__init__([url, *trusted], files=files)
         self.calls: list[Call] = []
         self.dies_after: int | None = None
         self.instead: Callable[[Call], Response | None] = lambda call: None
@@ -597,7 +599,7 @@ class Flexing(Receiving, Calling):
             "open": lambda desk, http: desk.open(
                 Handoff(CONVERSATION, Session("desk"), TALK, unused, keep=unused), http
             ),
-            "media": lambda desk, http: desk.media(desk._media.links._signer.dumps([SERVICE, "ME1"]), http),
+            "media": lambda desk, http: desk.media(LINKS.to(SERVICE, "ME1").rpartition("/")[2], http),
         }
 
     def late_calls(self) -> dict[str, Any]:
@@ -834,7 +836,7 @@ class Flexing(Receiving, Calling):
 
     def test_a_file_behind_a_link_of_ours_goes_up_from_where_that_leads(self, place: Place, outside: Sink) -> None:
         outside.answers(Told(302, b"", {"Location": "/at-its-platform"}), Told(200, b"picture"))
-        place.line._strict = Http(files=[place.url, outside.url])._strict
+        place.line = Line(place.url, [place.url, outside.url])
         place.deliver(content=Attachment("image", f"{outside.url}/channels/wa/media/x", "image/jpeg"))
         assert [("image/jpeg", 7)] == [(one["content_type"], one["size"]) for one in seen(place.url)["media"]]
         assert ["/channels/wa/media/x", "/at-its-platform"] == [call.path for call in outside.calls]
@@ -898,7 +900,7 @@ class Flexing(Receiving, Calling):
         self, trusted: bool, place: Place, outside: Sink
     ) -> None:
         if trusted:
-            place.line._transport = Http([place.url, outside.url])._transport
+            place.line = Line(place.url, trusted=[outside.url])
             assert place.line.request("GET", outside.url, timeout=5).ok
             outside.calls.clear()
         place.deliver(content=Attachment("file", f"{outside.url}/admin?do=x"))
@@ -1454,7 +1456,7 @@ class Flexing(Receiving, Calling):
 
     def test_a_link_expires(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
-        now = place.desk._media.links._signer.make_signer().get_timestamp()
+        now = int(time.time())
         for after, good in ((7 * 86_400 - 5, True), (7 * 86_400 + 5, False)):
             monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self, a=after: now + a)
             if good:

@@ -19,7 +19,7 @@ from app.core.message import Attachment, Message, Text
 from app.http import Response
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.opening import Customer, Opening, filled, task_attributes
-from app.platforms.flex.provision import Provisioning, _same
+from app.platforms.flex.provision import Provisioning, is_same
 from app.platforms.flex.words import plain
 from tests.platforms.conformance import unused
 from tests.platforms.flex import (
@@ -138,7 +138,7 @@ class TestFlexChatDestination(Flexing):
             "email": "ada@example.test", "phone": "+15550000001", "locale": "en-GB", "country": "GB",
         } == orjson.loads(create.pop("TaskAttributes"))  # fmt: skip
         assert {
-            "FlexFlowSid": place.desk._settings["flex_flow_sid"],
+            "FlexFlowSid": place.desk_values["flex_flow_sid"],
             "Identity": CUSTOMER,
             "ChatUserFriendlyName": "Ada Lovelace",
             "ChatFriendlyName": "shop Ada Lovelace",
@@ -177,7 +177,7 @@ class TestFlexChatDestination(Flexing):
         self, talk: list[tuple[str, str]], expected: int, flex_sandbox: str
     ) -> None:
         place = Place(self.setups["studio"], flex_sandbox)
-        flow = place.desk._settings["flex_flow_sid"]
+        flow = place.desk_values["flex_flow_sid"]
         there = place.twilio.flex_api.v1.channel.create(
             flex_flow_sid=flow, identity=CUSTOMER, target=CUSTOMER, chat_user_friendly_name="x", chat_friendly_name="x"
         )
@@ -487,24 +487,24 @@ def test_a_resource_differs_exactly_where_its_value_does(value: Any, other: Any,
             inner = {key: inner}
         return inner
 
-    assert _same(shown(value), name, value)
-    assert not _same({}, name, value)
-    assert not _same(shown(None), name, value)
+    assert is_same(shown(value), name, value)
+    assert not is_same({}, name, value)
+    assert not is_same(shown(None), name, value)
     if type(value) is type(other) and value != other:
-        assert not _same(shown(other), name, value)
+        assert not is_same(shown(other), name, value)
 
 
 @THOROUGH
 @given(st.lists(words, max_size=4), st.lists(words, max_size=4))
 def test_lists_are_the_same_in_any_order(value: list[str], other: list[str]) -> None:
-    assert _same({"filters": value[::-1]}, "Filters", value)
-    assert (sorted(value) == sorted(other)) == _same({"filters": other}, "Filters", value)
+    assert is_same({"filters": value[::-1]}, "Filters", value)
+    assert (sorted(value) == sorted(other)) == is_same({"filters": other}, "Filters", value)
 
 
 def test_truth_and_methods_are_written_in_several_ways() -> None:
-    assert _same({"enabled": "true"}, "Enabled", True)
-    assert _same({"method": "post"}, "Method", "POST")
-    assert not _same({"url": "https://a.example.test/Hook"}, "Url", "https://a.example.test/hook")
+    assert is_same({"enabled": "true"}, "Enabled", True)
+    assert is_same({"method": "post"}, "Method", "POST")
+    assert not is_same({"url": "https://a.example.test/Hook"}, "Url", "https://a.example.test/hook")
 
 
 # --- setting a project up ---

@@ -22,6 +22,7 @@ from tests.platforms.flex import (
     CALLBACK,
     CH,
     CUSTOMER,
+    LINKS,
     MARK,
     MESSAGE,
     MORE,
@@ -135,8 +136,7 @@ class TestFlexConversationsDestination(Flexing):
         def service(adapter: Any, **fields: str | None) -> str:
             values = {**fixtures.value(self.platform, "message_media"), **fields}
             (event,) = adapter.parse(self.sign(orjson.dumps({k: v for k, v in values.items() if v is not None})))
-            loaded: str = adapter._media.links._signer.loads(event.content.url.rpartition("/")[2])[0]
-            return loaded
+            return LINKS.read(event.content.url.rpartition("/")[2])[0]
 
         assert "IS5" == service(self.build(chat_service_sid=SERVICE), ChatServiceSid="IS5")
         assert SERVICE == service(self.build(chat_service_sid=SERVICE), ChatServiceSid=None)
