@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable
-from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
     Text,
@@ -89,6 +89,8 @@ class Inbox:
                 return self._report(name, event, channel)
             case Ended() | Typing():
                 self._hint(name, event, channel)
+            case Opted(customer, state):
+                self._gateway.store.consents.write(conversation_key(name, customer), state, "the platform said so")
             case Changed():
                 self._look(self._conversation(name, event), self._place(name, event.alias, event.index))
             case Ignored(kind):

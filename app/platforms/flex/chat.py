@@ -68,7 +68,7 @@ class IntegrationSchema(Schema):
 
 
 class Settings(FlexSchema):
-    """`flex_flow_sid` is what `patchbay flex provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
+    """`flex_flow_sid` is what `patchbay provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
     the Flex Flow's. `message_events` and `update_events` are what a chat's two webhooks are for: `onMediaMessageSent`
     and `onMemberUpdated` may be added where a project sends them."""
 

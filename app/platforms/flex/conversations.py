@@ -54,7 +54,7 @@ class RoutingSchema(Schema):
 
 class Settings(FlexSchema):
     """`webhook_filters` are the events that a conversation's webhook is for; with `onParticipantUpdated` among them it
-    is seen at once what agents have read. `address` names the chat address that `patchbay flex provision` makes."""
+    is seen at once what agents have read. `address` names the chat address that `patchbay provision` makes."""
 
     chat_service_sid = sid_field("IS", required=False)
     conversations_url = url_field(required=False)
