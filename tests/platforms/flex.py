@@ -5,6 +5,7 @@ What an adapter did is looked at with Twilio's own SDK and in what the sandbox r
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,14 +21,15 @@ from twilio.request_validator import RequestValidator
 
 from app.core import errors
 from app.core.errors import Failure, Unverified
-from app.core.events import Answer, Changed, Checkup, Ended, Event, Ignored, StatusReport, Typing, Webhook, Written
+from app.core.events import Answer, Changed, Ended, Event, Ignored, Polled, StatusReport, Typing, Webhook, Written
 from app.core.message import Attachment, Author, Content, Location, Message, Profile, Text, derived_id
 from app.core.render import render
 from app.core.session import Session
 from app.core.status import Status
 from app.http import MOST_MOVES, Http, Response
 from app.platforms.destination import Delivery, Handoff, Who
-from app.platforms.twilio.account import FORM, Links
+from app.platforms.twilio.links import Links
+from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed, unused
 from tests.sandbox.flex import SERVICE, SETTINGS, WORKSPACE, connect, make_flow, recording_listener, seen
 from tests.support import fixtures
@@ -197,8 +199,8 @@ class Place:
         report = StatusReport(message, status, error, 1, **{"handles": self.kept.handles, **changes})
         self.desk.report(report, self.line)
 
-    def check(self, seen: int | None = -1) -> Checkup:
-        checkup: Checkup = self.desk.check(self.session, seen, self.line)
+    def check(self, seen: int | None = -1) -> Polled:
+        checkup: Polled = self.desk.poll(self.session, seen, self.line)
         return checkup
 
     def close(self, who: Who = "customer") -> None:
@@ -599,7 +601,7 @@ class Flexing(Receiving, Calling):
             "open": lambda desk, http: desk.open(
                 Handoff(CONVERSATION, Session("desk"), TALK, unused, keep=unused), http
             ),
-            "media": lambda desk, http: desk.media(LINKS.to(SERVICE, "ME1").rpartition("/")[2], http),
+            "media": lambda desk, http: desk.media(LINKS.to(SERVICE, "ME1").rpartition("/")[2], http, io.BytesIO()),
         }
 
     def late_calls(self) -> dict[str, Any]:
@@ -608,7 +610,7 @@ class Flexing(Receiving, Calling):
         session, half = Session("desk", handles=handles), Session("desk", handles={"chat": CH, "service": SERVICE})
         read = StatusReport(replace(REPLY, metadata={"chat": CH, "index": 1}), "read", None, 1, handles)
         verbs: dict[str, Callable[[Any, Http], object]] = {
-            "check": lambda desk, http: desk.check(session, 1, http),
+            "poll": lambda desk, http: desk.poll(session, 1, http),
             "close": lambda desk, http: desk.close(session, "customer", http),
             "abandon": lambda desk, http: desk.abandon(half, http),
             "read": lambda desk, http: desk.report(read, http),
@@ -756,11 +758,9 @@ class Flexing(Receiving, Calling):
         )  # fmt: skip
 
     def test_settings_become_what_the_workers_ask_for(self) -> None:
-        desk = self.build(session_timeout=60, check_every=7, ended_text="Goodbye")
-        assert (60, 7, "Goodbye", None, "send") == (
-            desk.session_timeout, desk.watch, desk.farewell, desk.deadline, desk.late,
-        )  # fmt: skip
-        assert (86_400, 300, None) == (self.build().session_timeout, self.build().watch, self.build().farewell)
+        desk = self.build(check_every=7, ended_text="Goodbye")
+        assert (7, "Goodbye", None, "send") == (desk.poll_every, desk.farewell, desk.deadline, desk.late)
+        assert (300, None) == (self.build().poll_every, self.build().farewell)
 
     # --- messages ---
 
@@ -1224,7 +1224,7 @@ class Flexing(Receiving, Calling):
 
     def test_a_look_at_an_empty_chat(self, place: Place) -> None:
         place.open()
-        assert Checkup() == place.check()
+        assert Polled() == place.check()
 
     def test_a_look_tells_how_far_agents_read_and_not_the_customer(self, place: Place) -> None:
         place.deliver()
@@ -1248,13 +1248,13 @@ class Flexing(Receiving, Calling):
         with pytest.raises(Died):
             place.deliver()
         number = len(place.line.calls)
-        assert Checkup(over=True) == place.check()
+        assert Polled(over=True) == place.check()
         assert number == len(place.line.calls)
         revive(place)
         place.deliver(uncertain=True)
         assert not place.check().over
         self.delete(place)
-        assert Checkup(over=True) == place.check()
+        assert Polled(over=True) == place.check()
 
     # --- ends ---
 
@@ -1426,7 +1426,7 @@ class Flexing(Receiving, Calling):
     def test_a_link_to_an_agents_file_leads_to_where_it_is_now(self, place: Place) -> None:
         file = self.agents_file(place)
         assert file.url.startswith(f"{CALLBACK}/media/")
-        where = place.desk.media(file.url.rpartition("/")[2], place.line)
+        where = place.desk.media(file.url.rpartition("/")[2], place.line, io.BytesIO())
         assert requests.get(where, timeout=5).content == b"picture"
         assert ("image", "image/png", "map.png") == (file.kind, file.mime_type, file.file_name)
 
@@ -1441,10 +1441,10 @@ class Flexing(Receiving, Calling):
         }
         for other in others.values():
             with pytest.raises(Unverified):
-                other.media(token, place.line)
+                other.media(token, place.line, io.BytesIO())
         for forged in ("", "x", token[:-1], token + "x", "." + token, token.upper(), "é"):
             with pytest.raises(Unverified):
-                place.desk.media(forged, place.line)
+                place.desk.media(forged, place.line, io.BytesIO())
 
     def test_a_link_outlives_a_rotation_of_tokens(self, place: Place) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
@@ -1452,7 +1452,7 @@ class Flexing(Receiving, Calling):
         values |= {"flex_flow_sid": "FO" + "0" * 32} if place.is_chat else {}
         rotated = built(self.adapter_class, values)
         place.line.instead = lambda call: Response(200, {}, b'{"links":{"content_direct_temporary":"https://a"}}')
-        assert "https://a" == rotated.media(token, place.line)
+        assert "https://a" == rotated.media(token, place.line, io.BytesIO())
 
     def test_a_link_expires(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
@@ -1460,17 +1460,17 @@ class Flexing(Receiving, Calling):
         for after, good in ((7 * 86_400 - 5, True), (7 * 86_400 + 5, False)):
             monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self, a=after: now + a)
             if good:
-                assert place.desk.media(token, place.line)
+                assert place.desk.media(token, place.line, io.BytesIO())
             else:
                 with pytest.raises(Unverified):
-                    place.desk.media(token, place.line)
+                    place.desk.media(token, place.line, io.BytesIO())
 
     @pytest.mark.parametrize("body", [b"{}", b'{"links":null}', b'{"links":{}}', b'{"links":[]}'])
     def test_a_file_of_which_twilio_does_not_say_where_it_is(self, body: bytes, place: Place) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
         place.line.instead = lambda call: Response(200, {}, body)
         with pytest.raises(Failure) as raised:
-            place.desk.media(token, place.line)
+            place.desk.media(token, place.line, io.BytesIO())
         assert errors.UNPARSEABLE == raised.value.kind
 
 

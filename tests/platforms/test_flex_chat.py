@@ -19,8 +19,9 @@ from app.core.message import Attachment, Message, Text
 from app.http import Response
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.opening import Customer, Opening, filled, task_attributes
-from app.platforms.flex.provision import Provisioning, is_same
+from app.platforms.flex.provision import is_same
 from app.platforms.flex.words import plain
+from app.platforms.provision import Run
 from tests.platforms.conformance import unused
 from tests.platforms.flex import (
     ACCOUNT,
@@ -513,7 +514,7 @@ def test_truth_and_methods_are_written_in_several_ways() -> None:
 def provision(url: str, dry_run: bool = False, **changes: Any) -> tuple[dict[str, str], list[str]]:
     values = {**VALUES, "integration": TASK, **addresses(FlexChatDestination, url), **changes}
     desk = built(FlexChatDestination, values)
-    run = Provisioning(desk.account, Line(url), dry_run)
+    run = Run(Line(url), dry_run=dry_run)
     return desk.provision(run), run.calls
 
 

@@ -15,7 +15,7 @@ from app.core.events import Changed, Ended, Ignored, Written
 from app.core.message import Attachment, Text
 from app.http import Response
 from app.platforms.flex.conversations import FlexConversationsDestination
-from app.platforms.flex.provision import Provisioning
+from app.platforms.provision import Run
 from tests.platforms.flex import (
     ACCOUNT,
     AGENT,
@@ -99,7 +99,7 @@ class TestFlexConversationsDestination(Flexing):
 
     @pytest.mark.parametrize(("changes", "seconds"), WATCHES.values(), ids=WATCHES)
     def test_a_flow_is_looked_after_more_often(self, changes: dict[str, Any], seconds: float) -> None:
-        assert seconds == self.build(**changes).watch
+        assert seconds == self.build(**changes).poll_every
 
     MEDIA: ClassVar[dict[str, tuple[str | None, int]]] = {
         "missing": (None, 0),
@@ -471,7 +471,7 @@ def provision(url: str, dry_run: bool = False, **changes: Any) -> tuple[list[str
     """The calls that changed something, and the notes; the configuration wants no identifiers."""
     values = {**VALUES, "routing": STUDIO, **addresses(FlexConversationsDestination, url), **changes}
     desk = built(FlexConversationsDestination, values)
-    run = Provisioning(desk.account, Line(url), dry_run)
+    run = Run(Line(url), dry_run=dry_run)
     assert {} == desk.provision(run)
     return run.calls, run.notes
 

@@ -19,9 +19,10 @@ from app.core.settings import sid_field
 from app.http import Http
 from app.platforms.flex.destination import LOOK_BACK, WAKE, FlexDestination
 from app.platforms.flex.opening import Opening, Step, filled, pre_engagement, task_attributes
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.provision import Project
 from app.platforms.flex.settings import FlexSchema, base_url, events_field
 from app.platforms.flex.words import as_json, json_object, mark_of, plain
+from app.platforms.provision import Run
 from app.platforms.twilio.account import path_part
 
 OVER = "INACTIVE"
@@ -67,7 +68,7 @@ class IntegrationSchema(Schema):
 
 
 class Settings(FlexSchema):
-    """`flex_flow_sid` is what `patchbay flex provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
+    """`flex_flow_sid` is what `patchbay provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
     the Flex Flow's. `message_events` and `update_events` are what a chat's two webhooks are for: `onMediaMessageSent`
     and `onMemberUpdated` may be added where a project sends them."""
 
@@ -92,6 +93,7 @@ class FlexChatDestination(FlexDestination):
     READ_EVENTS = frozenset({"onMemberUpdated"})
     TASK_FIELD = "channelSid"
     ENDS_SILENTLY = True
+    made = {"flex_flow_sid": "FO" + "0" * 32}
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(name, settings, settings["integration"].get("workspace_sid"))
@@ -99,7 +101,7 @@ class FlexChatDestination(FlexDestination):
         chat = base_url(settings, "chat_url", "https://chat.twilio.com")
         self._channels = f"{chat}/v2/Services/{self._service}/Channels"
 
-    def provision(self, run: Provisioning) -> dict[str, str]:
+    def provision(self, run: Run) -> dict[str, str]:
         """Create or update the Flex Flow, found by its friendly name."""
         values, integration = self._settings, self._settings["integration"]
         wanted = {
@@ -119,7 +121,7 @@ class FlexChatDestination(FlexDestination):
         url = f"{self._flex}/v1/FlexFlows"
         found = self.account.listed(f"{url}?FriendlyName={path_part(values['friendly_name'])}", "flex_flows", run.http)
         flow = next((one for one in found if one.get("channel_type") == "custom"), None)
-        return {"flex_flow_sid": run.resource(url, flow, wanted)}
+        return {"flex_flow_sid": Project(self.account, run).resource(url, flow, wanted)}
 
     def _steps(self) -> Sequence[Step]:
         return (("chat", self._create), *((name, partial(self._add_hook, name)) for name in HOOKS))

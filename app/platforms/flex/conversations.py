@@ -13,7 +13,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.core.events import Changed, Checkup, Ended, Event, Ignored, Webhook
+from app.core.events import Changed, Ended, Event, Ignored, Polled, Webhook
 from app.core.reading import Unreadable, parsed
 from app.core.schema import LABEL_LIMIT, url_field
 from app.core.session import Session
@@ -22,10 +22,12 @@ from app.http import Http
 from app.platforms.destination import Who
 from app.platforms.flex.destination import WAKE, FlexDestination
 from app.platforms.flex.opening import Opening, Step, filled, pre_engagement, task_attributes
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.provision import Project
 from app.platforms.flex.settings import FlexSchema, base_url, events_field
 from app.platforms.flex.words import as_json, json_object
-from app.platforms.twilio.account import Resource, TwilioFailure, form_of, path_part
+from app.platforms.provision import Run
+from app.platforms.twilio.account import Resource, TwilioFailure, path_part
+from app.platforms.twilio.webhooks import form_of
 
 CLOSED, FAILED = "closed", "failed"
 CONFLICT = 409
@@ -52,7 +54,7 @@ class RoutingSchema(Schema):
 
 class Settings(FlexSchema):
     """`webhook_filters` are the events that a conversation's webhook is for; with `onParticipantUpdated` among them it
-    is seen at once what agents have read. `address` names the chat address that `patchbay flex provision` makes."""
+    is seen at once what agents have read. `address` names the chat address that `patchbay provision` makes."""
 
     chat_service_sid = sid_field("IS", required=False)
     conversations_url = url_field(required=False)
@@ -75,15 +77,15 @@ class FlexConversationsDestination(FlexDestination):
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         super().__init__(name, settings, settings["routing"].get("workspace_sid"))
         if settings["check_every"] is None and settings["routing"]["type"] == "studio":
-            self.watch = STUDIO_CHECK  # what a flow says fires no webhook of the conversation
+            self.poll_every = STUDIO_CHECK  # what a flow says fires no webhook of the conversation
         self._routing: Mapping[str, Any] = settings["routing"]
         self._base = base_url(settings, "conversations_url", "https://conversations.twilio.com") + "/v1"
         service = settings["chat_service_sid"]
         self._home = f"{self._base}/Services/{service}" if service else self._base
 
-    def provision(self, run: Provisioning) -> dict[str, str]:
+    def provision(self, run: Run) -> dict[str, str]:
         """The webhook for what no conversation's own webhook tells (messages of Studio), and the chat address."""
-        values = self._settings
+        values, project = self._settings, Project(self.account, run)
         hooks = {
             "PostWebhookUrl": f"{self._callback}/events",
             "Method": "POST",
@@ -93,7 +95,7 @@ class FlexConversationsDestination(FlexDestination):
         there = self.account.find(url, run.http)
         others = there.get("post_webhook_url") if there else None
         if others in (None, "", hooks["PostWebhookUrl"]):
-            run.resource(url, there, hooks, single=True)
+            project.resource(url, there, hooks, single=True)
         else:
             run.notes.append(
                 f"The service's webhooks go to {others} and are left alone. Chats work all the same; what a Studio "
@@ -114,7 +116,7 @@ class FlexConversationsDestination(FlexDestination):
         url = f"{self._base}/Configuration/Addresses"
         found = self.account.listed(f"{url}?Type=chat", "address_configurations", run.http)
         same = next((one for one in found if one.get("address") == values["address"]), None)
-        run.notes.append(f"The chat address is {run.resource(url, same, address) or 'not made yet'}.")
+        run.notes.append(f"The chat address is {project.resource(url, same, address) or 'not made yet'}.")
         return {}
 
     def parse(self, webhook: Webhook) -> list[Event]:
@@ -125,15 +127,15 @@ class FlexConversationsDestination(FlexDestination):
             return [Changed(form["ChannelSid"])]
         return super().parse(webhook)
 
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+    def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
         """Besides the chat: Flex sets an interaction up after it answered, and that may fail."""
-        checkup = super().check(session, seen, http)
+        checkup = super().poll(session, seen, http)
         channel = self._interaction_channel(session.handles)
         if checkup.over or channel is None:
             return checkup
         state = self.account.find(channel, http)
         failed = state is not None and state.get("status") == FAILED
-        return Checkup(checkup.written, checkup.seen, checkup.read, over=failed)
+        return Polled(checkup.written, checkup.seen, checkup.read, over=failed)
 
     def close(self, session: Session, who: Who, http: Http) -> None:
         """A conversation whose interaction failed is still open, and the customer's next words would go there."""

@@ -7,9 +7,9 @@ is unknown, the chat's last messages tell whether it was carried out.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from marshmallow import fields, validate
 from msgspec.structs import asdict
@@ -19,8 +19,8 @@ from app.core.events import (
     Accepted,
     Answer,
     Changed,
-    Checkup,
     Event,
+    Polled,
     Receipt,
     Reply,
     StatusReport,
@@ -35,14 +35,16 @@ from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.core.session import Session
 from app.core.text import cut
 from app.http import Http
-from app.platforms.destination import Delivery, Handoff, Who
+from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.platforms.flex.media import Media
 from app.platforms.flex.opening import Customer, Opening, Step
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.rules import problems
 from app.platforms.flex.settings import BODY_LIMIT, UNIT, base_url
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.words import author_of, mark, mark_of, plain
-from app.platforms.twilio.account import Account, Resource, TwilioFailure, form_of
+from app.platforms.provision import Run
+from app.platforms.twilio.account import Account, Resource, TwilioFailure
+from app.platforms.twilio.webhooks import form_of
 
 LOOK_BACK = 50  # messages among which one of ours is looked for
 MOST_MISSED = 5_000
@@ -62,7 +64,7 @@ class _MessageSchema(Lenient):
 _message = _MessageSchema()
 
 
-class FlexDestination(ABC):
+class FlexDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs; the generations fill in addresses and field names."""
 
     capabilities = Capabilities(
@@ -74,10 +76,11 @@ class FlexDestination(ABC):
         resend_safe=True,
         people=True,
     )
-    deadline = None
-    late = "send"
-    repeats_for = 0.0  # three times at most (`RetryCount`), at once
+    # repeats_for is 0: three times at most (`RetryCount`), at once
     calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
+
+    made: Mapping[str, str] = {}
+    problems = staticmethod(problems)
 
     # Names of webhook fields and JSON fields of this generation.
     CHAT_FIELD: ClassVar[str]
@@ -91,8 +94,7 @@ class FlexDestination(ABC):
 
     def __init__(self, name: str, settings: Mapping[str, Any], workspace: str | None) -> None:
         self.name = name
-        self.session_timeout: float = settings["session_timeout"]
-        self.watch: float = settings["check_every"] or CHECK
+        self.poll_every: float = settings["check_every"] or CHECK
         self.farewell: str | None = settings["ended_text"]
         self.account = Account(settings)
         self._settings = settings
@@ -205,7 +207,7 @@ class FlexDestination(ABC):
     def check_link(self, token: str) -> str:
         return " ".join(self._media.links.read(token))
 
-    def media(self, token: str, http: Http) -> str:
+    def media(self, token: str, http: Http, into: BinaryIO) -> str:
         return self._media.where(token, http)
 
     # The customer's side
@@ -277,16 +279,16 @@ class FlexDestination(ABC):
 
     # Looking after open chats
 
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+    def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
         handles = session.handles
         if not handles.get("ready"):  # whoever was to open it gave up, or died of it
-            return Checkup(over=True)
+            return Polled(over=True)
         chat = self.account.find(self._url(handles), http)
         if chat is None:
-            return Checkup(over=True)
+            return Polled(over=True)
         newest = self._newest(handles, http, seen)
         written = [one for message in reversed(newest) for one in self._missed(handles, message)]
-        return Checkup(
+        return Polled(
             written=tuple(written) if seen is not None else (),
             seen=newest[0]["index"] if newest else -1,
             read=self._horizon(handles, http),
@@ -315,7 +317,7 @@ class FlexDestination(ABC):
     # Setting a project up
 
     @abstractmethod
-    def provision(self, run: Provisioning) -> dict[str, str]:
+    def provision(self, run: Run) -> dict[str, str]:
         """Create what the destination needs in the project, or find it and correct what differs; the identifiers that
         the configuration wants. Raises: Failure."""
 

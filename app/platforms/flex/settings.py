@@ -11,13 +11,10 @@ from marshmallow import ValidationError, fields, validate
 from app.core.schema import keepable, url_field
 from app.core.text import Unit
 from app.platforms.destination import DestinationSchema
-from app.platforms.twilio.account import TwilioSchema
+from app.platforms.twilio.settings import TwilioSchema
 
 BODY_LIMIT = 1_600
 UNIT: Unit = "utf16"  # of every limit of Flex in characters; Twilio does not say, and these are never fewer
-ONE_DAY = 86_400.0
-
-
 WORDS = ("name", "address", "channel")
 
 
@@ -62,7 +59,6 @@ class FlexSchema(TwilioSchema, DestinationSchema):
     media_keep = fields.Integer(load_default=7 * 86_400, validate=validate.Range(60))
     check_every = fields.Float(load_default=None, validate=validate.Range(1))
     attributes_limit = fields.Integer(load_default=4_000, validate=validate.Range(500))
-    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
 
 
 def base_url(settings: Mapping[str, Any], name: str, default: str) -> str:
