@@ -167,7 +167,7 @@ class Place:
             values["flex_flow_sid"] = make_flow(self.twilio, self.setup.flow, **more).sid
         self.desk_values = values
         self.desk = built(self.setup.adapter, values, self.callback)
-        self.is_chat = self.setup.adapter.CHAT_FIELD == "ChannelSid"
+        self.is_chat = self.setup.adapter.Settings().fields.get("chat_url") is not None
 
     # Work
 
@@ -310,7 +310,7 @@ class Place:
 def addresses(adapter: Any, url: str) -> dict[str, str]:
     """All of Twilio's products at one place."""
     found = {"flex_url": "flex-api", "media_url": "mcs", "taskrouter_url": "taskrouter"}
-    found |= {"chat_url": "chat"} if adapter.CHAT_FIELD == "ChannelSid" else {"conversations_url": "conversations"}
+    found |= {"chat_url": "chat"} if adapter.Settings().fields.get("chat_url") is not None else {"conversations_url": "conversations"}
     return {name: f"{url}/twilio/{product}" for name, product in found.items()}
 
 
@@ -597,7 +597,7 @@ class Flexing(Receiving, Calling):
             "open": lambda desk, http: desk.open(
                 Handoff(CONVERSATION, Session("desk"), TALK, unused, keep=unused), http
             ),
-            "media": lambda desk, http: desk.media(desk._media.links._signer.dumps([SERVICE, "ME1"]), http),
+            "media": lambda desk, http: desk.media(desk._files.links._signer.dumps([SERVICE, "ME1"]), http),
         }
 
     def late_calls(self) -> dict[str, Any]:
@@ -689,7 +689,7 @@ class Flexing(Receiving, Calling):
         first = place.deliver()
         before = len(place.line.calls)
         second = place.deliver(MORE)
-        looks = 1 if place.desk.ENDS_SILENTLY else 0  # whether the chat is over
+        looks = 1 if place.is_chat else 0  # whether the chat is over
         assert 1 + looks == len(place.line.calls) - before
         assert first.handles == second.handles == place.kept.handles
         customers = [said for said in place.said() if said[0] == CUSTOMER]
@@ -923,7 +923,7 @@ class Flexing(Receiving, Calling):
         self.delete(place)
         answer = place.deliver(MORE)
         # refused, looked at, and then the whole way; a chat that was made just now is not looked at again
-        again = 1 if self.adapter_class.ENDS_SILENTLY else 0
+        again = 1 if (self.chat_field == "ChannelSid") else 0
         assert 2 + place.setup.calls - again == len(place.line.calls) - number
         assert first != place.chat
         assert f"{place.chat}/0" == answer.receipt.external_id
@@ -960,7 +960,7 @@ class Flexing(Receiving, Calling):
 
     def handoff_deaths(self) -> dict[str, Any]:
         """The opening has neither a delivery's message nor the look after it; then four messages, each remembered."""
-        less = 2 if self.adapter_class.ENDS_SILENTLY else 1
+        less = 2 if (self.chat_field == "ChannelSid") else 1
         return deaths(self.setups, lambda s: s.calls - less + len(TALK), lambda s: s.keeps + len(TALK))
 
     def test_a_handoff_shows_what_was_said_and_known(self, each_place: Place) -> None:
@@ -1454,7 +1454,7 @@ class Flexing(Receiving, Calling):
 
     def test_a_link_expires(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         token = self.agents_file(place).url.rpartition("/")[2]
-        now = place.desk._media.links._signer.make_signer().get_timestamp()
+        now = place.desk._files.links._signer.make_signer().get_timestamp()
         for after, good in ((7 * 86_400 - 5, True), (7 * 86_400 + 5, False)):
             monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self, a=after: now + a)
             if good:

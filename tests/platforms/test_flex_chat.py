@@ -18,10 +18,9 @@ from app.core.events import Changed, Ended, Ignored, Written
 from app.core.message import Attachment, Message, Text
 from app.http import Response
 from app.platforms.flex.chat import FlexChatDestination
-from app.platforms.flex.opening import Customer, Opening, filled, task_attributes
+from app.platforms.flex.attributes import Customer, filled, task_attributes
 from app.platforms.flex.provision import Provisioning, _same
 from app.platforms.flex.words import plain
-from tests.platforms.conformance import unused
 from tests.platforms.flex import (
     ACCOUNT,
     AGENT,
@@ -138,7 +137,7 @@ class TestFlexChatDestination(Flexing):
             "email": "ada@example.test", "phone": "+15550000001", "locale": "en-GB", "country": "GB",
         } == orjson.loads(create.pop("TaskAttributes"))  # fmt: skip
         assert {
-            "FlexFlowSid": place.desk._settings["flex_flow_sid"],
+            "FlexFlowSid": place.desk_values["flex_flow_sid"],
             "Identity": CUSTOMER,
             "ChatUserFriendlyName": "Ada Lovelace",
             "ChatFriendlyName": "shop Ada Lovelace",
@@ -177,7 +176,7 @@ class TestFlexChatDestination(Flexing):
         self, talk: list[tuple[str, str]], expected: int, flex_sandbox: str
     ) -> None:
         place = Place(self.setups["studio"], flex_sandbox)
-        flow = place.desk._settings["flex_flow_sid"]
+        flow = place.desk_values["flex_flow_sid"]
         there = place.twilio.flex_api.v1.channel.create(
             flex_flow_sid=flow, identity=CUSTOMER, target=CUSTOMER, chat_user_friendly_name="x", chat_friendly_name="x"
         )
@@ -412,9 +411,9 @@ def test_a_template_that_was_taken_can_always_be_filled(parts: list[str], name: 
     template = "".join(parts)
     FlexChatDestination.Settings().load({**VALUES, "integration": TASK, "chat_name": template})
     message = replace(MESSAGE, customer=f"webchat:{ident}", profile=replace(PROFILE, name=name))
-    opening = Opening(Customer(message.conversation, message.profile), "", "", {}, unused, None, False)  # type: ignore[arg-type]
-    assert len(filled(template, opening)) <= 256
-    assert (name or f"webchat:{ident}")[:256] == filled("{name}", opening)
+    customer = Customer(message.conversation, message.profile)
+    assert len(filled(template, customer)) <= 256
+    assert (name or f"webchat:{ident}")[:256] == filled("{name}", customer)
 
 
 lines = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=300), max_size=9)
@@ -428,18 +427,8 @@ def test_a_tasks_attributes_stay_within_their_limit(
     raw = {**VALUES, "integration": TASK, "attributes_limit": limit}
     settings = FlexChatDestination.Settings().load(raw)
     talk: list[Message] = [replace(MESSAGE, id=f"{n:032}", content=Text(text)) for n, text in enumerate(said)]
-    opening = Opening(
-        Customer(MESSAGE.conversation, PROFILE),
-        "",
-        "",
-        {},
-        unused,
-        None,
-        False,
-        memory,
-        talk,  # type: ignore[arg-type]
-    )
-    found = task_attributes(opening, settings, channelType=more)
+    customer = Customer(MESSAGE.conversation, PROFILE, memory, talk)
+    found = task_attributes(customer, settings, channelType=more)
     size = len(orjson.dumps(found))
     assert size <= limit
     assert more == found["channelType"]
@@ -458,11 +447,7 @@ def test_a_memory_that_only_just_fits_leaves_no_room_that_is_not_there(spare: in
     settings = FlexChatDestination.Settings().load({**VALUES, "integration": TASK, "attributes_limit": 1_000})
 
     def attributes(memory: dict[str, str], *talk: Message) -> dict[str, Any]:
-        customer = Customer(MESSAGE.conversation, PROFILE)
-        return task_attributes(
-            Opening(customer, "", "", {}, unused, None, False, memory, talk),  # type: ignore[arg-type]
-            settings,
-        )
+        return task_attributes(Customer(MESSAGE.conversation, PROFILE, memory, talk), settings)
 
     room = 1_000 - len(orjson.dumps(attributes({"order": ""})))
     found = attributes({"order": "x" * (room - spare)}, replace(MESSAGE, content=Text("y")))

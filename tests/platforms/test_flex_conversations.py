@@ -135,7 +135,7 @@ class TestFlexConversationsDestination(Flexing):
         def service(adapter: Any, **fields: str | None) -> str:
             values = {**fixtures.value(self.platform, "message_media"), **fields}
             (event,) = adapter.parse(self.sign(orjson.dumps({k: v for k, v in values.items() if v is not None})))
-            loaded: str = adapter._media.links._signer.loads(event.content.url.rpartition("/")[2])[0]
+            loaded: str = adapter._files.links._signer.loads(event.content.url.rpartition("/")[2])[0]
             return loaded
 
         assert "IS5" == service(self.build(chat_service_sid=SERVICE), ChatServiceSid="IS5")
