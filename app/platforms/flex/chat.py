@@ -8,18 +8,13 @@ https://www.twilio.com/docs/chat/webhook-events.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
-
-from app.core.schema import LABEL_LIMIT, url_field
-from app.core.settings import sid_field
 from app.platforms.flex.attributes import filled, pre_engagement, task_attributes
 from app.platforms.flex.destination import FlexDestination, Parts
 from app.platforms.flex.media import MediaFile
 from app.platforms.flex.provision import Provisioning
-from app.platforms.flex.settings import FlexSchema, base_url, events_field
+from app.platforms.flex.settings import ChatSchema, base_url, flex_url
 from app.platforms.flex.steps import Opening, hooks
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import LOOK_BACK, Generation, Threads
@@ -31,8 +26,6 @@ ENDED = "INACTIVE"
 HOOKS = {"hook_messages": ("message_events", "new-message"), "hook_updates": ("update_events", "channel-update")}
 RETRIES = "3"
 
-# What a kind of integration cannot do without.
-NEEDED = {"studio": ("flow_sid",), "external": ("url",), "task": ("workspace_sid", "workflow_sid", "channel")}
 # The Flex Flow's names of the integration's keys; the API answers with ours.
 INTEGRATION = {
     "flow_sid": "FlowSid",
@@ -45,43 +38,6 @@ INTEGRATION = {
     "creation_on_message": "CreationOnMessage",
     "retry_count": "RetryCount",
 }
-
-
-class IntegrationSchema(Schema):
-    """What happens when a chat begins; all keys but `type` are the Flex Flow's own. `timeout` in seconds."""
-
-    type = fields.String(required=True, validate=validate.OneOf(list(NEEDED)))
-    flow_sid = sid_field("FW", required=False)
-    url = url_field(required=False)
-    workspace_sid = sid_field("WS", required=False)
-    workflow_sid = sid_field("WW", required=False)
-    channel = fields.String(load_default=None, validate=validate.Length(1, LABEL_LIMIT))
-    timeout = fields.Integer(load_default=None, validate=validate.Range(1))
-    priority = fields.Integer(load_default=None, validate=validate.Range(0))
-    creation_on_message = fields.Boolean(load_default=None)
-    retry_count = fields.Integer(load_default=None, validate=validate.Range(0, 3))
-
-    @validates_schema
-    def _whole(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        for name in NEEDED[data["type"]]:
-            if data.get(name) is None:
-                raise ValidationError(f"Required for type = {data['type']!r}.", name)
-
-
-class Settings(FlexSchema):
-    """`flex_flow_sid` is what `patchbay flex provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
-    the Flex Flow's. `message_events` and `update_events` are what a chat's two webhooks are for: `onMediaMessageSent`
-    and `onMemberUpdated` may be added where a project sends them."""
-
-    chat_service_sid = sid_field("IS")
-    flex_flow_sid = sid_field("FO")
-    chat_url = url_field(required=False)
-    friendly_name = fields.String(load_default="Patchbay", validate=validate.Length(1, LABEL_LIMIT))
-    integration = fields.Nested(IntegrationSchema, required=True)
-    message_events = events_field("onMessageSent")
-    update_events = events_field("onChannelUpdated")
-    long_lived = fields.Boolean(load_default=False)
-    janitor_enabled = fields.Boolean(load_default=False)
 
 
 def _status_in(attributes: Any) -> Any:
@@ -130,12 +86,13 @@ GENERATION = Generation(
 class Channels:
     """Chat channels as Flex makes them."""
 
-    def __init__(self, settings: Mapping[str, Any], account: Account, flex: str) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        self._flex = flex_url(settings)
         self._service: str = settings["chat_service_sid"]
         chat = base_url(settings, "chat_url", "https://chat.twilio.com")
         home = f"{chat}/v2/Services/{self._service}/Channels"
-        self.threads = Threads(GENERATION, account, home, made_at=f"{flex}/v1/Channels")
+        self.threads = Threads(GENERATION, Account(settings), home, made_at=f"{self._flex}/v1/Channels")
 
     def create(self, opening: Opening) -> None:
         """Step `chat`. Flex gives back the open channel of the same target, if there is one: so a repeated call does
@@ -175,42 +132,41 @@ class Channels:
             for name, (events, path) in HOOKS.items()
         }
 
-
-def provision(settings: Mapping[str, Any], flex: str, run: Provisioning) -> dict[str, str]:
-    """Create or update the Flex Flow, found by its friendly name."""
-    integration = settings["integration"]
-    wanted = {
-        "FriendlyName": settings["friendly_name"],
-        "ChatServiceSid": settings["chat_service_sid"],
-        "ChannelType": "custom",
-        "Enabled": True,
-        "IntegrationType": integration["type"],
-        "LongLived": settings["long_lived"],
-        "JanitorEnabled": settings["janitor_enabled"],
-        **{
-            f"Integration.{theirs}": integration[ours]
-            for ours, theirs in INTEGRATION.items()
-            if integration.get(ours) is not None
-        },
-    }
-    url = f"{flex}/v1/FlexFlows"
-    found = run.account.listed(f"{url}?FriendlyName={path_part(settings['friendly_name'])}", "flex_flows", run.http)
-    flow = next((one for one in found if one.get("channel_type") == "custom"), None)
-    return {"flex_flow_sid": run.resource(url, flow, wanted)}
+    def provision(self, run: Provisioning) -> dict[str, str]:
+        """Create or update the Flex Flow, found by its friendly name."""
+        settings, integration = self._settings, self._settings["integration"]
+        wanted = {
+            "FriendlyName": settings["friendly_name"],
+            "ChatServiceSid": settings["chat_service_sid"],
+            "ChannelType": "custom",
+            "Enabled": True,
+            "IntegrationType": integration["type"],
+            "LongLived": settings["long_lived"],
+            "JanitorEnabled": settings["janitor_enabled"],
+            **{
+                f"Integration.{theirs}": integration[ours]
+                for ours, theirs in INTEGRATION.items()
+                if integration.get(ours) is not None
+            },
+        }
+        url = f"{self._flex}/v1/FlexFlows"
+        found = run.account.listed(f"{url}?FriendlyName={path_part(settings['friendly_name'])}", "flex_flows", run.http)
+        flow = next((one for one in found if one.get("channel_type") == "custom"), None)
+        return {"flex_flow_sid": run.resource(url, flow, wanted)}
 
 
 class FlexChatDestination(FlexDestination):
     """Flex over chat channels that a Flex Flow routes."""
 
-    Settings = Settings
+    Settings = ChatSchema
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        account, flex = Account(settings), base_url(settings, "flex_url", "https://flex-api.twilio.com")
-        channels = Channels(settings, account, flex)
+        channels = Channels(settings)
+        threads, workspace = channels.threads, settings["integration"].get("workspace_sid")
         parts = Parts(
-            threads=channels.threads,
-            steps=[("chat", channels.create), *hooks(channels.threads, channels.hooks())],
-            tasks=Tasks(settings, account, settings["integration"].get("workspace_sid"), "channelSid"),
-            provision=partial(provision, settings, flex),
+            threads=threads,
+            steps=[("chat", channels.create), *hooks(threads, channels.hooks())],
+            tasks=Tasks(settings, threads.account, workspace, "channelSid"),
+            provision=channels.provision,
         )
         super().__init__(name, settings, parts)

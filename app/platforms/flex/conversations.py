@@ -8,21 +8,16 @@ https://www.twilio.com/docs/flex/developer/conversations/interactions-api/intera
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from itertools import count
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
-
 from app.core.reading import Unreadable, parsed
-from app.core.schema import LABEL_LIMIT, url_field
-from app.core.settings import sid_field
 from app.platforms.flex.attributes import filled, pre_engagement, task_attributes
 from app.platforms.flex.destination import POLL_EVERY, FlexDestination, Parts
 from app.platforms.flex.interactions import CONFLICT, Interactions
 from app.platforms.flex.media import MediaFile
 from app.platforms.flex.provision import Provisioning
-from app.platforms.flex.settings import FlexSchema, base_url, events_field
+from app.platforms.flex.settings import ConversationsSchema, base_url
 from app.platforms.flex.steps import Opening, Step, hooks
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import WAKE, Generation, Threads
@@ -31,34 +26,6 @@ from app.platforms.twilio.account import Account, Resource, TwilioFailure, path_
 
 CLOSED = "closed"
 POLL_STUDIO_EVERY = 15.0  # seconds: what a flow says fires no webhook of the conversation
-NEEDED = {"interaction": ("workspace_sid", "workflow_sid"), "studio": ("flow_sid",)}
-
-
-class RoutingSchema(Schema):
-    """How an agent gets to know of a chat: by an Interaction that we make, or by a Studio flow."""
-
-    type = fields.String(load_default="interaction", validate=validate.OneOf(list(NEEDED)))
-    workspace_sid = sid_field("WS", required=False)
-    workflow_sid = sid_field("WW", required=False)
-    task_channel = fields.String(load_default="chat", validate=validate.Length(1, LABEL_LIMIT))
-    flow_sid = sid_field("FW", required=False)
-
-    @validates_schema
-    def _whole(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        for name in NEEDED[data["type"]]:
-            if data.get(name) is None:
-                raise ValidationError(f"Required for type = {data['type']!r}.", name)
-
-
-class Settings(FlexSchema):
-    """`webhook_filters` are the events that a conversation's webhook is for; with `onParticipantUpdated` among them it
-    is seen at once what agents have read. `address` names the chat address that `patchbay flex provision` makes."""
-
-    chat_service_sid = sid_field("IS", required=False)
-    conversations_url = url_field(required=False)
-    routing = fields.Nested(RoutingSchema, required=True)
-    webhook_filters = events_field("onMessageAdded", "onConversationStateUpdated")
-    address = fields.String(load_default="patchbay", validate=validate.Length(1, LABEL_LIMIT))
 
 
 def _files(message: Mapping[str, Any]) -> list[MediaFile]:
@@ -103,14 +70,15 @@ GENERATION = Generation(
 class Conversations:
     """Conversations of an account, or of one of its chat services."""
 
-    def __init__(self, settings: Mapping[str, Any], account: Account) -> None:
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self._name = name
         self._settings = settings
-        self._account = account
+        self._account = Account(settings)
         self._service: str | None = settings["chat_service_sid"]
-        self.base = base_url(settings, "conversations_url", "https://conversations.twilio.com") + "/v1"
-        self.scope = f"{self.base}/Services/{self._service}" if self._service else self.base
-        self._home = f"{self.scope}/Conversations"
-        self.threads = Threads(GENERATION, account, self._home, made_at=self._home)
+        self._base = base_url(settings, "conversations_url", "https://conversations.twilio.com") + "/v1"
+        self._scope = f"{self._base}/Services/{self._service}" if self._service else self._base
+        self._home = f"{self._scope}/Conversations"
+        self.threads = Threads(GENERATION, self._account, self._home, made_at=self._home)
 
     def create(self, opening: Opening) -> None:
         """Step `chat`: the customer's open conversation, or a new one."""
@@ -159,7 +127,7 @@ class Conversations:
         return found
 
     def _open_one(self, opening: Opening) -> Resource | None:
-        url = f"{self.base}/ParticipantConversations?Identity={path_part(opening.identity)}"
+        url = f"{self._base}/ParticipantConversations?Identity={path_part(opening.identity)}"
         for found in self._account.listed(url, "conversations", opening.http):
             ours = self._service in (None, found.get("chat_service_sid"))
             if ours and found.get("conversation_state") != CLOSED:
@@ -176,8 +144,9 @@ class Conversations:
             "pre_engagement_data": pre_engagement(customer, settings),
         }
         form = {"FriendlyName": filled(settings["chat_name"], customer), "Attributes": as_json(attributes)}
-        for number in count(1):
-            name = f"patchbay-{opening.key}" if number == 1 else f"patchbay-{opening.key}-{number}"
+        first = name = f"patchbay-{opening.key}"
+        numbers = count(2)
+        while True:
             try:
                 return self._account.call(
                     "POST", self._home, opening.http, {**form, "UniqueName": name}, {WAKE: "true"}
@@ -188,70 +157,68 @@ class Conversations:
             there = self._account.call("GET", f"{self._home}/{name}", opening.http)
             if not self.threads.is_over(there):
                 return there
-        raise AssertionError("numbers do not end")
+            name = f"{first}-{next(numbers)}"
 
+    def provision(self, run: Provisioning) -> dict[str, str]:
+        """The webhook for what no conversation's own webhook tells (messages of Studio), and the chat address."""
+        self._provision_webhook(run)
+        settings = self._settings
+        routing = settings["routing"]
+        studio = routing["type"] == "studio"
+        flow = {"AutoCreation.Type": "studio", "AutoCreation.StudioFlowSid": routing["flow_sid"]} if studio else {}
+        address = {
+            "Type": "chat",
+            "Address": settings["address"],
+            "FriendlyName": f"Patchbay {self._name}",
+            "AutoCreation.Enabled": studio,
+            **flow,
+        }
+        url = f"{self._base}/Configuration/Addresses"
+        found = run.account.listed(f"{url}?Type=chat", "address_configurations", run.http)
+        same = next((one for one in found if one.get("address") == settings["address"]), None)
+        run.notes.append(f"The chat address is {run.resource(url, same, address) or 'not made yet'}.")
+        return {}
 
-def provision(
-    settings: Mapping[str, Any], name: str, conversations: Conversations, run: Provisioning
-) -> dict[str, str]:
-    """The webhook for what no conversation's own webhook tells (messages of Studio), and the chat address."""
-    _provision_webhook(settings, f"{conversations.scope}/Configuration/Webhooks", run)
-    routing = settings["routing"]
-    studio = routing["type"] == "studio"
-    flow = {"AutoCreation.Type": "studio", "AutoCreation.StudioFlowSid": routing["flow_sid"]} if studio else {}
-    address = {
-        "Type": "chat",
-        "Address": settings["address"],
-        "FriendlyName": f"Patchbay {name}",
-        "AutoCreation.Enabled": studio,
-        **flow,
-    }
-    url = f"{conversations.base}/Configuration/Addresses"
-    found = run.account.listed(f"{url}?Type=chat", "address_configurations", run.http)
-    same = next((one for one in found if one.get("address") == settings["address"]), None)
-    run.notes.append(f"The chat address is {run.resource(url, same, address) or 'not made yet'}.")
-    return {}
-
-
-def _provision_webhook(settings: Mapping[str, Any], url: str, run: Provisioning) -> None:
-    hook = {
-        "PostWebhookUrl": f"{settings['callback']}/events",
-        "Method": "POST",
-        "Filters": settings["webhook_filters"],
-    }
-    there = run.account.find(url, run.http)
-    others = there.get("post_webhook_url") if there else None
-    if others in (None, "", hook["PostWebhookUrl"]):
-        run.resource(url, there, hook, single=True)
-    else:
-        run.notes.append(
-            f"The service's webhooks go to {others} and are left alone. Chats work all the same; what a Studio "
-            "flow says is found with the next look."
-        )
+    def _provision_webhook(self, run: Provisioning) -> None:
+        hook = {
+            "PostWebhookUrl": f"{self._settings['callback']}/events",
+            "Method": "POST",
+            "Filters": self._settings["webhook_filters"],
+        }
+        url = f"{self._scope}/Configuration/Webhooks"
+        there = run.account.find(url, run.http)
+        others = there.get("post_webhook_url") if there else None
+        if others in (None, "", hook["PostWebhookUrl"]):
+            run.resource(url, there, hook, single=True)
+        else:
+            run.notes.append(
+                f"The service's webhooks go to {others} and are left alone. Chats work all the same; what a Studio "
+                "flow says is found with the next poll."
+            )
 
 
 class FlexConversationsDestination(FlexDestination):
     """Flex over conversations that an interaction, or a Studio flow, routes."""
 
-    Settings = Settings
+    Settings = ConversationsSchema
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
-        account, flex = Account(settings), base_url(settings, "flex_url", "https://flex-api.twilio.com")
-        routing, conversations = settings["routing"], Conversations(settings, account)
-        tasks = Tasks(settings, account, routing.get("workspace_sid"), "conversationSid")  # Flex sets it, too
-        interactions = Interactions(settings, account, flex, tasks)
+        routing, conversations = settings["routing"], Conversations(name, settings)
+        threads = conversations.threads
+        tasks = Tasks(settings, threads.account, routing.get("workspace_sid"), "conversationSid")  # Flex sets it, too
+        interactions = Interactions(settings, threads.account, tasks)
         by_flow = routing["type"] == "studio"
         route: list[Step] = [] if by_flow else [("interaction", interactions.begin)]
         parts = Parts(
-            threads=conversations.threads,
+            threads=threads,
             steps=[
                 ("chat", conversations.create),
                 ("participant", conversations.join),
-                *hooks(conversations.threads, conversations.hooks()),
+                *hooks(threads, conversations.hooks()),
                 *route,
             ],
             tasks=tasks,
-            provision=partial(provision, settings, name, conversations),
+            provision=conversations.provision,
             interactions=interactions,
             poll_every=POLL_STUDIO_EVERY if by_flow else POLL_EVERY,
         )

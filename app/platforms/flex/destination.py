@@ -7,20 +7,27 @@ from typing import Any
 
 from msgspec import Struct
 
-from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
+from app.core.errors import Failure
+from app.core.events import Accepted, Answer, Checkup, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.message import Text, derived_id
+from app.core.render import Capabilities
 from app.core.session import Session
+from app.core.text import cut
 from app.http import Http
 from app.platforms.destination import Delivery, Handoff, Who
+from app.platforms.flex.attributes import Customer
 from app.platforms.flex.interactions import Interactions
 from app.platforms.flex.media import Media
-from app.platforms.flex.messages import Messages
+from app.platforms.flex.messages import Messages, Saying, in_parts
 from app.platforms.flex.provision import Provisioning
-from app.platforms.flex.session import CAPABILITIES, Sessions
-from app.platforms.flex.steps import Step
+from app.platforms.flex.settings import BODY_LIMIT, UNIT
+from app.platforms.flex.steps import Opening, Step, open_thread
 from app.platforms.flex.tasks import Tasks
-from app.platforms.flex.threads import Threads
+from app.platforms.flex.threads import Handles, Threads
 from app.platforms.flex.webhooks import Webhooks
+from app.platforms.twilio.account import Resource, TwilioFailure
 
+CANNOT_BE_REACHED = "The customer could not be reached: {error}"
 POLL_EVERY = 300.0  # seconds
 
 
@@ -38,7 +45,15 @@ class Parts(Struct, frozen=True):
 class FlexDestination:
     """See `app.platforms.destination.Destination` for the verbs."""
 
-    capabilities = CAPABILITIES
+    capabilities = Capabilities(
+        contents=frozenset({"text", "attachment"}),
+        text_limit=BODY_LIMIT,
+        text_unit=UNIT,
+        described=frozenset(),
+        statuses=True,
+        resend_safe=True,
+        people=True,
+    )
     deadline = None
     late = "send"
     repeats_for = 0.0  # three times at most (`RetryCount`), at once
@@ -53,11 +68,11 @@ class FlexDestination:
         self.provision = parts.provision
         self._files = Media(name, settings, self.account)
         service, upload = settings["chat_service_sid"] or "", settings["media"] == "upload"
-        messages = Messages(parts.threads, self._files, service, upload=upload)
-        self._webhooks = Webhooks(parts.threads.generation, messages)
-        self._sessions = Sessions(
-            parts.threads, parts.steps, messages, parts.tasks, parts.interactions, settings["target"]
-        )
+        self._by_address: bool = settings["target"] == "address"
+        self._threads, self._steps = parts.threads, parts.steps
+        self._tasks, self._interactions = parts.tasks, parts.interactions
+        self._messages = Messages(parts.threads, self._files, service, upload=upload)
+        self._webhooks = Webhooks(parts.threads.generation, self._messages)
 
     # Webhooks
 
@@ -79,22 +94,108 @@ class FlexDestination:
     # Sessions
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        return self._sessions.deliver(delivery, http)
+        message, session = delivery.message, delivery.session
+        customer = Customer(message.conversation, message.profile, session.context)
+        opening = self._opening(delivery, customer, message.id, http)
+        self._open(opening)
+        handles, saying = opening.handles, Saying(delivery.id, opening.identity, delivery.content)
+        index, refused = -1, None
+        try:
+            index = self._messages.say(handles, saying, http, doubtful=delivery.uncertain)
+        except TwilioFailure as failure:
+            if failure.kind.retry:
+                raise
+            refused = failure
+        if refused or self._threads.generation.ends_silently:
+            thread = self._after(handles, refused, http)
+            if thread is None:
+                handles.clear()
+                self._open(opening)
+                index = self._messages.say(handles, saying, http)
+            elif self._threads.is_over(thread):
+                return Answer(over=True)
+            elif refused:
+                raise refused
+        return Answer(Receipt(f"{handles['chat']}/{index}"), handles=handles)
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
-        return self._sessions.open(handoff, http)
+        """Open the thread with what the bot knew, and show in it what was said so far."""
+        profiles = [said.profile for said in handoff.transcript if said.profile]
+        customer = Customer(
+            handoff.conversation, profiles[-1] if profiles else None, handoff.session.context, handoff.transcript
+        )
+        opening = self._opening(handoff, customer, derived_id(handoff.conversation, handoff.session.version), http)
+        resumed = bool(opening.handles)
+        self._open(opening)
+        thread = opening.handles["chat"]
+        told = _told(handoff, thread)
+        last = max((n for n, said in enumerate(handoff.transcript) if said.direction == "inbound"), default=-1)
+        for number, said in enumerate(handoff.transcript[told:], told):
+            author = opening.identity if said.direction == "inbound" else said.source
+            # only the customer's last words are news to a flow that waits for the thread
+            for saying in in_parts(said, author, self.capabilities, wake=number == last):
+                # an earlier try may have come this far
+                self._messages.say(opening.handles, saying, http, doubtful=resumed and number == told)
+            handoff.remember({"chat": thread, "told": said.id}, [])
+        return Answer(handles=opening.handles)
 
     def report(self, report: StatusReport, http: Http) -> None:
-        self._sessions.report(report, http)
+        """People see what the customer has read, and that they could not be reached."""
+        said, handles = report.message.metadata, report.handles
+        if not handles.get("ready") or said.get("chat") != handles.get("chat"):
+            return  # that thread is over
+        if report.status == "read" and isinstance(said.get("index"), int):
+            self._threads.read_by_customer(handles, said["index"], http)
+        if report.status == "failed":
+            text = cut(CANNOT_BE_REACHED.format(error=report.error or "no reason was given"), BODY_LIMIT, UNIT)
+            saying = Saying(derived_id(report.message.id, "failed"), "system", Text(text))
+            try:
+                self._messages.say(handles, saying, http, doubtful=report.uncertain)
+            except TwilioFailure as failure:
+                thread = None if failure.kind.retry else self._threads.find(handles, http)
+                if failure.kind.retry or (thread is not None and not self._threads.is_over(thread)):
+                    raise
 
     def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
-        return self._sessions.poll(session.handles, seen, http)
+        """What no webhook brought is carried over by the messages' numbers."""
+        handles = session.handles
+        # one that is not ready: whoever was to open it gave up, or died of it
+        thread = self._threads.find(handles, http) if handles.get("ready") else None
+        if thread is None:
+            return Checkup(over=True)
+        newest = self._threads.newest(handles, http, seen)
+        written = [one for message in reversed(newest) for one in self._messages.from_thread(handles, message)]
+        return Checkup(
+            written=tuple(written) if seen is not None else (),
+            seen=newest[0]["index"] if newest else -1,
+            read=self._threads.read_by_people(handles, http),
+            over=self._threads.is_over(thread)
+            or bool(self._interactions and self._interactions.has_failed(handles, http)),
+        )
 
     def close(self, session: Session, who: Who, http: Http) -> None:
-        self._sessions.close(session, who, http)
+        handles = session.handles
+        if self.abandon(session, http) or not handles.get("chat"):
+            return
+        if who != "platform":
+            self._end(handles, http)
+            self._tasks.end(handles, http)
+        self._threads.unhook(handles, http)
+        if who == "platform" and self._interactions:
+            # one whose interaction failed is still open, and the customer's next words would go there
+            self._threads.close(handles, http)
 
     def abandon(self, session: Session, http: Http) -> bool:
-        return self._sessions.abandon(session, http)
+        handles = session.handles
+        if not handles.get("chat") or handles.get("ready"):
+            return False
+        if self._threads.is_used(handles, http):  # then what was said must stay
+            self._end(handles, http)
+            self._threads.unhook(handles, http)
+        else:
+            self._remove(handles, http)
+        self._tasks.end(handles, http)
+        return True
 
     # Files of agents
 
@@ -103,3 +204,40 @@ class FlexDestination:
 
     def media(self, token: str, http: Http) -> str:
         return self._files.where(token, http)
+
+    # Parts
+
+    def _opening(self, work: Delivery | Handoff, customer: Customer, key: str, http: Http) -> Opening:
+        identity = customer.address if self._by_address else customer.conversation
+        return Opening(customer, identity, key, dict(work.session.handles), work.keep, http, work.uncertain)
+
+    def _open(self, opening: Opening) -> None:
+        open_thread(opening, self._threads, self._steps)
+
+    def _after(self, handles: Handles, refused: Failure | None, http: Http) -> Resource | None:
+        """The thread after a message; if it cannot be seen, it is open whether the message is there."""
+        try:
+            return self._threads.find(handles, http)
+        except Failure as failure:
+            failure.maybe_done = failure.maybe_done or refused is None
+            raise
+
+    def _end(self, handles: Handles, http: Http) -> None:
+        """Close a thread that nobody needs any more."""
+        if self._interactions:
+            self._interactions.end(handles, http)
+        self._threads.close(handles, http)
+
+    def _remove(self, handles: Handles, http: Http) -> None:
+        """Take away a thread that was never open to people, with its interaction: or its task would wait for an agent
+        who then finds no thread."""
+        if self._interactions:
+            self._interactions.end({**handles, **(self._interactions.find(handles, http) or {})}, http)
+        self._threads.remove(handles, http)
+
+
+def _told(handoff: Handoff, thread: str) -> int:
+    """How many messages of the transcript an earlier try has shown in this thread."""
+    known = [said.id for said in handoff.transcript]
+    at = handoff.progress.get("told") if handoff.progress.get("chat") == thread else None
+    return known.index(at) + 1 if at in known else 0

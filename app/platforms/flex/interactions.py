@@ -10,6 +10,7 @@ from typing import Any
 
 from app.http import Http
 from app.platforms.flex.attributes import task_attributes
+from app.platforms.flex.settings import flex_url
 from app.platforms.flex.steps import Opening
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import Handles
@@ -21,12 +22,10 @@ CONFLICT = 409
 
 
 class Interactions:
-    """`base` is the address of Flex's API."""
-
-    def __init__(self, settings: Mapping[str, Any], account: Account, base: str, tasks: Tasks) -> None:
+    def __init__(self, settings: Mapping[str, Any], account: Account, tasks: Tasks) -> None:
         self._settings = settings
         self._account = account
-        self._url = f"{base}/v1/Interactions"
+        self._url = f"{flex_url(settings)}/v1/Interactions"
         self._tasks = tasks
 
     def begin(self, opening: Opening) -> None:

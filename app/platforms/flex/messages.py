@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from app.core.events import Written
-from app.core.message import Attachment, Author, Content, Text
-from app.core.render import as_link, as_text
+from app.core.message import Attachment, Author, Content, Message, Text, derived_id
+from app.core.render import Capabilities, as_link, as_text, render
 from app.core.text import cut
 from app.http import Http
 from app.platforms.flex.media import Media
@@ -30,6 +30,14 @@ class Saying(Struct, frozen=True):
     author: str
     content: Content
     wake: bool = True
+
+
+def in_parts(said: Message, author: str, capabilities: Capabilities, *, wake: bool) -> list[Saying]:
+    """A message that was said elsewhere."""
+    return [
+        Saying(said.id if part == 0 else derived_id(said.id, part), author, content, wake)
+        for part, content in enumerate(render(said.content, capabilities))
+    ]
 
 
 class Messages:
