@@ -31,7 +31,6 @@ from app.core.reading import encoded
 from app.core.schema import noticing
 from app.gateway import Gateway
 from app.log import logger
-from app.platforms.channel import KnowsSender
 from app.platforms.consent import confirms
 from app.store.mailbox import Append, Place, Stated, Take, Wake
 
@@ -40,7 +39,6 @@ log = logger("inbox")
 KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
 # Headers that let somebody in. What stays is what `parse` reads: a signature is of no use without its secret.
 CREDENTIAL = re.compile(r"auth|cookie|token|secret|passw|api-?key|access-?key|credential|session|jwt|bearer")
-NO_CREDENTIALS = ("i-twilio-idempotency-token",)  # names a webhook, opens nothing
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
@@ -60,9 +58,8 @@ def read(gateway: Gateway, name: str, webhook: Webhook) -> list[Event]:
     Raises:
         BadWebhook: it breaks a rule.
     """
-    adapter = gateway.channels.get(name) or gateway.destinations[name]
     with noticing() as odd:
-        events = adapter.parse(webhook)
+        events = gateway.offers.webhooks[name].parse(webhook)
     for what, field in odd:
         with suppress(StoreUnavailable):  # for a mere count no webhook is refused
             gateway.store.lanes.count(f"{what}:{name}:{field}")
@@ -286,9 +283,9 @@ class Inbox:
 
 def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:
     """Keep a webhook that we failed to read, without the credentials that it came with; the dead letter's id."""
-    headers = {name: value for name, value in webhook.headers.items() if not _is_credential(name)}
-    channel = gateway.channels.get(name)
-    if isinstance(channel, KnowsSender):
+    harmless = (gateway.channels.get(name) or gateway.destinations[name]).harmless
+    headers = {key: value for key, value in webhook.headers.items() if key in harmless or not CREDENTIAL.search(key)}
+    if channel := gateway.offers.senders.get(name):
         headers |= channel.sender(webhook)
     raw = orjson.dumps(
         {
@@ -308,10 +305,6 @@ def unpark(raw: str) -> Webhook:
     """The webhook in a dead letter; it was verified when it came."""
     data: Mapping[str, Any] = orjson.loads(raw)
     return Webhook(data["method"], data["url"], data["path"], data["headers"], data["body"].encode("latin-1"))
-
-
-def _is_credential(header: str) -> bool:
-    return bool(CREDENTIAL.search(header)) and header not in NO_CREDENTIALS
 
 
 def _fingerprint(sender: str, event: Written) -> str:

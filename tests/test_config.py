@@ -241,7 +241,7 @@ def test_prices_do_not_stand_in_the_way_of_a_destination_alone() -> None:
     raw = tables(
         costs={"currency": "USD"}, costs__channels__shop={"inbound": "1"}, costs__destinations__desk={"turn": 1}
     )
-    assert PriceTable() == check_alone(raw, "helper", {}).costs
+    assert PriceTable() == check_alone(raw, "destinations", "helper", {}).costs
 
 
 LEFT_OUT = {
@@ -401,7 +401,7 @@ def test_flex_knows_where_its_webhooks_reach_us_and_keeps_its_tokens_secret() ->
     settings = check(raw, {})
     assert settings.destinations["people"].values["callback"] == "https://gate.test/destinations/people"
     assert "twilio-token-0001" in settings.secrets
-    assert build_destination(settings.destinations["people"]).watch == 15.0  # a Studio flow speaks
+    assert build_destination(settings.destinations["people"]).poll_every == 15.0  # a Studio flow speaks
 
 
 TWILIO: dict[str, Any] = {

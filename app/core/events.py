@@ -188,7 +188,7 @@ class Answer(Struct, frozen=True):
     record: str | None = None
 
 
-class Checkup(Struct, frozen=True):
+class Polled(Struct, frozen=True):
     """What a look at a destination's chat found.
 
     `written` came from there and was not seen before, oldest first; `seen` is the number of the last message that was

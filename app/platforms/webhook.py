@@ -56,7 +56,7 @@ from app.core.schema import (
 from app.core.settings import secret_field
 from app.core.status import STATUSES
 from app.http import Http, Response
-from app.platforms.channel import ChannelSchema, Outgoing, Usual
+from app.platforms.channel import Channel, ChannelSchema, Outgoing
 
 MOST_SIGNATURES = 10
 SECRET_BYTES = range(24, 65)
@@ -122,7 +122,7 @@ _type, _envelope, _from = _TypeSchema(), _EnvelopeSchema(), _FromSchema()
 _message, _status = _MessageSchema(), _StatusSchema()
 
 
-class WebhookChannel(Usual):
+class WebhookChannel(Channel):
     """See `app.platforms.channel.Channel` for the verbs."""
 
     Settings = Settings

@@ -29,8 +29,8 @@ from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
 from app.platforms.channel import Outgoing
-from app.platforms.twilio.account import FORM
 from app.platforms.twilio.channel import ADDRESS, ERRORS, FILE_MOST, LOOK_BACK, STATUSES, TwilioChannel
+from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed
 from tests.support import fixtures
 from tests.support.gateway import Clock, gateway, recorder

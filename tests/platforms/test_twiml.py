@@ -28,9 +28,9 @@ from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
 from app.platforms.destination import Delivery, Handoff
-from app.platforms.twilio.account import FORM
 from app.platforms.twilio.channel import TwilioChannel
 from app.platforms.twilio.message import is_part
+from app.platforms.twilio.webhooks import FORM
 from app.platforms.twiml import destination as twiml
 from app.platforms.twiml.destination import MOST_MESSAGES, TwimlDestination
 from app.store.lanes import Lanes

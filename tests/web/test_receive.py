@@ -25,7 +25,7 @@ from app.gateway import Gateway, limits_of
 from app.inbox import Inbox, unpark
 from app.log import redactor
 from app.platforms.respondio import contact_id
-from app.platforms.twilio.account import FORM
+from app.platforms.twilio.webhooks import FORM
 from app.store import Store
 from app.store.connection import connect
 from app.web import create_app, receive

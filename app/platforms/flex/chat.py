@@ -13,12 +13,13 @@ from typing import Any
 from app.platforms.flex.attributes import filled, pre_engagement, task_attributes
 from app.platforms.flex.destination import FlexDestination, Parts
 from app.platforms.flex.media import MediaFile
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.provision import Project
 from app.platforms.flex.settings import ChatSchema, base_url, flex_url
 from app.platforms.flex.steps import Opening, hooks
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import LOOK_BACK, Generation, Threads
 from app.platforms.flex.words import as_json, json_object, mark_of, plain
+from app.platforms.provision import Run
 from app.platforms.twilio.account import Account, path_part
 
 ENDED = "INACTIVE"
@@ -132,7 +133,7 @@ class Channels:
             for name, (events, path) in HOOKS.items()
         }
 
-    def provision(self, run: Provisioning) -> dict[str, str]:
+    def provision(self, run: Run) -> dict[str, str]:
         """Create or update the Flex Flow, found by its friendly name."""
         settings, integration = self._settings, self._settings["integration"]
         wanted = {
@@ -150,15 +151,17 @@ class Channels:
             },
         }
         url = f"{self._flex}/v1/FlexFlows"
-        found = run.account.listed(f"{url}?FriendlyName={path_part(settings['friendly_name'])}", "flex_flows", run.http)
+        named = f"{url}?FriendlyName={path_part(settings['friendly_name'])}"
+        found = self.threads.account.listed(named, "flex_flows", run.http)
         flow = next((one for one in found if one.get("channel_type") == "custom"), None)
-        return {"flex_flow_sid": run.resource(url, flow, wanted)}
+        return {"flex_flow_sid": Project(self.threads.account, run).resource(url, flow, wanted)}
 
 
 class FlexChatDestination(FlexDestination):
     """Flex over chat channels that a Flex Flow routes."""
 
     Settings = ChatSchema
+    made = {"flex_flow_sid": "FO" + "0" * 32}
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         channels = Channels(settings)

@@ -16,12 +16,13 @@ from app.platforms.flex.attributes import filled, pre_engagement, task_attribute
 from app.platforms.flex.destination import POLL_EVERY, FlexDestination, Parts
 from app.platforms.flex.interactions import CONFLICT, Interactions
 from app.platforms.flex.media import MediaFile
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.provision import Project
 from app.platforms.flex.settings import ConversationsSchema, base_url
 from app.platforms.flex.steps import Opening, Step, hooks
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import WAKE, Generation, Threads
 from app.platforms.flex.words import as_json
+from app.platforms.provision import Run
 from app.platforms.twilio.account import Account, Resource, TwilioFailure, path_part
 
 CLOSED = "closed"
@@ -159,10 +160,10 @@ class Conversations:
                 return there
             name = f"{first}-{next(numbers)}"
 
-    def provision(self, run: Provisioning) -> dict[str, str]:
+    def provision(self, run: Run) -> dict[str, str]:
         """The webhook for what no conversation's own webhook tells (messages of Studio), and the chat address."""
-        self._provision_webhook(run)
-        settings = self._settings
+        settings, project = self._settings, Project(self._account, run)
+        self._provision_webhook(run, project)
         routing = settings["routing"]
         studio = routing["type"] == "studio"
         flow = {"AutoCreation.Type": "studio", "AutoCreation.StudioFlowSid": routing["flow_sid"]} if studio else {}
@@ -174,22 +175,22 @@ class Conversations:
             **flow,
         }
         url = f"{self._base}/Configuration/Addresses"
-        found = run.account.listed(f"{url}?Type=chat", "address_configurations", run.http)
+        found = self._account.listed(f"{url}?Type=chat", "address_configurations", run.http)
         same = next((one for one in found if one.get("address") == settings["address"]), None)
-        run.notes.append(f"The chat address is {run.resource(url, same, address) or 'not made yet'}.")
+        run.notes.append(f"The chat address is {project.resource(url, same, address) or 'not made yet'}.")
         return {}
 
-    def _provision_webhook(self, run: Provisioning) -> None:
+    def _provision_webhook(self, run: Run, project: Project) -> None:
         hook = {
             "PostWebhookUrl": f"{self._settings['callback']}/events",
             "Method": "POST",
             "Filters": self._settings["webhook_filters"],
         }
         url = f"{self._scope}/Configuration/Webhooks"
-        there = run.account.find(url, run.http)
+        there = self._account.find(url, run.http)
         others = there.get("post_webhook_url") if there else None
         if others in (None, "", hook["PostWebhookUrl"]):
-            run.resource(url, there, hook, single=True)
+            project.resource(url, there, hook, single=True)
         else:
             run.notes.append(
                 f"The service's webhooks go to {others} and are left alone. Chats work all the same; what a Studio "

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, BinaryIO
 
 from msgspec import Struct
 
 from app.core.errors import Failure
-from app.core.events import Accepted, Answer, Checkup, Event, Receipt, Reply, StatusReport, Webhook
+from app.core.events import Accepted, Answer, Event, Polled, Receipt, Reply, StatusReport, Webhook
 from app.core.message import Text, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
 from app.core.text import cut
 from app.http import Http
-from app.platforms.destination import Delivery, Handoff, Who
+from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.platforms.flex.attributes import Customer
 from app.platforms.flex.interactions import Interactions
 from app.platforms.flex.media import Media
 from app.platforms.flex.messages import Messages, Saying, in_parts
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.rules import problems
 from app.platforms.flex.settings import BODY_LIMIT, UNIT
 from app.platforms.flex.steps import Opening, Step, open_thread
 from app.platforms.flex.tasks import Tasks
 from app.platforms.flex.threads import Handles, Threads
 from app.platforms.flex.webhooks import Webhooks
+from app.platforms.provision import Run
 from app.platforms.twilio.account import Resource, TwilioFailure
 
 CANNOT_BE_REACHED = "The customer could not be reached: {error}"
@@ -37,12 +38,12 @@ class Parts(Struct, frozen=True):
     threads: Threads
     steps: Sequence[Step]
     tasks: Tasks
-    provision: Callable[[Provisioning], dict[str, str]]
+    provision: Callable[[Run], Mapping[str, str]]
     interactions: Interactions | None = None
     poll_every: float = POLL_EVERY
 
 
-class FlexDestination:
+class FlexDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     capabilities = Capabilities(
@@ -54,18 +55,17 @@ class FlexDestination:
         resend_safe=True,
         people=True,
     )
-    deadline = None
-    late = "send"
-    repeats_for = 0.0  # three times at most (`RetryCount`), at once
+    # repeats_for is 0: three times at most (`RetryCount`), at once
     calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
+    made: Mapping[str, str] = {}
+    problems = staticmethod(problems)
 
     def __init__(self, name: str, settings: Mapping[str, Any], parts: Parts) -> None:
         self.name = name
-        self.session_timeout: float = settings["session_timeout"]
-        self.watch: float = settings["check_every"] or parts.poll_every
+        self.poll_every: float = settings["check_every"] or parts.poll_every
         self.farewell: str | None = settings["ended_text"]
         self.account = parts.threads.account
-        self.provision = parts.provision
+        self._provision = parts.provision
         self._files = Media(name, settings, self.account)
         service, upload = settings["chat_service_sid"] or "", settings["media"] == "upload"
         self._by_address: bool = settings["target"] == "address"
@@ -156,16 +156,16 @@ class FlexDestination:
                 if failure.kind.retry or (thread is not None and not self._threads.is_over(thread)):
                     raise
 
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+    def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
         """What no webhook brought is carried over by the messages' numbers."""
         handles = session.handles
         # one that is not ready: whoever was to open it gave up, or died of it
         thread = self._threads.find(handles, http) if handles.get("ready") else None
         if thread is None:
-            return Checkup(over=True)
+            return Polled(over=True)
         newest = self._threads.newest(handles, http, seen)
         written = [one for message in reversed(newest) for one in self._messages.from_thread(handles, message)]
-        return Checkup(
+        return Polled(
             written=tuple(written) if seen is not None else (),
             seen=newest[0]["index"] if newest else -1,
             read=self._threads.read_by_people(handles, http),
@@ -197,12 +197,15 @@ class FlexDestination:
         self._tasks.end(handles, http)
         return True
 
+    def provision(self, run: Run) -> Mapping[str, str]:
+        return self._provision(run)
+
     # Files of agents
 
     def check_link(self, token: str) -> str:
         return " ".join(self._files.links.read(token))
 
-    def media(self, token: str, http: Http) -> str:
+    def media(self, token: str, http: Http, into: BinaryIO) -> str:
         return self._files.where(token, http)
 
     # Parts

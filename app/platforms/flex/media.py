@@ -15,7 +15,8 @@ from app.core.schema import LABEL_LIMIT, shortened
 from app.core.text import cut_name
 from app.http import Http
 from app.platforms.flex.settings import base_url
-from app.platforms.twilio.account import Account, Links, path_part
+from app.platforms.twilio.account import Account, path_part
+from app.platforms.twilio.links import Links
 
 MAX_MEDIA = 16 * 1024 * 1024  # bytes of one file that is brought to Flex
 

@@ -6,20 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.http import Http
+from app.platforms.provision import Run
 from app.platforms.twilio.account import Account
 
 
-class Provisioning:
-    """One run. `calls` describes each call that changes something; with `dry_run` none of them is made. `notes` are
-    what an operator may want to know and the configuration does not."""
+class Project:
+    """A project's resources in one run of provisioning."""
 
-    def __init__(self, account: Account, http: Http, dry_run: bool) -> None:
-        self.calls: list[str] = []
-        self.notes: list[str] = []
-        self.account = account
-        self.http = http
-        self._dry_run = dry_run
+    def __init__(self, account: Account, run: Run) -> None:
+        self._account = account
+        self._run = run
 
     def resource(
         self, url: str, found: Mapping[str, Any] | None, wanted: Mapping[str, Any], *, single: bool = False
@@ -39,10 +35,9 @@ class Provisioning:
             return sid
         target = f"{url}/{sid}" if found is not None and not single else url
         form = _form(differs if found is not None else wanted)
-        self.calls.append("\n    ".join([f"POST {target}", *(f"{name}={value}" for name, value in form)]))
-        if self._dry_run:
-            return sid
-        return str(self.account.call("POST", target, self.http, form).get("sid", ""))
+        described = "\n    ".join([f"POST {target}", *(f"{name}={value}" for name, value in form)])
+        made = self._run.change(described, lambda: self._account.call("POST", target, self._run.http, form))
+        return sid if made is None else str(made.get("sid", ""))
 
 
 def _form(values: Mapping[str, Any]) -> list[tuple[str, str]]:

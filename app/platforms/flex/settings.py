@@ -12,11 +12,10 @@ from app.core.schema import LABEL_LIMIT, keepable, url_field
 from app.core.settings import sid_field
 from app.core.text import Unit
 from app.platforms.destination import DestinationSchema
-from app.platforms.twilio.account import TwilioSchema
+from app.platforms.twilio.settings import TwilioSchema
 
 BODY_LIMIT = 1_600
 UNIT: Unit = "utf16"  # of every limit of Flex in characters; Twilio does not say, and these are never fewer
-ONE_DAY = 86_400.0
 WORDS = ("name", "address", "channel")
 
 
@@ -44,7 +43,7 @@ class FlexSchema(TwilioSchema, DestinationSchema):
     """`target` is what names the customer in Flex: their address, or the whole conversation (needed where several
     channels of one provider use this destination). `customer_name` and `chat_name` may hold {name}, {address} and
     {channel}. `media`: `upload` brings a customer's files into Flex, `link` gives their address. `media_keep`: seconds
-    for which links to agents' files work. `check_every`: seconds between two looks at an open chat (300; where a
+    for which links to agents' files work. `check_every`: seconds between two polls of an open chat (300; where a
     Studio flow speaks, 15). `attributes_limit`: bytes of a task's attributes; what does not fit of the transcript, and
     then of the bot's memory, is left out."""
 
@@ -61,7 +60,6 @@ class FlexSchema(TwilioSchema, DestinationSchema):
     media_keep = fields.Integer(load_default=7 * 86_400, validate=validate.Range(60))
     check_every = fields.Float(load_default=None, validate=validate.Range(1))
     attributes_limit = fields.Integer(load_default=4_000, validate=validate.Range(500))
-    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
 
 
 class KindSchema(Schema):

@@ -11,7 +11,7 @@ from app.core.reading import clean_text
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.platforms.flex.messages import Messages
 from app.platforms.flex.threads import Generation
-from app.platforms.twilio.account import form_of
+from app.platforms.twilio.webhooks import form_of
 
 MAX_INDEX = 2**53 - 1  # what all who count with us can count
 

@@ -13,7 +13,7 @@ from app.core.events import Event, Webhook, Written
 from app.core.message import Attachment
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.conversations import FlexConversationsDestination
-from app.platforms.twilio.account import FORM
+from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE
 from tests.platforms.flex.world import ACCOUNT, TOKEN, Setup, built
 from tests.sandbox.flex import SERVICE, STUDIO_FLOW, WORKFLOW, WORKSPACE

@@ -151,7 +151,7 @@ def test_the_greeting_in_a_fresh_channel_is_news_and_the_past_of_an_old_one_is_n
     assert (there.sid, [expected]) == (place.chat, place.kept.seen)
     news = [Text(str(number)) for number in range(len(talk))] if expected == -1 else []
     greeting = [Text(body or "") for author, body in place.said()[len(talk) + 1 :] if author == "Studio"]
-    assert news + greeting == [written.content for written in place.check(expected).written]
+    assert news + greeting == [written.content for written in place.poll(expected).written]
 
 
 EVENTS: dict[str, Any] = {
@@ -221,7 +221,7 @@ def test_what_the_customer_read_is_not_what_people_read(identity: str, place: Pl
     ]
     told = Response(200, {}, orjson.dumps({"members": members}))
     place.line.instead = lambda call: told if call.path.partition("?")[0].endswith("/Members") else None
-    assert place.check().read == 2
+    assert place.poll().read == 2
 
 
 def test_what_the_bot_knew_stands_in_the_chat_too(place: Place) -> None:

@@ -310,5 +310,5 @@ def test_a_handoff_into_an_open_conversation_reads_its_past_as_old(place: Place)
     place.kept = Kept()
     place.open(*(replace(one, id=f"{n:032}") for n, one in enumerate(TALK, 1)))
     assert [1] == place.kept.seen
-    assert place.check(place.kept.seen[-1]).written == ()
+    assert place.poll(place.kept.seen[-1]).written == ()
     assert ("helper", REPLY.content) == (place.said()[3][0], Text(place.said()[3][1] or ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.message import Attachment, derived_id
 from app.http import MOST_MOVES, Response
-from app.platforms.twilio.account import FORM
+from app.platforms.twilio.webhooks import FORM
 from tests.platforms.flex.generations import Generation
 from tests.platforms.flex.line import Line, failing
 from tests.platforms.flex.world import A_LINK, CALLBACK, CUSTOMER, MESSAGE, OLD, TOKEN, Place, built
@@ -128,7 +129,7 @@ def test_a_media_service_that_is_ill_is_waited_for(status: int, place: Place, ou
 def test_a_link_to_an_agents_file_leads_to_where_it_is_now(place: Place) -> None:
     file = place.agents_file()
     assert file.url.startswith(f"{CALLBACK}/media/")
-    where = place.desk.media(file.url.rpartition("/")[2], place.line)
+    where = place.desk.media(file.url.rpartition("/")[2], place.line, BytesIO())
     assert requests.get(where, timeout=5).content == b"picture"
     assert ("image", "image/png", "map.png") == (file.kind, file.mime_type, file.file_name)
 
@@ -140,17 +141,17 @@ def test_a_link_that_is_not_ours_leads_nowhere(place: Place) -> None:
     stranger = built(place.setup.adapter, {**place.values, "auth_tokens": [OLD]})
     for other in (another, stranger):
         with pytest.raises(Unverified):
-            other.media(token, place.line)
+            other.media(token, place.line, BytesIO())
     for forged in ("", "x", token[:-1], token + "x", "." + token, token.upper(), "é"):
         with pytest.raises(Unverified):
-            place.desk.media(forged, place.line)
+            place.desk.media(forged, place.line, BytesIO())
 
 
 def test_a_link_outlives_a_rotation_of_tokens(place: Place) -> None:
     token = place.agents_file().url.rpartition("/")[2]
     rotated = built(place.setup.adapter, {**place.values, "auth_tokens": [OLD, TOKEN]})
     place.line.instead = lambda call: Response(200, {}, b'{"links":{"content_direct_temporary":"https://a"}}')
-    assert "https://a" == rotated.media(token, place.line)
+    assert "https://a" == rotated.media(token, place.line, BytesIO())
 
 
 def test_a_link_expires(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,10 +160,10 @@ def test_a_link_expires(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for after, good in ((7 * 86_400 - 5, True), (7 * 86_400 + 5, False)):
         monkeypatch.setattr("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self, a=after: now + a)
         if good:
-            assert place.desk.media(token, place.line)
+            assert place.desk.media(token, place.line, BytesIO())
         else:
             with pytest.raises(Unverified):
-                place.desk.media(token, place.line)
+                place.desk.media(token, place.line, BytesIO())
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"links":null}', b'{"links":{}}', b'{"links":[]}'])
@@ -170,5 +171,5 @@ def test_a_file_of_which_twilio_does_not_say_where_it_is(body: bytes, place: Pla
     token = place.agents_file().url.rpartition("/")[2]
     place.line.instead = lambda call: Response(200, {}, body)
     with pytest.raises(Failure) as raised:
-        place.desk.media(token, place.line)
+        place.desk.media(token, place.line, BytesIO())
     assert errors.UNPARSEABLE == raised.value.kind

@@ -87,7 +87,7 @@ def failed_interaction(call: Any) -> Response | None:
 def test_an_interaction_that_could_not_be_set_up_is_an_end(place: Place) -> None:
     place.deliver()
     place.line.instead = failed_interaction
-    assert place.check(0).over
+    assert place.poll(0).over
 
 
 def test_the_conversation_of_a_failed_interaction_is_closed_so_that_it_is_not_used_again(place: Place) -> None:
@@ -113,7 +113,7 @@ def test_a_failed_interaction_needs_no_close_of_its_own(place: Place) -> None:
 def test_a_look_at_an_interaction_that_is_gone_says_nothing_of_the_chat(place: Place) -> None:
     place.deliver()
     place.kept.handles["interaction"] = "KD" + "0" * 32
-    assert not place.check().over
+    assert not place.poll().over
 
 
 @pytest.mark.parametrize("missing", ["interaction", "interaction_channel"])
@@ -121,7 +121,7 @@ def test_an_interaction_that_is_not_known_in_full_is_not_asked(missing: str, pla
     place.deliver()
     place.kept.handles[missing] = ""
     number = len(place.line.calls)
-    assert not place.check().over
+    assert not place.poll().over
     place.close()
     assert place.is_over()
     assert [] == [call for call in place.line.made[number:] if "Interactions" in call]

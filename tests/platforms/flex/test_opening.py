@@ -83,7 +83,7 @@ def test_an_open_chat_of_the_customer_is_used_again_and_its_past_is_no_news(each
     assert (chat, [past - 1], hooks) == (place.chat, place.kept.seen, place.hooks())
     assert 1 == len(place.chats)
     assert {name for name in lost.handles if name != "task"} <= set(place.kept.handles)
-    assert place.check(place.kept.seen[-1]).written == ()
+    assert place.poll(place.kept.seen[-1]).written == ()
 
 
 def test_an_open_chat_of_another_customer_is_left_alone(each_place: Place) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, ClassVar
 
 import orjson
@@ -97,7 +98,7 @@ class Flexing(Receiving, Calling):
             "open": lambda desk, http: desk.open(
                 Handoff(CONVERSATION, Session("desk"), TALK, unused, keep=unused), http
             ),
-            "media": lambda desk, http: desk.media(self.generation.link(desk), http),
+            "media": lambda desk, http: desk.media(self.generation.link(desk), http, BytesIO()),
         }
 
     def late_calls(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class Flexing(Receiving, Calling):
         session, half = Session("desk", handles=handles), Session("desk", handles={"chat": CH, "service": SERVICE})
         read = StatusReport(replace(REPLY, metadata={"chat": CH, "index": 1}), "read", None, 1, handles)
         verbs: dict[str, Callable[[Any, Http], object]] = {
-            "check": lambda desk, http: desk.check(session, 1, http),
+            "poll": lambda desk, http: desk.poll(session, 1, http),
             "close": lambda desk, http: desk.close(session, "customer", http),
             "abandon": lambda desk, http: desk.abandon(half, http),
             "read": lambda desk, http: desk.report(read, http),

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.http import Http
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.conversations import FlexConversationsDestination
-from app.platforms.flex.provision import Provisioning
+from app.platforms.flex.provision import Project
+from app.platforms.provision import Run
 from tests.platforms.flex.generations import (
     CHAT,
     CHAT_VALUES,
@@ -30,7 +32,7 @@ from tests.support.values import THOROUGH
 def provision_chat(url: str, dry_run: bool = False, **changes: Any) -> tuple[dict[str, str], list[str]]:
     values = {**CHAT_VALUES, **addresses(CHAT.first, url), **changes}
     desk = built(FlexChatDestination, values)
-    run = Provisioning(desk.account, Line(url), dry_run)
+    run = Run(Line(url), dry_run=dry_run)
     return desk.provision(run), run.calls
 
 
@@ -89,7 +91,7 @@ def provision_conversations(url: str, dry_run: bool = False, **changes: Any) -> 
     """The calls that changed something, and the notes; the configuration wants no identifiers."""
     values = {**CONVERSATIONS_VALUES, "routing": STUDIO, **addresses(CONVERSATIONS.first, url), **changes}
     desk = built(FlexConversationsDestination, values)
-    run = Provisioning(desk.account, Line(url), dry_run)
+    run = Run(Line(url), dry_run=dry_run)
     assert {} == desk.provision(run)
     return run.calls, run.notes
 
@@ -160,8 +162,8 @@ def test_a_dry_run_makes_nothing(flex_sandbox: str) -> None:
 
 def is_same(found: Any, name: str, value: Any) -> bool:
     """Whether a dry run over a resource as it is found would change nothing."""
-    run = Provisioning(CHAT.build().account, Line("https://flex.example.test"), dry_run=True)
-    run.resource("https://flex.example.test/v1/Things", found, {name: value})
+    run = Run(Http(), dry_run=True)
+    Project(CHAT.build().account, run).resource("https://flex.example.test/v1/Things", found, {name: value})
     return not run.calls
 
 

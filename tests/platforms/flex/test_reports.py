@@ -31,7 +31,7 @@ def test_a_failure_is_told_to_the_agent_once(place: Place) -> None:
         place.report("failed", 0, "63016: too late", uncertain=uncertain)
     assert ("system", "The customer could not be reached: 63016: too late") == place.said()[-1]
     assert [MESSAGE.id, derived_id(REPLY.id, "failed")] == place.marks()
-    assert place.check(0).written == ()
+    assert place.poll(0).written == ()
 
 
 def test_a_failure_without_a_reason_and_one_that_is_long(place: Place) -> None:

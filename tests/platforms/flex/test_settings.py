@@ -12,15 +12,13 @@ from tests.sandbox.flex import SERVICE, WORKFLOW, WORKSPACE
 
 
 def test_settings_become_what_the_workers_ask_for(generation: Generation) -> None:
-    desk = generation.build(session_timeout=60, check_every=7, ended_text="Goodbye")
-    assert (60, 7, "Goodbye", None, "send") == (
-        desk.session_timeout, desk.watch, desk.farewell, desk.deadline, desk.late,
-    )  # fmt: skip
+    desk = generation.build(check_every=7, ended_text="Goodbye")
+    assert (7, "Goodbye", None, "send") == (desk.poll_every, desk.farewell, desk.deadline, desk.late)
     usual = generation.build()
-    assert (86_400, 300, None) == (usual.session_timeout, usual.watch, usual.farewell)
+    assert (300, None) == (usual.poll_every, usual.farewell)
 
 
-WATCHES: dict[str, tuple[dict[str, Any], float]] = {
+POLLS: dict[str, tuple[dict[str, Any], float]] = {
     "interactions": ({}, 300),
     "interactions, said": ({"check_every": 7}, 7),
     "a flow": ({"routing": STUDIO}, 15),
@@ -28,9 +26,9 @@ WATCHES: dict[str, tuple[dict[str, Any], float]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "seconds"), WATCHES.values(), ids=WATCHES)
+@pytest.mark.parametrize(("changes", "seconds"), POLLS.values(), ids=POLLS)
 def test_a_flow_is_looked_after_more_often(changes: dict[str, Any], seconds: float) -> None:
-    assert seconds == CONVERSATIONS.build(**changes).watch
+    assert seconds == CONVERSATIONS.build(**changes).poll_every
 
 
 BAD_CHAT: dict[str, tuple[dict[str, Any], str]] = {

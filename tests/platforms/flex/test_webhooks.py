@@ -8,7 +8,7 @@ import pytest
 
 from app.core.events import Changed, Ended, Event, Ignored, Typing, Webhook, Written
 from app.core.message import Attachment, Author, Text
-from app.platforms.twilio.account import FORM
+from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE
 from tests.platforms.flex.generations import GOOD, Generation
 from tests.platforms.flex.world import AGENT, CH, CONVERSATION, CUSTOMER, MARK, Place

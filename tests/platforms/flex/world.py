@@ -11,7 +11,7 @@ import orjson
 import requests
 from msgspec.structs import replace
 
-from app.core.events import Answer, Checkup, StatusReport
+from app.core.events import Answer, Polled, StatusReport
 from app.core.message import Attachment, Content, Message, Profile, Text
 from app.core.session import Session
 from app.core.status import Status
@@ -134,9 +134,9 @@ class Place:
         report = StatusReport(message, status, error, 1, **{"handles": self.kept.handles, **changes})
         self.desk.report(report, self.line)
 
-    def check(self, seen: int | None = -1) -> Checkup:
-        checkup: Checkup = self.desk.check(self.session, seen, self.line)
-        return checkup
+    def poll(self, seen: int | None = -1) -> Polled:
+        polled: Polled = self.desk.poll(self.session, seen, self.line)
+        return polled
 
     def close(self, who: Who = "customer") -> None:
         self.desk.close(self.session, who, self.line)
@@ -258,7 +258,7 @@ class Place:
         self.deliver()
         self.accept()
         self.agent_sends()
-        (written,) = self.check(0).written
+        (written,) = self.poll(0).written
         assert isinstance(written.content, Attachment)
         return written.content
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Any
 
 from msgspec import Struct
 
-from app.config.schema import Platform
 from app.core.message import Message
 from app.gateway import Gateway
-from app.platforms.twilio.account import address_of
-
-TWIML = "twiml"
+from app.platforms.destination import RestAccess
 
 
 class Sender(Struct, frozen=True):
@@ -24,7 +20,7 @@ class Sender(Struct, frozen=True):
     service: str | None
 
 
-class TwilioAccount(Struct, frozen=True):
+class Account(Struct, frozen=True):
     """`logins` are pairs of user name and password; `channels` those that name one of its applications; `strangers` are
     other accounts' applications, some of them perhaps on the same channels; `currency` is that of the costs, '' where
     nothing is booked."""
@@ -51,33 +47,21 @@ class TwilioAccount(Struct, frozen=True):
         return wrote or self.channels[message.channel]
 
 
-def accounts_of(gateway: Gateway) -> dict[str, TwilioAccount]:
-    """The accounts of all destinations of type `twiml`, by their sid."""
-    found: dict[str, list[Platform]] = {}
-    for platform in gateway.settings.destinations.values():
-        if platform.type == TWIML:
-            found.setdefault(platform.values["account_sid"], []).append(platform)
-    return {sid: _account(gateway, sid, platforms) for sid, platforms in found.items()}
+def accounts_of(gateway: Gateway) -> dict[str, Account]:
+    """The accounts of all destinations whose application may send by REST, by their sid."""
+    found: dict[str, dict[str, RestAccess]] = {}
+    for name, destination in gateway.offers.rest.items():
+        found.setdefault(destination.rest.account, {})[name] = destination.rest
+    return {sid: _account(gateway, sid, applications) for sid, applications in found.items()}
 
 
-def _account(gateway: Gateway, sid: str, platforms: list[Platform]) -> TwilioAccount:
-    senders = {
-        platform.name: Sender(
-            platform.name, address_of(platform.values["address"]), platform.values["messaging_service_sid"]
-        )
-        for platform in platforms
-    }
+def _account(gateway: Gateway, sid: str, applications: Mapping[str, RestAccess]) -> Account:
+    senders = {name: Sender(name, rest.address, rest.service) for name, rest in applications.items()}
     channels: dict[str, Sender] = {}
     for name, route in gateway.routes.items():
         for destination in (route.first, route.handoff):
             if destination in senders:
                 channels.setdefault(name, senders[destination])
-    logins = frozenset(login for platform in platforms for login in _logins(platform.values))
-    destinations = gateway.settings.destinations.items()
-    strangers = frozenset(name for name, one in destinations if one.type == TWIML and name not in senders)
-    return TwilioAccount(sid, logins, tuple(senders.values()), channels, strangers, gateway.settings.costs.currency)
-
-
-def _logins(values: Mapping[str, Any]) -> list[tuple[str, str]]:
-    key = [(values["api_key_sid"], values["api_key_secret"])] if values["api_key_sid"] else []
-    return [*((values["account_sid"], token) for token in values["auth_tokens"]), *key]
+    logins = frozenset(login for rest in applications.values() for login in rest.logins)
+    strangers = frozenset(gateway.offers.rest.keys() - senders.keys())
+    return Account(sid, logins, tuple(senders.values()), channels, strangers, gateway.settings.costs.currency)

@@ -1,8 +1,9 @@
 """Twilio-compatible REST: an application that sends over Twilio sends over any channel by changing a base URL.
 
 Paths, parameters, pages, error bodies and codes are those of Twilio's Message resource:
-https://www.twilio.com/docs/messaging/api/message-resource. An account is that of the destinations of type `twiml`;
-`From` is the address of one of them, `To` that of a customer on any channel that names it.
+https://www.twilio.com/docs/messaging/api/message-resource. An account is that of destinations whose
+applications may send by REST (`app.platforms.destination.SendsByRest`); `From` is the address of one of them, `To` that
+of a customer on any channel that names it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ from app.core.message import Attachment, Location, Message, Text
 from app.core.reading import Unreadable, form
 from app.gateway import Gateway
 from app.log import logger
-from app.platforms.twilio.account import FORM, MOST_FIELDS
 from app.platforms.twilio.message import CANCELED, id_of, is_part, parts_of, status_word
+from app.platforms.twilio.webhooks import FORM, MAX_FIELDS
 from app.store.messages import Record
-from app.web.twilio import refusal
-from app.web.twilio.account import TwilioAccount, accounts_of
-from app.web.twilio.creating import create as create_message
-from app.web.twilio.listing import PAGE_SIZE, page
-from app.web.twilio.refusal import Refused
-from app.web.twilio.repeating import key_of, unknown_outcome
-from app.web.twilio.resource import (
+from app.web.rest import refusal
+from app.web.rest.account import Account, accounts_of
+from app.web.rest.creating import create as create_message
+from app.web.rest.listing import PAGE_SIZE, page
+from app.web.rest.refusal import Refused
+from app.web.rest.repeating import key_of, unknown_outcome
+from app.web.rest.resource import (
     API_VERSION,
     account_of,
     feedback_of,
@@ -44,7 +45,7 @@ from app.web.twilio.resource import (
     shown,
 )
 
-blueprint = Blueprint("twilio", __name__, url_prefix=f"/{API_VERSION}")
+blueprint = Blueprint("rest", __name__, url_prefix=f"/{API_VERSION}")
 log = logger("twilio-api")
 
 OUTCOMES = ("confirmed", "unconfirmed")
@@ -182,7 +183,7 @@ def _unavailable(error: StoreUnavailable) -> Response:
 def _what_is_known(error: StoreUnavailable) -> str:
     if not error.maybe_done:
         return "The store cannot be reached; nothing was recorded"
-    if request.endpoint == "twilio.create":
+    if request.endpoint == "rest.create":
         return unknown_outcome(request.headers)
     return "The store did not answer; the change may have been made. It can be repeated"
 
@@ -260,7 +261,7 @@ def _number_of(record: Record, medium_sid: str) -> int:
     return number
 
 
-def _find(account: TwilioAccount, sid: str) -> Record:
+def _find(account: Account, sid: str) -> Record:
     """Raises: Refused, the account has no such message."""
     message_id = id_of(sid)
     record = _gateway().store.messages.read(message_id) if message_id else None
@@ -269,7 +270,7 @@ def _find(account: TwilioAccount, sid: str) -> Record:
     return record
 
 
-def _account(sid: str) -> TwilioAccount:
+def _account(sid: str) -> Account:
     """The account that the caller has logged in to. Raises: Refused."""
     account = _accounts(_gateway()).get(sid)
     login = request.authorization
@@ -280,7 +281,7 @@ def _account(sid: str) -> TwilioAccount:
 
 
 @lru_cache(maxsize=4)
-def _accounts(gateway: Gateway) -> dict[str, TwilioAccount]:
+def _accounts(gateway: Gateway) -> dict[str, Account]:
     return accounts_of(gateway)
 
 
@@ -289,9 +290,9 @@ def _form() -> MultiDict[str, str]:
     if request.mimetype != FORM:
         return request.form  # in parts, or none
     try:
-        return MultiDict(form(request.get_data(), request.content_type or "", MOST_FIELDS))
+        return MultiDict(form(request.get_data(), request.content_type or "", MAX_FIELDS))
     except Unreadable:
-        raise Refused(refusal.UNKNOWN_PARAMETER, f"The form has more than {MOST_FIELDS} fields", 413) from None
+        raise Refused(refusal.UNKNOWN_PARAMETER, f"The form has more than {MAX_FIELDS} fields", 413) from None
 
 
 def _gateway() -> Gateway:

@@ -13,8 +13,8 @@ import orjson
 from msgspec import Struct
 from werkzeug.datastructures import Headers, MultiDict
 
-from app.web.twilio import refusal
-from app.web.twilio.refusal import Refused
+from app.web.rest import refusal
+from app.web.rest.refusal import Refused
 
 HEADERS = ("I-Twilio-Idempotency-Token", "Idempotency-Key")  # a load balancer may add the second one to the first
 # The load balancer's own, for asking a second receiver. Callers are not told of it: their next call has another one.

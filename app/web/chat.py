@@ -1,4 +1,5 @@
-"""The chat page and what its browser needs besides `POST /channels/<name>`: a visitor token, and its live stream.
+"""The chat page of a channel that has one (`app.platforms.channel.HasChatPage`), and what its browser needs besides
+`POST /channels/<name>`: a visitor token, and its live stream.
 
 Addresses are written into logs, so the token never stands in one: a ticket, good for a minute, opens the stream.
 """
@@ -15,14 +16,13 @@ from app.core.errors import Unverified
 from app.core.events import Ended
 from app.core.message import conversation_key
 from app.gateway import Gateway
-from app.platforms.channel import Holder
-from app.platforms.webchat import TICKET_SECONDS, WebchatChannel
+from app.platforms.channel import HasChatPage, Holder
 from app.web import limits, streams, visitors
 from app.web.answers import problem
 from app.web.caller import address_of_caller
 from app.web.receive import accept, webhook_of
 
-blueprint = Blueprint("webchat", __name__)
+blueprint = Blueprint("chat", __name__)
 
 POSITION = re.compile(r"\d{1,19}(-\d{1,19})?", re.ASCII)
 
@@ -64,7 +64,7 @@ def forget(name: str) -> Any:
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
     limits.ask(name, "forget", customer)
-    visitors.revoke(gateway, channel, customer)
+    visitors.revoke(gateway, name, channel, customer)
     # always, for a first message may still wait that begins a session; and once, however often they ask
     accept(gateway, name, [Ended(external_id=f"forgotten:{customer}", customer=customer)])
     return Response(status=204)
@@ -80,7 +80,7 @@ def ticket(name: str) -> Any:
     except Unverified as error:
         return problem(401, f"Not verified: {error}.")
     limits.ask(name, "ticket", holder.customer)
-    response = jsonify(ticket=channel.new_ticket(holder.customer), seconds=TICKET_SECONDS)
+    response = jsonify(ticket=channel.new_ticket(holder.customer), seconds=channel.ticket_seconds)
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -124,10 +124,10 @@ def events(name: str) -> Any:
 @blueprint.after_app_request
 def cors(response: Response) -> Response:
     """Let the sites that the channel's `origins` name use the chat's addresses, `/channels/<name>` among them."""
-    channel = _gateway().channels.get((request.view_args or {}).get("name", ""))
-    if not isinstance(channel, WebchatChannel) or not channel.origins:
+    channel = _gateway().offers.pages.get((request.view_args or {}).get("name", ""))
+    if channel is None or not channel.origins:
         return response
-    if request.endpoint != "receive.channel" and request.blueprint != "webchat":
+    if request.endpoint != "receive.channel" and request.blueprint != blueprint.name:
         return response
     response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin", "")
@@ -140,16 +140,16 @@ def cors(response: Response) -> Response:
     return response
 
 
-def _reader(channel: WebchatChannel) -> Holder:
+def _reader(channel: HasChatPage) -> Holder:
     """Whose stream it is. Raises: Unverified."""
     if "Authorization" in request.headers:
         return channel.holder(webhook_of(_gateway()))
     return channel.reader(request.args.get("ticket", ""))
 
 
-def _channel(name: str) -> WebchatChannel:
-    channel = _gateway().channels.get(name)
-    if not isinstance(channel, WebchatChannel):
+def _channel(name: str) -> HasChatPage:
+    channel = _gateway().offers.pages.get(name)
+    if channel is None:
         abort(404, f"There is no chat {name}.")
     return channel
 

@@ -10,18 +10,19 @@ from typing import Any
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
+from app.core.address import address_of
 from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
-from app.platforms.twilio.account import address_of, is_address, on_the_wire
+from app.platforms.twilio.addresses import is_address, on_the_wire
 from app.platforms.twilio.message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
 from app.store.mailbox import Append
 from app.store.messages import Record
-from app.web.twilio import refusal
-from app.web.twilio.account import Sender, TwilioAccount
-from app.web.twilio.refusal import Refused
-from app.web.twilio.repeating import Key, forgotten, other_parameters
+from app.web.rest import refusal
+from app.web.rest.account import Account, Sender
+from app.web.rest.refusal import Refused
+from app.web.rest.repeating import Key, forgotten, other_parameters
 
 # Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
 # we do not read (MaxPrice, SmartEncoded, ...) change neither.
@@ -30,7 +31,7 @@ SERVICE = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 TEMPLATE = "HX"  # begins a content's sid
 
 
-def create(gateway: Gateway, account: TwilioAccount, form: MultiDict[str, str], key: Key | None = None) -> Record:
+def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: Key | None = None) -> Record:
     """Record the message for its customer; with a key that was there before, that message.
 
     Raises: Refused, StoreUnavailable.
@@ -98,7 +99,7 @@ def _before(gateway: Gateway, key: Key, first: str, count: int) -> Record:
     return record
 
 
-def _way(gateway: Gateway, account: TwilioAccount, form: Mapping[str, str], customer: str) -> tuple[Sender, str]:
+def _way(gateway: Gateway, account: Account, form: Mapping[str, str], customer: str) -> tuple[Sender, str]:
     """Who sends, and on which conversation. Raises: Refused."""
     given, service = form.get("From", ""), _service(form)
     given = "" if given == service else given
@@ -160,9 +161,9 @@ def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> 
 
 
 def _template(template: str, variables: str, gateway: Gateway, conversation: str) -> dict[str, Any]:
-    """A template is only known to Twilio, so only its own channels carry one. Raises: Refused."""
+    """A template is only known to its platform. Raises: Refused."""
     channel = split_conversation(conversation)[0]
-    if gateway.settings.channels[channel].type != "twilio" or not template.startswith(TEMPLATE):
+    if not gateway.channels[channel].capabilities.templates or not template.startswith(TEMPLATE):
         raise Refused(refusal.BAD_CONTENT, f"The 'ContentSid' {template[:64]} is not known on this channel")
     if not variables:
         return {"content_sid": template}

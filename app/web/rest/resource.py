@@ -11,12 +11,13 @@ from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from app.core.address import SMS
 from app.core.costs import amount_of
 from app.core.message import Attachment, Message, derived_id
-from app.platforms.twilio.account import SMS, on_the_wire
+from app.platforms.twilio.addresses import on_the_wire
 from app.platforms.twilio.message import error_of, mime_type_of, sid_of, status_word, whole
 from app.store.messages import Record
-from app.web.twilio.account import TwilioAccount
+from app.web.rest.account import Account
 
 API_VERSION = "2010-04-01"
 GSM_ONE = (  # septet each: https://www.etsi.org/deliver/etsi_ts/123000_123099/123038/
@@ -26,7 +27,7 @@ GSM_ONE = (  # septet each: https://www.etsi.org/deliver/etsi_ts/123000_123099/1
 GSM_TWO = "\f^{}\\[~]|€"
 
 
-def shown(account: TwilioAccount, record: Record) -> dict[str, Any]:
+def shown(account: Account, record: Record) -> dict[str, Any]:
     message = record.message
     sender = account.sender_of(message)
     kept = message.metadata.get("twilio") if message.direction == "outbound" else None
@@ -68,7 +69,7 @@ def media_of(message: Message) -> list[str]:
     return whole(message)[1]
 
 
-def medium_of(account: TwilioAccount, record: Record, number: int) -> dict[str, Any]:
+def medium_of(account: Account, record: Record, number: int) -> dict[str, Any]:
     message, sid = record.message, _medium_sid(record, number)
     return {
         "sid": sid,
@@ -123,7 +124,7 @@ def _previous(page: Callable[..., str], number: int, token: str | None) -> str |
     return page(max(number - 1, 0), PageToken=token) if token else page(0)
 
 
-def account_of(account: TwilioAccount) -> dict[str, Any]:
+def account_of(account: Account) -> dict[str, Any]:
     """The account itself, as far as there is one here: who asks for it looks whether it is active."""
     uri = f"/{API_VERSION}/Accounts/{account.sid}"
     return {
@@ -140,7 +141,7 @@ def account_of(account: TwilioAccount) -> dict[str, Any]:
     }
 
 
-def feedback_of(account: TwilioAccount, record: Record, outcome: str, at: int) -> dict[str, Any]:
+def feedback_of(account: Account, record: Record, outcome: str, at: int) -> dict[str, Any]:
     return {
         "account_sid": account.sid,
         "message_sid": sid_of(record.message),
@@ -151,11 +152,11 @@ def feedback_of(account: TwilioAccount, record: Record, outcome: str, at: int) -
     }
 
 
-def messages_uri(account: TwilioAccount) -> str:
+def messages_uri(account: Account) -> str:
     return f"/{API_VERSION}/Accounts/{account.sid}/Messages.json"
 
 
-def message_uri(account: TwilioAccount, record: Record) -> str:
+def message_uri(account: Account, record: Record) -> str:
     """Without the `.json` at its end."""
     return f"/{API_VERSION}/Accounts/{account.sid}/Messages/{sid_of(record.message)}"
 

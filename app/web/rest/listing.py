@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from app.core.address import address_of
 from app.core.message import Message
 from app.gateway import Gateway
-from app.platforms.twilio.account import address_of
 from app.platforms.twilio.message import is_part
 from app.store.messages import Position, Record
-from app.web.twilio.account import TwilioAccount
-from app.web.twilio.refusal import UNKNOWN_PARAMETER, Refused
-from app.web.twilio.resource import messages_uri, paging, shown
+from app.web.rest.account import Account
+from app.web.rest.refusal import UNKNOWN_PARAMETER, Refused
+from app.web.rest.resource import messages_uri, paging, shown
 
 PAGE_SIZE, PAGE_SIZE_MOST = 50, 1_000
 LOOKED_AT = 5_000  # messages for one page; a page that finds fewer than it may hold leads on all the same
@@ -26,7 +26,7 @@ TOKEN = re.compile(r"PA([0-9]{1,15})-([0-9a-f]{32})")
 A_DAY = 86_400_000
 
 
-def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> dict[str, Any]:
+def page(gateway: Gateway, account: Account, args: Mapping[str, str]) -> dict[str, Any]:
     """One page of the list, the newest first. Raises: Refused."""
     size = _number(args, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MOST)
     number = _number(args, "Page", 0, 0, 2**31)
@@ -53,7 +53,7 @@ def page(gateway: Gateway, account: TwilioAccount, args: Mapping[str, str]) -> d
 
 
 def _begin_of_page_before(
-    gateway: Gateway, account: TwilioAccount, behind: Position, until: int | None, wanted: Mapping[str, str], size: int
+    gateway: Gateway, account: Account, behind: Position, until: int | None, wanted: Mapping[str, str], size: int
 ) -> Position | None:
     """Behind which message the page lies that ends at `behind`; None if it is the first one."""
     newer = islice(gateway.store.messages.newer(account.sid, behind, until), LOOKED_AT)
@@ -65,7 +65,7 @@ def _page_token(position: Position) -> str:
     return f"PA{position[0]}-{position[1]}"
 
 
-def _is_wanted(account: TwilioAccount, message: Message, wanted: Mapping[str, str]) -> bool:
+def _is_wanted(account: Account, message: Message, wanted: Mapping[str, str]) -> bool:
     ours = account.sender_of(message)
     if ours is None or is_part(message):
         return False

@@ -26,8 +26,8 @@ from app.gateway import Gateway
 from app.inbox import Inbox
 from app.store.mailbox import Append, Settlement
 from app.web import create_app
-from app.web.twilio import listing
-from app.web.twilio.resource import segments
+from app.web.rest import listing
+from app.web.rest.resource import segments
 from tests.support.gateway import Clock, gateway, recorder, run_until_quiet
 from workers.drain import Drainer
 
@@ -104,7 +104,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def built(redis_client: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Gateway:
-    monkeypatch.setattr("app.web.twilio.creating.time.time", lambda: clock() / 1000)
+    monkeypatch.setattr("app.web.rest.creating.time.time", lambda: clock() / 1000)
     monkeypatch.setattr("app.inbox._now", clock)
     return gateway(redis_client, clock, **CONFIGURATION)
 
