@@ -28,9 +28,9 @@ class Generation(Struct, frozen=True):
 
     `state_in` reads a thread's state from the webhook's `state_field` or the resource's `state`; None where that cannot
     be read, which is told of as `stateless`. `ended` is the state of one that is over, `closing` the form that ends
-    one. `person` names somebody among the `people`, `ours` is the handle with the customer's own. `ends_silently`: a
-    thread that is over takes messages all the same, so that only a look tells. `files` are a message's, from a webhook
-    or from the API. `service_event` says no more than that a message stands in the thread of its `service_field`.
+    one. `ends_silently`: a thread that is over takes messages all the same, so that only asking for it tells. `person`
+    names somebody among the `people`, `ours` is the handle with the customer's own. `files` are a message's, from a
+    webhook or from the API. `service_event` says only that something was said in the thread of its `service_field`.
     """
 
     thread_field: str

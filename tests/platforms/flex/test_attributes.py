@@ -18,7 +18,7 @@ from tests.platforms.flex.world import CUSTOMER, MESSAGE, MORE, PROFILE, SLACK, 
 from tests.support.values import THOROUGH
 
 
-def test_the_customer_without_a_profile_is_his_address(place: Place) -> None:
+def test_the_customer_without_a_profile_is_their_address(place: Place) -> None:
     place.deliver(replace(MESSAGE, profile=None))
     attributes = orjson.loads(place.tasks[0].attributes)
     assert {"customerName": CUSTOMER, "name": CUSTOMER}.items() <= attributes.items()

@@ -54,7 +54,7 @@ UPDATES: dict[str, tuple[str | None, list[Any]]] = {
 
 
 @pytest.mark.parametrize(("attributes", "events"), UPDATES.values(), ids=UPDATES)
-def test_a_changed_channel_is_over_or_not_or_must_be_looked_at(attributes: str | None, events: list[Any]) -> None:
+def test_a_changed_channel_is_over_or_not_or_must_be_polled(attributes: str | None, events: list[Any]) -> None:
     assert events == CHAT.parse("channel_inactive", Attributes=attributes)
 
 
@@ -181,7 +181,7 @@ LOOK = r"/Channels/CH[0-9a-f]{32}$"
 
 
 @pytest.mark.parametrize("status", [429, 503, 401])
-def test_a_look_that_fails_after_a_message_leaves_it_in_doubt(status: int, place: Place) -> None:
+def test_asking_for_the_chat_in_vain_after_a_message_leaves_it_in_doubt(status: int, place: Place) -> None:
     place.deliver()
     sick = failing(status, "GET", "")
     place.line.instead = lambda call: sick(call) if re.search(LOOK, call.path) else None
@@ -193,7 +193,7 @@ def test_a_look_that_fails_after_a_message_leaves_it_in_doubt(status: int, place
     assert [MESSAGE.id, MORE.id] == place.marks()
 
 
-def test_a_look_that_fails_after_a_refusal_proves_that_nothing_was_said(place: Place) -> None:
+def test_asking_for_the_chat_in_vain_after_a_refusal_proves_that_nothing_was_said(place: Place) -> None:
     place.deliver()
     refuses, sick = failing(400, "POST", "/Messages"), failing(429, "GET", "")
     place.line.instead = lambda call: refuses(call) or (sick(call) if re.search(LOOK, call.path) else None)

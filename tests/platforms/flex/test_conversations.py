@@ -62,7 +62,7 @@ def test_a_conversation_is_over_once_it_is_closed(state: str | None, events: lis
     assert events == CONVERSATIONS.parse("state_closed", StateTo=state)
 
 
-def test_the_services_event_for_a_message_is_a_reason_to_look() -> None:
+def test_the_services_event_for_a_message_is_a_reason_to_poll() -> None:
     """The only one that tells of what a Studio flow says; it has the older generation's names."""
     fields: dict[str, Any] = {"EventType": "onMessageSent", "ConversationSid": None, "Author": None}
     more = {"ChannelSid": CH, "From": "Studio", "Attributes": MARK}
@@ -260,7 +260,7 @@ def test_any_other_conflict_is_a_failure(place: Place) -> None:
     assert errors.REJECTED == raised.value.kind
 
 
-def test_his_closed_conversations_and_other_services_are_passed_by(flex_sandbox: str) -> None:
+def test_their_closed_conversations_and_other_services_are_passed_by(flex_sandbox: str) -> None:
     place = Place(CONVERSATIONS.setups["a service"], flex_sandbox)
     for state in ("closed", "active"):
         there = place.twilio.conversations.v1.conversations.create(state=state)

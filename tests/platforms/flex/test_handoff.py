@@ -27,7 +27,7 @@ from tests.platforms.flex.world import (
     revive,
 )
 
-# The opening has neither a delivery's message nor the look after it; then four messages, each remembered.
+# The opening has neither a delivery's message nor the question after it; then four messages, each remembered.
 DEATHS = deaths(SETUPS, lambda s: s.calls - (2 if s.is_chat else 1) + len(TALK), lambda s: s.keeps + len(TALK))
 
 

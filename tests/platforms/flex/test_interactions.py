@@ -110,7 +110,7 @@ def test_a_failed_interaction_needs_no_close_of_its_own(place: Place) -> None:
     assert [] == [call for call in place.line.posts if "/Channels/" in call]
 
 
-def test_a_look_at_an_interaction_that_is_gone_says_nothing_of_the_chat(place: Place) -> None:
+def test_a_poll_of_an_interaction_that_is_gone_says_nothing_of_the_chat(place: Place) -> None:
     place.deliver()
     place.kept.handles["interaction"] = "KD" + "0" * 32
     assert not place.poll().over

@@ -57,8 +57,8 @@ def test_a_chat_that_stands_takes_the_next_message_in_one_call(each_place: Place
     first = place.deliver()
     before = len(place.line.calls)
     second = place.deliver(MORE)
-    looks = 1 if place.is_chat else 0  # whether the chat is over
-    assert 1 + looks == len(place.line.calls) - before
+    asks = 1 if place.is_chat else 0  # whether the chat is over
+    assert 1 + asks == len(place.line.calls) - before
     assert first.handles == second.handles == place.kept.handles
     customers = [said for said in place.said() if said[0] == CUSTOMER]
     assert [(CUSTOMER, "Where is my parcel?"), (CUSTOMER, "To people, please")] == customers

@@ -10,7 +10,7 @@ from tests.platforms.flex.line import Died
 from tests.platforms.flex.world import AGENT, CUSTOMER, MORE, Place, revive
 
 
-def test_a_look_brings_what_was_missed_in_order_and_drops_echoes(place: Place) -> None:
+def test_a_poll_brings_what_was_missed_in_order_and_drops_echoes(place: Place) -> None:
     place.deliver()
     place.accept()
     place.agent_says("one")
@@ -38,7 +38,7 @@ def test_a_look_brings_what_was_missed_in_order_and_drops_echoes(place: Place) -
     assert ((), 6) == (place.poll(None).written, place.poll(None).seen)
 
 
-def test_a_look_and_a_webhook_give_the_same_message_the_same_name(place: Place) -> None:
+def test_a_poll_and_a_webhook_give_the_same_message_the_same_name(place: Place) -> None:
     place.deliver()
     place.accept()
     place.agent_sends("two")
@@ -46,7 +46,7 @@ def test_a_look_and_a_webhook_give_the_same_message_the_same_name(place: Place) 
     assert [sid, f"{sid}/1"] == [written.external_id for written in place.poll(0).written]
 
 
-def test_a_look_reads_more_than_one_page(place: Place) -> None:
+def test_a_poll_reads_more_than_one_page(place: Place) -> None:
     place.deliver()
     for number in range(130):
         place.api_says(AGENT, str(number))
@@ -55,12 +55,12 @@ def test_a_look_reads_more_than_one_page(place: Place) -> None:
     assert 130 == polled.seen
 
 
-def test_a_look_at_an_empty_chat(place: Place) -> None:
+def test_a_poll_of_an_empty_chat(place: Place) -> None:
     place.open()
     assert Polled() == place.poll()
 
 
-def test_a_look_tells_how_far_agents_read_and_not_the_customer(place: Place) -> None:
+def test_a_poll_tells_how_far_agents_read_and_not_the_customer(place: Place) -> None:
     place.deliver()
     place.accept()
     place.deliver(MORE)

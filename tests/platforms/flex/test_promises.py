@@ -102,7 +102,7 @@ class Flexing(Receiving, Calling):
         }
 
     def late_calls(self) -> dict[str, Any]:
-        """Verbs that begin by looking whether something is there, and each way to fail but for that it is not."""
+        """Verbs that begin by asking whether something is there, and each way to fail but for that it is not."""
         handles = {"chat": CH, "service": SERVICE, "ready": True, "identity": CUSTOMER, "participant": "MB1"}
         session, half = Session("desk", handles=handles), Session("desk", handles={"chat": CH, "service": SERVICE})
         read = StatusReport(replace(REPLY, metadata={"chat": CH, "index": 1}), "read", None, 1, handles)
@@ -127,9 +127,9 @@ class Flexing(Receiving, Calling):
         def made(delivery: type[Any], *work: Any, **more: Any) -> Any:
             return delivery(*work, Session("desk"), *more.pop("said", ()), remember, keep=remember, **more)
 
-        looks = {label: call for label, (call, _) in self.late_calls().items() if label.endswith(": 429")}
+        asks = {label: call for label, (call, _) in self.late_calls().items() if label.endswith(": 429")}
         return {
-            **looks,
+            **asks,
             "deliver": lambda desk, http: desk.deliver(made(Delivery, MESSAGE, MESSAGE.content), http),
             "deliver again": lambda desk, http: desk.deliver(
                 made(Delivery, MESSAGE, MESSAGE.content, uncertain=True), http
@@ -138,7 +138,7 @@ class Flexing(Receiving, Calling):
             "media": self.calls()["media"],
         }
 
-    def test_a_failed_look_has_its_kind(self, late: Any, outside: Sink) -> None:
+    def test_a_failed_first_question_has_its_kind(self, late: Any, outside: Sink) -> None:
         call, (told, kind, maybe_done, _) = late
         outside.answers(told)
         failure = self.failure(call, outside.url)

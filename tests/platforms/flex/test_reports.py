@@ -12,7 +12,7 @@ from app.core.message import derived_id
 from tests.platforms.flex.world import CH, MESSAGE, NONE, REPLY, Place
 
 
-def test_what_the_customer_read_moves_his_horizon_and_never_back(place: Place) -> None:
+def test_what_the_customer_read_moves_their_horizon_and_never_back(place: Place) -> None:
     place.deliver()
     place.accept()
     for text in "abc":

@@ -27,7 +27,7 @@ POLLS: dict[str, tuple[dict[str, Any], float]] = {
 
 
 @pytest.mark.parametrize(("changes", "seconds"), POLLS.values(), ids=POLLS)
-def test_a_flow_is_looked_after_more_often(changes: dict[str, Any], seconds: float) -> None:
+def test_a_flow_is_polled_more_often(changes: dict[str, Any], seconds: float) -> None:
     assert seconds == CONVERSATIONS.build(**changes).poll_every
 
 
@@ -55,7 +55,7 @@ BAD_CHAT: dict[str, tuple[dict[str, Any], str]] = {
     "attributes without room": ({"attributes_limit": 499}, "attributes_limit"),
     "media that are dropped": ({"media": "drop"}, "media"),
     "links without time": ({"media_keep": 5}, "media_keep"),
-    "looks without pause": ({"check_every": 0}, "check_every"),
+    "polls without pause": ({"check_every": 0}, "check_every"),
 }
 
 
