@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable
-from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
     Text,
@@ -39,6 +39,7 @@ log = logger("inbox")
 KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
 # Headers that let somebody in. What stays is what `parse` reads: a signature is of no use without its secret.
 CREDENTIAL = re.compile(r"auth|cookie|token|secret|passw|api-?key|access-?key|credential|session|jwt|bearer")
+NO_CREDENTIAL = "idempotency"  # such a token or key names a request, and opens nothing
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
@@ -88,6 +89,8 @@ class Inbox:
                 return self._report(name, event, channel)
             case Ended() | Typing():
                 self._hint(name, event, channel)
+            case Opted(customer, state):
+                self._gateway.store.consents.write(conversation_key(name, customer), state, "the platform said so")
             case Changed():
                 self._look(self._conversation(name, event), self._place(name, event.alias, event.index))
             case Ignored(kind):
@@ -283,8 +286,7 @@ class Inbox:
 
 def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:
     """Keep a webhook that we failed to read, without the credentials that it came with; the dead letter's id."""
-    harmless = (gateway.channels.get(name) or gateway.destinations[name]).harmless
-    headers = {key: value for key, value in webhook.headers.items() if key in harmless or not CREDENTIAL.search(key)}
+    headers = {name: value for name, value in webhook.headers.items() if not _is_credential(name)}
     if channel := gateway.offers.senders.get(name):
         headers |= channel.sender(webhook)
     raw = orjson.dumps(
@@ -305,6 +307,10 @@ def unpark(raw: str) -> Webhook:
     """The webhook in a dead letter; it was verified when it came."""
     data: Mapping[str, Any] = orjson.loads(raw)
     return Webhook(data["method"], data["url"], data["path"], data["headers"], data["body"].encode("latin-1"))
+
+
+def _is_credential(header: str) -> bool:
+    return bool(CREDENTIAL.search(header)) and NO_CREDENTIAL not in header
 
 
 def _fingerprint(sender: str, event: Written) -> str:

@@ -33,7 +33,7 @@ from app.gateway import Gateway
 from app.log import logger
 from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
-from workers import dead_ends, lease
+from workers import dead_ends, history, lease
 from workers.failing import failed
 
 log = logger("inbound")
@@ -128,19 +128,13 @@ class _Job:
         if answer.over:  # the end is worked first; then the message goes to whoever answers next
             return Settlement(self._claim, "behind", front=(f"ended platform {self._session.chat}",))
         answer = self._in_time(answer, time.monotonic() - started)
-        return self._answered(message, answer, self._cost(parts))
+        return self._answered(message, answer, self._cost(parts, answer.spent))
 
     def open(self) -> Settlement:
         records = self._gateway.store.messages.timeline(self._claim.conversation, TRANSCRIPT_MOST)
-        ids = [record.message.id for record in records]
-        began = ids.index(self._session.since) if self._session.since in ids else 0
-        transcript = [
-            record.message
-            for record in records[began:]
-            # what still waits comes after; what they said there already stands there
-            if (record.message.direction == "outbound" or record.status != "queued")
-            and record.message.source != self._destination.name
-        ]
+        said = history.said(records, self._session)
+        # what they said there already stands there
+        transcript = [message for message in said if message.source != self._destination.name]
         handoff = Handoff(
             conversation=self._claim.conversation,
             session=self._session,
@@ -313,6 +307,7 @@ class _Job:
             target_task=asked if isinstance(asked, str) else channel["target_task"] if first else None,
             uncertain=self._claim.uncertain and resumed,
             progress=self._claim.progress.get("adapter", {}) if resumed else {},
+            history=history.before(self._gateway, self._destination.name, message, self._session),
         )
         return self._destination.deliver(delivery, self._gateway.http)
 
@@ -411,8 +406,8 @@ class _Job:
             cost=cost,
         )
 
-    def _cost(self, parts: Sequence[Content]) -> Cost | None:
-        return self._gateway.settings.costs.of_turn(self._destination.name, len(parts))
+    def _cost(self, parts: Sequence[Content], spent: int | None = None) -> Cost | None:
+        return self._gateway.settings.costs.of_turn(self._destination.name, len(parts), spent)
 
     def _session_after(self, answer: Answer) -> SessionChange:
         if answer.end or answer.handoff:
@@ -511,6 +506,7 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "replies": replies,
         "handoff": answer.handoff,
         "record": answer.record,
+        "spent": answer.spent,
         "unsupported": list(answer.unsupported),
     }
 
@@ -519,7 +515,13 @@ def _again(kept: Mapping[str, Any]) -> Answer:
     """The inverse of `_kept`."""
     replies = (Said(**{**reply, "content": content_from_dict(reply["content"])}) for reply in kept["replies"])
     unsupported = tuple(kept.get("unsupported", ()))  # an earlier version kept none
-    return Answer(replies=tuple(replies), handoff=kept["handoff"], record=kept["record"], unsupported=unsupported)
+    return Answer(
+        replies=tuple(replies),
+        handoff=kept["handoff"],
+        record=kept["record"],
+        unsupported=unsupported,
+        spent=kept.get("spent"),
+    )
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
@@ -535,4 +537,5 @@ def _joined(answers: Sequence[Answer]) -> Answer:
         unsupported=tuple(what for answer in answers for what in answer.unsupported),
         handoff=any(answer.handoff for answer in answers),
         record=next((answer.record for answer in answers if answer.record), None),
+        spent=sum(known) if (known := [answer.spent for answer in answers if answer.spent is not None]) else None,
     )

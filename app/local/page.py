@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from app.config.schema import Settings, build_channel
 from app.local.processes import HOST, Plan
+from app.local.stand_ins import pages
 from app.platforms.channel import HasChatPage
 
 ANSWERED_WITHIN = 20  # seconds for which the command line waits for an answer
@@ -19,7 +20,8 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks if not plan.sandbox]
     chats = {channel.name: channel for channel in channels if isinstance(channel, HasChatPage)}
     rows += [(f"Chat {name}", f"{plan.address}/chat/{name}") for name in chats]
-    rows += _sandbox(plan) if plan.sandbox else []
+    sandbox = f"http://{HOST}:{plan.sandbox_port}"
+    rows += [*pages(sandbox), ("Sandbox", f"{sandbox}/")] if plan.sandbox else []
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
     rows.append(("Flower", f"http://{HOST}:{plan.flower_port}{login}"))
@@ -32,17 +34,6 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
             "",
         ]
     return "\n".join([*lines, "  Ctrl-C stops everything and finishes the work in hand.", ""])
-
-
-def _sandbox(plan: Plan) -> list[tuple[str, str]]:
-    base = f"http://{HOST}:{plan.sandbox_port}"
-    return [
-        ("Agent desk", f"{base}/agent   (respond.io)"),
-        ("Flex desk", f"{base}/flex"),
-        ("Phone", f"{base}/phone   (SMS, WhatsApp, Messenger)"),
-        ("Application", f"{base}/application   (TwiML, answers Chat app)"),
-        ("Sandbox", f"{base}/"),
-    ]
 
 
 def _curl(plan: Plan, name: str, chat: HasChatPage) -> str:

@@ -48,8 +48,7 @@ class Channel(Protocol):
     What the others say is so unless the class says otherwise. `methods` are those of its webhooks. `calls`: at most so
     many in a row for one content, each within the time-out. `answered` are the opt-out keywords that its platform
     answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its platform may send a webhook
-    again that was not answered well; 0: for minutes at most. `harmless` are headers that are called like credentials,
-    open nothing, and are kept with a webhook that could not be read.
+    again that was not answered well; 0: for minutes at most.
 
     Every verb gets what it needs as arguments and keeps no state.
     """
@@ -62,7 +61,6 @@ class Channel(Protocol):
     calls: int = 1
     answered: frozenset[str] = frozenset()
     repeats_for: float = 0.0
-    harmless: frozenset[str] = frozenset()
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name

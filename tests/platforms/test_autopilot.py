@@ -14,15 +14,16 @@ from marshmallow import ValidationError
 from msgspec.structs import replace
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
-from app.core.events import Answer, Receipt, StatusReport
+from app.core.errors import Failure
+from app.core.events import Answer, Receipt
 from app.core.message import Card, Content, Image, Location, Message, Text
 from app.core.render import render
 from app.core.session import Session
 from app.http import Http, Response
 from app.platforms.autopilot.destination import AutopilotDestination
-from app.platforms.destination import Delivery, Handoff
-from tests.platforms.conformance import Calling, post, unused
+from app.platforms.destination import CallsUs, Delivery, TakesOver
+from app.platforms.offers import Reports
+from tests.platforms.conformance import Calling, unused
 from tests.support import fixtures
 from tests.support.sink import Call, Sink, Told
 from tests.support.values import THOROUGH, spoiled
@@ -646,22 +647,9 @@ def test_a_question_is_asked_twice_only_if_the_operator_accepts_that() -> None:
     assert destination(resend_after_timeout=True).capabilities.resend_safe
 
 
-def test_a_bot_takes_over_without_a_call_and_knows_no_statuses() -> None:
-    bot, http = destination(base_url="http://127.0.0.1:9"), Http()
-    assert Answer() == bot.open(Handoff("shop/webhook:42", Session("desk"), [MESSAGE], unused, keep=unused), http)
-    bot.report(StatusReport(MESSAGE, "read"), http)
-
-
-def test_it_takes_no_webhooks() -> None:
-    bot, webhook = destination(), post("/destinations/desk", b"{}", {})
-    with pytest.raises(Unverified):
-        bot.verify(webhook)
-    assert bot.parse(webhook) == []
-    assert bot.acknowledge(webhook, []).status == 204
-    assert (
-        bot.refuse(webhook, 401, "No.").status,
-        bot.refuse(webhook, 401, "No.").body,
-    ) == (401, {"error": {"message": "No."}})
+def test_it_says_all_in_its_answers() -> None:
+    for more in (TakesOver, CallsUs, Reports):
+        assert not isinstance(destination(), more)
 
 
 def test_without_a_base_url_it_is_the_historic_host(monkeypatch: pytest.MonkeyPatch) -> None:

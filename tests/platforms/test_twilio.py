@@ -29,7 +29,7 @@ from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
 from app.platforms.channel import Outgoing
-from app.platforms.twilio.channel import ADDRESS, ERRORS, FILE_MOST, LOOK_BACK, STATUSES, TwilioChannel
+from app.platforms.twilio.channel import ADDRESS, ERRORS, FILE_MAX, LOOK_BACK, STATUSES, TwilioChannel
 from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed
 from tests.support import fixtures
@@ -1160,7 +1160,7 @@ BAD_FILES: dict[str, tuple[Told, Kind]] = {
     "a redirect to nowhere": (Told(307), errors.UNPARSEABLE),
     "a redirect to a script": (Told(307, headers={"Location": "javascript:alert(1)"}), errors.UNPARSEABLE),
     "a redirect with credentials": (Told(307, headers={"Location": "https://a:b@x.test/"}), errors.UNPARSEABLE),
-    "too large": (Told(200, b"x" * (FILE_MOST + 1)), errors.UNPARSEABLE),
+    "too large": (Told(200, b"x" * (FILE_MAX + 1)), errors.UNPARSEABLE),
 }
 
 

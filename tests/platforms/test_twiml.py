@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,7 +19,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from app.core import errors
-from app.core.errors import Failure, Kind, StoreUnavailable, Unverified
+from app.core.errors import Failure, Kind, StoreUnavailable
 from app.core.events import Answer, Event, Receipt, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
 from app.core.render import Capabilities, render
@@ -27,7 +28,7 @@ from app.core.status import climbs
 from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
-from app.platforms.destination import Delivery, Handoff
+from app.platforms.destination import CallsUs, Delivery, TakesOver
 from app.platforms.twilio.channel import TwilioChannel
 from app.platforms.twilio.message import is_part
 from app.platforms.twilio.webhooks import FORM
@@ -35,7 +36,7 @@ from app.platforms.twiml import destination as twiml
 from app.platforms.twiml.destination import MOST_MESSAGES, TwimlDestination
 from app.store.lanes import Lanes
 from app.store.mailbox import Claim, Mailboxes
-from tests.platforms.conformance import OUTCOMES, Calling, post, unused
+from tests.platforms.conformance import OUTCOMES, Calling, unused
 from tests.support import fixtures
 from tests.support.gateway import Clock, gateway, run_until_quiet
 from tests.support.processes import free_port
@@ -501,7 +502,7 @@ def test_a_status_is_told_to_the_address_that_is_named(outside: Sink) -> None:
 def sets(*cookies: str) -> Told:
     """An answer that sets cookies; header names in capitals or not are the same."""
     names = ("Set-Cookie", "set-cookie", "SET-COOKIE")
-    return replace(says("Hi"), headers={**XML, **dict(zip(names, cookies, strict=False))})
+    return dataclasses.replace(says("Hi"), headers={**XML, **dict(zip(names, cookies, strict=False))})
 
 
 KEPT: dict[str, tuple[list[str], str | None]] = {
@@ -552,7 +553,7 @@ def test_cookies_are_forgotten_after_four_silent_hours(hours: float, sent: str |
 
 def test_cookies_go_to_their_own_host_alone(outside: Sink) -> None:
     with sink() as other:
-        outside.answers(replace(sets("a=1"), body=says("One", redirect=f"{other.url}/more").body))
+        outside.answers(dataclasses.replace(sets("a=1"), body=says("One", redirect=f"{other.url}/more").body))
         other.answers(says("Two", redirect=f"{outside.url}/last"), says("Three"))
         outside.answer = lambda call, first=outside.answer: says("Three") if call.path == "/last" else first(call)
         app = built(callback_url=f"{outside.url}/in")
@@ -805,20 +806,9 @@ def test_what_it_can_do() -> None:
     assert Capabilities(carries, statuses=True, resend_safe=True, keywords=True) == built().capabilities
 
 
-def test_it_takes_over_without_a_call() -> None:
-    assert Answer() == built().open(
-        Handoff("chat/webchat:ada", Session("desk"), [MESSAGE], unused, keep=unused), Http()
-    )
-
-
-def test_it_takes_no_webhooks() -> None:
-    app, webhook = built(), post("/destinations/desk", b"{}", {})
-    with pytest.raises(Unverified):
-        app.verify(webhook)
-    assert app.parse(webhook) == []
-    assert app.acknowledge(webhook, []).status == 204
-    refused = app.refuse(webhook, 401, "No.")
-    assert (refused.status, refused.body) == (401, {"error": {"message": "No."}})
+def test_it_says_all_in_its_answers() -> None:
+    for more in (TakesOver, CallsUs):
+        assert not isinstance(built(), more)
 
 
 BAD_SETTINGS: dict[str, tuple[str, Any, str]] = {
@@ -940,7 +930,7 @@ def test_an_application_may_keep_its_place_in_a_cookie(house: House) -> None:
 
     def count(call: Call) -> Told:
         number = int(call.headers.get("cookie", "n=0").removeprefix("n=")) + 1
-        return replace(says(f"Message {number}"), headers={**XML, "set-cookie": f"n={number}; Path=/"})
+        return dataclasses.replace(says(f"Message {number}"), headers={**XML, "set-cookie": f"n={number}; Path=/"})
 
     house.app.answer = lambda call: count(call) if call.path == "/in" else Told(204, b"")
     for text, customer in (("a", "ada"), ("b", "ada"), ("c", "ben"), ("d", "ada")):

@@ -311,7 +311,7 @@ def test_a_channel_that_tells_no_prices_is_never_asked(priced: Office, monkeypat
     monkeypatch.setattr(priced.gateway.channels["shop"], "send", lambda outgoing, http: Receipt("x", "delivered"))
     priced.agent_writes("hello")
     assert priced.work() == 2  # the message, and what the desk is told of it
-    assert priced.gateway.channels["shop"].price("x", priced.gateway.http) is None
+    assert "shop" not in priced.gateway.offers.prices
 
 
 def test_prices_of_the_sandbox(at_twilio: Callable[..., Office], flex_sandbox: str) -> None:

@@ -92,7 +92,7 @@ class IntegrationSchema(KindSchema):
 
 
 class ChatSchema(FlexSchema):
-    """`flex_flow_sid` is what `patchbay flex provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
+    """`flex_flow_sid` is what `patchbay provision` prints; `friendly_name`, `long_lived` and `janitor_enabled` are
     the Flex Flow's. `message_events` and `update_events` are what a chat's two webhooks are for: `onMediaMessageSent`
     and `onMemberUpdated` may be added where a project sends them."""
 
@@ -121,7 +121,7 @@ class RoutingSchema(KindSchema):
 
 class ConversationsSchema(FlexSchema):
     """`webhook_filters` are the events that a conversation's webhook is for; with `onParticipantUpdated` among them it
-    is seen at once what agents have read. `address` names the chat address that `patchbay flex provision` makes."""
+    is seen at once what agents have read. `address` names the chat address that `patchbay provision` makes."""
 
     chat_service_sid = sid_field("IS", required=False)
     conversations_url = url_field(required=False)

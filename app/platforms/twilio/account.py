@@ -13,7 +13,7 @@ from urllib.parse import quote
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
-from app.core.errors import Failure
+from app.core.errors import DetailedFailure, Failure
 from app.core.events import Webhook
 from app.core.reading import Unreadable, parsed
 from app.http import Http, Response, kind_of
@@ -41,11 +41,11 @@ OBJECTS = frozenset({"meta", "links", "configuration", "channel"})
 Form = Sequence[tuple[str, str]] | Mapping[str, str]
 
 
-class TwilioFailure(Failure):
+class TwilioFailure(DetailedFailure):
     """Twilio answered with an error: `status` of HTTP, `code` of Twilio's list (0: none)."""
 
-    def __init__(self, kind: errors.Kind, detail: str, status: int, code: int, **more: Any) -> None:
-        super().__init__(kind, detail, **more)
+    def __init__(self, failure: Failure, status: int, code: int) -> None:
+        super().__init__(failure)
         self.status = status
         self.code = code
 
@@ -188,14 +188,9 @@ def _failure(answer: Response) -> TwilioFailure:
     try:
         answer.check(" ".join(said.split()))
     except Failure as failure:
-        return TwilioFailure(
-            KINDS.get(code, kind_of(answer.status)),
-            failure.detail[:MAX_QUOTED],  # only now, or half a secret would pass for none
-            answer.status,
-            code,
-            retry_after=failure.retry_after,
-            maybe_done=failure.maybe_done,
-        )
+        kind = KINDS.get(code, kind_of(answer.status))
+        # cut only now, or half a secret would pass for none
+        return TwilioFailure(failure.but(kind, failure.detail[:MAX_QUOTED]), answer.status, code)
     raise AssertionError("only for answers that are no success")
 
 

@@ -172,7 +172,6 @@ class TwilioChannel(Channel):
     methods = ("POST", "GET")  # as the number or service is configured at Twilio
     calls = 2  # is it there already, send
     # repeats_for is 0: at once and only if it was told to (`rc`); WhatsApp's own repeats end at Twilio
-    harmless = frozenset({TOKEN_HEADER})
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -364,7 +363,7 @@ def _why(code: str, message: str) -> tuple[Kind, str]:
 def _in_our_words(failure: TwilioFailure) -> Failure:
     kind, sentence = ERRORS.get(failure.code, (failure.kind, ""))
     detail = f"{failure.detail}; {sentence}" if sentence else failure.detail
-    return Failure(kind, detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
+    return failure.but(kind, detail)
 
 
 def _template(sid: str, variables: Any) -> list[tuple[str, str]]:

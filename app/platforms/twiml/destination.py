@@ -22,7 +22,7 @@ from twilio.request_validator import RequestValidator
 
 from app.core import errors
 from app.core.address import address_of
-from app.core.errors import Failure
+from app.core.errors import DetailedFailure, Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
 from app.core.reading import encodable
@@ -101,16 +101,11 @@ class Settings(TwilioSchema, DestinationSchema):
     resend_after_timeout = fields.Boolean(load_default=True)
 
 
-class _Failed(Failure):
+class _Failed(DetailedFailure):
     """A call failed: Twilio's `code` for it, and the `url` that was called. `done`: calls before it succeeded."""
 
     def __init__(self, failure: Failure, code: int, url: str, *, done: bool) -> None:
-        super().__init__(
-            failure.kind,
-            failure.detail,
-            retry_after=failure.retry_after,
-            maybe_done=failure.maybe_done or done,
-        )
+        super().__init__(failure.but(maybe_done=failure.maybe_done or done))
         self.code = code
         self.url = url.partition("#")[0]
 
@@ -353,5 +348,4 @@ def _both(first: _Failed, second: _Failed) -> Failure:
     """As one failure: as long as either may be mended by another try, there is one."""
     kept = first if first.kind.retry or not second.kind.retry else second
     detail = f"{first.detail}; the fallback: {second.detail}"
-    done = first.maybe_done or second.maybe_done
-    return Failure(kept.kind, detail, retry_after=kept.retry_after, maybe_done=done)
+    return kept.but(detail=detail, maybe_done=first.maybe_done or second.maybe_done)
