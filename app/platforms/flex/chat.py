@@ -120,7 +120,7 @@ class Channels:
         is_old = used or len(newest) == LOOK_BACK  # no flow greets so often
         opening.stands(**handles, task=made.get("task_sid"), seen=newest[0]["index"] if is_old else -1)
 
-    def hooks(self) -> dict[str, list[tuple[str, str]]]:
+    def hook_forms(self) -> dict[str, list[tuple[str, str]]]:
         """The forms of a channel's two webhooks."""
         return {
             name: [
@@ -168,7 +168,7 @@ class FlexChatDestination(FlexDestination):
         threads, workspace = channels.threads, settings["integration"].get("workspace_sid")
         parts = Parts(
             threads=threads,
-            steps=[("chat", channels.create), *hooks(threads, channels.hooks())],
+            steps=[("chat", channels.create), *hooks(threads, channels.hook_forms())],
             tasks=Tasks(settings, threads.account, workspace, "channelSid"),
             provision=channels.provision,
         )

@@ -108,7 +108,7 @@ class Conversations:
             made = found
         opening.stands(participant=made["sid"])
 
-    def hooks(self) -> dict[str, list[tuple[str, str]]]:
+    def hook_forms(self) -> dict[str, list[tuple[str, str]]]:
         """The forms of a conversation's webhooks: ours, and a Studio flow's."""
         routing = self._settings["routing"]
         found = {
@@ -215,7 +215,7 @@ class FlexConversationsDestination(FlexDestination):
             steps=[
                 ("chat", conversations.create),
                 ("participant", conversations.join),
-                *hooks(threads, conversations.hooks()),
+                *hooks(threads, conversations.hook_forms()),
                 *route,
             ],
             tasks=tasks,

@@ -55,7 +55,7 @@ class FlexDestination(Destination):
         resend_safe=True,
         people=True,
     )
-    # repeats_for is 0: three times at most (`RetryCount`), at once
+    # `repeats_for` stays 0: Twilio repeats a webhook three times at most (`RetryCount`), at once
     calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
     made: Mapping[str, str] = {}
     problems = staticmethod(problems)
@@ -64,9 +64,8 @@ class FlexDestination(Destination):
         self.name = name
         self.poll_every: float = settings["check_every"] or parts.poll_every
         self.farewell: str | None = settings["ended_text"]
-        self.account = parts.threads.account
         self._provision = parts.provision
-        self._files = Media(name, settings, self.account)
+        self._files = Media(name, settings, parts.threads.account)
         service, upload = settings["chat_service_sid"] or "", settings["media"] == "upload"
         self._by_address: bool = settings["target"] == "address"
         self._threads, self._steps = parts.threads, parts.steps
@@ -77,7 +76,7 @@ class FlexDestination(Destination):
     # Webhooks
 
     def verify(self, webhook: Webhook) -> None:
-        self.account.verify(webhook)
+        self._threads.account.verify(webhook)
 
     def parse(self, webhook: Webhook) -> list[Event]:
         return self._webhooks.parse(webhook)

@@ -116,7 +116,7 @@ class Threads:
         names = self.generation
         url = f"{self.url(handles)}/{names.people}/{path_part(handles[names.ours])}"
         person = self.account.find(url, http)
-        if person and (person.get(names.horizon) or -1) < index:
+        if person and person.get(names.horizon, -1) < index:
             self.account.call("POST", url, http, {names.horizon_field: str(index)})
 
     # Webhooks of a thread

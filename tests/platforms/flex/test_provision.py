@@ -13,6 +13,7 @@ from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.conversations import FlexConversationsDestination
 from app.platforms.flex.provision import Project
 from app.platforms.provision import Run
+from app.platforms.twilio.account import Account
 from tests.platforms.flex.generations import (
     CHAT,
     CHAT_VALUES,
@@ -160,10 +161,13 @@ def test_a_dry_run_makes_nothing(flex_sandbox: str) -> None:
 # --- what is the same ---
 
 
+ACCOUNT = Account(FlexChatDestination.Settings().load(CHAT_VALUES))
+
+
 def is_same(found: Any, name: str, value: Any) -> bool:
     """Whether a dry run over a resource as it is found would change nothing."""
     run = Run(Http(), dry_run=True)
-    Project(CHAT.build().account, run).resource("https://flex.example.test/v1/Things", found, {name: value})
+    Project(ACCOUNT, run).resource("https://flex.example.test/v1/Things", found, {name: value})
     return not run.calls
 
 
