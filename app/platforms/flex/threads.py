@@ -51,7 +51,7 @@ class Generation(Struct, frozen=True):
     horizon: str
     horizon_field: str
     files: Callable[[Mapping[str, Any]], list[MediaFile]]
-    service_event: str | None = None
+    service_event: str = ""
     service_field: str = ""
 
 

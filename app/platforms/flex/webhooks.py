@@ -28,12 +28,13 @@ class Webhooks:
     def __init__(self, generation: Generation, messages: Messages) -> None:
         self._names = generation
         self._messages = messages
-        labels = {"EventType": text_field(LABEL_LIMIT), generation.thread_field: text_field(LABEL_LIMIT)}
-        self._schema = Lenient.from_dict(dict(labels))()
+        self._schema = Lenient.from_dict(
+            {name: text_field(LABEL_LIMIT) for name in ("EventType", generation.thread_field)}
+        )()
 
     def parse(self, webhook: Webhook) -> list[Event]:
         names, form = self._names, form_of(webhook)
-        if form.get("EventType") == names.service_event and form.get(names.service_field):
+        if names.service_event and form.get("EventType") == names.service_event and form.get(names.service_field):
             return [Changed(form[names.service_field])]
         data = load(self._schema, form)
         event, thread = data["EventType"], data[names.thread_field]

@@ -66,6 +66,7 @@ class Flexing(Receiving, Calling):
         return {
             "empty": (b"", "EventType"),
             "no form": (b"{", "EventType"),
+            "a field without a name": (b'{"":"CH1"}', "EventType"),
             "no field that we know": (b"\xff=\xff", "EventType"),
             "too many fields": (b"&".join(b"a=b" for _ in range(1_001)), ""),
             "no event": (without("EventType"), "EventType"),
