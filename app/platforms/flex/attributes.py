@@ -1,8 +1,8 @@
-"""A chat on its way to stand, and what agents get to know of the customer with it."""
+"""What agents get to know of a customer with a thread: attributes of tasks and threads, and names by templates."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -12,27 +12,30 @@ from app.core.reading import encoded
 from app.core.render import as_text
 from app.core.schema import LABEL_LIMIT
 from app.core.text import cut
-from app.http import Http
-from app.platforms.destination import Keep
 from app.platforms.flex.settings import UNIT
 
 NAME_BYTES = 256  # of a customer's name, which attributes hold several times
 
 
 class Customer(Struct, frozen=True):
-    """Who writes, in the words of the configuration's templates."""
+    """Who writes, what the bot knew of them, and what was said before."""
 
     conversation: str
-    profile: Profile | None
+    profile: Profile | None = None
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    transcript: Sequence[Message] = ()
 
     @property
     def address(self) -> str:
         return split_conversation(self.conversation)[1]
 
+    @property
     def words(self) -> dict[str, str]:
+        """The words of the configuration's templates."""
         name = cut(self.profile.name, NAME_BYTES, "bytes") if self.profile and self.profile.name else self.address
         return {"name": name, "address": self.address, "channel": split_conversation(self.conversation)[0]}
 
+    @property
     def known(self) -> dict[str, str]:
         """What agents may see of the profile."""
         profile = self.profile or Profile()
@@ -40,59 +43,38 @@ class Customer(Struct, frozen=True):
         return {name: value for name, value in found.items() if value}
 
 
-class Opening(Struct):
-    """A chat on its way to stand. `key` is the same for every try; `handles` grow with each step."""
-
-    customer: Customer
-    identity: str
-    key: str
-    handles: dict[str, Any]
-    keep: Keep
-    http: Http
-    uncertain: bool
-    memory: Mapping[str, Any] = field(default_factory=dict)
-    transcript: Sequence[Message] = ()
-
-    def stands(self, *, seen: int | None = None, **found: Any) -> None:
-        """A step is done: keep what it made."""
-        self.handles |= found
-        self.keep(self.handles, seen=seen)
+def filled(template: str, customer: Customer) -> str:
+    """A template of the configuration with this customer's words."""
+    return cut(template.format_map(customer.words), LABEL_LIMIT, UNIT)
 
 
-Step = tuple[str, Callable[[Opening], None]]
+def pre_engagement(customer: Customer, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of the customer before anybody spoke to them."""
+    return {"friendlyName": customer.words["name"], **customer.known, **settings["pre_engagement"]}
 
 
-def task_attributes(opening: Opening, settings: Mapping[str, Any], **more: str) -> dict[str, Any]:
+def task_attributes(customer: Customer, settings: Mapping[str, Any], **more: str) -> dict[str, Any]:
     """A task's attributes: who writes, what the configuration adds, `more`, and as much as fits of what the bot knew
     and of the last of what was said."""
-    words = opening.customer.words()
+    words = customer.words
     found: dict[str, Any] = {
         "name": words["name"],
         "customerName": words["name"],
-        "customerAddress": opening.customer.address,
+        "customerAddress": customer.address,
         "channel": words["channel"],
-        **opening.customer.known(),
+        **customer.known,
         **settings["task_attributes"],
         **more,
     }
     left = settings["attributes_limit"] - _size(found)
-    if opening.memory and _size({"memory": opening.memory}) < left:
-        found["memory"] = opening.memory
-        left -= _size({"memory": opening.memory})
-    lines = _transcript(opening.transcript, left - _size({"transcript": []}))
+    memory = {"memory": customer.memory}
+    if customer.memory and _size(memory) < left:
+        found |= memory
+        left -= _size(memory)
+    lines = _transcript(customer.transcript, left - _size({"transcript": []}))
     if lines:
         found["transcript"] = lines
     return found
-
-
-def pre_engagement(opening: Opening, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of the customer before anybody spoke to them."""
-    return {"friendlyName": opening.customer.words()["name"], **opening.customer.known(), **settings["pre_engagement"]}
-
-
-def filled(template: str, opening: Opening) -> str:
-    """A template of the configuration with this customer's words."""
-    return cut(template.format_map(opening.customer.words()), LABEL_LIMIT, UNIT)
 
 
 def _transcript(messages: Sequence[Message], most: int) -> list[dict[str, str]]:
