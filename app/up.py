@@ -182,6 +182,7 @@ def _environment(plan: Plan) -> dict[str, str]:
         environment |= {
             "SANDBOX_GATEWAY_URL": plan.address,
             "SANDBOX_PUBLIC_URL": sandbox,
+            "SANDBOX_FLOWER_URL": f"http://{HOST}:{plan.flower_port}",
             "SANDBOX_AUTOPILOT_URL": f"{sandbox}/autopilot",
             "SANDBOX_RESPONDIO_URL": f"{sandbox}/respondio/custom/channel/webhook/",
             **{f"SANDBOX_{product.upper()}_URL": f"{sandbox}/twilio/{path}" for product, path in TWILIO.items()},

@@ -7,7 +7,7 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import agent, application, autopilot, control, flex, messaging, respondio
+from app.sandbox import agent, application, autopilot, control, flex, messaging, pages, respondio
 from app.sandbox.agent import Agent
 from app.sandbox.application import Application
 from app.sandbox.autopilot import Autopilot
@@ -45,6 +45,7 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     shop = Application.build(settings)
     for blueprint in application.create_blueprints(shop, faults):
         app.register_blueprint(blueprint)
+    app.register_blueprint(pages.create_kit())
     everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts, shop)
     app.register_blueprint(control.create_blueprint(everything))
     return app

@@ -99,11 +99,11 @@ def _name_call(text: str, memory: Json) -> Turn:
 
 
 def _talk_to_human(_text: str, memory: Json) -> Turn:
-    return Turn("talk_to_human", ("One moment, I fetch a colleague.",), memory, listens=False)
+    return Turn("talk_to_human", ("One moment, I'll get a colleague.",), memory, listens=False)
 
 
 def _flag_handoff(_text: str, memory: Json) -> Turn:
-    return Turn("flag_handoff", ("I pass you on to my team.",), memory | {"handoff": True}, listens=False)
+    return Turn("flag_handoff", ("I'm passing you on to my team.",), memory | {"handoff": True}, listens=False)
 
 
 def _goodbye(_text: str, memory: Json) -> Turn:

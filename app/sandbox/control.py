@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox import faults_api
+from app.sandbox import faults_api, inspection
 from app.sandbox.application import Application
+from app.sandbox.checks import Json
 from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
+from app.sandbox.home import show_home
 from app.sandbox.messaging import Messaging
-from app.sandbox.messaging.addresses import read_senders
-from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.outgoing import Outgoing
-from app.sandbox.pages import protect
+from app.sandbox.pages import protect, show, wants_page
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.workspace import Workspace
 
@@ -32,20 +32,23 @@ class Control:
     messaging: Messaging
     application: Application
 
-    def index(self) -> str:
-        senders = read_senders(self.settings).values()
-        return render_template("index.html", settings=self.settings, senders=senders, content=READY_CONTENT.sid)
+    def index(self) -> Response:
+        return show_home(self.settings, self.faults)
 
     def inspect(self) -> Response:
-        faults = {"active": self.faults.active(), "met": self.faults.met()}
-        return jsonify(
-            autopilot=self.dialogues.inspect(),
-            respondio=self.workspace.inspect(),
-            flex=self.flex.inspect(),
-            messaging=self.messaging.inspect(),
-            application=self.application.inspect(),
-            faults=faults,
-        )
+        """What all stand-ins hold: a page for browsers, JSON for programs, and for who asks for it by `?json`."""
+        found: dict[str, Json] = {
+            "autopilot": self.dialogues.inspect(),
+            "respondio": self.workspace.inspect(),
+            "flex": self.flex.inspect(),
+            "messaging": self.messaging.inspect(),
+            "application": self.application.inspect(),
+            "faults": {"active": self.faults.active(), "met": self.faults.met()},
+        }
+        is_page = wants_page() and "json" not in request.args
+        answer = show("inspect.html", platforms=inspection.platforms(found)) if is_page else jsonify(found)
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     def reset(self) -> Response:
         stand_ins = (self.outgoing, self.dialogues, self.workspace, self.flex, self.messaging, self.application)

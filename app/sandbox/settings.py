@@ -10,6 +10,7 @@ from urllib.parse import quote, urlsplit
 ENVIRONMENT = {
     "gateway_url": "SANDBOX_GATEWAY_URL",
     "public_url": "SANDBOX_PUBLIC_URL",
+    "flower_url": "SANDBOX_FLOWER_URL",
     "desk": "SANDBOX_DESK",
     "autopilot_account_sid": "SANDBOX_AUTOPILOT_ACCOUNT_SID",
     "autopilot_auth_token": "SANDBOX_AUTOPILOT_AUTH_TOKEN",
@@ -39,6 +40,7 @@ ENVIRONMENT = {
 
 PATTERNS = {
     "public_url": (r"(https?://[^\s/?#@]+[^\s?#@]*)?", "an http or https URL without credentials, query and fragment"),
+    "flower_url": (r"(https?://[^\s/?#@]+[^\s?#@]*)?", "an http or https URL without credentials, query and fragment"),
     "desk": (r"[A-Za-z0-9_.-]+", "the name of a destination"),
     "autopilot_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
     "autopilot_auth_token": (r"\S+", "a token without spaces"),
@@ -77,6 +79,8 @@ class SandboxSettings:
     gateway_url: str = "http://127.0.0.1:8000"
     # Where the gateway reaches the sandbox; without it, whatever address it called.
     public_url: str = ""
+    # Where Flower watches the gateway's workers; without it, no door leads there.
+    flower_url: str = ""
     desk: str = "desk"
     autopilot_account_sid: str = "AC" + "5a" * 16
     autopilot_auth_token: str = field(default="sandbox-auth-token", repr=False)

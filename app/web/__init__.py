@@ -13,7 +13,7 @@ from app.inbox import NotTaken
 from app.lifeline import die_with_parent
 from app.log import logger
 from app.slashes import merge_slashes
-from app.web import api, files, health, receive, twilio, webchat
+from app.web import api, files, health, home, receive, twilio, webchat
 from app.web.answers import problem, try_again
 from app.web.bodies import announce_lengths
 
@@ -46,7 +46,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.extensions["patchbay"] = gateway
     layered = announce_lengths(merge_slashes(app.wsgi_app), gateway.settings.gateway["max_body"])
     app.wsgi_app = layered  # type: ignore[method-assign,assignment]  # as Flask's manual does it
-    for face in (health, files, receive, twilio, webchat, api):
+    for face in (health, home, files, receive, twilio, webchat, api):
         app.register_blueprint(face.blueprint)
     app.register_error_handler(HTTPException, _refused)
     app.register_error_handler(StoreUnavailable, _unavailable)

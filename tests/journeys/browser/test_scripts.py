@@ -59,7 +59,7 @@ def test_the_desk_shows_what_both_sides_wrote(windows: Windows, running: Gateway
     chat = Chat(windows.new().open(running.chat))
     chat.is_ready()
     chat.say("May I talk to a person?")
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(f"{ARABIC} {words}")
     desk = Desk(windows.new().open(running.desk))
     desk.choose(words)
@@ -79,7 +79,7 @@ def test_the_flex_desk_shows_what_the_bot_knows(windows: Windows, running: Gatew
     chat.is_ready()
     for text in (f"{ARABIC} {words}", "May I talk to a person?"):
         chat.say(text)
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(f"{HEBREW} {words}")
     desk = FlexDesk(windows.new().open(f"{running.sandbox}/flex"))
     desk.accept(words)
