@@ -12,9 +12,9 @@ import sys
 
 import click
 
-from app.configfile import ConfigError
+from app.config.file import ConfigError
 from app.gateway import settings_from_environment
-from app.ports import PortRefused, claim
+from app.local.ports import PortRefused, claim
 
 PASSWORD_VARIABLE = "PATCHBAY_FLOWER_PASSWORD"  # noqa: S105 - the name of a variable
 

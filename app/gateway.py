@@ -10,22 +10,21 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from celery import Celery
+from msgspec import Struct
 
 from app import log
-from app.channels import CHANNELS
-from app.channels.base import Channel, GivesTokens
-from app.channels.consent import keywords_of
-from app.config import LOOPBACK, Settings, build_channel, build_destination, load
-from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.config.schema import LOOPBACK, Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
-from app.core.frozen import frozen
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
-from app.destinations import DESTINATIONS
-from app.destinations.base import Destination
 from app.http import MOST_WAIT, Http
 from app.outage import Outage
+from app.platforms.channel import Channel, GivesTokens
+from app.platforms.consent import keywords_of
+from app.platforms.destination import Destination
+from app.platforms.registry import CHANNELS, DESTINATIONS
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.store.mailbox import LOOK_AGAIN, Limits, Wake
@@ -50,8 +49,7 @@ class Publishes(Protocol):
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
-@frozen
-class Lane:
+class Lane(Struct, frozen=True):
     """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
 
     name: str

@@ -9,14 +9,12 @@ import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
-from app.channels.base import KnowsSender
-from app.channels.consent import confirms
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable
 from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
@@ -33,6 +31,8 @@ from app.core.reading import encoded
 from app.core.schema import noticing
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.channel import KnowsSender
+from app.platforms.consent import confirms
 from app.store.mailbox import Append, Place, Stated, Take, Wake
 
 log = logger("inbox")

@@ -11,7 +11,7 @@ import requests
 
 from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
-from tests.channels.conformance import outside, sinkhole
+from tests.platforms.conformance import outside, sinkhole
 from tests.support.processes import RedisServer
 
 __all__ = ["outside", "sinkhole"]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from app.channels.base import Outgoing
-from app.config import build_channel, build_destination
+from app.config.schema import build_channel, build_destination
 from app.core.errors import Failure
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text
 from app.core.render import render
 from app.core.session import Session
-from app.destinations.base import Delivery, Handoff
-from tests.channels.conformance import ANSWER, Answering
+from app.platforms.channel import Outgoing
+from app.platforms.destination import Delivery, Handoff
+from tests.platforms.conformance import ANSWER, Answering
 from tests.support.gateway import settings as configured
 from tests.support.values import ODD_TEXTS, contents
 from tests.web.test_any_bytes import ACCOUNT, CONFIGURATION, TOKEN

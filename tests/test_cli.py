@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import main
 from app.cli.common import look_at_redis
-from app.config import Settings, check
+from app.config.schema import Settings, check
 from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway

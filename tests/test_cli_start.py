@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from app.cli import COMMANDS, main
 from app.cli.common import find_running
-from app.configfile import CONFIG_VARIABLE
+from app.config.file import CONFIG_VARIABLE
 from app.core.events import Written
 from app.core.message import Text
 from app.gateway import Gateway

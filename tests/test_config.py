@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config import ConfigError, Settings, build_channel, build_destination, check, check_alone, load
+from app.config.schema import ConfigError, Settings, build_channel, build_destination, check, check_alone, load
 from app.core.costs import ChannelPrices, PriceTable
 from app.core.routing import Route
 from tests.support.gateway import ACCOUNT, SECRET, tables

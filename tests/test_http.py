@@ -21,7 +21,7 @@ from app import transport as module
 from app.core import errors
 from app.core.errors import Failure, Kind
 from app.http import MOST_BYTES, MOST_WAIT, Http, Response, called, kind_of
-from tests.channels.conformance import outside, sinkhole
+from tests.platforms.conformance import outside, sinkhole
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told
 from tests.support.values import QUICK

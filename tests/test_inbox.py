@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from app.core.consent import ANSWERS
 from app.core.events import Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written

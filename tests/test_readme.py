@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.config import check
+from app.config.schema import check
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -7,17 +7,17 @@ at the destination is closed. What waits in the mailbox goes on with the first d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import orjson
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import PALETTE, Failure, Kind
 from app.core.message import Message, Text, derived_id, split_conversation
 from app.core.routing import Route, after_death, handed_over
 from app.core.session import Session
-from app.destinations.base import UNAVAILABLE, Who
 from app.gateway import Gateway, Lane
+from app.platforms.destination import UNAVAILABLE, Who
 from app.store.mailbox import Append, AppendItem, Claim, SessionChange, Settlement, mailbox_of
 from workers.failing import is_ambiguous
 from workers.lease import insist

@@ -19,12 +19,12 @@ from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.worker.request import Request
 
-from app.configfile import CONFIG_VARIABLE
+from app.config.file import CONFIG_VARIABLE
 from app.core.errors import StoreUnavailable
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
+from app.local.processes import remembered
 from app.log import logger
 from app.outage import Patience
-from app.parts import remembered
 from app.store.mailbox import Wake
 from app.store.workers import ALIVE_FOR
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged

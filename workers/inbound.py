@@ -6,10 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import Any, cast
 
 import orjson
+from msgspec.structs import asdict, replace
 
 from app.core import errors
 from app.core.consent import word_of
@@ -29,9 +29,9 @@ from app.core.message import (
 from app.core.render import render
 from app.core.routing import Route, current, fresh, handed_over, silent
 from app.core.session import Session
-from app.destinations.base import Delivery, Destination, Handoff, Who
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
 from workers import dead_ends, lease
 from workers.failing import failed
@@ -318,7 +318,7 @@ class _Job:
         return remember
 
     def _keep(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
-        """See `app.destinations.base.Keep`."""
+        """See `app.platforms.destination.Keep`."""
         self._session = replace(self._session, handles=dict(handles))
         chat = self._session.chat
         self._hold(
@@ -500,7 +500,7 @@ class _Job:
 def _kept(answer: Answer) -> dict[str, Any]:
     """What must not get lost of an answer to one part while another part is tried again."""
     said = [reply if isinstance(reply, Said) else Said(reply) for reply in answer.replies]
-    replies = [{**vars(reply), "content": content_to_dict(reply.content)} for reply in said]
+    replies = [{**asdict(reply), "content": content_to_dict(reply.content)} for reply in said]
     return {
         "replies": replies,
         "handoff": answer.handoff,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
-from app.channels.base import Channel, Outgoing
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import TYPING_LASTS, Receipt
 from app.core.message import Message, split_conversation
 from app.core.render import render
 from app.gateway import Gateway
+from app.platforms.channel import Channel, Outgoing
 from app.store.mailbox import Claim, Settlement
 from workers import lease
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import cast
 
-from app.channels.base import Channel
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import StatusReport
 from app.core.status import Status
-from app.destinations.base import Recorder
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.channel import Channel
+from app.platforms.destination import Recorder
 from app.store.mailbox import Claim, Settlement
 from workers import inbound, lease
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.configfile import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
 from app.core.reading import clean_text
-from app.embedded import CannotStart
-from app.parts import remembered
-from app.ports import PortRefused
+from app.local.embedded import CannotStart
+from app.local.ports import PortRefused
+from app.local.processes import remembered
 
 if TYPE_CHECKING:  # what makes a command slow is loaded by those that need it
-    from app.config import Settings
+    from app.config.schema import Settings
     from app.gateway import Gateway
 
 
@@ -93,7 +93,7 @@ def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -
     Raises:
         click.ClickException: there is no such channel, or the address can be none of its customers'.
     """
-    from app.twilio import address_of
+    from app.platforms.twilio.account import address_of
 
     if channel not in providers:
         raise click.ClickException(f"There is no channel {channel}.")

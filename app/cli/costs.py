@@ -10,7 +10,7 @@ import click
 from app.cli.common import complains, config_option, conversation_of
 from app.cli.looking import View, view_of
 from app.cli.printable import printable
-from app.configfile import ConfigError
+from app.config.file import ConfigError
 from app.core.costs import COLUMNS, Costs, amount_of, asked_for, summed
 from app.core.errors import BadWebhook
 

@@ -10,12 +10,12 @@ import click
 
 from app.cli.common import complains, config_option, file_of, find_running
 from app.cli.printable import printable
-from app.config import build_destination, check_alone
-from app.configfile import read
+from app.config.file import read
+from app.config.schema import build_destination, check_alone
 from app.core.errors import Failure
-from app.destinations.flex.destination import FlexDestination
-from app.destinations.flex.provision import Provisioning
 from app.http import Http
+from app.platforms.flex.destination import FlexDestination
+from app.platforms.flex.provision import Provisioning
 
 UNKNOWN_FLOW = "FO" + "0" * 32  # stands for the Flex Flow that is only just to be made
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.common import file_of, find_running
-from app.configfile import OVERRIDES, read, redis_of, resolve
+from app.config.file import OVERRIDES, read, redis_of, resolve
 from app.store import Store
 from app.store.connection import connect
 
@@ -64,7 +64,7 @@ def _providers(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _address(text: Any) -> str:
-    from app.twilio import address_of
+    from app.platforms.twilio.account import address_of
 
     return address_of(text) if isinstance(text, str) and text else ""
 

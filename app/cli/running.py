@@ -16,13 +16,13 @@ import app
 from app.cli.common import complains, config_option, look_at_redis, settings_of
 from app.cli.looking import view_of
 from app.cli.printable import printable
-from app.configfile import BEHIND_PROXY_VARIABLE, CONFIG_VARIABLE, THREADS_VARIABLE, USUAL_FILE, ConfigError
-from app.parts import Plan
-from app.ports import claim, is_loopback
+from app.config.file import BEHIND_PROXY_VARIABLE, CONFIG_VARIABLE, THREADS_VARIABLE, USUAL_FILE, ConfigError
+from app.local.ports import claim, is_loopback
+from app.local.processes import Plan
 from app.store.workers import WorkerState
 
 if TYPE_CHECKING:  # each command loads what it needs
-    from app.config import Settings
+    from app.config.schema import Settings
 
 MOST_THREADS = 64  # of one worker
 OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
@@ -46,7 +46,7 @@ RECEIVER = f"{ROOT / 'app' / 'web' / '__init__.py'}:create_app"
 @complains
 def up(config: Path | None, port: int, workers: int, redis_url: str | None, sandbox: bool) -> None:
     """Run everything: Redis, receiver, workers, Flower and, if asked, the sandbox. Ctrl-C stops it all."""
-    from app.up import run
+    from app.local.up import run
 
     sys.exit(run(Plan(config, port, workers, redis_url, sandbox)))
 
@@ -131,7 +131,7 @@ def sandbox(host: str, port: int, open_to_network: bool) -> None:
 @complains
 def check_config(file: Path) -> None:
     """Check a configuration file; every problem is named with its key."""
-    from app.config import load
+    from app.config.schema import load
 
     settings = load(file)
     click.echo(f"{file} is valid: {len(settings.channels)} channels, {len(settings.destinations)} destinations.")

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Literal
 
-from app.core.frozen import frozen
+from msgspec import Struct
 
 Word = Literal["STOP", "START", "HELP"]
 State = Literal["in", "out"]
@@ -30,8 +30,7 @@ ANSWERS: dict[Word, str] = {
 AROUND = " \t\r\n.!\"'"  # what people put around a keyword
 
 
-@frozen
-class Consent:
+class Consent(Struct, frozen=True):
     """What is known of one customer on one channel: `at` in Unix ms, `by` says who or what set it."""
 
     state: State
@@ -39,8 +38,7 @@ class Consent:
     by: str
 
 
-@frozen
-class Heard:
+class Heard(Struct, frozen=True):
     """A keyword that a customer wrote: what it means, and the answer in its language."""
 
     word: Word

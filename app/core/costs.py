@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from app.core.errors import BadWebhook
-from app.core.frozen import frozen
 from app.core.message import Message
 from app.core.schema import load
 
@@ -40,8 +40,7 @@ What = Literal["inbound", "outbound", "template"]
 COLUMNS = ("inbound", "outbound", "template", "turns", "total")  # of `Costs`
 
 
-@frozen
-class Cost:
+class Cost(Struct, frozen=True):
     """What a step books: `nanos` under `what`, one of `What` or `turn:DESTINATION`. `refs` are the platform's own ids
     of the message (of all its parts), if the platform is to be asked what it charged."""
 
@@ -50,16 +49,14 @@ class Cost:
     refs: tuple[str, ...] = ()
 
 
-@frozen
-class Price:
+class Price(Struct, frozen=True):
     """What a platform says that it charged for one message. `currency` is three capitals of ISO 4217."""
 
     nanos: int
     currency: str
 
 
-@frozen
-class ChannelPrices:
+class ChannelPrices(Struct, frozen=True):
     """Nanos of one message. `reported`: the platform is asked what it charged."""
 
     inbound: int = 0
@@ -68,8 +65,7 @@ class ChannelPrices:
     reported: bool = False
 
 
-@frozen
-class PriceTable:
+class PriceTable(Struct, frozen=True):
     """The configuration's prices; without a currency there is none, and nothing is booked. `turns` by destination."""
 
     currency: str = ""
@@ -96,8 +92,7 @@ class PriceTable:
         return _cost(f"{TURN}{destination}", parts * self.turns.get(destination, 0))
 
 
-@frozen
-class Costs:
+class Costs(Struct, frozen=True):
     """Nanos that were booked on one day (UTC) for one channel; None and '' where several are summed up."""
 
     day: date | None = None
@@ -121,8 +116,7 @@ class Costs:
         return replace(self, **{name: getattr(self, name) + nanos})
 
 
-@frozen
-class MessageCosts:
+class MessageCosts(Struct, frozen=True):
     """Nanos of one message: `message` itself, `turns` of destinations that answered it. `day` is when it was booked
     first (None: nothing was), `refs` what its platform is still to be asked about."""
 
@@ -232,8 +226,7 @@ class AskedSchema(Schema):
 _asked = AskedSchema()
 
 
-@frozen
-class Asked:
+class Asked(Struct, frozen=True):
     """`first` and `last` are included; a channel of '' stands for all."""
 
     first: date

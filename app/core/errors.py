@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from app.core.frozen import frozen
+from msgspec import Struct
 
 
-@frozen
-class Kind:
+class Kind(Struct, frozen=True):
     """One way to fail.
 
     `retry`: the same message may be tried again. `counts`: the try spends an attempt (a lane that is merely paused

@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from app.core.frozen import frozen
+from msgspec import Struct, field
+
 from app.core.message import Author, Content, Message, Profile
+from app.core.shown import shown
 from app.core.status import Status
 
 
-@frozen
-class Webhook:
+class Webhook(Struct, frozen=True):
     """A request as it came: `url` is the public one that the platform called, `headers` have lower-case names."""
 
     method: str
     url: str
     path: str
-    headers: Mapping[str, str] = field(repr=False)  # credentials stand there
+    headers: Mapping[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return shown(self, "headers")  # credentials stand there
 
     @property
     def query(self) -> dict[str, str]:
         return dict(parse_qsl(self.url.partition("?")[2], keep_blank_values=True))
 
 
-@frozen
-class Reply:
+class Reply(Struct, frozen=True):
     """The answer to a webhook: `body` is sent as JSON unless it is a string or bytes."""
 
     status: int
@@ -36,15 +38,13 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-@frozen
-class File:
+class File(Struct, frozen=True):
     """A file of a platform, written out to be shown behind a link of ours; `mime_type` as the platform says."""
 
     mime_type: str
 
 
-@frozen
-class Written:
+class Written(Struct, frozen=True):
     """Somebody wrote: the customer (webhook of a channel) or who answers them (webhook of a destination).
 
     A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
@@ -74,8 +74,7 @@ class Written:
     aliases: tuple[str, ...] = ()
 
 
-@frozen
-class Reported:
+class Reported(Struct, frozen=True):
     """A platform reports what became of a message that we gave it; `ref` is our id or the platform's own.
 
     `customer` limits the report to that customer's conversation, where the platform's own accounts are not all trusted.
@@ -90,8 +89,7 @@ class Reported:
 TYPING_LASTS = 10_000  # ms after which a hint that somebody types is no longer true
 
 
-@frozen
-class Typing:
+class Typing(Struct, frozen=True):
     """Somebody is typing. A hint: may be lost, is never retried."""
 
     customer: str | None = None
@@ -99,8 +97,7 @@ class Typing:
     alias: str | None = None
 
 
-@frozen
-class Ended:
+class Ended(Struct, frozen=True):
     """The conversation's session is over; the next message begins with the channel's first destination again.
 
     `external_id` tells a repeated webhook from a second end. A destination that names a chat by `alias` ends only the
@@ -113,8 +110,7 @@ class Ended:
     alias: str | None = None
 
 
-@frozen
-class Changed:
+class Changed(Struct, frozen=True):
     """A destination's chat changed. With `index`: by a message that needs nothing from us, a step in the counting.
     Without: in a way that only asking its platform tells."""
 
@@ -122,8 +118,7 @@ class Changed:
     index: int | None = None
 
 
-@frozen
-class Ignored:
+class Ignored(Struct, frozen=True):
     """Something that the platform may send and we have no use for; acknowledged and counted under `kind`."""
 
     kind: str
@@ -132,8 +127,7 @@ class Ignored:
 Event = Written | Reported | Typing | Ended | Changed | Ignored
 
 
-@frozen
-class Accepted:
+class Accepted(Struct, frozen=True):
     """What became of one event: `message_id` is ours (None for events that are no messages)."""
 
     event: Event
@@ -153,16 +147,14 @@ class Accepted:
                 return {"event": type(other).__name__.lower()}
 
 
-@frozen
-class Receipt:
+class Receipt(Struct, frozen=True):
     """A platform took a message: its id there, and the status that its answer proves."""
 
     external_id: str | None = None
     status: Status = "sent"
 
 
-@frozen
-class Said:
+class Said(Struct, frozen=True):
     """A reply with what goes along: `metadata` of the message that it becomes, and `to`, the address of somebody else
     than the customer who wrote. `part`: the next one that is none speaks for it, too."""
 
@@ -176,8 +168,7 @@ class Said:
         return {**self.metadata, "parts": list(parts)} if parts and not self.part else self.metadata
 
 
-@frozen
-class Answer:
+class Answer(Struct, frozen=True):
     """What a destination said to a delivery.
 
     `replies` go to the customer in order; `unsupported` names what it asked for beside them and nobody can do.
@@ -197,8 +188,7 @@ class Answer:
     record: str | None = None
 
 
-@frozen
-class Checkup:
+class Checkup(Struct, frozen=True):
     """What a look at a destination's chat found.
 
     `written` came from there and was not seen before, oldest first; `seen` is the number of the last message that was
@@ -211,8 +201,7 @@ class Checkup:
     over: bool = False
 
 
-@frozen
-class StatusReport:
+class StatusReport(Struct, frozen=True):
     """A change of one message's status, on its way to the platform that the message came from.
 
     `handles` are those of the conversation's session now, `uncertain`: an earlier try may have been carried out.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, ClassVar, Literal
 
-from app.core.frozen import frozen
+from msgspec import Struct, field
+from msgspec.structs import asdict
+
 from app.core.reading import encoded, stored
 
 Direction = Literal["inbound", "outbound"]
@@ -17,14 +18,12 @@ LEAST_DEGREES = 1e-5  # a metre
 ATTACHMENT_KINDS = ("image", "video", "audio", "file")
 
 
-@frozen
-class Text:
+class Text(Struct, frozen=True):
     text: str
     type: ClassVar[str] = "text"
 
 
-@frozen
-class Attachment:
+class Attachment(Struct, frozen=True):
     """`kind` is one of ATTACHMENT_KINDS; `url` is absolute, http or https."""
 
     kind: str
@@ -35,8 +34,7 @@ class Attachment:
     type: ClassVar[str] = "attachment"
 
 
-@frozen
-class Location:
+class Location(Struct, frozen=True):
     """Degrees, -90..90 and -180..180."""
 
     latitude: float
@@ -45,21 +43,18 @@ class Location:
     type: ClassVar[str] = "location"
 
 
-@frozen
-class QuickReply:
+class QuickReply(Struct, frozen=True):
     title: str
     replies: tuple[str, ...]
     type: ClassVar[str] = "quick_reply"
 
 
-@frozen
-class Image:
+class Image(Struct, frozen=True):
     url: str
     label: str | None = None
 
 
-@frozen
-class Card:
+class Card(Struct, frozen=True):
     """What a bot shows beside what it says: a text and pictures with labels."""
 
     text: str
@@ -71,8 +66,7 @@ Content = Text | Attachment | Location | QuickReply | Card
 CONTENT_TYPES: dict[str, type[Content]] = {kind.type: kind for kind in (Text, Attachment, Location, QuickReply, Card)}
 
 
-@frozen
-class Profile:
+class Profile(Struct, frozen=True):
     """What the channel knows of the customer; every part may be missing."""
 
     name: str | None = None
@@ -83,8 +77,7 @@ class Profile:
     country: str | None = None
 
 
-@frozen
-class Message:
+class Message(Struct, frozen=True):
     """One message of one conversation.
 
     `id` is ours; `external_id` is the id that the platform it came from gave it. `customer` is the customer's address
@@ -190,4 +183,4 @@ def decode(raw: str | bytes) -> Message:
 
 def _set_fields(value: Any) -> dict[str, Any]:
     """`vars` knows the fields of such an instance as `dataclasses.fields` does, at a quarter of the cost."""
-    return {name: item for name, item in vars(value).items() if item is not None}
+    return {name: item for name, item in asdict(value).items() if item is not None}

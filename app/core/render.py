@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from app.core.frozen import frozen
+from msgspec import Struct
+from msgspec.structs import replace
+
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Content, Location, QuickReply, Text
 from app.core.text import Unit, length, split
 
 EVERYTHING = frozenset({"text", "attachment", "location", "quick_reply", "card"})
 
 
-@frozen
-class Capabilities:
+class Capabilities(Struct, frozen=True):
     """What a platform can do.
 
     `contents` are the content types it carries as they are, `text_limit` counts in `text_unit` (None: no limit of its

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from random import Random
 
+from msgspec import Struct
+
 from app.core.errors import Failure
-from app.core.frozen import frozen
 
 _random = Random()  # noqa: S311 - jitter, not a secret
 
 
-@frozen
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """`base` and `cap` in seconds; a message is given up after `attempts` tries or `give_up_after` seconds."""
 
     attempts: int = 10

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from app.core.errors import Kind
-from app.core.frozen import frozen
 from app.core.session import Session
 
 MAX_REFUSED = 2  # messages in a row, before the conversation leaves whoever refuses them
 
 
-@frozen
-class Route:
+class Route(Struct, frozen=True):
     """The part of a channel's configuration that routing needs: who answers first, and who after a handoff."""
 
     first: str

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any, Literal
 
 import orjson
-
-from app.core.frozen import frozen
+from msgspec import Struct, field
 
 Mode = Literal["bot", "human"]
 
 
-@frozen
-class Session:
+class Session(Struct, frozen=True):
     """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 
     `handles` belong to the destination alone (a dialogue sid), but for `chat`: the name under which its webhooks speak

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.core.frozen import frozen
+from msgspec import Struct
+from msgspec.structs import asdict
+
 from app.store.connection import Connection
 
 
-@frozen
-class Bucket:
+class Bucket(Struct, frozen=True):
     """`a_minute` tokens, which it holds when it is full and gets back in a minute; `cost` are to be taken now (no more
     than all of them). `counted` names the count of those who got none."""
 
@@ -19,8 +20,7 @@ class Bucket:
     counted: str = ""
 
 
-@frozen
-class Short:
+class Short(Struct, frozen=True):
     """The bucket that holds too little, and the seconds until it holds enough."""
 
     bucket: Bucket
@@ -33,5 +33,5 @@ class Buckets:
 
     def take(self, buckets: Sequence[Bucket]) -> Short | None:
         """Take from all of them; or, where one holds too little, from none, and say from which."""
-        number, *wait = self._connection.run("take", {"buckets": [vars(bucket) for bucket in buckets]})
+        number, *wait = self._connection.run("take", {"buckets": [asdict(bucket) for bucket in buckets]})
         return Short(buckets[number - 1], wait[0] / 1000) if number else None

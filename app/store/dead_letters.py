@@ -6,15 +6,15 @@ go.
 
 from __future__ import annotations
 
-from app.core.frozen import frozen
+from msgspec import Struct
+
 from app.store.connection import Connection
 from app.store.mailbox import Limits, Wake, _wakes
 
 TRIMMED_MOST = 1_000  # in one step, as nobody else is served meanwhile
 
 
-@frozen
-class DeadLetter:
+class DeadLetter(Struct, frozen=True):
     """`where` is a lane, or the name of the channel or destination whose webhook it was. `at` is Unix milliseconds."""
 
     id: str

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.core.frozen import frozen
+from msgspec import Struct
+
 from app.store.connection import Connection
 
 
-@frozen
-class LaneState:
+class LaneState(Struct, frozen=True):
     """`waiting` counts items, `ready` and `leased` mailboxes; `paused_for` is in seconds."""
 
     name: str

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 from types import MappingProxyType
 from typing import Any, Literal
 
 import orjson
+from msgspec import Struct, field
 
 from app.core import session as sessions
 from app.core.consent import State
 from app.core.costs import Cost
-from app.core.frozen import frozen
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
@@ -21,16 +20,14 @@ from app.store.connection import Connection
 LOOK_AGAIN = 3_600.0  # seconds, as in `scripts/common.lua`
 
 
-@frozen
-class Wake:
+class Wake(Struct, frozen=True):
     """A drain that is owed: publish it; if it gets lost, the sweep will owe another one."""
 
     lane: str
     token: str
 
 
-@frozen
-class Limits:
+class Limits(Struct, frozen=True):
     """Seconds and counts that bound what is kept. `windows`: the `dedup_window` of channels and destinations that have
     one of their own. A lane keeps `letters` dead letters, with `letters_bytes` of messages and webhooks, for
     `letters_keep` seconds. Nothing lies further ahead than `lease_most`, `delay_most`, `watch_most` seconds, unless the
@@ -57,8 +54,7 @@ class Limits:
         return int(self.windows.get(scope.partition(":")[0], self.dedup_window) * 1000)
 
 
-@frozen
-class Append:
+class Append(Struct, frozen=True):
     """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
     `scope` is its external id with its name space, where a webhook may bring the same message. `exempt`: it goes to a
     customer who opted out, too, because it confirms just that."""
@@ -75,8 +71,7 @@ class Append:
         return mailbox_of(self.message.conversation, self.message.direction)
 
 
-@frozen
-class AppendItem:
+class AppendItem(Struct, frozen=True):
     """Something that is no message (`ended ID`) for a mailbox, once for each `scope` (a name with its name space, '' =
     always)."""
 
@@ -86,8 +81,7 @@ class AppendItem:
     scope: str = ""
 
 
-@frozen
-class Stated:
+class Stated(Struct, frozen=True):
     """What a customer says of their consent with a message (None: nothing new), and the answer that they get for it."""
 
     state: State | None
@@ -95,8 +89,7 @@ class Stated:
     answer: Append | None = None
 
 
-@frozen
-class Take:
+class Take(Struct, frozen=True):
     """The destination that is active in the conversation; with `seize` it holds it from now on."""
 
     destination: str
@@ -104,8 +97,7 @@ class Take:
     seize: bool = True
 
 
-@frozen
-class Place:
+class Place(Struct, frozen=True):
     """A message's number in a destination's chat (`name`: both names); `lane` is where a gap is looked into. Without
     `index`: something else changed in that chat. With `more`, the number is done only with a later part."""
 
@@ -115,8 +107,7 @@ class Place:
     more: bool = False
 
 
-@frozen
-class ChatState:
+class ChatState(Struct, frozen=True):
     """Up to which number a destination's chat was carried over to the customer (`seen`) and read by people (`read`).
     -1: not at all; `seen` is None where nobody knows."""
 
@@ -125,8 +116,7 @@ class ChatState:
     read: int = -1
 
 
-@frozen
-class Entered:
+class Entered(Struct, frozen=True):
     """`later`: there is a gap before the message; it was not recorded, but a look at the chat that will find it was."""
 
     state: Literal["ok", "duplicate", "later", "mailbox_full", "lane_full"]
@@ -134,8 +124,7 @@ class Entered:
     wakes: tuple[Wake, ...] = ()
 
 
-@frozen
-class Claim:
+class Claim(Struct, frozen=True):
     """The right to work one head: the item, what its message is and was, and how often it was tried.
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
@@ -164,16 +153,14 @@ class Claim:
         return self.item.partition(" ")[0]
 
 
-@frozen
-class SessionChange:
+class SessionChange(Struct, frozen=True):
     """Written only if the session still is the one that was read."""
 
     session: Session
     changes_hands: bool = False
 
 
-@frozen
-class Settlement:
+class Settlement(Struct, frozen=True):
     """The outcome of one claim and all that follows from it.
 
     `lane_effect`: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for `pause` seconds, `none` says
@@ -207,8 +194,7 @@ class Settlement:
     cost: Cost | None = None
 
 
-@frozen
-class Worked:
+class Worked(Struct, frozen=True):
     """`stale`: the lease was lost and the settlement changed nothing. `more`: the time slice ended before the work.
     `poisoned`: so many heads became dead letters in place of being claimed."""
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, cast
 
 import redis
+from msgspec import Struct
 
-from app.core.frozen import frozen
 from app.core.message import Message, decode, encode
 from app.core.status import Status
 from app.store.connection import Connection
@@ -22,8 +22,7 @@ Position = tuple[int, str]
 """Of a message in a list: when Patchbay took it, in Unix ms, and its id."""
 
 
-@frozen
-class Record:
+class Record(Struct, frozen=True):
     """`error` says why it failed, or why the last try did not succeed; `external_id` is the target's own; `changed_at`
     is when its status last climbed, in Unix ms (0: never); `cost` what was booked for the message itself, in nanos."""
 
@@ -35,8 +34,7 @@ class Record:
     cost: int | None = None
 
 
-@frozen
-class LiveEntry:
+class LiveEntry(Struct, frozen=True):
     """One entry of a customer's stream: kind `message`, `status`, `typing` or `ended`. `position` resumes after it."""
 
     position: str

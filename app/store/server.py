@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import redis
+from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
-from app.core.frozen import frozen
 from app.store.connection import Connection
 
 Check = Literal["refuse", "warn", "off"]
@@ -23,8 +23,7 @@ NEEDED = (6, 2)
 KEEP_ALL = "noeviction"
 
 
-@frozen
-class Facts:
+class Facts(Struct, frozen=True):
     """What a server says of itself; None for what it does not say."""
 
     version: str | None = None
@@ -32,8 +31,7 @@ class Facts:
     append_only: bool | None = None
 
 
-@frozen
-class Fault:
+class Fault(Struct, frozen=True):
     """What is wrong with a server, in a sentence; `refused`: nothing may start on it. `kind` is one of CHECKS."""
 
     kind: str

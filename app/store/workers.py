@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import orjson
+from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
-from app.core.frozen import frozen
 from app.store.connection import Connection
 
 ALIVE_FOR = 15  # seconds after its last sign of life for which a worker counts
 
 
-@frozen
-class WorkerState:
+class WorkerState(Struct, frozen=True):
     """`lanes` are the names of those that it serves."""
 
     name: str

@@ -10,12 +10,12 @@ from werkzeug.exceptions import HTTPException
 from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
 from app.inbox import NotTaken
-from app.lifeline import die_with_parent
+from app.local.child import die_with_parent
 from app.log import logger
-from app.slashes import merge_slashes
 from app.web import api, files, health, home, receive, twilio, webchat
 from app.web.answers import problem, try_again
 from app.web.bodies import announce_lengths
+from app.web.slashes import merge_slashes
 
 log = logger("web")
 

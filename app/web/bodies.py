@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
-from app.slashes import Application
+from app.web.slashes import Application
 
 
 def announce_lengths(application: Application, max_body: int) -> Application:

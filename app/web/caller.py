@@ -7,7 +7,7 @@ import os
 
 from flask import request
 
-from app.configfile import BEHIND_PROXY_VARIABLE
+from app.config.file import BEHIND_PROXY_VARIABLE
 
 NETWORK = 64  # bits of an IPv6 address that a site has to itself; the others are the caller's to choose
 

@@ -9,13 +9,13 @@ from typing import Any, BinaryIO
 from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 
-from app.channels.base import Channel
-from app.configfile import THREADS_VARIABLE
+from app.config.file import THREADS_VARIABLE
 from app.core.errors import Unverified
 from app.core.events import Reply
-from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.channel import Channel
+from app.platforms.destination import Destination
 from app.web.answers import Whole, problem, reply, try_again
 from app.web.shelf import Crowded, Fetch, Found, Shelf, pieces
 from app.web.stalled import end_stalled_writes

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, current_app, jsonify
+from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
-from app.core.frozen import frozen
 from app.gateway import Gateway
 from app.store.server import faults_of
 from app.web.answers import problem, try_again
@@ -49,8 +49,7 @@ def readyz() -> Any:
     return jsonify(status="ready", **counted, **({"warnings": warnings} if warnings else {}))
 
 
-@frozen
-class Found:
+class Found(Struct, frozen=True):
     """`refused` is what stands in the way; '' where nothing does. `warnings` are sentences, `workers` those alive."""
 
     refused: str = ""

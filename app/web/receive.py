@@ -6,17 +6,17 @@ from collections.abc import Callable, Sequence
 
 from flask import Blueprint, Request, Response, current_app, request
 
-from app.channels.base import Channel
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
-from app.destinations.base import Destination
 from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, park, read
 from app.log import logger
-from app.slashes import AS_WRITTEN
+from app.platforms.channel import Channel
+from app.platforms.destination import Destination
 from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
 from app.web.loopback import is_from_this_machine
+from app.web.slashes import AS_WRITTEN
 
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from cachetools import TLRUCache
+from msgspec import Struct
 
 from app.core.errors import Failure, Unverified
 from app.core.events import File
-from app.core.frozen import frozen
 
 KEEP, KEEP_FAILURE = 60.0, 5.0  # seconds; addresses at platforms are good for some minutes
 KEEP_BYTES = 64 * 1024 * 1024
@@ -36,8 +36,7 @@ class Crowded(Exception):
     """As many as may wait for files do so already."""
 
 
-@frozen
-class Found:
+class Found(Struct, frozen=True):
     """Where the file is (`where`), or the file itself (`size` bytes of `mime_type`), or why it cannot be had."""
 
     where: str = ""

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 from cachetools import TTLCache
 
-from app.configfile import THREADS_VARIABLE
+from app.config.file import THREADS_VARIABLE
 from app.core.errors import StoreUnavailable
 from app.core.events import TYPING_LASTS
 from app.core.message import outward

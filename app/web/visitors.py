@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 
-from app.channels.base import Holder
-from app.channels.webchat import WebchatChannel
 from app.core.errors import Unverified
 from app.core.message import conversation_key
 from app.gateway import Gateway
+from app.platforms.channel import Holder
+from app.platforms.webchat import WebchatChannel
 
 
 def check(gateway: Gateway, name: str, holder: Holder) -> None:

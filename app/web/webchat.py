@@ -11,12 +11,12 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, jsonify, make_response, render_template, request
 
-from app.channels.base import Holder
-from app.channels.webchat import TICKET_SECONDS, WebchatChannel
 from app.core.errors import Unverified
 from app.core.events import Ended
 from app.core.message import conversation_key
 from app.gateway import Gateway
+from app.platforms.channel import Holder
+from app.platforms.webchat import TICKET_SECONDS, WebchatChannel
 from app.web import limits, streams, visitors
 from app.web.answers import problem
 from app.web.caller import address_of_caller

@@ -22,7 +22,7 @@ import redis
 import requests
 from celery import chain
 
-from app.config import check
+from app.config.schema import check
 from app.core.message import Message, Text, new_id
 from app.gateway import Gateway, build
 from app.store.mailbox import Append

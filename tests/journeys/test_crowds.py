@@ -19,9 +19,9 @@ import pytest
 import redis
 import requests
 
-from app.channels.webchat import WebchatChannel
-from app.configfile import BEHIND_PROXY_VARIABLE
+from app.config.file import BEHIND_PROXY_VARIABLE
 from app.core.message import conversation_key
+from app.platforms.webchat import WebchatChannel
 from app.web.stalled import STALLED
 from tests.support import toml
 from tests.support.gateway import settings, tables

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from app.destinations.base import UNAVAILABLE
+from app.platforms.destination import UNAVAILABLE
 from tests.journeys.conftest import World
 from tests.support.processes import wait_until
 from tests.support.shop import message, signed, status

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import redis
+from msgspec.structs import replace
 
 from app.core.session import Session
 from app.store import Store

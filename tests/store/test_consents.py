@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import redis
+from msgspec.structs import replace
 
 from app.core.consent import Consent
 from app.store import Store

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from app.config import Settings, check
+from app.config.schema import Settings, check
 from app.gateway import Gateway, limits_of, lists_of
 from app.store import Store
 from app.store.mailbox import Wake

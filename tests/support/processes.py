@@ -16,7 +16,7 @@ from pathlib import Path
 import redis
 import requests
 
-from app.embedded import redis_server
+from app.local.embedded import redis_server
 
 HOST = "127.0.0.1"
 # Ports below those that systems give to outgoing connections. Each of the processes that share the tests has a part of

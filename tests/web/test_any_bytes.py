@@ -19,11 +19,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
-from app.channels import CHANNELS
-from app.channels.webchat import WebchatChannel
-from app.destinations import DESTINATIONS
-from app.destinations.base import AnswersAtOnce
 from app.gateway import Gateway
+from app.platforms.destination import AnswersAtOnce
+from app.platforms.registry import CHANNELS, DESTINATIONS
+from app.platforms.webchat import WebchatChannel
 from app.web import create_app
 from tests.support import fixtures
 from tests.support.gateway import SECRET, gateway, run_until_quiet

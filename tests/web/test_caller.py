@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from app.configfile import BEHIND_PROXY_VARIABLE
+from app.config.file import BEHIND_PROXY_VARIABLE
 from app.web.caller import address_of_caller
 
 ALONE: dict[str, tuple[str, str, str]] = {

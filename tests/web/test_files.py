@@ -22,7 +22,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.events import File
 from app.gateway import Gateway
-from app.twilio import Links
+from app.platforms.twilio.account import Links
 from app.web import create_app, files, shelf
 from app.web.shelf import Crowded, Found, Shelf, pieces
 from tests.sandbox.flex import SERVICE, SETTINGS

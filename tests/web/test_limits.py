@@ -11,9 +11,9 @@ import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.channels.webchat import WebchatChannel
-from app.config import ConfigError
+from app.config.schema import ConfigError
 from app.gateway import Gateway
+from app.platforms.webchat import WebchatChannel
 from app.store.connection import connect
 from app.web import create_app
 from tests.store.steps import keys

@@ -21,13 +21,13 @@ from werkzeug.test import TestResponse
 from app.core.errors import StoreUnavailable
 from app.core.events import Written
 from app.core.message import Attachment, Message, Text
-from app.destinations.respondio import contact_id
 from app.gateway import Gateway, limits_of
 from app.inbox import Inbox, unpark
 from app.log import redactor
+from app.platforms.respondio import contact_id
+from app.platforms.twilio.account import FORM
 from app.store import Store
 from app.store.connection import connect
-from app.twilio import FORM
 from app.web import create_app, receive
 from tests.sandbox.flex import PASSWORD, SERVICE, SETTINGS
 from tests.support import fixtures

@@ -18,13 +18,13 @@ import pytest
 import redis
 from flask.testing import FlaskClient
 
-from app.channels.webchat import WebchatChannel
-from app.config import ConfigError
+from app.config.schema import ConfigError
 from app.core.errors import StoreUnavailable
 from app.core.events import Written
 from app.core.message import Text, conversation_key
 from app.gateway import Gateway
 from app.inbox import Inbox
+from app.platforms.webchat import WebchatChannel
 from app.store.messages import LIVE_ENTRIES, LiveEntry
 from app.web import create_app, streams
 from tests.support.gateway import gateway, recorder, settings

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
@@ -14,10 +15,10 @@ from app.core.events import Answer, Checkup, Ended, Event, Receipt, StatusReport
 from app.core.message import Author, Text, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
-from app.destinations.base import Delivery, Handoff, Keep, Unopened, Who
 from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
+from app.platforms.destination import Delivery, Handoff, Keep, Unopened, Who
 from app.store.mailbox import ChatState, Claim, Mailboxes, Settlement
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office

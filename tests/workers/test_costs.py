@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pytest
 import redis
 import requests
+from msgspec.structs import replace
 
 from app.core.costs import COLUMNS, Costs, summed
 from app.core.events import Receipt, Reported, Written

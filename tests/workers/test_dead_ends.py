@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import Written
 from app.core.message import Text, derived_id
 from app.core.session import Session
-from app.destinations.base import UNAVAILABLE
 from app.inbox import Inbox
+from app.platforms.destination import UNAVAILABLE
 from tests.support.gateway import gateway
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says

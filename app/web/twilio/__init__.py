@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, current_app, request
+from msgspec.structs import replace
 from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import HTTPException
 
@@ -23,9 +23,9 @@ from app.core.message import Attachment, Location, Message, Text
 from app.core.reading import Unreadable, form
 from app.gateway import Gateway
 from app.log import logger
+from app.platforms.twilio.account import FORM, MOST_FIELDS
+from app.platforms.twilio.message import CANCELED, id_of, is_part, parts_of, status_word
 from app.store.messages import Record
-from app.twilio import FORM, MOST_FIELDS
-from app.twilio_message import CANCELED, id_of, is_part, parts_of, status_word
 from app.web.twilio import refusal
 from app.web.twilio.account import TwilioAccount, accounts_of
 from app.web.twilio.creating import create as create_message

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from hmac import compare_digest
 from typing import Any
 
-from app.config import Platform
-from app.core.frozen import frozen
+from msgspec import Struct
+
+from app.config.schema import Platform
 from app.core.message import Message
 from app.gateway import Gateway
-from app.twilio import address_of
+from app.platforms.twilio.account import address_of
 
 TWIML = "twiml"
 
 
-@frozen
-class Sender:
+class Sender(Struct, frozen=True):
     """An address that an application sends from, the destination that it is, and the pool where it belongs, if any."""
 
     destination: str
@@ -24,8 +24,7 @@ class Sender:
     service: str | None
 
 
-@frozen
-class TwilioAccount:
+class TwilioAccount(Struct, frozen=True):
     """`logins` are pairs of user name and password; `channels` those that name one of its applications; `strangers` are
     other accounts' applications, some of them perhaps on the same channels; `currency` is that of the costs, '' where
     nothing is booked."""

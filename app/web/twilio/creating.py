@@ -14,10 +14,10 @@ from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
+from app.platforms.twilio.account import address_of, is_address, on_the_wire
+from app.platforms.twilio.message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
 from app.store.mailbox import Append
 from app.store.messages import Record
-from app.twilio import address_of, is_address, on_the_wire
-from app.twilio_message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
 from app.web.twilio import refusal
 from app.web.twilio.account import Sender, TwilioAccount
 from app.web.twilio.refusal import Refused

@@ -10,9 +10,9 @@ from typing import Any
 
 from app.core.message import Message
 from app.gateway import Gateway
+from app.platforms.twilio.account import address_of
+from app.platforms.twilio.message import is_part
 from app.store.messages import Position, Record
-from app.twilio import address_of
-from app.twilio_message import is_part
 from app.web.twilio.account import TwilioAccount
 from app.web.twilio.refusal import UNKNOWN_PARAMETER, Refused
 from app.web.twilio.resource import messages_uri, paging, shown

@@ -10,9 +10,9 @@ import re
 from hashlib import sha256
 
 import orjson
+from msgspec import Struct
 from werkzeug.datastructures import Headers, MultiDict
 
-from app.core.frozen import frozen
 from app.web.twilio import refusal
 from app.web.twilio.refusal import Refused
 
@@ -23,8 +23,7 @@ RETRY = "Patchbay-Retry-Key"
 KEY = re.compile(r"[ -~]{1,255}\Z")
 
 
-@frozen
-class Key:
+class Key(Struct, frozen=True):
     """`scope` names the key, `whole` the key with what is to be sent; `header` is what its caller gave it in, if so."""
 
     header: str

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 
 from app.core.costs import amount_of
 from app.core.message import Attachment, Message, derived_id
+from app.platforms.twilio.account import SMS, on_the_wire
+from app.platforms.twilio.message import error_of, mime_type_of, sid_of, status_word, whole
 from app.store.messages import Record
-from app.twilio import SMS, on_the_wire
-from app.twilio_message import error_of, mime_type_of, sid_of, status_word, whole
 from app.web.twilio.account import TwilioAccount
 
 API_VERSION = "2010-04-01"

@@ -1,3 +1,0 @@
-from tests.channels.conformance import outside, sinkhole
-
-__all__ = ["outside", "sinkhole"]

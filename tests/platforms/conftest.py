@@ -1,0 +1,3 @@
+from tests.platforms.conformance import outside, sinkhole
+
+__all__ = ["outside", "sinkhole"]
