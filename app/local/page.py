@@ -19,7 +19,7 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks if not plan.sandbox]
     chats = [channel for channel in channels if isinstance(channel, WebchatChannel)]
     rows += [(f"Chat {chat.name}", f"{plan.address}/chat/{chat.name}") for chat in chats]
-    rows += _sandbox(plan) if plan.sandbox else []
+    rows = [_start(plan), *rows, *_sandbox(plan)] if plan.sandbox else rows
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
     rows.append(("Flower", f"http://{HOST}:{plan.flower_port}{login}"))
@@ -30,6 +30,10 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     return "\n".join([*lines, "  Ctrl-C stops everything and finishes the work in hand.", ""])
 
 
+def _start(plan: Plan) -> tuple[str, str]:
+    return "Start here", f"http://{HOST}:{plan.sandbox_port}/   (every door, and what to try first)"
+
+
 def _sandbox(plan: Plan) -> list[tuple[str, str]]:
     base = f"http://{HOST}:{plan.sandbox_port}"
     return [
@@ -37,7 +41,6 @@ def _sandbox(plan: Plan) -> list[tuple[str, str]]:
         ("Flex desk", f"{base}/flex"),
         ("Phone", f"{base}/phone   (SMS, WhatsApp, Messenger)"),
         ("Application", f"{base}/application   (TwiML, answers Chat app)"),
-        ("Sandbox", f"{base}/"),
     ]
 
 

@@ -22,7 +22,7 @@ const desk = new Desk({
   address: ({ chatSid }, what) => chatSid && `/flex/api/chats/${chatSid}/${what}`,
   about: (task) => [task.channel, GENERATIONS[task.generation] ?? "no chat", STATES[stateOf(task)]].filter(Boolean).join(" · "),
   canWrite: (task) => stateOf(task) === "open",
-  note: ({ isOver }) => (isOver ? "This chat is over. What the customer writes next opens another one." : ""),
+  note: ({ isOver }) => (isOver ? "This chat is over: an agent has ended it, or the customer has left." : ""),
   make: {
     text(text, file) {
       if (!text && !file) return null;
