@@ -105,7 +105,6 @@ def clock() -> Clock:
 @pytest.fixture
 def built(redis_client: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     monkeypatch.setattr("app.web.twilio.creating.time.time", lambda: clock() / 1000)
-    monkeypatch.setattr("app.inbox._now", clock)
     return gateway(redis_client, clock, **CONFIGURATION)
 
 
