@@ -31,15 +31,11 @@ def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
     """By what one does there."""
     gateway = settings.gateway_url.rstrip("/")
     inside = [
-        Door(
-            "Inspect", "what the stand-ins were told, and what was wrong with it", url_for("control.inspect")
-        ),
+        Door("Inspect", "what the stand-ins were told, and what was wrong with it", url_for("control.inspect")),
         Door("Readiness", "whether the gateway takes messages, and how many workers it has", f"{gateway}/readyz"),
     ]
     if settings.flower_url:
-        inside.append(
-            Door("Flower", "the gateway's workers; the terminal shows the login", settings.flower_url)
-        )
+        inside.append(Door("Flower", "the gateway's workers; the terminal shows the login", settings.flower_url))
     return {
         "Write as a customer": [
             *(Door(*words, f"{gateway}/chat/{name}") for name, words in CHATS.items()),
