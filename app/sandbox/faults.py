@@ -9,7 +9,7 @@ or for messaging `inbound` or the status that is called back.
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -33,26 +33,12 @@ from app.sandbox.checks import (
 
 INCOMING = ("fail", "delay", "close", "close_after")
 OUTGOING = ("duplicate", "reorder", "drop")
-# An outgoing call of respond.io has an answer that the agent reads; it is never lost quietly.
-KINDS = {
-    "autopilot": INCOMING,
-    "respondio": (*INCOMING, "duplicate", "reorder"),
-    "flex": INCOMING + OUTGOING,
-    "messaging": INCOMING + OUTGOING,
-    "application": INCOMING,
-}
-TITLES = {
-    "autopilot": "Bot",
-    "respondio": "respond.io",
-    "flex": "Twilio Flex",
-    "messaging": "Twilio Messaging",
-    "application": "Application",
-}
+Kinds: TypeAlias = Mapping[str, tuple[str, ...]]  # by target, the kinds of faults that it can have
 DEFAULT_STATUS = 503
 
 _BASE = {
-    "target": Field(one_of(KINDS)),
-    "kind": Field(one_of(INCOMING + OUTGOING)),
+    "target": Field(text()),
+    "kind": Field(text()),
     "times": optional(integer(1, 100_000)),
 }
 _REQUEST = {"path": optional(text(minimum=1)), "method": optional(one_of(("GET", "POST", "DELETE")))}
@@ -94,12 +80,14 @@ class Fault:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def parse_fault(body: object) -> Fault:
+def parse_fault(body: object, kinds: Kinds) -> Fault:
     """Raises `Refused` with the field that does not fit."""
     _CHECK(body, "")
     fault = Fault(**as_object(body, ""))  # type: ignore[arg-type]  # the table above has checked every field
-    if fault.kind not in KINDS[fault.target]:
-        calls = "loses none of its outgoing" if set(KINDS[fault.target]) - set(INCOMING) else "makes no outgoing"
+    one_of(kinds)(fault.target, "target")
+    can = kinds[fault.target]
+    if fault.kind not in can:
+        calls = "loses none of its outgoing" if set(can) - set(INCOMING) else "makes no outgoing"
         raise Refused("kind", f"{fault.target} {calls} calls, so it cannot {fault.kind} them")
     return replace(fault, status=fault.status or DEFAULT_STATUS) if fault.kind == "fail" else fault
 
@@ -192,7 +180,7 @@ class Faults:
     def _forget(self) -> None:
         with self._lock:
             self._active.clear()
-        for target in KINDS:
+        for target in list(self._waits):
             self._let_go(target)
 
     def _let_go(self, target: str) -> None:

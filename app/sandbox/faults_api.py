@@ -4,13 +4,15 @@
 for a platform; what it switches on stays until it is switched off. Both show and clear the same faults.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox.checks import Json, Refused, read_json_body
-from app.sandbox.faults import DEFAULT_STATUS, KINDS, TITLES, Fault, Faults, parse_fault
+from app.sandbox.answers import Answer, Problem, created, done
+from app.sandbox.checks import Json, read_json_body
+from app.sandbox.faults import DEFAULT_STATUS, Fault, Faults, parse_fault
+from app.sandbox.stand_ins import StandIn
 
 SLOW_SECONDS = 5.0
 
@@ -38,51 +40,54 @@ SWITCHES = {
 }
 
 
-class UnknownSwitch(Refused):
-    """No platform of that name, or it has no such fault."""
-
-
 @dataclass(frozen=True)
 class FaultsApi:
     faults: Faults
+    stand_ins: Sequence[StandIn]
 
     def active(self) -> Response:
         return jsonify(faults=self.faults.active())
 
-    def add(self) -> tuple[Response, int]:
-        fault = parse_fault(read_json_body(request.mimetype, request.get_data()))
+    def add(self) -> Answer:
+        kinds = {one.name: one.faults for one in self.stand_ins}
+        fault = parse_fault(read_json_body(request.mimetype, request.get_data()), kinds)
         self.faults.add(fault)
-        return jsonify(fault.as_json()), HTTPStatus.CREATED
+        return created(fault.as_json())
 
-    def clear(self) -> Response:
+    def clear(self) -> Answer:
         self.faults.clear()
-        return Response(status=HTTPStatus.NO_CONTENT)
+        return done()
 
     def switches(self) -> Response:
         return jsonify(platforms=self.platforms())
 
     def platforms(self) -> list[Json]:
         return [
-            {"name": target, "title": title, "faults": [self._show(target, name) for name in _names(target)]}
-            for target, title in TITLES.items()
+            {"name": one.name, "title": one.title, "faults": [self._show(one.name, name) for name in _names(one)]}
+            for one in self.stand_ins
         ]
 
     def switch_on(self, target: str, name: str) -> Response:
         """However often, it is on once."""
-        self.faults.switch_on(_find(target, name))
+        self.faults.switch_on(self._find(target, name))
         return jsonify(self._show(target, name))
 
     def switch_off(self, target: str, name: str) -> Response:
-        self.faults.switch_off(_find(target, name))
+        self.faults.switch_off(self._find(target, name))
         return jsonify(self._show(target, name))
+
+    def _find(self, target: str, name: str) -> Fault:
+        if any(one.name == target and name in _names(one) for one in self.stand_ins):
+            return SWITCHES[name].fault(target)
+        known = [f"{one.name}/{name}" for one in self.stand_ins for name in _names(one)]
+        raise Problem(404, f"There is no such fault, only {', '.join(known)}")
 
     def _show(self, target: str, name: str) -> Json:
         switch = SWITCHES[name]
         return {"name": name, "what": switch.what, "on": self.faults.is_on(switch.fault(target))}
 
 
-def register(blueprint: Blueprint, faults: Faults) -> None:
-    api = FaultsApi(faults)
+def register(blueprint: Blueprint, api: FaultsApi) -> None:
     blueprint.add_url_rule("/faults", "active", api.active)
     blueprint.add_url_rule("/faults", "add_fault", api.add, methods=["POST"])
     blueprint.add_url_rule("/faults", "clear_faults", api.clear, methods=["DELETE"])
@@ -91,20 +96,7 @@ def register(blueprint: Blueprint, faults: Faults) -> None:
     one = "/sandbox/faults/<target>/<name>"
     blueprint.add_url_rule(one, "switch_on", api.switch_on, methods=["PUT", "POST"])
     blueprint.add_url_rule(one, "switch_off", api.switch_off, methods=["DELETE"])
-    blueprint.register_error_handler(UnknownSwitch, _unknown)
 
 
-def _names(target: str) -> list[str]:
-    return [name for name, switch in SWITCHES.items() if switch.kind in KINDS[target]]
-
-
-def _find(target: str, name: str) -> Fault:
-    if target not in KINDS:
-        raise UnknownSwitch("platform", f"must be one of {', '.join(KINDS)}")
-    if name not in _names(target):
-        raise UnknownSwitch("fault", f"must be one of {', '.join(_names(target))} for {target}")
-    return SWITCHES[name].fault(target)
-
-
-def _unknown(problem: UnknownSwitch) -> tuple[Response, int]:
-    return jsonify(error={"field": problem.field, "message": str(problem)}), HTTPStatus.NOT_FOUND
+def _names(stand_in: StandIn) -> list[str]:
+    return [name for name, switch in SWITCHES.items() if switch.kind in stand_in.faults]

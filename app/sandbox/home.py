@@ -1,11 +1,11 @@
 """The sandbox's home page: every door, with whom one plays behind it, and the faults of each platform as buttons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Response, url_for
 
-from app.sandbox.faults import Faults
-from app.sandbox.faults_api import FaultsApi
+from app.sandbox.checks import Json
 from app.sandbox.messaging.addresses import read_senders
 from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.pages import show
@@ -50,12 +50,13 @@ def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
     }
 
 
-def show_home(settings: SandboxSettings, faults: Faults) -> Response:
+def show_home(settings: SandboxSettings, platforms: Sequence[Json]) -> Response:
+    """`platforms` with their faults, as `/sandbox/faults` has them."""
     return show(
         "home.html",
         settings=settings,
         doors=doors(settings),
-        platforms=FaultsApi(faults).platforms(),
+        platforms=platforms,
         senders=read_senders(settings).values(),
         content=READY_CONTENT.sid,
     )

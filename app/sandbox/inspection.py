@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from app.sandbox.checks import Json
-from app.sandbox.faults import TITLES
 
 MAX_SHOWN = 100  # entries of a list
 FAILED = ("violations", "refused")  # what the gateway must not have done
-OTHERS = {"faults": "Faults"}
 # What says most about an entry, in the order in which it reads well.
 TELLING = (
     "event", "kind", "target", "method", "path", "status", "value", "author", "direction", "current_task",
@@ -50,10 +48,10 @@ class Platform:
         return sum(one.count for one in self.lists if one.has_failed)
 
 
-def platforms(found: Mapping[str, Json]) -> list[Platform]:
-    """`found` is what `/inspect` answers to programs."""
+def platforms(found: Mapping[str, Json], titles: Mapping[str, str]) -> list[Platform]:
+    """`found` is what `/inspect` answers to programs; `titles` for people, by its names."""
     return [
-        Platform(name, (TITLES | OTHERS).get(name, name), tuple(_lists(entries)), _values(entries))
+        Platform(name, titles.get(name, name.capitalize()), tuple(_lists(entries)), _values(entries))
         for name, entries in found.items()
     ]
 

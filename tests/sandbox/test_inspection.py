@@ -54,22 +54,24 @@ LINES = {
 
 @pytest.mark.parametrize(("entry", "line"), LINES.values(), ids=LINES)
 def test_an_entry_is_a_line_that_says_most(entry, line):
-    (platform,) = platforms({"flex": {"things": [entry]}})
+    (platform,) = platforms({"flex": {"things": [entry]}}, {})
     assert line == platform.lists[0].entries[0].line
 
 
 def test_lists_are_shown_newest_first_and_not_without_end():
-    (platform,) = platforms({"messaging": {"messages": [{"text": str(number)} for number in range(MAX_SHOWN + 5)]}})
+    (platform,) = platforms(
+        {"messaging": {"messages": [{"text": str(number)} for number in range(MAX_SHOWN + 5)]}}, {"messaging": "Texts"}
+    )
     (listed,) = platform.lists
-    assert (platform.title, listed.count, len(listed.entries)) == ("Twilio Messaging", MAX_SHOWN + 5, MAX_SHOWN)
+    assert (platform.title, listed.count, len(listed.entries)) == ("Texts", MAX_SHOWN + 5, MAX_SHOWN)
     assert listed.entries[0].line == str(MAX_SHOWN + 4)
 
 
 def test_what_an_entry_holds_is_listed_below_it_and_the_rest_is_json():
     room = {"name": "Ada", "messages": [{"text": "Hi"}], "files": ["a.png"], "members": []}
-    (platform,) = platforms({"new": {"rooms": [room, "no object"], "idle": True}})
+    (platform,) = platforms({"new": {"rooms": [room, "no object"], "idle": True}}, {})
     text, entry = platform.lists[0].entries
     assert (text.line, text.rest) == ("no object", "")
     assert [inner.name for inner in entry.lists] == ["messages"]
     assert ('"a.png"' in entry.rest, '"Hi"' in entry.rest) == (True, False)
-    assert (platform.title, platform.values, platform.failed) == ("new", {"idle": "true"}, 0)
+    assert (platform.title, platform.values, platform.failed) == ("New", {"idle": "true"}, 0)

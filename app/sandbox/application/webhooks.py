@@ -11,6 +11,7 @@ from flask import Blueprint, Response, request, url_for
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
+from app.sandbox.answers import Answer, done, plain
 from app.sandbox.application.memory import INBOUND, RANKS, REPLY, Media, Memory, Message, Status
 from app.sandbox.faults import Faults, expose
 from app.sandbox.settings import SandboxSettings
@@ -36,7 +37,7 @@ class Webhooks:
         signature = request.headers.get("X-Twilio-Signature", "")
         if RequestValidator(self.settings.application_auth_token).validate(url, request.form, signature):
             return None
-        return _failure(403, "X-Twilio-Signature does not fit this request")
+        return plain("X-Twilio-Signature does not fit this request", 403)
 
     def message(self) -> Response:
         body = request.form["Body"]
@@ -49,7 +50,7 @@ class Webhooks:
             case "picture":
                 return self._say("Parcel S, next day.", picture(self.settings))
             case "broken":
-                return _failure(500, "Broken, as was asked for")
+                return plain("Broken, as was asked for", 500)
         said = f"You said: {body}" if body else "Thank you, I have it."
         return self._say(f"{said}\n(over {channel_name(request.form['From'])}; say menu for more)")
 
@@ -60,14 +61,14 @@ class Webhooks:
         self.memory.add(_heard())  # perhaps the first address could not be reached
         return self._say(f"Sorry, something broke ({request.form.get('ErrorCode', 'unknown')}). This is the fallback.")
 
-    def status(self) -> Response:
+    def status(self) -> Answer:
         form = request.form
         word = form["MessageStatus"]
         if word not in RANKS:
-            return _failure(400, f"MessageStatus: must be one of {', '.join(RANKS)}")
+            return plain(f"MessageStatus: must be one of {', '.join(RANKS)}", 400)
         error = f"{form['ErrorCode']}: {form.get('ErrorMessage', '')}" if form.get("ErrorCode") else ""
         self.memory.report(request.args.get("reply") or form["MessageSid"], Status(word, error))
-        return Response(status=204)
+        return done()
 
     def _say(self, text: str, *media: Media) -> Response:
         """One message to the customer who wrote. Their message's sid and this address name it, so that the same
@@ -87,7 +88,7 @@ class Webhooks:
 
 def create_blueprint(webhooks: Webhooks, faults: Faults) -> Blueprint:
     blueprint = Blueprint("application_webhooks", __name__, url_prefix="/application")
-    expose(blueprint, "application", faults, _failure)
+    expose(blueprint, "application", faults, lambda status, message: plain(message, status))
     blueprint.before_request(webhooks.verify)
     for view in (webhooks.message, webhooks.menu, webhooks.fallback, webhooks.status):
         blueprint.add_url_rule(f"/{view.__name__}", view.__name__, view, methods=["POST"])
@@ -107,10 +108,6 @@ def channel_name(address: str) -> str:
     """What people call the channel of an address; one without prefix is a phone number."""
     provider, colon, _ = address.partition(":")
     return CHANNELS.get(provider, provider) if colon else CHANNELS["sms"]
-
-
-def _failure(status: int, message: str) -> Response:
-    return Response(message, status, content_type="text/plain")
 
 
 def _heard() -> Message:

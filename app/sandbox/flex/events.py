@@ -7,10 +7,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from app.sandbox.flex.deliveries import Deliveries, Parcel
-from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.records import CHAT, Form, Hook, Media, Member, Message, Room, iso_milliseconds, now
+from app.sandbox.flex.carrier import Parcel
+from app.sandbox.flex.memory import FlexMemory
+from app.sandbox.flex.records import CHAT, Hook, Member, Message, Room
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.records import File, Form, iso_milliseconds, now
 
 MESSAGE, MEMBER, ROOM, STATE, TYPING = "message", "member", "room", "state", "typing"
 NAMES = {
@@ -40,7 +42,7 @@ class Actor:
 
 
 class Events:
-    def __init__(self, settings: SandboxSettings, memory: Memory, deliveries: Deliveries) -> None:
+    def __init__(self, settings: SandboxSettings, memory: FlexMemory, deliveries: Deliveries[Parcel]) -> None:
         self._settings = settings
         self._memory = memory
         self._deliveries = deliveries
@@ -128,7 +130,7 @@ def _wants(hook: Hook, name: str, kind: str, room: Room, fields: Mapping[str, st
     return name in hook.filters or (kind == TYPING and NAMES[room.generation][MESSAGE] in hook.filters)
 
 
-def _chat_message(message: Message, media: Media | None) -> Form:
+def _chat_message(message: Message, media: File | None) -> Form:
     fields: Form = {
         "MessageSid": message.sid,
         "Index": str(message.index),
@@ -147,7 +149,7 @@ def _chat_message(message: Message, media: Media | None) -> Form:
     return fields
 
 
-def _conversation_message(message: Message, media: Media | None) -> Form:
+def _conversation_message(message: Message, media: File | None) -> Form:
     fields: Form = {
         "MessageSid": message.sid,
         "Index": str(message.index),
@@ -199,7 +201,7 @@ def state_fields(before: str, after: str, reason: str) -> Form:
     return {"StateFrom": before, "StateTo": after, "Reason": reason, "StateUpdated": iso_milliseconds(now())}
 
 
-MESSAGE_FIELDS: dict[str, Callable[[Message, Media | None], Form]] = {
+MESSAGE_FIELDS: dict[str, Callable[[Message, File | None], Form]] = {
     "chat": _chat_message,
     "conversations": _conversation_message,
 }

@@ -4,12 +4,12 @@ import json
 import re
 from urllib.parse import urlsplit
 
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Json, Refused, is_web_url
-from app.sandbox.flex.form import Param, Reader, flag, json_object, moment, sid, whole, word, words
-from app.sandbox.flex.rest import Problem
 from app.sandbox.messaging.addresses import kind_of
+from app.sandbox.twilio.form import Param, Reader, flag, json_object, moment, sid, whole, word, words
 
-BODY_MOST, MEDIA_MOST = 1600, 10
+MAX_BODY, MAX_MEDIA = 1600, 10
 # Codes of Twilio's dictionary; those that the contract does not name are unverified.
 BAD_TO, NO_TO, NO_FROM, NO_BODY, NOT_OURS, OPTED_OUT = 21211, 21604, 21603, 21602, 21606, 21610
 BAD_CALLBACK, TOO_LONG, BAD_MEDIA, TOO_MANY_MEDIA = 21609, 21617, 21620, 21623
@@ -28,8 +28,8 @@ def recipient(value: str, name: str) -> str:
 
 
 def body(value: str, name: str) -> str:
-    if len(value) > BODY_MOST:
-        raise refuse(TOO_LONG, f"The message body has {len(value)} characters, at most {BODY_MOST} are allowed")
+    if len(value) > MAX_BODY:
+        raise refuse(TOO_LONG, f"The message body has {len(value)} characters, at most {MAX_BODY} are allowed")
     return value
 
 

@@ -1,24 +1,30 @@
 """What customers do with their phones: each message is kept and posted to the gateway's webhook."""
 
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Refused
-from app.sandbox.flex.records import new_sid, now
-from app.sandbox.flex.rest import Problem
 from app.sandbox.messaging import consent
 from app.sandbox.messaging.addresses import WHATSAPP, read_senders
-from app.sandbox.messaging.deliveries import Deliveries
+from app.sandbox.messaging.carrier import Parcel, Result
 from app.sandbox.messaging.inbound_form import button_fields, inbound_form
 from app.sandbox.messaging.media_api import media_url
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.outbound import Outbound
 from app.sandbox.messaging.records import INBOUND, Customer, Media, Message, Place
-from app.sandbox.messaging.transport import Parcel, Result
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.records import new_sid, now
 
 
 class Inbound:
     """The caller holds the memory's lock."""
 
-    def __init__(self, settings: SandboxSettings, memory: Memory, outbound: Outbound, deliveries: Deliveries) -> None:
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        memory: MessagingMemory,
+        outbound: Outbound,
+        deliveries: Deliveries[Parcel],
+    ) -> None:
         self._account_sid = settings.twilio_account_sid
         self._senders = read_senders(settings)
         self._memory = memory

@@ -1,31 +1,18 @@
 """The page on which a person plays the respond.io agent, and the small JSON API behind it."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from flask import Blueprint, Flask, Response, jsonify, render_template, request
-from werkzeug.routing import BaseConverter
+from flask import Blueprint, Response, jsonify
 
-from app.sandbox.checks import Field, Json, Refused, as_object, read_json_body, record
-from app.sandbox.outgoing import Outgoing
-from app.sandbox.respondio_schema import CONTACT_IDS, MESSAGE
+from app.sandbox.answers import Answer, created, done
+from app.sandbox.checks import Field, Json, Refused, record
+from app.sandbox.pages import protect, read_body, show
+from app.sandbox.respondio.outgoing import Outgoing
+from app.sandbox.respondio.schema import CONTACT_IDS, MESSAGE
+from app.sandbox.respondio.workspace import Contact, Workspace
 from app.sandbox.settings import SandboxSettings
-from app.sandbox.workspace import Contact, Workspace
 
-# Outside images are shown, nothing from outside is ever run.
-POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
 START = record({"contactId": Field(CONTACT_IDS["phone"])})
-
-
-class UnknownContact(Refused):
-    """Nobody with this id has written, nor was a chat started."""
-
-
-class ContactIdConverter(BaseConverter):
-    """A contact id in a path; custom ids may hold slashes, also several in a row and at either end."""
-
-    regex = r"[A-Za-z0-9_=+/@]+?"
-    part_isolating = False
 
 
 @dataclass(frozen=True)
@@ -37,41 +24,38 @@ class Agent:
     outgoing: Outgoing
 
     def page(self) -> Response:
-        html = render_template("agent.html", allows_chat_start=self.settings.allows_chat_start)
-        return Response(html, headers={"Content-Security-Policy": POLICY, "Content-Type": "text/html"})
+        return show("agent.html", allows_chat_start=self.settings.allows_chat_start)
 
     def contacts(self) -> Response:
         version = self.workspace.version
         entries = [_contact(self.workspace, contact) for contact in self.workspace.contacts()]
         return jsonify(version=version, contacts=entries)
 
-    def start(self) -> tuple[Response, int]:
+    def start(self) -> Answer:
         if not self.settings.allows_chat_start:
             raise Refused("contactId", "an agent may write first only with phone numbers as ids")
-        body = _body()
-        START(body, "")
-        self.workspace.welcome(str(body["contactId"]))
-        return jsonify(contactId=body["contactId"]), HTTPStatus.CREATED
+        contact_id = str(read_body(START)["contactId"])
+        self.workspace.welcome(contact_id)
+        return created({"contactId": contact_id})
 
     def messages(self, contact_id: str) -> Response:
         self._require(contact_id)
         entries = [message.as_json() for message in self.workspace.messages(contact_id)]
         return jsonify(contactId=contact_id, messages=entries)
 
-    def send(self, contact_id: str) -> tuple[Response, int]:
+    def send(self, contact_id: str) -> Answer:
         self._require(contact_id)
-        content = _body()
-        MESSAGE(content, "")
-        return jsonify(self.outgoing.send(contact_id, content).as_json()), HTTPStatus.CREATED
+        return created(self.outgoing.send(contact_id, read_body(MESSAGE)).as_json())
 
-    def read(self, contact_id: str) -> Response:
+    def read(self, contact_id: str) -> Answer:
         self._require(contact_id)
         self.workspace.read(contact_id)
-        return Response(status=HTTPStatus.NO_CONTENT)
+        return done()
 
     def _require(self, contact_id: str) -> None:
+        """Somebody who has written, or with whom a chat was started."""
         if not self.workspace.knows(contact_id):
-            raise UnknownContact("contactId", "is not a known contact")
+            raise Refused("contactId", "is not a known contact", 404)
 
 
 def create_blueprint(agent: Agent) -> Blueprint:
@@ -83,13 +67,8 @@ def create_blueprint(agent: Agent) -> Blueprint:
     blueprint.add_url_rule(f"{one}/messages", "messages", agent.messages)
     blueprint.add_url_rule(f"{one}/messages", "send", agent.send, methods=["POST"])
     blueprint.add_url_rule(f"{one}/read", "read", agent.read, methods=["POST"])
-    blueprint.register_error_handler(Refused, _refused)
+    protect(blueprint)
     return blueprint
-
-
-def prepare_routing(app: Flask) -> None:
-    """Teach the application contact ids; before the blueprint is registered."""
-    app.url_map.converters["contact_id"] = ContactIdConverter
 
 
 def contact_name(contact: Contact) -> str:
@@ -101,12 +80,3 @@ def _contact(workspace: Workspace, contact: Contact) -> Json:
     messages = workspace.messages(contact.contact_id)
     last = messages[-1].as_json() if messages else None
     return contact.as_json() | {"name": contact_name(contact), "last": last}
-
-
-def _body() -> Json:
-    return as_object(read_json_body(request.mimetype, request.get_data()), "body")
-
-
-def _refused(problem: Refused) -> tuple[Response, int]:
-    status = HTTPStatus.NOT_FOUND if isinstance(problem, UnknownContact) else HTTPStatus.BAD_REQUEST
-    return jsonify(error={"field": problem.field, "message": str(problem)}), status

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 from flask import request
 
 from app.sandbox.checks import Refused
-from app.sandbox.flex.form import Param, whole, words
-from app.sandbox.flex.records import Dated, Form
+from app.sandbox.twilio.form import Param, whole, words
+from app.sandbox.twilio.records import Dated, Form
 
 PAGE_SIZE = 50
 PAGING = {"PageSize": Param(whole(1, 1000)), "Page": Param(whole()), "PageToken": Param(words())}
@@ -31,6 +31,12 @@ class Page(Generic[Record]):
     first: str
     previous: str | None
     next: str | None
+
+    def links(self, own: str, other: str, place: str) -> dict[str, str | None]:
+        """The addresses of this page, called `own`, and those around it; `place` is the list's address."""
+        others = {"first": self.first, "previous": self.previous, "next": self.next}
+        queries = {own: self.asked, **{other.format(name): query for name, query in others.items()}}
+        return {name: f"{place}?{query}" if query else None for name, query in queries.items()}
 
 
 def cut(records: Sequence[Record], query: Form, most: int) -> Page[Record]:

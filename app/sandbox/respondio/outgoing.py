@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import requests
 
 from app.sandbox.checks import Json
+from app.sandbox.client import send
 from app.sandbox.faults import Faults
-from app.sandbox.respondio_schema import MESSAGE_ID_LIMIT
+from app.sandbox.respondio.schema import MESSAGE_ID_LIMIT
+from app.sandbox.respondio.workspace import Message, Workspace
 from app.sandbox.settings import SandboxSettings
-from app.sandbox.workspace import Message, Workspace
 
 TIMEOUT_SECONDS = 10.0
 CLIENT_ERROR = 4
@@ -35,7 +36,7 @@ class Outgoing:
         self._faults = faults
         self._lock = threading.Lock()
         self._held: Message | None = None
-        faults.on_release("respondio", self.release)
+        faults.on_release("respondio", self._release)
 
     def send(self, contact_id: str, content: Json) -> Message:
         """Write a message and call the gateway; returns it as it stands then (still queued if held back)."""
@@ -44,7 +45,7 @@ class Outgoing:
             self._deliver(due)
         return self._workspace.message(message.sequence)
 
-    def release(self) -> None:
+    def _release(self) -> None:
         """Send what `reorder` still holds back."""
         with self._lock:
             held, self._held = self._held, None
@@ -93,16 +94,9 @@ class Outgoing:
             "message": message.content,
         }
         headers = {"Authorization": f"Bearer {self._settings.respondio_token}"}
+        request = requests.Request("POST", self._settings.outgoing_url, json=body, headers=headers)
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                response = session.post(
-                    self._settings.outgoing_url,
-                    json=body,
-                    headers=headers,
-                    timeout=TIMEOUT_SECONDS,
-                    allow_redirects=False,
-                )
+            response = send(request, TIMEOUT_SECONDS)
         except requests.RequestException:
             return Answer(None, error="The gateway could not be reached")
         return read_answer(response)

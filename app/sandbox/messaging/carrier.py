@@ -1,17 +1,18 @@
 """One delivery of a webhook: signed, tried as its URL asks for, then the fallback URL once."""
 
 import secrets
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import requests
-from twilio.request_validator import RequestValidator
 
-from app.sandbox.checks import Json
 from app.sandbox.messaging import policy
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.policy import Policy
 from app.sandbox.messaging.twiml import BadTwiml, Said, read_twiml
+from app.sandbox.twilio.deliveries import DROPPED, GOOD, UNREACHED, send_signed
 
 RETRIEVAL_FAILURE, CONNECTION_FAILURE = 11200, 11205
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -42,84 +43,69 @@ class Parcel:
     settle: Callable[[Result], None] = field(default=lambda result: None, repr=False)
 
 
-class Transport:
-    """`note` keeps every call that was made."""
+class Carrier:
+    def __init__(self, auth_token: str, memory: MessagingMemory) -> None:
+        self._auth_token = auth_token
+        self._memory = memory
 
-    def __init__(self, auth_token: str, note: Callable[[Json], None]) -> None:
-        self._validator = RequestValidator(auth_token)
-        self._note = note
-
-    def carry(self, parcel: Parcel, is_over: Callable[[], bool]) -> None:
-        """Ends early, and tells nobody, once `is_over`."""
+    def carry(self, parcel: Parcel, over: threading.Event) -> None:
+        """Ends early, and tells nobody, once it is `over`."""
         token = secrets.token_hex(16)
-        result = self._try_as_asked(parcel, token, is_over)
-        if result.error and parcel.fallback_url and not is_over():
+        result = self._try_as_asked(parcel, token, over)
+        if result.error and parcel.fallback_url and not over.is_set():
             failed = {"ErrorCode": str(result.code), "ErrorUrl": policy.split(parcel.url)[0]}
-            fallback, _ = policy.split(parcel.fallback_url)
-            result = self._try(parcel, fallback, parcel.form | failed, token, policy.split("")[1], is_over)
-        if not is_over():
+            fallback = replace(parcel, url=policy.split(parcel.fallback_url)[0], form=parcel.form | failed)
+            result = self._try(fallback, token, policy.split("")[1], over)
+        if not over.is_set():
             parcel.settle(result)
 
     def drop(self, parcel: Parcel) -> None:
-        error = "The sandbox was told to drop it"
-        self._keep(parcel, policy.split(parcel.url)[0], parcel.form, Result(error=error))
-        parcel.settle(Result(code=RETRIEVAL_FAILURE, error=error))
+        self._note(replace(parcel, url=policy.split(parcel.url)[0]), Result(error=DROPPED))
+        parcel.settle(Result(code=RETRIEVAL_FAILURE, error=DROPPED))
 
-    def _try_as_asked(self, parcel: Parcel, token: str, is_over: Callable[[], bool]) -> Result:
+    def _try_as_asked(self, parcel: Parcel, token: str, over: threading.Event) -> Result:
         url, wanted = policy.split(parcel.url)
-        until = time.monotonic() + wanted.total
+        parcel, until = replace(parcel, url=url), time.monotonic() + wanted.total
         for _ in range(wanted.retries + 1):
-            result = self._try(parcel, url, parcel.form, token, _within(wanted, until), is_over)
-            if not wanted.retries_on(result.cause) or time.monotonic() >= until or is_over():
+            result = self._try(parcel, token, wanted.within(until - time.monotonic()), over)
+            if not wanted.retries_on(result.cause) or time.monotonic() >= until or over.is_set():
                 break
         return result
 
-    def _try(
-        self, parcel: Parcel, url: str, form: dict[str, str], token: str, wanted: Policy, is_over: Callable[[], bool]
-    ) -> Result:
-        result = self._call(parcel, url, form, token, wanted)
-        if not is_over():
-            self._keep(parcel, url, form, result)
+    def _try(self, parcel: Parcel, token: str, wanted: Policy, over: threading.Event) -> Result:
+        result = self._call(parcel, token, wanted)
+        if not over.is_set():
+            self._note(parcel, result)
         return result
 
-    def _call(self, parcel: Parcel, url: str, form: dict[str, str], token: str, wanted: Policy) -> Result:
+    def _call(self, parcel: Parcel, token: str, wanted: Policy) -> Result:
         charset = "" if parcel.event == INBOUND else "; charset=utf-8"
         headers = {
             "User-Agent": "TwilioProxy/1.1",
             "Content-Type": FORM_TYPE + charset,
-            "X-Twilio-Signature": self._validator.compute_signature(url, form),
             "I-Twilio-Idempotency-Token": token,
             "X-Home-Region": "us1",
         }
+        request = requests.Request("POST", parcel.url, data=parcel.form, headers=headers)
         try:
-            with requests.Session() as session:
-                session.trust_env = False
-                request = session.prepare_request(requests.Request("POST", url, data=form, headers=headers))
-                response = session.send(request, timeout=(wanted.connect, wanted.read), allow_redirects=False)
+            response = send_signed(self._auth_token, request, (wanted.connect, wanted.read))
         except requests.RequestException as problem:
             return _unanswered(problem, wanted)
         return _read(parcel, response)
 
-    def _keep(self, parcel: Parcel, url: str, form: dict[str, str], result: Result) -> None:
-        self._note(
+    def _note(self, parcel: Parcel, result: Result) -> None:
+        self._memory.keep(
+            "attempts",
             {
                 "event": parcel.event,
                 "message_sid": parcel.message_sid,
-                "url": url,
-                "form": form,
+                "url": parcel.url,
+                "form": parcel.form,
                 "status": result.status,
                 "error_code": result.code,
                 "error": result.error,
-            }
+            },
         )
-
-
-def _within(wanted: Policy, until: float) -> Policy:
-    """The same policy for the time that is left."""
-    left = max(until - time.monotonic(), 0.01)
-    return Policy(
-        wanted.retries, wanted.retried, min(wanted.connect, left), min(wanted.read, left), min(wanted.total, left)
-    )
 
 
 def _unanswered(problem: requests.RequestException, wanted: Policy) -> Result:
@@ -127,13 +113,13 @@ def _unanswered(problem: requests.RequestException, wanted: Policy) -> Result:
     if isinstance(problem, requests.ReadTimeout):
         return Result(None, "rt", CONNECTION_FAILURE, f"The gateway did not answer within {wanted.read:.3g} seconds")
     if isinstance(problem, requests.ConnectTimeout) or "NewConnectionError" in repr(problem):
-        return Result(None, "ct", CONNECTION_FAILURE, "The gateway could not be reached")
+        return Result(None, "ct", CONNECTION_FAILURE, UNREACHED)
     return Result(None, "rt", CONNECTION_FAILURE, "The gateway cut the connection")
 
 
 def _read(parcel: Parcel, response: requests.Response) -> Result:
     status = response.status_code
-    if not 200 <= status < 300:
+    if status not in GOOD:
         cause = f"{status // 100}xx"
         return Result(status, cause, RETRIEVAL_FAILURE, f"The gateway answered {status}")
     if parcel.event != INBOUND:

@@ -7,7 +7,7 @@ import secrets
 import threading
 from dataclasses import asdict, dataclass, field, replace
 
-from app.sandbox.bot import Turn, reply
+from app.sandbox.autopilot.bot import Turn, reply
 from app.sandbox.checks import Json
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from werkzeug.datastructures import MultiDict
 
 from app.sandbox.checks import Json, Refused, as_object, is_web_url, read_json
-from app.sandbox.flex.records import Form
+from app.sandbox.twilio.records import Form
 
 # Of six digits each: what is longer would be beyond every calendar.
 DURATION = re.compile(r"P(?:(\d{1,6})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,6})S)?)?", re.ASCII)
@@ -48,6 +48,21 @@ def _read(param: Param, name: str, given: MultiDict[str, str]) -> Any:
     if param.many:
         return tuple(param.read(value, name) for value in given.getlist(name))
     return param.read(given[name], name)
+
+
+def renamed(form: Form, names: str) -> Form:
+    """What was given of these parameters, by the names that fields have."""
+    return {_snake(name): form[name] for name in names.split() if name in form}
+
+
+def below(form: Form, prefix: str) -> Form:
+    """What was given of the parameters whose names begin with `prefix` and a dot."""
+    parts = ((*name.partition("."), value) for name, value in form.items())
+    return {_snake(rest): value for first, _, rest, value in parts if first == prefix and rest}
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 def words(maximum: int | None = None) -> Reader:

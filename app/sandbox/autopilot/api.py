@@ -1,18 +1,17 @@
 """Stand-in for the Autopilot custom channel, versions 2 and 1: strict about calls, with a bot behind it."""
 
-from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from flask import Blueprint, Response, g, jsonify, request, url_for
 
-from app.sandbox.bot import TASKS, Card, Turn, strip_markup
+from app.sandbox.autopilot.bot import TASKS, Card, Turn, strip_markup
+from app.sandbox.autopilot.dialogues import Call, Dialogue, Dialogues
 from app.sandbox.checks import Field, Json, Refused, as_object, one_of, optional, read_json, record, text
-from app.sandbox.dialogues import Call, Dialogue, Dialogues
-from app.sandbox.faults import Faults, expose
+from app.sandbox.faults import INCOMING, Faults, expose
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.rest import error_answer, knows_password
 
 LANGUAGE = "en-us"
 MEMORY_LIMIT = 16_000
@@ -32,23 +31,41 @@ FORMS = {
 }
 QUERY = record({"TargetTask": optional(one_of(TASKS)), "Memory": optional(text(minimum=1))})
 
-# Twilio's codes by HTTP status; none is documented for an overlapping call, 20409 follows the pattern.
-CODES = {400: 20001, 401: 20003, 404: 20404, 409: 20409, 429: 20429, 500: 20500, 503: 20503}
 MEMORY_TOO_LARGE = 90100
 
 
-@dataclass(frozen=True)
 class Autopilot:
     """The view, and the guard around it that keeps the calls of one user apart."""
 
-    settings: SandboxSettings
-    dialogues: Dialogues
+    name, title, faults = "autopilot", "Bot", INCOMING
+
+    def __init__(self, settings: SandboxSettings, faults: Faults) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._dialogues = Dialogues()
+
+    def inspect(self) -> Json:
+        return self._dialogues.inspect()
+
+    def reset(self) -> None:
+        self._dialogues.reset()
+
+    def blueprints(self) -> list[Blueprint]:
+        blueprint = Blueprint(self.name, __name__, url_prefix="/autopilot")
+        # Functions that run after a request run in reverse: the call is over before a fault cuts the connection.
+        blueprint.before_request(self.enter)
+        expose(blueprint, self.name, self._faults, _error)
+        blueprint.after_request(self.leave_after)
+        blueprint.teardown_request(lambda _: self.leave())
+        rule = "/<any(v1, v2):version>/<account_sid>/<assistant_sid>/custom/<channel>"
+        blueprint.add_url_rule(rule, "answer", self.answer, methods=["POST"])
+        return [blueprint]
 
     def enter(self) -> Response | None:
         user_id = _glance_user_id(request.get_data())
         if user_id is None:
             return None
-        if not self.dialogues.enter(user_id):
+        if not self._dialogues.enter(user_id):
             return _error(HTTPStatus.CONFLICT, "A call for this UserId is in progress")
         g.in_progress = user_id
         return None
@@ -56,54 +73,34 @@ class Autopilot:
     def leave(self) -> None:
         user_id = g.pop("in_progress", None)
         if user_id is not None:
-            self.dialogues.leave(user_id)
+            self._dialogues.leave(user_id)
 
     def leave_after(self, response: Response) -> Response:
         self.leave()
         return response
 
     def answer(self, version: str, account_sid: str, assistant_sid: str, channel: str) -> Response:
-        if not _knows_password(self.settings):
+        settings = self._settings
+        if not knows_password(settings.autopilot_account_sid, settings.autopilot_auth_token):
             return self._refuse(401, "Authorization", "Authenticate")
-        sids = (self.settings.autopilot_account_sid, self.settings.autopilot_assistant_sid)
+        sids = (settings.autopilot_account_sid, settings.autopilot_assistant_sid)
         if (account_sid, assistant_sid) != sids:
             return self._refuse(404, "path", f"The requested resource {request.path} was not found")
         try:
             call = _read_call(version, channel)
         except Refused as problem:
             return self._refuse(400, problem.field, str(problem))
-        return jsonify(ANSWERS[version](call, *self.dialogues.advance(call)))
+        return jsonify(ANSWERS[version](call, *self._dialogues.advance(call)))
 
     def _refuse(self, status: int, field: str, message: str) -> Response:
-        self.dialogues.refuse(status, field, message)
+        self._dialogues.refuse(status, field, message)
         return _error(status, message)
-
-
-def create_blueprint(autopilot: Autopilot, faults: Faults) -> Blueprint:
-    blueprint = Blueprint("autopilot", __name__, url_prefix="/autopilot")
-    # Functions that run after a request run in reverse: the call is over before a fault cuts the connection.
-    blueprint.before_request(autopilot.enter)
-    expose(blueprint, "autopilot", faults, _error)
-    blueprint.after_request(autopilot.leave_after)
-    blueprint.teardown_request(lambda _: autopilot.leave())
-    rule = "/<any(v1, v2):version>/<account_sid>/<assistant_sid>/custom/<channel>"
-    blueprint.add_url_rule(rule, "answer", autopilot.answer, methods=["POST"])
-    return blueprint
 
 
 def _glance_user_id(raw: bytes) -> str | None:
     """Whose call this is, as far as that can be seen before the form is checked."""
     fields = dict(parse_qsl(raw.decode("utf-8", "replace")))
     return fields.get("UserId") or fields.get("user_id")
-
-
-def _knows_password(settings: SandboxSettings) -> bool:
-    scheme, _, credentials = request.headers.get("Authorization", "").partition(" ")
-    expected = f"{settings.autopilot_account_sid}:{settings.autopilot_auth_token}"
-    try:
-        return scheme.lower() == "basic" and b64decode(credentials, validate=True) == expected.encode()
-    except ValueError:
-        return False
 
 
 def _read_call(version: str, channel: str) -> Call:
@@ -139,13 +136,7 @@ def _read_memory(value: str | None) -> Json:
 
 
 def _error(status: int, message: str) -> Response:
-    code = MEMORY_TOO_LARGE if f"({MEMORY_TOO_LARGE})" in message else CODES.get(status, 20000 + status)
-    more_info = f"https://www.twilio.com/docs/errors/{code}"
-    response = jsonify(code=code, message=message, more_info=more_info, status=status)
-    response.status_code = status
-    if status == HTTPStatus.UNAUTHORIZED:
-        response.headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-    return response
+    return error_answer(status, message, MEMORY_TOO_LARGE if f"({MEMORY_TOO_LARGE})" in message else None)
 
 
 def _answer_v2(call: Call, dialogue: Dialogue, turn: Turn) -> Json:

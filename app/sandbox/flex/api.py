@@ -1,0 +1,40 @@
+"""What the REST resources of Flex work on, and what all of them say or look up."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.sandbox.checks import Json
+from app.sandbox.flex.events import Events
+from app.sandbox.flex.memory import FlexMemory
+from app.sandbox.flex.rooms import Rooms
+from app.sandbox.flex.tasks import Tasks
+from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio import rest
+from app.sandbox.twilio.records import Dated
+
+
+@dataclass(frozen=True)
+class Api:
+    settings: SandboxSettings
+    memory: FlexMemory
+    events: Events
+    tasks: Tasks
+    rooms: Rooms
+
+    def resources(self) -> list[rest.Resource[Any, Any]]:
+        raise NotImplementedError
+
+    def register(self, routes: rest.Routes) -> None:
+        for resource in self.resources():
+            routes.add_resource(resource)
+
+    def account(self) -> None:
+        """The owner of what belongs to the account itself."""
+
+    def service(self, service_sid: str | None = None) -> None:
+        """The owner of what belongs to the one service; paths without a service mean it too."""
+        if service_sid is not None:
+            rest.check_known(service_sid, self.settings.flex_chat_service_sid)
+
+    def stamp(self, record: Dated) -> Json:
+        return rest.stamp(self.settings.twilio_account_sid, record)
