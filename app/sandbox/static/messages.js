@@ -29,7 +29,7 @@ export function summary(message) {
 function attachment({ text, attachment: { type, url, fileName, description } }) {
   const words = [text, description].filter(Boolean).map(paragraph);
   if (type === "image") return [picture(url, description || fileName || "Image"), ...words];
-  return [fileLink(url, fileName || description || `Open ${type}`), ...(fileName || text ? words : [])];
+  return [fileLink(url, fileName || `Open ${type}`), ...words];
 }
 
 // Texts, WhatsApp and Messenger: words with any number of files, and buttons that can be pressed.

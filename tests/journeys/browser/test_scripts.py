@@ -28,6 +28,7 @@ def fits(page: Page) -> None:
     for what in ("document.documentElement", "document.getElementById('log')", "document.getElementById('composer')"):
         assert page.evaluate(f"{what}.scrollWidth <= {what}.clientWidth"), what
     expect(page.get_by_test_id("send")).to_be_in_viewport(ratio=1)
+    assert page.locator(".whom").evaluate("one => one.clientHeight") < 75  # a name and a line, however long they are
 
 
 @pytest.mark.parametrize(("place", "fields"), INPUTS.items(), ids=INPUTS)
