@@ -13,10 +13,10 @@ from app.sandbox.settings import SandboxSettings
 
 # The gateway's chats, as the sandbox's configuration names them.
 CHATS = {
-    "flex": ("Chat flex", "a bot answers, then people at the Flex desk"),
-    "shop": ("Chat shop", "a bot answers, then people at the agent desk"),
-    "classic": ("Chat classic", "as Chat flex, over the legacy chat of Flex"),
-    "app": ("Chat app", "an application answers, in TwiML"),
+    "flex": ("Chat flex", "A bot answers, then people at the Flex desk"),
+    "shop": ("Chat shop", "A bot answers, then people at the agent desk"),
+    "classic": ("Chat classic", "As Chat flex, over the legacy chat of Flex"),
+    "app": ("Chat app", "An application answers, in TwiML"),
 }
 
 
@@ -31,20 +31,20 @@ def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
     """By what one does there."""
     gateway = settings.gateway_url.rstrip("/")
     inside = [
-        Door("Inspect", "what the stand-ins were told, and what was wrong with it", url_for("control.inspect")),
-        Door("Readiness", "whether the gateway takes messages, and how many workers it has", f"{gateway}/readyz"),
+        Door("Inspect", "What the stand-ins were told, and what was wrong with it", url_for("control.inspect")),
+        Door("Readiness", "Whether the gateway takes messages, and how many workers it has", f"{gateway}/readyz"),
     ]
     if settings.flower_url:
-        inside.append(Door("Flower", "the gateway's workers; the terminal shows the login", settings.flower_url))
+        inside.append(Door("Flower", "The gateway's workers; the terminal shows the login", settings.flower_url))
     return {
         "Write as a customer": [
             *(Door(*words, f"{gateway}/chat/{name}") for name, words in CHATS.items()),
             Door("Phone", "SMS, WhatsApp and Messenger, with any number of customers", url_for("phone.page")),
         ],
         "Answer as somebody else": [
-            Door("Flex desk", "an agent in Twilio Flex", url_for("flex_desk.page")),
-            Door("Agent desk", "an agent in respond.io", url_for("agent.page")),
-            Door("The application", "see what it answers, and write first over REST", url_for("application.page")),
+            Door("Flex desk", "An agent in Twilio Flex", url_for("flex_desk.page")),
+            Door("Agent desk", "An agent in respond.io", url_for("agent.page")),
+            Door("The application", "See what it answers, and write first over REST", url_for("application.page")),
         ],
         "Look inside": inside,
     }
