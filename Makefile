@@ -23,7 +23,7 @@ test: check ## the checks and every test; ARGS="-k word" for some of them
 	$(BIN)/pytest $(ARGS)
 
 quick: check ## the checks, and every test without real processes or browsers
-	$(BIN)/pytest -m "not processes" $(ARGS)
+	$(BIN)/pytest -m "not processes" --hypothesis-profile=quick $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)

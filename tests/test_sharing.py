@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import sharing
+
+pytestmark = pytest.mark.processes
 ROOT = Path(__file__).parent.parent
 FILES = ["tests/core/test_errors.py", "tests/core/test_status.py"]
 
@@ -33,3 +36,10 @@ WITHOUT = ["tests/journeys/test_story.py", "tests/sandbox/test_agent_page.py"]
 @pytest.mark.parametrize("file", WITHOUT)
 def test_a_quick_run_has_no_processes_and_no_browser(file: str) -> None:
     assert "no tests collected" in pytest_says("-n", "0", "--collect-only", "-m", "not processes", file)
+
+
+@pytest.mark.parametrize("named", sorted({*sharing.TOGETHER, *sharing.ALONE, *sharing.FIRST, *sharing.PROCESSES}))
+def test_what_is_named_is_there(named: str) -> None:
+    file, _, test = named.partition("::")
+    assert (ROOT / file).exists()
+    assert f"def {test}" in (ROOT / file).read_text() if test else True

@@ -9,7 +9,7 @@ from flask import Response, jsonify
 from app.sandbox.checks import Json
 
 Answer: TypeAlias = Response | tuple[Response, int]
-View: TypeAlias = Callable[..., Answer]
+View: TypeAlias = Callable[..., Answer | None]  # one that says nothing has done what it was asked
 
 
 class Problem(Exception):  # an answer, not an error of ours

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, g, request
 
@@ -54,6 +54,7 @@ _SHAPES: dict[str, Check] = {
 }
 _CHECK = variant("kind", _SHAPES)
 
+Call = TypeVar("Call")
 ErrorBody: TypeAlias = Callable[[int, str], Response]
 
 
@@ -186,6 +187,43 @@ class Faults:
     def _let_go(self, target: str) -> None:
         with self._lock:
             self._waits.pop(target, threading.Event()).set()
+
+
+class Outbox(Generic[Call]):
+    """The calls that a platform makes, as its faults let them: `reorder` holds one back until the next of its key has
+    gone out, or until the faults are switched off."""
+
+    def __init__(self, target: str, faults: Faults, send: Callable[[Call], None]) -> None:
+        self._target = target
+        self._faults = faults
+        self._send = send
+        self._lock = threading.Lock()
+        self._held: dict[str, Call] = {}
+        faults.on_release(target, self._release)
+
+    def due(self, key: str, call: Call, event: str | None = None) -> list[Call]:
+        """What is to be made now that it is the turn of `call`."""
+        with self._lock:
+            if key in self._held:
+                return [call, self._held.pop(key)]
+            if self.meets("reorder", event):
+                self._held[key] = call
+                return []
+            return [call]
+
+    def meets(self, kind: str, event: str | None = None) -> bool:
+        return self._faults.take(self._target, (kind,), event=event) is not None
+
+    def reset(self) -> None:
+        """Forget what is held back."""
+        with self._lock:
+            self._held = {}
+
+    def _release(self) -> None:
+        with self._lock:
+            held, self._held = self._held, {}
+        for call in held.values():
+            self._send(call)
 
 
 def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorBody) -> None:

@@ -1,7 +1,10 @@
 """The sandbox's home page: every door, with whom one plays behind it, and the faults of each platform as buttons."""
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from flask import Response, url_for
 
@@ -11,13 +14,7 @@ from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.pages import show
 from app.sandbox.settings import SandboxSettings
 
-# The gateway's chats, as the sandbox's configuration names them.
-CHATS = {
-    "flex": ("Chat flex", "A bot answers, then people at the Flex desk"),
-    "shop": ("Chat shop", "A bot answers, then people at the agent desk"),
-    "classic": ("Chat classic", "As Chat flex, over the legacy chat of Flex"),
-    "app": ("Chat app", "An application answers, in TwiML"),
-}
+HOUSE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -36,18 +33,23 @@ def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
     ]
     if settings.flower_url:
         inside.append(Door("Flower", "The gateway's workers; the terminal shows the login", settings.flower_url))
-    return {
-        "Write as a customer": [
-            *(Door(*words, f"{gateway}/chat/{name}") for name, words in CHATS.items()),
-            Door("Phone", "SMS, WhatsApp and Messenger, with any number of customers", url_for("phone.page")),
-        ],
-        "Answer as somebody else": [
-            Door("Flex desk", "An agent in Twilio Flex", url_for("flex_desk.page")),
-            Door("Agent desk", "An agent in respond.io", url_for("agent.page")),
-            Door("The application", "See what it answers, and write first over REST", url_for("application.page")),
-        ],
-        "Look inside": inside,
-    }
+    chats = [Door(f"Chat {name}", title, f"{gateway}/chat/{name}") for name, title in chat_titles().items()]
+    return {"Write in a chat": chats, "Play a part on a platform": _pages(), "Look inside": inside}
+
+
+@cache
+def chat_titles() -> dict[str, str]:
+    """The gateway's chats by name, as the sandbox's configuration has them, and what stand-ins add to it."""
+    files = [HOUSE / "patchbay.toml", *sorted(HOUSE.glob("up/*.patchbay.toml"))]
+    channels = [one for file in files for one in tomllib.loads(file.read_text()).get("channels", {}).items()]
+    return {name: values["title"] for name, values in channels if values["type"] == "webchat"}
+
+
+def _pages() -> list[Door]:
+    """The pages of the stand-ins: the path of each, and in brackets what it is for."""
+    files = (tomllib.loads(file.read_text()) for file in sorted(HOUSE.glob("up/*.toml")))
+    told = [(title, told.partition(" ")) for file in files for title, told in file.get("pages", {}).items()]
+    return [Door(title, what.strip(" ()"), path) for title, (path, _, what) in told]
 
 
 def show_home(settings: SandboxSettings, platforms: Sequence[Json]) -> Response:

@@ -8,7 +8,7 @@ import pytest
 
 import app.sandbox
 from app.sandbox import SandboxSettings, create_app
-from app.sandbox.home import CHATS
+from app.sandbox.home import chat_titles
 
 PAGES = ("/", "/inspect", "/agent", "/flex", "/phone", "/application")
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -57,13 +57,21 @@ def test_an_address_that_is_no_page_has_an_icon_too(client):
 
 def test_the_home_page_has_every_door(client, settings):
     html = client.get("/").text
-    doors = {f"{settings.gateway_url}/chat/{name}" for name in CHATS} | {f"{settings.gateway_url}/readyz", *PAGES[1:]}
+    doors = {f"{settings.gateway_url}/chat/{name}" for name in chat_titles()} | {
+        f"{settings.gateway_url}/readyz",
+        *PAGES[1:],
+    }
     assert doors <= set(re.findall(r'href="([^"]+)"', html))
 
 
-def test_the_chats_are_those_of_the_sandboxs_configuration():
+def test_every_chat_and_every_page_of_a_stand_in_has_a_door(client):
     channels = tomllib.loads((HOUSE / "patchbay.toml").read_text())["channels"]
-    assert CHATS.keys() == {name for name, values in channels.items() if values["type"] == "webchat"}
+    chats = {name for name, values in channels.items() if values["type"] == "webchat"}
+    assert chats <= chat_titles().keys()
+    html = client.get("/").text
+    for file in HOUSE.glob("up/*.toml"):
+        for title, told in tomllib.loads(file.read_text()).get("pages", {}).items():
+            assert f'<a href="{told.split()[0]}">{title}</a>' in html
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:5555"])

@@ -40,6 +40,7 @@ from app.store.mailbox import (
 )
 from tests.store.model import Known, Model
 from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held
+from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
@@ -48,7 +49,7 @@ LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, breaker_pause_most=2.0)
 LEASE = 10.0
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
-    max_examples=20,
+    max_examples=examples(20),
     stateful_step_count=100,
     deadline=None,
     print_blob=True,

@@ -28,16 +28,8 @@ FIRST = (
     "tests/journeys/",
     "tests/store/test_engine.py",
 )
-# What `make quick` leaves out: whole Patchbays, other programs, and whatever opens a browser.
-PROCESSES = (
-    "tests/chaos/",
-    "tests/journeys/",
-    "tests/test_cli_start.py",
-    "tests/test_deploy.py",
-    "tests/test_flower.py",
-    "tests/test_ports.py",
-    "tests/test_sharing.py",
-)
+# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, and whatever opens a browser.
+PROCESSES = ("tests/chaos/", "tests/journeys/")
 BROWSER = "browser"  # the fixture
 
 

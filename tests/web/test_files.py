@@ -22,7 +22,7 @@ from app.core import errors
 from app.core.errors import Failure
 from app.core.events import File
 from app.gateway import Gateway
-from app.platforms.twilio.account import Links
+from app.platforms.twilio.links import Links
 from app.web import create_app, files, shelf
 from app.web.shelf import Crowded, Found, Shelf, pieces
 from tests.sandbox.flex import SERVICE, SETTINGS
@@ -197,9 +197,9 @@ def test_an_agents_file_is_asked_for_once_too(redis_client: redis.Redis, outside
     }
     built = gateway(redis_client, destinations__people=people, channels__shop={"handoff": "people"})
     outside.answers(Told(200, b'{"links":{"content_direct_temporary":"https://media.example.test/8"}}'))
-    token = built.destinations["people"]._media.links.to(SERVICE, "ME1").rpartition("/")[2]  # type: ignore[attr-defined]
+    path = Links({**people, "callback": "/destinations/people", "media_keep": 60}, "media of people").to(SERVICE, "ME1")
     web = create_app(built).test_client()
-    answers = [web.get(f"/destinations/people/media/{token}") for _ in range(3)]
+    answers = [web.get(path) for _ in range(3)]
     assert [(302, "https://media.example.test/8")] * 3 == [(a.status_code, a.headers["Location"]) for a in answers]
     assert 1 == len(outside.calls)
 

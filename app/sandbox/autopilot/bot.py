@@ -5,7 +5,7 @@ A turn that does not listen ends the dialogue, and its memory with it.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from app.sandbox.checks import Json
@@ -35,6 +35,15 @@ Task: TypeAlias = Callable[[str, Json], Turn]
 
 CALL = r"\b(?-i:CA[0-9a-f]{32})\b"
 QUOTE_CARD = Card("Parcel S, next day: 4.90 EUR", "Quote for parcel S", "quote.png")
+# Turns that are always the same, but for the memory, to which they add theirs.
+FIXED = (
+    Turn("order_status", ("Your order left our warehouse this morning.", "It should be with you tomorrow."), {}),
+    Turn("quote", ("Here is your quote.",), {}, shows=(QUOTE_CARD,)),
+    Turn("collect_name", ("What is your name?",), {"asked": "name"}),
+    Turn("talk_to_human", ("One moment, I'll get a colleague.",), {}, listens=False),
+    Turn("flag_handoff", ("I'm passing you on to my team.",), {"handoff": True}, listens=False),
+    Turn("goodbye", ("Goodbye!",), {}, listens=False),
+)
 
 # First match wins, so people who ask for a person are never answered by another task.
 UNDERSTANDING = (
@@ -72,19 +81,6 @@ def _greeting(_text: str, memory: Json) -> Turn:
     return Turn("greeting", (f"{hello} <break/> {offer}",), memory)
 
 
-def _order_status(_text: str, memory: Json) -> Turn:
-    says = ("Your order left our warehouse this morning.", "It should be with you tomorrow.")
-    return Turn("order_status", says, memory)
-
-
-def _quote(_text: str, memory: Json) -> Turn:
-    return Turn("quote", ("Here is your quote.",), memory, shows=(QUOTE_CARD,))
-
-
-def _collect_name(_text: str, memory: Json) -> Turn:
-    return Turn("collect_name", ("What is your name?",), memory | {"asked": "name"})
-
-
 def _remember_name(text: str, memory: Json) -> Turn:
     kept = {key: value for key, value in memory.items() if key != "asked"}
     name = text.strip()
@@ -98,31 +94,18 @@ def _name_call(text: str, memory: Json) -> Turn:
     return Turn("name_call", ("So we are on the phone.",), memory | {"twilio": {"voice": voice}})
 
 
-def _talk_to_human(_text: str, memory: Json) -> Turn:
-    return Turn("talk_to_human", ("One moment, I'll get a colleague.",), memory, listens=False)
-
-
-def _flag_handoff(_text: str, memory: Json) -> Turn:
-    return Turn("flag_handoff", ("I'm passing you on to my team.",), memory | {"handoff": True}, listens=False)
-
-
-def _goodbye(_text: str, memory: Json) -> Turn:
-    return Turn("goodbye", ("Goodbye!",), memory, listens=False)
-
-
 def _echo(text: str, memory: Json) -> Turn:
     return Turn("echo", (f"You said: {text}",), memory)
 
 
+def _always(turn: Turn) -> Task:
+    return lambda _text, memory: replace(turn, memory=memory | turn.memory)
+
+
 TASKS: dict[str, Task] = {
     "greeting": _greeting,
-    "order_status": _order_status,
-    "quote": _quote,
-    "collect_name": _collect_name,
+    **{turn.task: _always(turn) for turn in FIXED},
     "remember_name": _remember_name,
     "name_call": _name_call,
-    "talk_to_human": _talk_to_human,
-    "flag_handoff": _flag_handoff,
-    "goodbye": _goodbye,
     "echo": _echo,
 }

@@ -8,36 +8,31 @@ from flask import Blueprint
 
 from app.sandbox.checks import Json
 from app.sandbox.faults import INCOMING, OUTGOING, Faults
-from app.sandbox.flex import desk
+from app.sandbox.flex import (
+    chat_api,
+    configuration_api,
+    conversation_parts_api,
+    conversations_api,
+    desk,
+    flows_api,
+    interactions_api,
+    media_api,
+    tasks_api,
+)
 from app.sandbox.flex.agent import Agent
-from app.sandbox.flex.api import Api
 from app.sandbox.flex.carrier import Carrier
-from app.sandbox.flex.chat_api import ChatApi
-from app.sandbox.flex.configuration_api import ConfigurationApi
-from app.sandbox.flex.conversation_parts_api import ConversationPartsApi
-from app.sandbox.flex.conversations_api import ConversationsApi
 from app.sandbox.flex.events import Events
-from app.sandbox.flex.flows_api import FlowsApi
-from app.sandbox.flex.interactions_api import InteractionsApi
-from app.sandbox.flex.media_api import MediaApi
 from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.rooms import Rooms
 from app.sandbox.flex.tasks import Tasks
-from app.sandbox.flex.tasks_api import TasksApi
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.twilio import links
 from app.sandbox.twilio.deliveries import Deliveries
 from app.sandbox.twilio.rest import Routes, guard
 
-APIS: tuple[type[Api], ...] = (
-    FlowsApi,
-    InteractionsApi,
-    ChatApi,
-    ConversationsApi,
-    ConversationPartsApi,
-    ConfigurationApi,
-    MediaApi,
-    TasksApi,
+APIS = (
+    *(flows_api, interactions_api, chat_api, conversations_api, conversation_parts_api, configuration_api),
+    *(media_api, tasks_api),
 )
 
 
@@ -73,6 +68,6 @@ class Flex:
         account = (self._settings.twilio_account_sid, self._settings.twilio_auth_token)
         guard(blueprint, self.name, self._faults, self._memory, account)
         routes = Routes(blueprint, self._memory)
-        for api in APIS:
-            api(*self._parts).register(routes)
+        for resource in (resource for api in APIS for resource in api.RESOURCES):
+            routes.add_resource(resource(*self._parts))
         return blueprint

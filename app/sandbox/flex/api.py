@@ -1,7 +1,6 @@
 """What the REST resources of Flex work on, and what all of them say or look up."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from app.sandbox.checks import Json
 from app.sandbox.flex.events import Events
@@ -14,25 +13,15 @@ from app.sandbox.twilio.records import Dated
 
 
 @dataclass(frozen=True)
-class Api:
+class Api(rest.Resource):
     settings: SandboxSettings
     memory: FlexMemory
     events: Events
     tasks: Tasks
     rooms: Rooms
 
-    def resources(self) -> list[rest.Resource[Any, Any]]:
-        raise NotImplementedError
-
-    def register(self, routes: rest.Routes) -> None:
-        for resource in self.resources():
-            routes.add_resource(resource)
-
-    def account(self) -> None:
-        """The owner of what belongs to the account itself."""
-
-    def service(self, service_sid: str | None = None) -> None:
-        """The owner of what belongs to the one service; paths without a service mean it too."""
+    def check_service(self, service_sid: str | None) -> None:
+        """Paths without a service mean the one that there is."""
         if service_sid is not None:
             rest.check_known(service_sid, self.settings.flex_chat_service_sid)
 

@@ -8,7 +8,7 @@ import requests
 
 from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.records import Hook
-from app.sandbox.twilio.deliveries import DROPPED, GOOD, UNREACHED, send_signed
+from app.sandbox.twilio.deliveries import DROPPED, GOOD, UNREACHED, Webhook, send_signed
 
 PATIENCE_SECONDS = 5.0
 # Twilio's own pauses are not documented; the sandbox does not want to wait long.
@@ -17,12 +17,10 @@ RETRIED = (429, 503, 504)
 
 
 @dataclass(frozen=True)
-class Parcel:
+class Parcel(Webhook):
     """One event for one webhook; `key` is the sid of the room."""
 
-    key: str
     hook: Hook
-    event: str
     body: dict[str, str]
     message_sid: str | None
 

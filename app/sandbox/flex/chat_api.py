@@ -1,14 +1,11 @@
 """Programmable Chat, version 2: channels, their webhooks, messages and members."""
 
-from typing import Any
-
 from app.sandbox.checks import Json
 from app.sandbox.flex.records import CHAT, Hook, Member, Message, Room
-from app.sandbox.flex.rooms import Words
-from app.sandbox.flex.rooms_api import DATES, HOOK, HOOK_KINDS, ORDER, RoomsApi, rest_actor
-from app.sandbox.twilio.form import Param, json_text, moment, renamed, sid, whole, word, words
-from app.sandbox.twilio.records import Form, iso, now
-from app.sandbox.twilio.rest import Resource, own_url, picked, read_form
+from app.sandbox.flex.rooms_api import DATES, HOOK, HOOK_KINDS, Hooks, InRooms, Members, Messages, rest_actor
+from app.sandbox.twilio.form import json_text, moment, params, renamed, sid, whole, word, words
+from app.sandbox.twilio.records import Form
+from app.sandbox.twilio.rest import own_url, picked, read_form
 
 CHANNELS = "/chat/v2/Services/<service_sid>/Channels"
 CHANNEL = f"{CHANNELS}/<channel_sid>"
@@ -20,113 +17,55 @@ FILTERS = [
     *("onMessageSend", "onMessageSent", "onMediaMessageSend", "onMediaMessageSent"),
     *("onChannelDestroy", "onChannelDestroyed", "onTypingStarted"),
 ]
-UPDATE = {
-    "FriendlyName": Param(words()),
-    "UniqueName": Param(words()),
-    "Attributes": Param(json_text),
-    "CreatedBy": Param(words()),
-    **DATES,
-}
-WEBHOOK = {
-    "Type": Param(word(*HOOK_KINDS), required=True),
-    "Configuration.Filters": Param(word(*FILTERS), many=True),
-    "Configuration.RetryCount": Param(whole(0, 3)),
-    **HOOK,
-}
-MESSAGE = {
-    "From": Param(words()),
-    "Body": Param(words()),
-    "Attributes": Param(json_text),
-    "MediaSid": Param(sid("ME")),
-    "LastUpdatedBy": Param(words()),
-    **DATES,
-}
-MEMBER = {
-    "Attributes": Param(json_text),
-    "RoleSid": Param(sid("RL")),
-    "LastConsumedMessageIndex": Param(whole()),
-    "LastConsumptionTimestamp": Param(moment),
-    **DATES,
-}
-MEMBER_FIELDS = "Attributes RoleSid"
-ROOM_FIELDS = "FriendlyName UniqueName Attributes CreatedBy"
+UPDATE = params(words(), "FriendlyName UniqueName CreatedBy") | params(json_text, "Attributes") | DATES
+WEBHOOK = (
+    params(word(*HOOK_KINDS), "Type", required=True)
+    | params(word(*FILTERS), "Configuration.Filters", many=True)
+    | params(whole(0, 3), "Configuration.RetryCount")
+    | HOOK
+)
+MESSAGE = (
+    params(words(), "From Body LastUpdatedBy") | params(json_text, "Attributes") | params(sid("ME"), "MediaSid") | DATES
+)
+MEMBER = (
+    params(json_text, "Attributes")
+    | params(sid("RL"), "RoleSid")
+    | params(whole(), "LastConsumedMessageIndex")
+    | params(moment, "LastConsumptionTimestamp")
+    | DATES
+)
 
 
-class ChatApi(RoomsApi):
+class OfChat(InRooms):
     generation = CHAT
 
-    def resources(self) -> list[Resource[Any, Any]]:
-        return [
-            Resource(
-                CHANNELS,
-                self.service,
-                self.show,
-                find=self.find_room,
-                update=lambda room: self.rooms.update(room, renamed(read_form(UPDATE), ROOM_FIELDS), rest_actor()),
-                delete=self.memory.remove_room,
-            ),
-            Resource(
-                f"{CHANNEL}/Webhooks",
-                self._channel,
-                self._show_webhook,
-                find=self.find_hook,
-                all=self.hooks,
-                key="webhooks",
-                create=self._create_webhook,
-                delete=self.remove_hook,
-            ),
-            Resource(
-                f"{CHANNEL}/Messages",
-                self._channel,
-                self._show_message,
-                find=self.find_message,
-                all=self.messages,
-                key="messages",
-                query=ORDER,
-                create=self._create_message,
-            ),
-            Resource(
-                f"{CHANNEL}/Members",
-                self._channel,
-                self._show_member,
-                find=self.find_member,
-                all=self._members,
-                key="members",
-                query={"Identity": Param(words(), many=True)},
-                update=self._update_member,
-                name="<path:name>",
-            ),
-        ]
+    def show_common(self, record: Room | Hook | Message | Member) -> Json:
+        return {**self.stamp(record), "service_sid": self.settings.flex_chat_service_sid}
 
-    def _channel(self, service_sid: str, channel_sid: str) -> Room:
-        return self.room(channel_sid, service_sid)
+    def url(self, room_sid: str) -> str:
+        return own_url(f"/chat/v2/Services/{self.settings.flex_chat_service_sid}/Channels/{room_sid}")
 
-    def _create_webhook(self, room: Room) -> Hook:
-        form = read_form(WEBHOOK)
-        return self.make_hook(room, form["Type"], form, form.get("Configuration.RetryCount", 0))
 
-    def _create_message(self, room: Room) -> Message:
-        form = read_form(MESSAGE)
-        self.check_words(form, "Body", "MediaSid")
-        said = Words(form.get("Body"), form.get("Attributes", "{}"), form.get("MediaSid"))
-        return self.rooms.say(room, form.get("From") or "system", said, rest_actor())
+class Channels(OfChat):
+    paths = (CHANNELS,)
 
-    def _members(self, room: Room, query: Form) -> list[Member]:
-        wanted = query.get("Identity", ())
-        return [one for one in self.memory.members_of(room.sid) if not wanted or one.identity in wanted]
+    def owner(self, service_sid: str) -> None:
+        self.check_service(service_sid)
 
-    def _update_member(self, member: Member) -> Member:
-        form = read_form(MEMBER)
-        index = self.read_index(member, form, "LastConsumedMessageIndex")
-        changes = renamed(form, MEMBER_FIELDS)
-        if index is not None:
-            changes |= {"horizon": index, "horizon_at": iso(form.get("LastConsumptionTimestamp") or now())}
-        return self.update_member(member, changes, "LastConsumedMessageIndex")
+    def find(self, _: None, name: str) -> Room | None:
+        return self.find_room(name)
+
+    def update(self, room: Room) -> Room:
+        changes = renamed(read_form(UPDATE), "FriendlyName UniqueName Attributes CreatedBy")
+        return self.rooms.update(room, changes, rest_actor())
+
+    def delete(self, room: Room) -> None:
+        self.memory.remove_room(room)
 
     def show(self, room: Room) -> Json:
-        url = self._url(room.sid)
+        url = self.url(room.sid)
         return {
-            **self._common(room),
+            **self.show_common(room),
             **picked(room, "friendly_name unique_name attributes created_by"),
             "type": "private",
             "members_count": len(self.memory.members_of(room.sid)),
@@ -135,16 +74,36 @@ class ChatApi(RoomsApi):
             "links": {name.lower(): f"{url}/{name}" for name in ("Members", "Messages", "Webhooks")},
         }
 
-    def _show_webhook(self, hook: Hook) -> Json:
-        configuration: Json = {"url": hook.url, "method": hook.method, "retry_count": hook.retries}
-        parts = {"filters": list(hook.filters), "triggers": list(hook.triggers), "flow_sid": hook.flow_sid}
-        configuration |= {name: value for name, value in parts.items() if value}
-        return {**self._part(hook, "Webhooks"), "type": hook.kind, "configuration": configuration}
 
-    def _show_message(self, message: Message) -> Json:
+class InChannel(OfChat):
+    def owner(self, service_sid: str, channel_sid: str) -> Room:
+        return self.room(channel_sid, service_sid)
+
+    def show_part(self, record: Hook | Message | Member) -> Json:
+        url = f"{self.url(record.room_sid)}/{self.kind}/{record.sid}"
+        return {**self.show_common(record), "channel_sid": record.room_sid, "url": url}
+
+
+class ChannelHooks(InChannel, Hooks):
+    paths = (f"{CHANNEL}/Webhooks",)
+
+    def create(self, room: Room) -> Hook:
+        form = read_form(WEBHOOK)
+        return self.make(room, form["Type"], form, form.get("Configuration.RetryCount", 0))
+
+    def show(self, hook: Hook) -> Json:
+        more = {"url": hook.url, "retry_count": hook.retries}
+        return {**self.show_part(hook), "type": hook.kind, "configuration": self.show_configuration(hook) | more}
+
+
+class ChannelMessages(InChannel, Messages):
+    paths = (f"{CHANNEL}/Messages",)
+    form, author, says = MESSAGE, "From", ("Body", "MediaSid")
+
+    def show(self, message: Message) -> Json:
         file = self.show_file(message)
         return {
-            **self._part(message, "Messages"),
+            **self.show_part(message),
             **picked(message, "body attributes index"),
             "to": message.room_sid,
             "from": message.author,
@@ -154,20 +113,17 @@ class ChatApi(RoomsApi):
             "last_updated_by": None,
         }
 
-    def _show_member(self, member: Member) -> Json:
-        return {
-            **self._part(member, "Members"),
-            **picked(member, "identity attributes role_sid"),
-            "last_consumed_message_index": member.horizon,
-            "last_consumption_timestamp": member.horizon_at,
-        }
 
-    def _part(self, record: Hook | Message | Member, kind: str) -> Json:
-        url = f"{self._url(record.room_sid)}/{kind}/{record.sid}"
-        return {**self._common(record), "channel_sid": record.room_sid, "url": url}
+class ChannelMembers(InChannel, Members):
+    paths = (f"{CHANNEL}/Members",)
+    kind, key = "Members", "members"
+    query = params(words(), "Identity", many=True)
+    form, fields = MEMBER, "Attributes RoleSid"
+    index, at = "LastConsumedMessageIndex", "LastConsumptionTimestamp"
 
-    def _common(self, record: Room | Hook | Message | Member) -> Json:
-        return {**self.stamp(record), "service_sid": self.settings.flex_chat_service_sid}
+    def all(self, room: Room, query: Form) -> list[Member]:
+        wanted = query.get("Identity", ())
+        return [one for one in self.memory.members_of(room.sid) if not wanted or one.identity in wanted]
 
-    def _url(self, room_sid: str) -> str:
-        return own_url(f"/chat/v2/Services/{self.settings.flex_chat_service_sid}/Channels/{room_sid}")
+
+RESOURCES = (Channels, ChannelHooks, ChannelMessages, ChannelMembers)

@@ -1,78 +1,65 @@
 """Conversations, version 1: conversations and whose they are; the same with and without a service in the path."""
 
 from datetime import timedelta
-from typing import Any
 
 from flask import request
 
 from app.sandbox.answers import Problem
 from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.records import CONVERSATIONS, Member, Room
-from app.sandbox.flex.rooms_api import DATES, RoomsApi, rest_actor
-from app.sandbox.twilio.form import Param, duration, json_text, renamed, sid, word, words
+from app.sandbox.flex.rooms_api import DATES, InRooms, rest_actor
+from app.sandbox.twilio.form import duration, json_text, params, renamed, sid, word, words
 from app.sandbox.twilio.records import Form, iso, new_sid, now
-from app.sandbox.twilio.rest import Resource, own_url, picked, read_form
+from app.sandbox.twilio.rest import own_url, picked, read_form
 
 NAME_TAKEN = 50353  # unverified
 BASE = "/conversations/v1"
 BASES = (BASE, f"{BASE}/Services/<service_sid>")
 STATES = ("initializing", "active", "inactive", "closed")
-FORM = {
-    "FriendlyName": Param(words(256)),
-    "UniqueName": Param(words()),
-    "Attributes": Param(json_text),
-    "MessagingServiceSid": Param(sid("MG")),
-    "State": Param(word(*STATES)),
-    "Timers.Inactive": Param(duration(1)),
-    "Timers.Closed": Param(duration(10)),
-    **DATES,
-}
+FORM = (
+    params(words(256), "FriendlyName")
+    | params(words(), "UniqueName")
+    | params(json_text, "Attributes")
+    | params(sid("MG"), "MessagingServiceSid")
+    | params(word(*STATES), "State")
+    | params(duration(1), "Timers.Inactive")
+    | params(duration(10), "Timers.Closed")
+    | DATES
+)
 FIELDS = "FriendlyName UniqueName Attributes MessagingServiceSid"
 LINKS = ("Participants", "Messages", "Webhooks")
 
 
-class ConversationsApi(RoomsApi):
+class OfConversations(InRooms):
     generation = CONVERSATIONS
+    key = "conversations"
 
-    def resources(self) -> list[Resource[Any, Any]]:
-        return [resource for base in BASES for resource in (self._conversations(base), self._participations(base))]
+    def owner(self, service_sid: str | None = None) -> None:
+        self.check_service(service_sid)
 
-    def _conversations(self, base: str) -> Resource[None, Room]:
-        return Resource(
-            f"{base}/Conversations",
-            self.service,
-            self._show,
-            find=self.find_room,
-            all=self._list,
-            key="conversations",
-            query={"State": Param(word(*STATES[1:]))},
-            create=self._create,
-            update=self._update,
-            delete=self.memory.remove_room,
-        )
+    def url(self, room: Room) -> str:
+        return own_url(f"{place()}/Conversations/{room.sid}")
 
-    def _participations(self, base: str) -> Resource[None, Member]:
-        return Resource(
-            f"{base}/ParticipantConversations",
-            self.service,
-            self._show_participation,
-            all=self._list_of_participant,
-            key="conversations",
-            query={"Identity": Param(words()), "Address": Param(words())},
-        )
 
-    def _create(self, _: None) -> Room:
+class Conversations(OfConversations):
+    paths = tuple(f"{base}/Conversations" for base in BASES)
+    query = params(word(*STATES[1:]), "State")
+
+    def find(self, _: None, name: str) -> Room | None:
+        return self.find_room(name)
+
+    def create(self, _: None) -> Room:
         form = read_form(FORM)
         rest_actor()
         self._check_name(form)
         fields = {"state": form.get("State", "active"), "timers": _timers(form), **renamed(form, FIELDS)}
         return self.memory.put(self.memory.rooms, Room(sid=new_sid("CH"), generation=CONVERSATIONS, **fields))
 
-    def _list(self, _: None, query: Form) -> list[Room]:
+    def all(self, _: None, query: Form) -> list[Room]:
         rooms = [room for room in self.memory.rooms.values() if room.generation == CONVERSATIONS]
         return [room for room in rooms if query.get("State", room.state) == room.state]
 
-    def _update(self, room: Room) -> Room:
+    def update(self, room: Room) -> Room:
         form, actor = read_form(FORM), rest_actor()
         if form.get("UniqueName") != room.unique_name:
             self._check_name(form)
@@ -83,8 +70,34 @@ class ConversationsApi(RoomsApi):
             room = self.rooms.move(room, form["State"], actor)
         return self.rooms.update(room, changes, actor) if changes else room
 
-    def _list_of_participant(self, _: None, query: Form) -> list[Member]:
-        """Every conversation that an identity takes part in, closed ones too."""
+    def delete(self, room: Room) -> None:
+        self.memory.remove_room(room)
+
+    def _check_name(self, form: Form) -> None:
+        """A closed conversation keeps its name; only deleting frees it (unverified)."""
+        name = form.get("UniqueName")
+        if name and any(name in (room.unique_name, room.sid) for room in self.memory.rooms.values()):
+            raise Problem(409, f"Conversation with provided unique name {name} already exists", NAME_TAKEN)
+
+    def show(self, room: Room) -> Json:
+        url = self.url(room)
+        return {
+            **self.stamp(room),
+            **picked(room, "messaging_service_sid friendly_name unique_name attributes state timers"),
+            "chat_service_sid": self.settings.flex_chat_service_sid,
+            "bindings": None,
+            "url": url,
+            "links": {name.lower(): f"{url}/{name}" for name in LINKS},
+        }
+
+
+class Participations(OfConversations):
+    """Every conversation that an identity takes part in, closed ones too."""
+
+    paths = tuple(f"{base}/ParticipantConversations" for base in BASES)
+    query = params(words(), "Identity Address")
+
+    def all(self, _: None, query: Form) -> list[Member]:
         if not query.get("Identity") and not query.get("Address"):
             raise Refused("Identity", "is missing, Identity or Address is needed")
         return [member for member in self.memory.members.values() if self._is_meant(member, query)]
@@ -95,27 +108,9 @@ class ConversationsApi(RoomsApi):
         address = (member.binding or {}).get("address")
         return query.get("Identity", member.identity) == member.identity and query.get("Address", address) == address
 
-    def _check_name(self, form: Form) -> None:
-        """A closed conversation keeps its name; only deleting frees it (unverified)."""
-        name = form.get("UniqueName")
-        if name and any(name in (room.unique_name, room.sid) for room in self.memory.rooms.values()):
-            raise Problem(409, f"Conversation with provided unique name {name} already exists", NAME_TAKEN)
-
-    def _show(self, room: Room) -> Json:
-        url = own_url(f"{place()}/Conversations/{room.sid}")
-        return {
-            **self.stamp(room),
-            **picked(room, "messaging_service_sid friendly_name unique_name attributes state timers"),
-            "chat_service_sid": self.settings.flex_chat_service_sid,
-            "bindings": None,
-            "url": url,
-            "links": {name.lower(): f"{url}/{name}" for name in LINKS},
-        }
-
-    def _show_participation(self, member: Member) -> Json:
+    def show(self, member: Member) -> Json:
         room = self.room_of(member)
         names = "sid unique_name friendly_name attributes created_by state timers"
-        url = own_url(f"{place()}/Conversations/{room.sid}")
         return {
             "account_sid": self.settings.twilio_account_sid,
             "chat_service_sid": self.settings.flex_chat_service_sid,
@@ -126,8 +121,11 @@ class ConversationsApi(RoomsApi):
             **{f"conversation_{name}": value for name, value in picked(room, names).items()},
             "conversation_date_created": iso(room.created),
             "conversation_date_updated": iso(room.updated),
-            "links": {"participant": f"{url}/Participants/{member.sid}", "conversation": url},
+            "links": {"participant": f"{self.url(room)}/Participants/{member.sid}", "conversation": self.url(room)},
         }
+
+
+RESOURCES = (Conversations, Participations)
 
 
 def asked_service() -> str | None:

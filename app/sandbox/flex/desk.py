@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox.answers import Answer, created, done
+from app.sandbox.answers import Answer, created
 from app.sandbox.checks import Field, Json, record, text
 from app.sandbox.flex.agent import Agent
 from app.sandbox.flex.media_api import add_file
@@ -13,7 +13,7 @@ from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.records import Message, Room, Task
 from app.sandbox.flex.rooms import is_over
 from app.sandbox.pages import protect, read_body, show
-from app.sandbox.twilio.form import Param, read_params, words
+from app.sandbox.twilio.form import params, read_params, words
 from app.sandbox.twilio.links import show_file
 from app.sandbox.twilio.rest import Routes
 
@@ -49,32 +49,20 @@ class Desk:
     def complete(self, task_sid: str) -> Answer:
         return jsonify(self._task(self.agent.complete(task_sid)))
 
-    def messages(self, chat_sid: str) -> Answer:
-        room = self.agent.room(chat_sid)
+    def messages(self, room_sid: str) -> Answer:
+        room = self.agent.room(room_sid)
         entries = [self._message(room, message) for message in self.memory.messages_of(room.sid)]
         return jsonify(chatSid=room.sid, isOver=is_over(room), messages=entries)
 
-    def send(self, chat_sid: str) -> Answer:
-        return self._said(self.agent.say(chat_sid, str(read_body(SEND)["text"])))
+    def send(self, room_sid: str) -> Answer:
+        return self._said(self.agent.say(room_sid, str(read_body(SEND)["text"])))
 
-    def send_media(self, chat_sid: str) -> Answer:
+    def send_media(self, room_sid: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
         file = add_file(self.memory, kind, request.get_data(), query.get("filename"))
-        return self._said(self.agent.say(chat_sid, query.get("text"), file))
-
-    def type(self, chat_sid: str) -> Answer:
-        self.agent.type(chat_sid)
-        return done()
-
-    def read(self, chat_sid: str) -> Answer:
-        self.agent.read(chat_sid)
-        return done()
-
-    def end(self, chat_sid: str) -> Answer:
-        self.agent.end(chat_sid)
-        return done()
+        return self._said(self.agent.say(room_sid, query.get("text"), file))
 
     def _said(self, message: Message) -> Answer:
         return created(self._message(self.memory.rooms[message.room_sid], message))
@@ -136,7 +124,7 @@ def create_blueprint(agent: Agent) -> Blueprint:
     desk = Desk(agent)
     blueprint = Blueprint("flex_desk", __name__, url_prefix="/flex")
     blueprint.add_url_rule("", "page", desk.page)
-    task, chat = "/api/tasks/<task_sid>", "/api/chats/<chat_sid>"
+    task, chat = "/api/tasks/<task_sid>", "/api/chats/<room_sid>"
     routes = Routes(blueprint, agent.memory)
     routes.add("GET", "/api/tasks", desk.tasks)
     routes.add("POST", f"{task}/accept", desk.accept)
@@ -144,9 +132,9 @@ def create_blueprint(agent: Agent) -> Blueprint:
     routes.add("GET", f"{chat}/messages", desk.messages)
     routes.add("POST", f"{chat}/messages", desk.send)
     routes.add("POST", f"{chat}/media", desk.send_media)
-    routes.add("POST", f"{chat}/typing", desk.type)
-    routes.add("POST", f"{chat}/read", desk.read)
-    routes.add("POST", f"{chat}/end", desk.end)
+    routes.add("POST", f"{chat}/typing", agent.type)
+    routes.add("POST", f"{chat}/read", agent.read)
+    routes.add("POST", f"{chat}/end", agent.end)
     protect(blueprint)
     return blueprint
 

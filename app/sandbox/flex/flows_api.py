@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 from app.sandbox.answers import Problem
 from app.sandbox.checks import Json, Refused
@@ -10,9 +9,9 @@ from app.sandbox.flex.api import Api
 from app.sandbox.flex.records import CHAT, FlexChannel, Flow, Room
 from app.sandbox.flex.rooms import is_over
 from app.sandbox.settings import SandboxSettings
-from app.sandbox.twilio.form import Param, below, flag, json_object, sid, web_address, whole, word, words
+from app.sandbox.twilio.form import Param, below, flag, json_object, params, sid, web_address, whole, word, words
 from app.sandbox.twilio.records import Form, new_sid, now
-from app.sandbox.twilio.rest import Resource, own_url, picked, read_form
+from app.sandbox.twilio.rest import OfAccount, own_url, picked, read_form
 
 FLOWS, CHANNELS = "/flex-api/v1/FlexFlows", "/flex-api/v1/Channels"
 CHANNEL_TYPES = ("web", "sms", "facebook", "whatsapp", "line", "custom")
@@ -21,80 +20,56 @@ NEEDED = {
     "external": ("Integration.Url",),
     "task": ("Integration.WorkspaceSid", "Integration.WorkflowSid", "Integration.Channel"),
 }
-CHANNEL = {
-    "FlexFlowSid": Param(sid("FO"), required=True),
-    "Identity": Param(words(), required=True),
-    "ChatUserFriendlyName": Param(words(), required=True),
-    "ChatFriendlyName": Param(words(), required=True),
-    "Target": Param(words()),
-    "ChatUniqueName": Param(words()),
-    "PreEngagementData": Param(json_object),
-    "TaskSid": Param(sid("WT")),
-    "TaskAttributes": Param(json_object),
-    "LongLived": Param(flag),
-}
+CHANNEL = (
+    params(sid("FO"), "FlexFlowSid", required=True)
+    | params(words(), "Identity ChatUserFriendlyName ChatFriendlyName", required=True)
+    | params(words(), "Target ChatUniqueName")
+    | params(json_object, "PreEngagementData TaskAttributes")
+    | params(sid("WT"), "TaskSid")
+    | params(flag, "LongLived")
+)
 
 
 def flow_params(settings: SandboxSettings) -> dict[str, Param]:
-    return {
-        "FriendlyName": Param(words(), required=True),
-        "ChatServiceSid": Param(sid("IS", settings.flex_chat_service_sid), required=True),
-        "ChannelType": Param(word(*CHANNEL_TYPES), required=True),
-        "ContactIdentity": Param(words()),
-        "Enabled": Param(flag),
-        "IntegrationType": Param(word(*NEEDED)),
-        "Integration.FlowSid": Param(sid("FW")),
-        "Integration.Url": Param(web_address),
-        "Integration.WorkspaceSid": Param(sid("WS", settings.flex_workspace_sid)),
-        "Integration.WorkflowSid": Param(sid("WW")),
-        "Integration.Channel": Param(words()),
-        "Integration.Timeout": Param(whole()),
-        "Integration.Priority": Param(whole()),
-        "Integration.CreationOnMessage": Param(flag),
-        "Integration.RetryCount": Param(whole(0, 3)),
-        "LongLived": Param(flag),
-        "JanitorEnabled": Param(flag),
-    }
+    return (
+        params(words(), "FriendlyName", required=True)
+        | params(sid("IS", settings.flex_chat_service_sid), "ChatServiceSid", required=True)
+        | params(word(*CHANNEL_TYPES), "ChannelType", required=True)
+        | params(word(*NEEDED), "IntegrationType")
+        | params(sid("FW"), "Integration.FlowSid")
+        | params(web_address, "Integration.Url")
+        | params(sid("WS", settings.flex_workspace_sid), "Integration.WorkspaceSid")
+        | params(sid("WW"), "Integration.WorkflowSid")
+        | params(words(), "ContactIdentity Integration.Channel")
+        | params(whole(), "Integration.Timeout Integration.Priority")
+        | params(whole(0, 3), "Integration.RetryCount")
+        | params(flag, "Enabled LongLived JanitorEnabled Integration.CreationOnMessage")
+    )
 
 
-class FlowsApi(Api):
-    def resources(self) -> list[Resource[Any, Any]]:
-        flows = Resource(
-            FLOWS,
-            self.account,
-            self._show_flow,
-            find=lambda _, name: self.memory.flows.get(name),
-            all=self._flows,
-            key="flex_flows",
-            query={"FriendlyName": Param(words())},
-            create=self._create_flow,
-            update=self._update_flow,
-            delete=lambda flow: self.memory.remove(self.memory.flows, flow),
-        )
-        channels = Resource(
-            CHANNELS,
-            self.account,
-            self._show_channel,
-            find=lambda _, name: self.memory.channels.get(name),
-            all=lambda _, query: list(self.memory.channels.values()),
-            key="flex_chat_channels",
-            create=self._create_channel,
-            delete=lambda channel: self.memory.remove_room(self.memory.rooms[channel.sid]),
-        )
-        return [flows, channels]
+class Flows(Api, OfAccount):
+    paths = (FLOWS,)
+    key = "flex_flows"
+    query = params(words(), "FriendlyName")
 
-    def _create_flow(self, _: None) -> Flow:
-        return self._keep_flow(Flow(sid=new_sid("FO"), form=read_form(flow_params(self.settings))))
+    def find(self, _: None, name: str) -> Flow | None:
+        return self.memory.flows.get(name)
 
-    def _flows(self, _: None, query: Form) -> list[Flow]:
+    def all(self, _: None, query: Form) -> list[Flow]:
         name = query.get("FriendlyName")
         return [flow for flow in self.memory.flows.values() if name in (None, flow.form["FriendlyName"])]
 
-    def _update_flow(self, flow: Flow) -> Flow:
-        params = {name: replace(param, required=False) for name, param in flow_params(self.settings).items()}
-        return self._keep_flow(replace(flow, form=flow.form | read_form(params), updated=now()))
+    def create(self, _: None) -> Flow:
+        return self._keep(Flow(sid=new_sid("FO"), form=read_form(flow_params(self.settings))))
 
-    def _keep_flow(self, flow: Flow) -> Flow:
+    def update(self, flow: Flow) -> Flow:
+        params = {name: replace(param, required=False) for name, param in flow_params(self.settings).items()}
+        return self._keep(replace(flow, form=flow.form | read_form(params), updated=now()))
+
+    def delete(self, flow: Flow) -> None:
+        self.memory.remove(self.memory.flows, flow)
+
+    def _keep(self, flow: Flow) -> Flow:
         form = flow.form
         for name in NEEDED.get(form.get("IntegrationType", ""), ()):
             if not form.get(name):
@@ -104,7 +79,37 @@ class FlowsApi(Api):
             raise Problem(409, f"Enabled: another flow for channel type {form['ChannelType']} is enabled")
         return self.memory.put(self.memory.flows, flow)
 
-    def _create_channel(self, _: None) -> FlexChannel:
+    def show(self, flow: Flow) -> Json:
+        form = flow.form
+        return {
+            **self.stamp(flow),
+            "friendly_name": form["FriendlyName"],
+            "chat_service_sid": form["ChatServiceSid"],
+            "channel_type": form["ChannelType"],
+            "contact_identity": form.get("ContactIdentity"),
+            "enabled": form.get("Enabled", False),
+            "integration_type": form.get("IntegrationType"),
+            "integration": below(form, "Integration"),
+            "long_lived": form.get("LongLived", False),
+            "janitor_enabled": form.get("JanitorEnabled", False),
+            "url": own_url(f"{FLOWS}/{flow.sid}"),
+        }
+
+
+class FlexChannels(Api, OfAccount):
+    paths = (CHANNELS,)
+    key = "flex_chat_channels"
+
+    def find(self, _: None, name: str) -> FlexChannel | None:
+        return self.memory.channels.get(name)
+
+    def all(self, _: None, __: Form) -> list[FlexChannel]:
+        return list(self.memory.channels.values())
+
+    def delete(self, channel: FlexChannel) -> None:
+        self.memory.remove_room(self.memory.rooms[channel.sid])
+
+    def create(self, _: None) -> FlexChannel:
         """A chat channel with the customer in it; an open one with the same Target is answered again instead."""
         form = read_form(CHANNEL)
         flow = self.memory.flows.get(form["FlexFlowSid"])
@@ -157,23 +162,7 @@ class FlowsApi(Api):
             raise Problem(409, f"ChatUniqueName: a channel with the name {name} exists")
         return name
 
-    def _show_flow(self, flow: Flow) -> Json:
-        form = flow.form
-        return {
-            **self.stamp(flow),
-            "friendly_name": form["FriendlyName"],
-            "chat_service_sid": form["ChatServiceSid"],
-            "channel_type": form["ChannelType"],
-            "contact_identity": form.get("ContactIdentity"),
-            "enabled": form.get("Enabled", False),
-            "integration_type": form.get("IntegrationType"),
-            "integration": below(form, "Integration"),
-            "long_lived": form.get("LongLived", False),
-            "janitor_enabled": form.get("JanitorEnabled", False),
-            "url": own_url(f"{FLOWS}/{flow.sid}"),
-        }
-
-    def _show_channel(self, channel: FlexChannel) -> Json:
+    def show(self, channel: FlexChannel) -> Json:
         shown = picked(channel, "user_sid task_sid")
         url = own_url(f"{CHANNELS}/{channel.sid}")
         return {**self.stamp(channel), **shown, "flex_flow_sid": channel.flow_sid, "url": url}
@@ -183,3 +172,6 @@ def _starts(flow: Flow) -> str:
     integration = flow.form.get("IntegrationType", "")
     waits = integration == "studio" or (integration == "task" and flow.form.get("Integration.CreationOnMessage"))
     return integration if waits else ""
+
+
+RESOURCES = (Flows, FlexChannels)

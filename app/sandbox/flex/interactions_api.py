@@ -1,7 +1,5 @@
 """flex-api: interactions around conversations, and their channels."""
 
-from typing import Any
-
 from flask import jsonify
 
 from app.sandbox.answers import Answer, Problem
@@ -10,19 +8,18 @@ from app.sandbox.flex.api import Api
 from app.sandbox.flex.events import Actor
 from app.sandbox.flex.records import CONVERSATIONS, Interaction, Room
 from app.sandbox.flex.tasks import channel_status
-from app.sandbox.twilio.form import Param, json_object, sid, word, words
+from app.sandbox.twilio.form import json_object, params, sid, word, words
 from app.sandbox.twilio.records import Form
-from app.sandbox.twilio.rest import Resource, Routes, found, own_url, read_form
+from app.sandbox.twilio.rest import OfAccount, Routes, found, own_url, read_form
 
 INTERACTIONS = "/flex-api/v1/Interactions"
 TYPES = ("voice", "sms", "email", "web", "whatsapp", "chat", "messenger", "gbm")
-CREATE = {
-    "Channel": Param(json_object, required=True),
-    "Routing": Param(json_object),
-    "InteractionContextSid": Param(words()),
-    "WebhookTtid": Param(words()),
-}
-UPDATE = {"Status": Param(word("closed", "inactive"), required=True), "Routing": Param(json_object)}
+CREATE = (
+    params(json_object, "Channel", required=True)
+    | params(json_object, "Routing")
+    | params(words(), "InteractionContextSid WebhookTtid")
+)
+UPDATE = params(word("closed", "inactive"), "Status", required=True) | params(json_object, "Routing")
 ROUTING_STATUS = {"closed": "completed", "wrapping": "wrapping", "wrapup": "wrapping"}
 
 
@@ -59,26 +56,14 @@ ROUTING = record(
 )
 
 
-class InteractionsApi(Api):
-    def register(self, routes: Routes) -> None:
-        super().register(routes)
+class Interactions(Api, OfAccount):
+    paths = (INTERACTIONS,)
+
+    def add_others(self, routes: Routes) -> None:
         routes.add("POST", INTERACTIONS, self._create)
 
-    def resources(self) -> list[Resource[Any, Any]]:
-        interactions = Resource(INTERACTIONS, self.account, self._show, find=self._find)
-        channels = Resource(
-            f"{INTERACTIONS}/<interaction_sid>/Channels",
-            lambda interaction_sid: found(self._find(None, interaction_sid)),
-            self._show_channel,
-            find=lambda interaction, name: interaction if name == interaction.channel_sid else None,
-            all=lambda interaction, query: [interaction],
-            key="channels",
-            update=self._update_channel,
-        )
-        return [interactions, channels]
-
-    def _find(self, _: None, sid: str) -> Interaction | None:
-        return self.memory.interactions.get(sid)
+    def find(self, _: None, name: str) -> Interaction | None:
+        return self.memory.interactions.get(name)
 
     def _create(self) -> Answer:
         """Accepted at once, with 200; the channel is `setup` for a moment. One conversation has one interaction."""
@@ -93,22 +78,7 @@ class InteractionsApi(Api):
         if self.memory.interaction_of(room.sid):
             raise Problem(409, f"Conversation {room.sid} has an interaction already")
         more = {"context_sid": form.get("InteractionContextSid"), "webhook_ttid": form.get("WebhookTtid")}
-        return jsonify(self._show(self.tasks.interact(room, form["Channel"]["type"], routing, **more)))
-
-    def _update_channel(self, interaction: Interaction) -> Interaction:
-        form = read_form(UPDATE)
-        status, routing = form["Status"], _routing_status(form)
-        if status == "inactive" and not routing:
-            raise Refused("Routing", "is missing, status inactive needs a routing status")
-        changed = self.memory.change(self.memory.interactions, interaction, status=status)
-        task = self.memory.tasks.get(interaction.task_sid)
-        if task:
-            self.tasks.leave(task, routing or "wrapping")
-        room = self.memory.rooms.get(interaction.room_sid)
-        if room and status == "closed":
-            # Flex closes the conversation itself, so webhooks fire whatever the header says (unverified).
-            self.rooms.move(room, "closed", Actor("API"))
-        return changed
+        return jsonify(self.show(self.tasks.interact(room, form["Channel"]["type"], routing, **more)))
 
     def _conversation(self, room_sid: str) -> Room:
         room = self.memory.rooms.get(room_sid)
@@ -118,7 +88,7 @@ class InteractionsApi(Api):
             raise Refused("Channel.properties.media_channel_sid", f"{room_sid} is closed")
         return room
 
-    def _show(self, interaction: Interaction) -> Json:
+    def show(self, interaction: Interaction) -> Json:
         url = own_url(f"{INTERACTIONS}/{interaction.sid}")
         return {
             "sid": interaction.sid,
@@ -135,7 +105,38 @@ class InteractionsApi(Api):
             "links": {"channels": f"{url}/Channels"},
         }
 
-    def _show_channel(self, interaction: Interaction) -> Json:
+
+class InteractionChannels(Api):
+    """One of each interaction."""
+
+    paths = (f"{INTERACTIONS}/<interaction_sid>/Channels",)
+    key = "channels"
+
+    def owner(self, interaction_sid: str) -> Interaction:
+        return found(self.memory.interactions.get(interaction_sid))
+
+    def find(self, interaction: Interaction, name: str) -> Interaction | None:
+        return interaction if name == interaction.channel_sid else None
+
+    def all(self, interaction: Interaction, _: Form) -> list[Interaction]:
+        return [interaction]
+
+    def update(self, interaction: Interaction) -> Interaction:
+        form = read_form(UPDATE)
+        status, routing = form["Status"], _routing_status(form)
+        if status == "inactive" and not routing:
+            raise Refused("Routing", "is missing, status inactive needs a routing status")
+        changed = self.memory.change(self.memory.interactions, interaction, status=status)
+        task = self.memory.tasks.get(interaction.task_sid)
+        if task:
+            self.tasks.leave(task, routing or "wrapping")
+        room = self.memory.rooms.get(interaction.room_sid)
+        if room and status == "closed":
+            # Flex closes the conversation itself, so webhooks fire whatever the header says (unverified).
+            self.rooms.move(room, "closed", Actor("API"))
+        return changed
+
+    def show(self, interaction: Interaction) -> Json:
         url = own_url(f"{INTERACTIONS}/{interaction.sid}/Channels/{interaction.channel_sid}")
         return {
             "sid": interaction.channel_sid,
@@ -147,6 +148,9 @@ class InteractionsApi(Api):
             "url": url,
             "links": {"participants": f"{url}/Participants", "invites": f"{url}/Invites"},
         }
+
+
+RESOURCES = (Interactions, InteractionChannels)
 
 
 def _routing_status(form: Form) -> str | None:

@@ -1,7 +1,7 @@
 """What happens in channels and conversations, whoever does it: REST calls, agents, the simulated Studio flow."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from app.sandbox.answers import Problem
@@ -26,7 +26,7 @@ class Words:
     body: str | None = None
     attributes: str = "{}"
     media_sid: str | None = None
-    more: dict[str, Any] = field(default_factory=dict)
+    content_sid: str | None = None
 
 
 class Rooms:
@@ -128,8 +128,8 @@ class Rooms:
             source=actor.source,
             attributes=words.attributes,
             media_sid=words.media_sid,
+            content_sid=words.content_sid,
             member_sid=member.sid if member else None,
-            **words.more,
         )
         return self._memory.put(self._memory.messages, message)
 

@@ -3,57 +3,52 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
 
 from app.sandbox.checks import Json, Refused
 from app.sandbox.flex.api import Api
 from app.sandbox.flex.events import Actor
 from app.sandbox.flex.records import Task
-from app.sandbox.twilio.form import Param, json_object, renamed, whole, word, words
+from app.sandbox.twilio.form import json_object, params, renamed, whole, word, words
 from app.sandbox.twilio.records import Form, iso
-from app.sandbox.twilio.rest import Resource, check_known, own_url, picked, read_form
+from app.sandbox.twilio.rest import check_known, own_url, picked, read_form
 
 TASKS = "/taskrouter/v1/Workspaces/<workspace_sid>/Tasks"
 STATUSES = ("pending", "reserved", "assigned", "canceled", "completed", "wrapping")
-UPDATE = {
-    "AssignmentStatus": Param(word(*STATUSES)),
-    "Reason": Param(words()),
-    "Attributes": Param(json_object),
-    "Priority": Param(whole()),
-}
+UPDATE = (
+    params(word(*STATUSES), "AssignmentStatus")
+    | params(words(), "Reason")
+    | params(json_object, "Attributes")
+    | params(whole(), "Priority")
+)
 # One comparison is played; names may reach into objects with dots.
 EXPRESSION = re.compile(r"""\s*([\w.]+)\s*==\s*(?:"([^"]*)"|'([^']*)')\s*""")
 
 
-class TasksApi(Api):
-    def resources(self) -> list[Resource[Any, Any]]:
-        query = {"EvaluateTaskAttributes": Param(words()), "AssignmentStatus": Param(word(*STATUSES), many=True)}
-        tasks = Resource(
-            TASKS,
-            lambda workspace_sid: check_known(workspace_sid, self.settings.flex_workspace_sid),
-            self._show,
-            find=lambda _, name: self.memory.tasks.get(name),
-            all=self._list,
-            key="tasks",
-            query=query,
-            update=self._update,
-        )
-        return [tasks]
+class TaskResources(Api):
+    paths = (TASKS,)
+    key = "tasks"
+    query = params(words(), "EvaluateTaskAttributes") | params(word(*STATUSES), "AssignmentStatus", many=True)
 
-    def _list(self, _: None, query: Form) -> list[Task]:
+    def owner(self, workspace_sid: str) -> None:
+        check_known(workspace_sid, self.settings.flex_workspace_sid)
+
+    def find(self, _: None, name: str) -> Task | None:
+        return self.memory.tasks.get(name)
+
+    def all(self, _: None, query: Form) -> list[Task]:
         name, value = _read_expression(query.get("EvaluateTaskAttributes"))
         wanted = query.get("AssignmentStatus", STATUSES)
         found = [task for task in self.memory.tasks.values() if task.status in wanted]
         return [task for task in found if _value(task.attributes, name) == value] if name else found
 
-    def _update(self, task: Task) -> Task:
+    def update(self, task: Task) -> Task:
         form = read_form(UPDATE)
         if "AssignmentStatus" in form:
             task = self.rooms.settle(task, form["AssignmentStatus"], Actor("API"), form.get("Reason"))
         changes = renamed(form, "Attributes Priority")
         return self.memory.change(self.memory.tasks, task, **changes) if changes else task
 
-    def _show(self, task: Task) -> Json:
+    def show(self, task: Task) -> Json:
         url = own_url(TASKS.replace("<workspace_sid>", self.settings.flex_workspace_sid) + f"/{task.sid}")
         return {
             **self.stamp(task),
@@ -75,6 +70,9 @@ class TasksApi(Api):
             "url": url,
             "links": {"reservations": f"{url}/Reservations"},
         }
+
+
+RESOURCES = (TaskResources,)
 
 
 def _read_expression(expression: str | None) -> tuple[str, str]:

@@ -12,12 +12,12 @@ from app.sandbox.messaging.addresses import read_senders
 from app.sandbox.messaging.api import PREFIX, AccountRoutes
 from app.sandbox.messaging.carrier import Carrier
 from app.sandbox.messaging.inbound import Inbound
-from app.sandbox.messaging.media_api import MediaApi
+from app.sandbox.messaging.media_api import MediaOfMessages
 from app.sandbox.messaging.memory import MessagingMemory
-from app.sandbox.messaging.messages_api import MessagesApi
+from app.sandbox.messaging.messages_api import Messages
 from app.sandbox.messaging.outbound import Outbound
 from app.sandbox.messaging.phone_api import Phone
-from app.sandbox.messaging.recordings_api import RecordingsApi
+from app.sandbox.messaging.recordings_api import Recordings
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.twilio import links
 from app.sandbox.twilio.deliveries import Deliveries
@@ -58,6 +58,6 @@ class Messaging:
         account = (self._settings.twilio_account_sid, self._settings.twilio_auth_token)
         guard(blueprint, self.name, self._faults, self._memory, account)
         routes = AccountRoutes(blueprint, self._memory, account[0])
-        for api in (MessagesApi, MediaApi, RecordingsApi):
-            api(self._settings, self._memory, self._outbound).register(routes)
+        for resource in (Messages, MediaOfMessages, Recordings):
+            routes.add_resource(resource(self._settings, self._memory, self._outbound))
         return blueprint

@@ -13,7 +13,7 @@ from app.sandbox.messaging.records import Message
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.twilio.paging import Page, own_path
 from app.sandbox.twilio.records import Dated, rfc2822
-from app.sandbox.twilio.rest import Resource, Routes, check_known, found, stamp
+from app.sandbox.twilio.rest import Resource, Routes, check_known, stamp
 
 PREFIX = "/twilio/api"
 
@@ -27,7 +27,7 @@ class AccountRoutes(Routes):
         super().__init__(blueprint, memory)
         self._account_sid = account_sid
 
-    def call(self, view: View, parts: dict[str, str]) -> Answer:
+    def call(self, view: View, parts: dict[str, str]) -> Answer | None:
         check_known(parts.pop("account_sid"), self._account_sid)
         return view(**parts)
 
@@ -43,27 +43,14 @@ class AccountRoutes(Routes):
 
 
 @dataclass(frozen=True)
-class Api:
+class Api(Resource):
     """What the resources work on."""
 
     settings: SandboxSettings
     memory: MessagingMemory
     outbound: Outbound
 
-    def resources(self) -> list[Resource[Any, Any]]:
-        raise NotImplementedError
-
-    def register(self, routes: Routes) -> None:
-        for resource in self.resources():
-            routes.add_resource(resource)
-
-    def account(self) -> None:
-        """The owner of what belongs to the account itself."""
-
-    def message(self, message_sid: str) -> Message:
-        return found(self.find_message(None, message_sid))
-
-    def find_message(self, _: None, sid: str) -> Message | None:
+    def find_message(self, sid: str) -> Message | None:
         message = self.memory.messages.get(sid)
         return None if message is None or message.is_deleted else message
 

@@ -12,7 +12,7 @@ from app.sandbox.messaging import policy
 from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.policy import Policy
 from app.sandbox.messaging.twiml import BadTwiml, Said, read_twiml
-from app.sandbox.twilio.deliveries import DROPPED, GOOD, UNREACHED, send_signed
+from app.sandbox.twilio.deliveries import DROPPED, GOOD, UNREACHED, Webhook, send_signed
 
 RETRIEVAL_FAILURE, CONNECTION_FAILURE = 11200, 11205
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -31,11 +31,9 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Parcel:
-    """One webhook; those of one key go out in order. `settle` is told what came of it."""
+class Parcel(Webhook):
+    """`settle` is told what came of it."""
 
-    key: str
-    event: str
     message_sid: str
     url: str
     form: dict[str, str]

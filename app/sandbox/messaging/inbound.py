@@ -1,5 +1,7 @@
 """What customers do with their phones: each message is kept and posted to the gateway's webhook."""
 
+from functools import partial
+
 from app.sandbox.answers import Problem
 from app.sandbox.checks import Refused
 from app.sandbox.messaging import consent
@@ -97,17 +99,8 @@ class Inbound:
         sender, switches = self._senders[customer.kind], self._memory.switches
         url = f"{sender.url}#{switches.overrides}" if switches.overrides else sender.url
         fallback = sender.fallback_url if switches.fallback else None
-        self._deliveries.post(
-            Parcel(
-                customer.sid,
-                INBOUND,
-                message.sid,
-                url,
-                form,
-                fallback,
-                lambda result: self._settle(message.sid, result),
-            )
-        )
+        settle = partial(self._settle, message.sid)
+        self._deliveries.post(Parcel(customer.sid, INBOUND, message.sid, url, form, fallback, settle))
 
     def _settle(self, sid: str, result: Result) -> None:
         with self._memory.lock:

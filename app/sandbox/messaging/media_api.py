@@ -1,53 +1,50 @@
 """Files of messages over REST: their list, and the bytes, behind a link that is good for a while."""
 
-from typing import Any
-
 from flask import Response, jsonify, redirect, request
 
-from app.sandbox.answers import Answer, done
+from app.sandbox.answers import Answer
 from app.sandbox.checks import Json
 from app.sandbox.messaging.api import PREFIX, Api, uri
 from app.sandbox.messaging.records import Media, Message
 from app.sandbox.twilio import links
 from app.sandbox.twilio.records import Form
-from app.sandbox.twilio.rest import Resource, Routes, found, picked
-
-FILES = "/Messages/<message_sid>/Media"
+from app.sandbox.twilio.rest import Routes, found, picked
 
 
-class MediaApi(Api):
-    def register(self, routes: Routes) -> None:
-        super().register(routes)
-        routes.add("GET", f"{FILES}/<name>", self._fetch)
-        routes.add("DELETE", f"{FILES}/<name>", self._delete)
+class MediaOfMessages(Api):
+    paths = ("/Messages/<message_sid>/Media",)
+    key = "media_list"
 
-    def resources(self) -> list[Resource[Any, Any]]:
-        files = Resource(FILES, self.message, self._show, all=self._of, key="media_list")
-        return [files]
+    def add_others(self, routes: Routes) -> None:
+        for path in self.paths:
+            routes.add("GET", f"{path}/<name>", self._fetch)
+            routes.add("DELETE", f"{path}/<name>", self._delete)
+
+    def owner(self, message_sid: str) -> Message:
+        return found(self.find_message(message_sid))
+
+    def all(self, message: Message, _: Form | None = None) -> list[Media]:
+        return [media for media in self.memory.media_of(message.sid) if not media.is_deleted]
 
     def _fetch(self, message_sid: str, name: str) -> Answer:
         """With `.json` what is known of the file; without, the bytes, or as Twilio has it the way to them."""
         media = self._find(message_sid, name)
         if name.endswith(".json"):
-            return jsonify(self._show(media))
+            return jsonify(self.show(media))
         if self.memory.switches.direct_media:
             return links.serve(media)
         answer = redirect(links.link_to(self.memory, media), 307, Response)
         assert isinstance(answer, Response)
         return answer
 
-    def _delete(self, message_sid: str, name: str) -> Answer:
+    def _delete(self, message_sid: str, name: str) -> None:
         self.memory.change(self.memory.media, self._find(message_sid, name), is_deleted=True)
-        return done()
-
-    def _of(self, message: Message, _: Form | None = None) -> list[Media]:
-        return [media for media in self.memory.media_of(message.sid) if not media.is_deleted]
 
     def _find(self, message_sid: str, name: str) -> Media:
         sid = name.removesuffix(".json")
-        return found(next((media for media in self._of(self.message(message_sid)) if media.sid == sid), None))
+        return found(next((media for media in self.all(self.owner(message_sid)) if media.sid == sid), None))
 
-    def _show(self, media: Media) -> Json:
+    def show(self, media: Media) -> Json:
         place = f"Messages/{media.message_sid}/Media"
         return {**self.stamp(media, place), **picked(media, "content_type"), "parent_sid": media.message_sid}
 

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from app.sandbox.checks import Json, Refused
 from app.sandbox.messaging import form as rules
@@ -12,29 +11,40 @@ from app.sandbox.messaging.api import Api, uri
 from app.sandbox.messaging.form import refuse
 from app.sandbox.messaging.prices import UNIT, count_segments, price_of
 from app.sandbox.messaging.records import OUTBOUND, Button, Message, Place
-from app.sandbox.twilio.form import Param, word, words
+from app.sandbox.twilio.form import params, word, words
 from app.sandbox.twilio.records import Form, new_sid, rfc2822
-from app.sandbox.twilio.rest import Resource, picked, read_form
+from app.sandbox.twilio.rest import OfAccount, picked, read_form
+
+UPDATE = params(words(), "Body") | params(word("canceled"), "Status")
 
 
-class MessagesApi(Api):
-    def resources(self) -> list[Resource[Any, Any]]:
-        dates = {f"DateSent{sign}": Param(_day_or_moment) for sign in ("", "<", ">")}
-        messages = Resource(
-            "/Messages",
-            self.account,
-            self._show,
-            find=self.find_message,
-            all=self._newest_first,
-            key="messages",
-            query={"To": Param(words()), "From": Param(words()), **dates},
-            create=self._create,
-            update=self._update,
-            delete=lambda message: self.memory.change(self.memory.messages, message, is_deleted=True),
-        )
-        return [messages]
+def _day_or_moment(value: str, name: str) -> tuple[datetime, datetime]:
+    """The first and the last second that are meant: of a whole day, or just the one."""
+    try:
+        start = datetime.fromisoformat(value)
+    except ValueError as problem:
+        raise Refused(name, "must be YYYY-MM-DD, or a date and time in ISO 8601") from problem
+    start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    length = timedelta(days=1) if len(value) == 10 else timedelta(seconds=1)
+    return start, start + length - timedelta(seconds=1)
 
-    def _create(self, _: None) -> Message:
+
+class Messages(Api, OfAccount):
+    paths = ("/Messages",)
+    key = "messages"
+    query = params(words(), "To From") | params(_day_or_moment, "DateSent DateSent< DateSent>")
+
+    def find(self, _: None, name: str) -> Message | None:
+        return self.find_message(name)
+
+    def all(self, _: None, query: Form) -> list[Message]:
+        """Newest first."""
+        return [one for one in reversed(self.memory.messages.values()) if _matches(one, query)]
+
+    def delete(self, message: Message) -> None:
+        self.memory.change(self.memory.messages, message, is_deleted=True)
+
+    def create(self, _: None) -> Message:
         form = read_form(rules.create_params(self.settings.twilio_messaging_service_sid))
         if not form.get("To"):
             raise refuse(rules.NO_TO, "A 'To' phone number is required")
@@ -43,12 +53,9 @@ class MessagesApi(Api):
             raise refuse(rules.OPTED_OUT, "Attempt to send to unsubscribed recipient")
         return self.outbound.send(self._message(form, sender))
 
-    def _newest_first(self, _: None, query: Form) -> list[Message]:
-        return [one for one in reversed(self.memory.messages.values()) if _matches(one, query)]
-
-    def _update(self, message: Message) -> Message:
+    def update(self, message: Message) -> Message:
         """An empty `Body` redacts, `Status` cancels; the customer keeps what has arrived."""
-        form = read_form({"Body": Param(words()), "Status": Param(word("canceled"))})
+        form = read_form(UPDATE)
         if not form:
             raise Refused("Body", "is missing, an update needs Body or Status")
         if form.get("Body"):
@@ -110,7 +117,7 @@ class MessagesApi(Api):
             raise refuse(rules.BAD_CONTENT, f"The ContentSid {form['ContentSid']} does not exist")
         return rules.fill(content.body, form.get("ContentVariables", {})), content.buttons
 
-    def _show(self, message: Message) -> Json:
+    def show(self, message: Message) -> Json:
         media = uri(self.settings.twilio_account_sid, f"Messages/{message.sid}/Media.json")
         return {
             **self.stamp(message, "Messages"),
@@ -145,17 +152,6 @@ def _place(form: Form) -> Place | None:
         if found:
             return Place(float(found[1]), float(found[2]), label=found[3] or "")
     return None
-
-
-def _day_or_moment(value: str, name: str) -> tuple[datetime, datetime]:
-    """The first and the last second that are meant: of a whole day, or just the one."""
-    try:
-        start = datetime.fromisoformat(value)
-    except ValueError as problem:
-        raise Refused(name, "must be YYYY-MM-DD, or a date and time in ISO 8601") from problem
-    start = start if start.tzinfo else start.replace(tzinfo=UTC)
-    length = timedelta(days=1) if len(value) == 10 else timedelta(seconds=1)
-    return start, start + length - timedelta(seconds=1)
 
 
 def _matches(message: Message, query: Form) -> bool:

@@ -5,7 +5,7 @@ from random import choices
 
 from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox.answers import Answer, Problem, created, done
+from app.sandbox.answers import Answer, Problem, created
 from app.sandbox.checks import Field, Json, Refused, number, one_of, optional, record, text
 from app.sandbox.messaging.addresses import KINDS, MESSENGER, PREFIXES, WHATSAPP, Sender, kind_of
 from app.sandbox.messaging.inbound import Inbound
@@ -13,7 +13,7 @@ from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.outbound import Outbound, is_readable
 from app.sandbox.messaging.records import Customer, Message, Place
 from app.sandbox.pages import protect, read_body, show
-from app.sandbox.twilio.form import Param, read_params, words
+from app.sandbox.twilio.form import params, read_params, words
 from app.sandbox.twilio.links import show_file
 from app.sandbox.twilio.rest import Routes
 
@@ -72,7 +72,7 @@ class Phone:
 
     def send_file(self, address: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
         said = (query.get("filename", ""), query.get("text", ""))
         return self._sent(self.inbound.send_file(self._find(address), kind, request.get_data(), *said))
@@ -85,9 +85,8 @@ class Phone:
         body = read_body(PRESS)
         return self._sent(self.inbound.press(self._find(address), str(body["message"]), str(body["payload"])))
 
-    def read(self, address: str) -> Answer:
+    def read(self, address: str) -> None:
         self.outbound.read(self._find(address).sid)
-        return done()
 
     def _find(self, address: str) -> Customer:
         if address not in self.memory.customers:

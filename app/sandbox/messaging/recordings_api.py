@@ -1,49 +1,45 @@
 """Recordings of calls over REST. There are no calls here: every call sid stands for one that is going on."""
 
 import re
-from typing import Any
 
 from app.sandbox.checks import Json
 from app.sandbox.messaging.api import Api
 from app.sandbox.messaging.form import refuse
 from app.sandbox.messaging.records import Recording
-from app.sandbox.twilio.form import Param, web_address, word, words
-from app.sandbox.twilio.records import new_sid, now, rfc2822
-from app.sandbox.twilio.rest import Resource, not_found, picked, read_form
+from app.sandbox.twilio.form import params, web_address, word, words
+from app.sandbox.twilio.records import Form, new_sid, now, rfc2822
+from app.sandbox.twilio.rest import not_found, picked, read_form
 
 NOT_IN_PROGRESS = 21220
 RUNNING = ("in-progress", "paused")
-CREATE = {
-    "RecordingChannels": Param(word("mono", "dual")),
-    "RecordingTrack": Param(word("inbound", "outbound", "both")),
-    "RecordingStatusCallback": Param(web_address),
-    "RecordingStatusCallbackMethod": Param(word("get", "post", any_case=True)),
-    "RecordingStatusCallbackEvent": Param(words(), many=True),
-    "Trim": Param(word("trim-silence", "do-not-trim")),
-}
+CREATE = (
+    params(word("mono", "dual"), "RecordingChannels")
+    | params(word("inbound", "outbound", "both"), "RecordingTrack")
+    | params(web_address, "RecordingStatusCallback")
+    | params(word("get", "post", any_case=True), "RecordingStatusCallbackMethod")
+    | params(words(), "RecordingStatusCallbackEvent", many=True)
+    | params(word("trim-silence", "do-not-trim"), "Trim")
+)
+STATUS = word("in-progress", "paused", "stopped")
+UPDATE = params(STATUS, "Status", required=True) | params(word("skip", "silence"), "PauseBehavior")
 
 
-UPDATE = {
-    "Status": Param(word("in-progress", "paused", "stopped"), required=True),
-    "PauseBehavior": Param(word("skip", "silence")),
-}
+class Recordings(Api):
+    paths = ("/Calls/<call_sid>/Recordings",)
+    key = "recordings"
 
+    def owner(self, call_sid: str) -> str:
+        if not re.fullmatch(r"CA[0-9a-f]{32}", call_sid):
+            raise not_found()
+        return call_sid
 
-class RecordingsApi(Api):
-    def resources(self) -> list[Resource[Any, Any]]:
-        recordings = Resource(
-            "/Calls/<call_sid>/Recordings",
-            _call,
-            self._show,
-            find=lambda call_sid, name: next((one for one in self._of(call_sid) if one.sid == name), None),
-            all=lambda call_sid, query: self._of(call_sid)[::-1],
-            key="recordings",
-            create=self._create,
-            update=self._update,
-        )
-        return [recordings]
+    def find(self, call_sid: str, name: str) -> Recording | None:
+        return next((one for one in self._of(call_sid) if one.sid == name), None)
 
-    def _create(self, call_sid: str) -> Recording:
+    def all(self, call_sid: str, _: Form) -> list[Recording]:
+        return self._of(call_sid)[::-1]
+
+    def create(self, call_sid: str) -> Recording:
         form = read_form(CREATE)
         if any(recording.status in RUNNING for recording in self._of(call_sid)):
             raise refuse(NOT_IN_PROGRESS, "Requested resource is not eligible for recording")
@@ -55,7 +51,7 @@ class RecordingsApi(Api):
         )
         return self.memory.put(self.memory.recordings, recording)
 
-    def _update(self, recording: Recording) -> Recording:
+    def update(self, recording: Recording) -> Recording:
         """Pauses it, takes it up again, or ends it."""
         status = read_form(UPDATE)["Status"]
         if recording.status not in RUNNING:
@@ -66,7 +62,7 @@ class RecordingsApi(Api):
     def _of(self, call_sid: str) -> list[Recording]:
         return [recording for recording in self.memory.recordings.values() if recording.call_sid == call_sid]
 
-    def _show(self, recording: Recording) -> Json:
+    def show(self, recording: Recording) -> Json:
         length = (recording.ended - recording.created).total_seconds() if recording.ended else None
         return {
             **self.stamp(recording, f"Calls/{recording.call_sid}/Recordings"),
@@ -81,9 +77,3 @@ class RecordingsApi(Api):
             "price_unit": "USD",
             "start_time": rfc2822(recording.created),
         }
-
-
-def _call(call_sid: str) -> str:
-    if not re.fullmatch(r"CA[0-9a-f]{32}", call_sid):
-        raise not_found()
-    return call_sid

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 from flask import Blueprint, jsonify
 
-from app.sandbox.answers import Answer, created, done
+from app.sandbox.answers import Answer, created
 from app.sandbox.checks import Field, boolean, integer, list_of, one_of, optional, record, text
 from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.records import Button, Content, Outcome
@@ -48,10 +48,6 @@ class Switchboard:
         self._memory.switches = replace(self._memory.switches, **read_body(SWITCHES))  # type: ignore[arg-type]
         return self.show()
 
-    def switch_back(self) -> Answer:
-        self._memory.switch_back()
-        return done()
-
     def list_outcomes(self) -> Answer:
         return jsonify(outcomes=[outcome.as_json() for outcome in self._memory.outcomes])
 
@@ -59,10 +55,6 @@ class Switchboard:
         outcome = Outcome(**read_body(OUTCOME))  # type: ignore[arg-type]  # the table above has checked every field
         self._memory.outcomes.append(outcome)
         return created(outcome.as_json())
-
-    def forget_outcomes(self) -> Answer:
-        self._memory.outcomes.clear()
-        return done()
 
     def list_contents(self) -> Answer:
         return jsonify(contents=[asdict(content) for content in self._memory.contents.values()])
@@ -83,10 +75,10 @@ def create_blueprint(memory: MessagingMemory) -> Blueprint:
     routes = Routes(blueprint, memory)
     routes.add("GET", "/switches", board.show)
     routes.add("POST", "/switches", board.switch)
-    routes.add("DELETE", "/switches", board.switch_back)
+    routes.add("DELETE", "/switches", memory.switch_back)
     routes.add("GET", "/outcomes", board.list_outcomes)
     routes.add("POST", "/outcomes", board.add_outcome)
-    routes.add("DELETE", "/outcomes", board.forget_outcomes)
+    routes.add("DELETE", "/outcomes", lambda: memory.outcomes.clear())
     routes.add("GET", "/contents", board.list_contents)
     routes.add("POST", "/contents", board.add_content)
     protect(blueprint)

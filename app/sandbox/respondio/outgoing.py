@@ -1,17 +1,16 @@
 """respond.io's outgoing calls: hands the agent's messages to the gateway and keeps the mId that it answers.
 
-No retry and no request id: the platform documents neither. Two faults live here: `duplicate` makes a call
-twice, `reorder` holds one back until the next has gone out (or until the faults are switched off).
+No retry and no request id: the platform documents neither. Two faults live here: `duplicate` makes a call twice,
+`reorder` lets the next one go first.
 """
 
-import threading
 from dataclasses import dataclass
 
 import requests
 
 from app.sandbox.checks import Json
 from app.sandbox.client import send
-from app.sandbox.faults import Faults
+from app.sandbox.faults import Faults, Outbox
 from app.sandbox.respondio.schema import MESSAGE_ID_LIMIT
 from app.sandbox.respondio.workspace import Message, Workspace
 from app.sandbox.settings import SandboxSettings
@@ -33,41 +32,20 @@ class Outgoing:
     def __init__(self, settings: SandboxSettings, workspace: Workspace, faults: Faults) -> None:
         self._settings = settings
         self._workspace = workspace
-        self._faults = faults
-        self._lock = threading.Lock()
-        self._held: Message | None = None
-        faults.on_release("respondio", self._release)
+        self._outbox: Outbox[Message] = Outbox("respondio", faults, self._deliver)
 
     def send(self, contact_id: str, content: Json) -> Message:
         """Write a message and call the gateway; returns it as it stands then (still queued if held back)."""
         message = self._workspace.write(contact_id, content)
-        for due in self._due(message):
+        for due in self._outbox.due("", message):
             self._deliver(due)
         return self._workspace.message(message.sequence)
 
-    def _release(self) -> None:
-        """Send what `reorder` still holds back."""
-        with self._lock:
-            held, self._held = self._held, None
-        if held:
-            self._deliver(held)
-
     def reset(self) -> None:
-        with self._lock:
-            self._held = None
-
-    def _due(self, message: Message) -> list[Message]:
-        with self._lock:
-            if self._held:
-                held, self._held = self._held, None
-                return [message, held]
-            if self._faults.take("respondio", ("reorder",)):
-                self._held = message
-                return []
-            return [message]
+        self._outbox.reset()
 
     def _deliver(self, message: Message) -> None:
-        calls = 2 if self._faults.take("respondio", ("duplicate",)) else 1
+        calls = 2 if self._outbox.meets("duplicate") else 1
         with self._workspace.in_flight():
             answers = [self._call(message) for _ in range(calls)]
             m_ids = [answer.m_id for answer in answers if answer.m_id]

@@ -31,6 +31,11 @@ class Param:
     many: bool = False
 
 
+def params(read: Reader, names: str, required: bool = False, many: bool = False) -> dict[str, Param]:
+    """Parameters that are read alike."""
+    return dict.fromkeys(names.split(), Param(read, required, many))
+
+
 def read_params(params: Mapping[str, Param], given: MultiDict[str, str]) -> Form:
     """What was given, read; raises `Refused` with the parameter that does not fit."""
     for name in given:
@@ -52,16 +57,16 @@ def _read(param: Param, name: str, given: MultiDict[str, str]) -> Any:
 
 def renamed(form: Form, names: str) -> Form:
     """What was given of these parameters, by the names that fields have."""
-    return {_snake(name): form[name] for name in names.split() if name in form}
+    return {snake(name): form[name] for name in names.split() if name in form}
 
 
 def below(form: Form, prefix: str) -> Form:
     """What was given of the parameters whose names begin with `prefix` and a dot."""
     parts = ((*name.partition("."), value) for name, value in form.items())
-    return {_snake(rest): value for first, _, rest, value in parts if first == prefix and rest}
+    return {snake(rest): value for first, _, rest, value in parts if first == prefix and rest}
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 

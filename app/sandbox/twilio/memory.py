@@ -6,6 +6,7 @@
 
 import secrets
 import threading
+from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
@@ -17,9 +18,14 @@ Record = TypeVar("Record", bound=Dated)
 
 
 class Memory:
-    """Shelves of records by sid, which a product adds, and lists of what happened."""
+    """Shelves of records by sid, which a product adds, and lists of what happened.
 
+    `LINKS` is the place below `/twilio` where links lead to the files of the shelf `media`.
+    """
+
+    LINKS: ClassVar[str]
     NOTED: ClassVar[tuple[str, ...]] = ("attempts", "refused")
+    media: Mapping[str, File]
 
     def __init__(self) -> None:
         self.lock = threading.RLock()

@@ -1,13 +1,11 @@
 """What all REST resources of Twilio share: who may call, how refusals read, what each method does to a resource."""
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, jsonify, request
 
@@ -15,6 +13,7 @@ from app.sandbox.answers import Answer, Problem, View, created, done
 from app.sandbox.checks import Json, Refused
 from app.sandbox.faults import Faults, expose
 from app.sandbox.twilio.form import Param, read_params
+from app.sandbox.twilio.memory import Memory
 from app.sandbox.twilio.paging import PAGING, Page, cut, own_path
 from app.sandbox.twilio.records import Dated, Form, iso
 
@@ -24,18 +23,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 Params: TypeAlias = Mapping[str, Param]
-Owner = TypeVar("Owner")
 Thing = TypeVar("Thing")
-ABSENT: Any = None
-
-
-class Keeper(Protocol):
-    """A memory that can be locked and that keeps what was refused."""
-
-    @property
-    def lock(self) -> AbstractContextManager[object]: ...
-
-    def keep(self, name: str, entry: Json) -> None: ...
 
 
 def not_found() -> Problem:
@@ -73,7 +61,7 @@ def knows_password(account_sid: str, auth_token: str) -> bool:
     return scheme.lower() == "basic" and given == f"{account_sid}:{auth_token}".encode()
 
 
-def guard(blueprint: Blueprint, target: str, faults: Faults, memory: Keeper, account: tuple[str, str]) -> None:
+def guard(blueprint: Blueprint, target: str, faults: Faults, memory: Memory, account: tuple[str, str]) -> None:
     """Let every request meet the faults, ask it for the password of `account`, and refuse in Twilio's form."""
 
     def refuse(status: int, message: str, code: int | None = None) -> Response:
@@ -114,25 +102,27 @@ def picked(record: object, names: str) -> Json:
     return {name: getattr(record, name) for name in names.split()}
 
 
-@dataclass(frozen=True)
-class Resource(Generic[Owner, Thing]):
-    """One kind of thing: the list at `path`, and each one behind it. A method without a function here is not found.
+class Resource:
+    """One kind of thing: the list at each of `paths`, and each one behind it. It can what it has methods for.
 
-    `owner` takes the parts of the path and finds whose things these are, or refuses. `create` and `update` read their
-    form themselves. A list has a `key` for its records, and `query` are its parameters beside those for pages.
+    `owner(**parts)` takes the parts of the path and finds whose things these are, or refuses. `find(owner, name)`,
+    `all(owner, query)` and `create(owner)` go by it, `update`, `delete` and `show` take the thing. A list has a `key`
+    for its records, and `query` are its parameters beside those for pages.
     """
 
-    path: str
-    owner: Callable[..., Owner]
-    show: Callable[[Thing], Json]
-    find: Callable[[Owner, str], Thing | None] = ABSENT
-    all: Callable[[Owner, Form], Sequence[Thing]] = ABSENT
-    key: str = ""
-    query: Params = field(default_factory=dict)
-    create: Callable[[Owner], Thing] = ABSENT
-    update: Callable[[Thing], Thing] = ABSENT
-    delete: Callable[[Thing], object] = ABSENT
-    name: str = "<name>"
+    paths: ClassVar[tuple[str, ...]] = ()
+    name: ClassVar[str] = "<name>"
+    key: ClassVar[str] = ""
+    query: ClassVar[Params] = {}
+
+    def add_others(self, routes: "Routes") -> None:
+        """Views that are no such method."""
+
+
+class OfAccount(Resource):
+    """What belongs to the account itself."""
+
+    def owner(self) -> None: ...
 
 
 class Routes:
@@ -140,36 +130,40 @@ class Routes:
 
     base, suffix, max_page_size = "", "", 100
 
-    def __init__(self, blueprint: Blueprint, memory: Keeper) -> None:
+    def __init__(self, blueprint: Blueprint, memory: Memory) -> None:
         self._blueprint = blueprint
         self._memory = memory
 
     def add(self, method: str, rule: str, view: View) -> None:
         def alone(**parts: str) -> Answer:
             with self._memory.lock:
-                return self.call(view, parts)
+                answer = self.call(view, parts)
+            return done() if answer is None else answer
 
         rule = self.base + rule
         endpoint = f"{method} {rule}".replace(".", "_")  # Flask wants no dots
         self._blueprint.add_url_rule(rule, endpoint, alone, methods=[method])
 
-    def call(self, view: View, parts: dict[str, str]) -> Answer:
+    def call(self, view: View, parts: dict[str, str]) -> Answer | None:
         return view(**parts)
 
-    def add_resource(self, one: Resource[Any, Any]) -> None:
-        every, single = one.path + self.suffix, f"{one.path}/{one.name}{self.suffix}"
-        views: list[tuple[object, str, str, View]] = [
-            (one.all, "GET", every, self._list),
-            (one.create, "POST", every, _create),
-            (one.find, "GET", single, _fetch),
-            (one.update, "POST", single, _update),
-            (one.delete, "DELETE", single, _delete),
-        ]
-        for can, method, rule, view in views:
-            if can:
-                self.add(method, rule, partial(view, one))
+    def add_resource(self, one: Any) -> None:
+        """`one` is a `Resource`."""
+        for path in one.paths:
+            every, single = path + self.suffix, f"{path}/{one.name}{self.suffix}"
+            views: list[tuple[str, str, str, View]] = [
+                ("all", "GET", every, self._list),
+                ("create", "POST", every, _create),
+                ("find", "GET", single, _fetch),
+                ("update", "POST", single, _update),
+                ("delete", "DELETE", single, _delete),
+            ]
+            for verb, method, rule, view in views:
+                if hasattr(one, verb):
+                    self.add(method, rule, partial(view, one))
+        one.add_others(self)
 
-    def _list(self, one: Resource[Any, Any], **parts: str) -> Answer:
+    def _list(self, one: Any, **parts: str) -> Answer:
         owner = one.owner(**parts)
         query = read_params({**one.query, **PAGING}, request.args)
         page = cut(one.all(owner, query), query, self.max_page_size)
@@ -180,22 +174,21 @@ class Routes:
         return {key: records, "meta": {"key": key, "page": page.number, "page_size": page.size, **urls}}
 
 
-def _create(one: Resource[Any, Any], **parts: str) -> Answer:
+def _create(one: Any, **parts: str) -> Answer:
     return created(one.show(one.create(one.owner(**parts))))
 
 
-def _fetch(one: Resource[Any, Any], **parts: str) -> Answer:
+def _fetch(one: Any, **parts: str) -> Answer:
     return jsonify(one.show(_find(one, **parts)))
 
 
-def _update(one: Resource[Any, Any], **parts: str) -> Answer:
+def _update(one: Any, **parts: str) -> Answer:
     return jsonify(one.show(one.update(_find(one, **parts))))
 
 
-def _delete(one: Resource[Any, Any], **parts: str) -> Answer:
+def _delete(one: Any, **parts: str) -> None:
     one.delete(_find(one, **parts))
-    return done()
 
 
-def _find(one: Resource[Any, Any], name: str, **parts: str) -> Any:
+def _find(one: Any, name: str, **parts: str) -> Any:
     return found(one.find(one.owner(**parts), name))
