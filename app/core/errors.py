@@ -115,14 +115,17 @@ class DetailedFailure(Failure):
         super().__init__(failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
 
 
-class BadWebhook(Exception):
-    """A webhook's body, or what the API is asked, breaks a rule; answered with 400 and both names. `field` is a dotted
-    path."""
+class InvalidInput(Exception):
+    """What somebody asks for breaks a rule; answered with 400 and both names. `field` is a dotted path."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}" if field else rule)
         self.field = field
         self.rule = rule
+
+
+class BadWebhook(InvalidInput):
+    """A webhook's body breaks a rule."""
 
 
 class Unverified(Exception):

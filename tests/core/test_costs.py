@@ -29,7 +29,7 @@ from app.core.costs import (
     nanos_of,
     summed,
 )
-from app.core.errors import BadWebhook
+from app.core.errors import InvalidInput
 from app.core.message import Message, Text
 from tests.support.values import QUICK
 
@@ -225,6 +225,6 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 
 @pytest.mark.parametrize(("values", "field", "rule"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_asked_for_is_named(values: dict[str, str], field: str, rule: str) -> None:
-    with pytest.raises(BadWebhook) as raised:
+    with pytest.raises(InvalidInput) as raised:
         asked_for(values, ["sms"], TODAY)
     assert (field, True) == (raised.value.field, raised.value.rule.startswith(rule))

@@ -163,9 +163,9 @@ BROKEN: dict[str, tuple[list[Entry], str]] = {
         "AttributeError: module 'app.platforms.webhook' has no attribute 'Fax'.",
     ),
     "a destination": (
-        [entry("app.platforms.respondio:RespondioDestination")],
-        "The channel type fax of patchbay-fax (app.platforms.respondio:RespondioDestination) is no subclass of "
-        "app.platforms.channel.Channel.",
+        [entry("app.platforms.respondio.destination:RespondioDestination")],
+        "The channel type fax of patchbay-fax (app.platforms.respondio.destination:RespondioDestination) is no "
+        "subclass of app.platforms.channel.Channel.",
     ),
     "no class": (
         [entry("app.platforms.webhook:HEADERS")],

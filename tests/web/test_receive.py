@@ -24,7 +24,7 @@ from app.core.message import Attachment, Message, Text
 from app.gateway import Gateway, limits_of
 from app.inbox import Inbox, unpark
 from app.log import redactor
-from app.platforms.respondio import contact_id
+from app.platforms.respondio.contacts import contact_id
 from app.platforms.twilio.webhooks import FORM
 from app.store import Store
 from app.store.connection import connect
