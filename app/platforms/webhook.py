@@ -286,7 +286,7 @@ def _checked(answer: Response) -> Response:
     except Failure as failure:
         if answer.status in NO_MORE or answer.status in THEIR_OWN:
             raise
-        raise failure.but(errors.UNAVAILABLE) from None
+        raise failure.restated(errors.UNAVAILABLE) from None
 
 
 def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:

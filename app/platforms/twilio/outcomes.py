@@ -89,4 +89,4 @@ def why_of(code: str, message: str) -> tuple[Kind, str]:
 def in_our_words(failure: TwilioFailure) -> Failure:
     kind, sentence = ERRORS.get(failure.code, (failure.kind, ""))
     detail = f"{failure.detail}; {sentence}" if sentence else failure.detail
-    return failure.but(kind, detail)
+    return failure.restated(kind, detail)

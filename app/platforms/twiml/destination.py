@@ -60,7 +60,7 @@ class _Failed(DetailedFailure):
     """A call failed: Twilio's `code` for it, and the `url` that was called. `done`: calls before it succeeded."""
 
     def __init__(self, failure: Failure, code: int, url: str, *, done: bool) -> None:
-        super().__init__(failure.but(maybe_done=failure.maybe_done or done))
+        super().__init__(failure.restated(maybe_done=done))
         self.code = code
         self.url = url.partition("#")[0]
 
@@ -303,4 +303,4 @@ def _both(first: _Failed, second: _Failed) -> Failure:
     """As one failure: as long as either may be mended by another try, there is one."""
     kept = first if first.kind.retry or not second.kind.retry else second
     detail = f"{first.detail}; the fallback: {second.detail}"
-    return kept.but(detail=detail, maybe_done=first.maybe_done or second.maybe_done)
+    return kept.restated(detail=detail, maybe_done=first.maybe_done or second.maybe_done)
