@@ -376,9 +376,8 @@ def spoil_parse(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(webhook: Any) -> Any:
         raise RuntimeError(f"a bug that holds {TOKEN}")
 
-    for adapters in (built_of(client).channels, built_of(client).destinations):
-        for adapter in adapters.values():
-            monkeypatch.setattr(adapter, "parse", fail)
+    for adapter in built_of(client).offers.webhooks.values():
+        monkeypatch.setattr(adapter, "parse", fail)
 
 
 def built_of(client: FlaskClient) -> Gateway:
