@@ -83,6 +83,9 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         ["gateway.broker_url"],
     ),
     "a Unix socket that Celery cannot use": ("gateway.redis_url", "unix:///run/redis.sock", ["gateway.broker_url"]),
+    "a proxy by ftp": ("gateway.egress", {"proxy": "ftp://proxy:21"}, ["gateway.egress.proxy"]),
+    "no such trust store": ("gateway.egress", {"trust_store": "/no/ca.pem"}, ["gateway.egress.trust_store"]),
+    "an unknown key of the way out": ("gateway.egress", {"https": "http://proxy:1"}, ["gateway.egress.https"]),
     "no retention": ("gateway.retention", 0, ["gateway.retention"]),
     "retention without end": ("gateway.retention", 10**30, ["gateway.retention"]),
     "retention for ever": ("gateway.retention", float("inf"), ["gateway.retention"]),
@@ -749,6 +752,7 @@ def everything_secret() -> Settings:
             "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
             "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
             "api_tokens": ["api-token-0001", "api-token-0002"],
+            "egress": {"proxy": "http://patchbay:proxy%2Fpassword@proxy.example.test:3128"},
         },
     )
     return check(raw, {})
@@ -767,6 +771,8 @@ def test_the_set_of_secrets_is_complete() -> None:
         "first-sentinel",
         "second-sentinel",
         "in-the-query",
+        "proxy%2Fpassword",
+        "proxy/password",
         "api-token-0001",
         "api-token-0002",
     } == everything_secret().secrets
@@ -795,9 +801,10 @@ def test_no_problem_shows_the_value_of_a_secret() -> None:
     assert len(secrets) == len(raised.value.problems)
     assert "secret-" not in str(raised.value)
     assert "secret-" not in repr(raised.value.problems)
-    with pytest.raises(ConfigError) as raised:
-        check(with_(tables(), "gateway.api_tokens", ["secret-7\n"]), {})
-    assert "secret-" not in str(raised.value)
+    for at, value in (("api_tokens", ["secret-7\n"]), ("egress", {"proxy": "ftp://:secret-8@host:1"})):
+        with pytest.raises(ConfigError) as raised:
+            check(with_(tables(), f"gateway.{at}", value), {})
+        assert "secret-" not in str(raised.value)
 
 
 # --- anything ---

@@ -13,6 +13,7 @@ from marshmallow import Schema
 
 from app.config.schema import ChecksSchema, GatewaySchema, check
 from app.core.settings import CallLimitsSchema, PlatformSchema
+from app.egress import EgressSchema
 from app.platforms.channel import ChannelSchema
 from app.platforms.consent import ConsentSchema
 from app.platforms.destination import DestinationSchema
@@ -137,10 +138,11 @@ def rows(page: str, heading: str) -> set[str]:
 
 COMMON: dict[str, set[str]] = {
     "## Every channel and destination": keys(PlatformSchema),
-    "## `[gateway]`": keys(GatewaySchema) - {"limits", "redis_checks"},
+    "## `[gateway]`": keys(GatewaySchema) - {"limits", "egress", "redis_checks"},
     "## `[channels.NAME]`": keys(ChannelSchema) - keys(PlatformSchema),
     "## `[destinations.NAME]`": keys(DestinationSchema) - keys(PlatformSchema),
     "### `[gateway.limits]`": keys(CallLimitsSchema),
+    "### `[gateway.egress]`": keys(EgressSchema),
     "### `[gateway.redis_checks]`": keys(ChecksSchema),
     "### `[channels.NAME.consent]`": keys(ConsentSchema),
 }

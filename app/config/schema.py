@@ -26,6 +26,7 @@ from app.core.routing import Route
 from app.core.schema import web_url
 from app.core.settings import A_YEAR, CallLimitsSchema, secret_field
 from app.core.shown import shown
+from app.egress import Egress, EgressSchema
 from app.platforms.channel import Channel
 from app.platforms.destination import Destination
 from app.platforms.registry import PlatformError, channel_class, destination_class, platforms
@@ -63,6 +64,7 @@ class GatewaySchema(Schema):
     dead_letter_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60, A_YEAR))
     limits = fields.Nested(CallLimitsSchema, load_default=lambda: CallLimitsSchema().load({}))
     redis_checks = fields.Nested(ChecksSchema, load_default=lambda: ChecksSchema().load({}))
+    egress = fields.Nested(EgressSchema, load_default=Egress)
     max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024, 64 * 1024 * 1024))
     api_tokens = fields.List(secret_field(), load_default=list)
 
@@ -229,7 +231,7 @@ def _secrets(platform: Platform, schema: Schema) -> Iterator[str]:
 
 def _url_secrets(gateway: Mapping[str, Any]) -> set[str]:
     """Passwords, as they are written in the URLs and as they are."""
-    urls = [urlsplit(url) for key in SCHEMES for url in gateway[key].split(";")]
+    urls = [urlsplit(url) for key in SCHEMES for url in gateway[key].split(";")] + [urlsplit(gateway["egress"].proxy)]
     written = [url.password for url in urls if url.password]
     written += [value for url in urls for value in parse_qs(url.query).get("password", [])]
     return {form for password in written for form in (password, unquote(password))}

@@ -1,7 +1,7 @@
 """Consent: who wants no messages on a channel, and the words with which customers say so.
 
 Keywords are those that carriers in North America expect. Consent is one channel's: an opt-out on one says nothing about
-another. The store keeps and enforces it (`store/scripts/common.lua`).
+another. The store keeps and enforces it (`store/scripts`).
 """
 
 from __future__ import annotations

@@ -162,7 +162,7 @@ class WebhookChannel(Channel):
 
     def parse(self, webhook: Webhook) -> list[Event]:
         body = parse_json(webhook.body, webhook.headers.get("content-type", ""))
-        if plain := _plain_text(body):
+        if plain := plain_text(body):
             external_id, customer, text = plain
             return [Written(Text(text), external_id=external_id, customer=f"{self.provider}:{customer}")]
         kind = load(_type, body)["type"]
@@ -289,7 +289,7 @@ def _checked(answer: Response) -> Response:
         raise failure.restated(errors.UNAVAILABLE) from None
 
 
-def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """(external id, customer's id, text) of a message that is nothing but a valid text; None leaves it to the schemas.
 
     Nearly every webhook is one, and the schemas are a fifth of what taking it costs. They alone refuse: whatever is odd

@@ -17,7 +17,7 @@ from app.core.session import Session
 from app.core.status import Status
 from app.store.connection import Connection
 
-LOOK_AGAIN = 3_600.0  # seconds, as in `scripts/common.lua`
+LOOK_AGAIN = 3_600.0  # seconds, as in `scripts/sweep.lua`
 
 
 class Wake(Struct, frozen=True):

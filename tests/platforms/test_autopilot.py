@@ -465,9 +465,9 @@ def test_whatever_a_bot_answers_is_read_or_unparseable(body: Any) -> None:
     bot = destination()
     if not isinstance(body, dict):
         with pytest.raises(Failure):
-            bot._answer(body)
+            bot.answer_from(body)
     else:
-        assert isinstance(bot._answer(body), Answer)
+        assert isinstance(bot.answer_from(body), Answer)
 
 
 ERRORS = {
@@ -520,14 +520,14 @@ CALLS: dict[str, tuple[Any, str | None]] = {
 @pytest.mark.parametrize(("memory", "call"), CALLS.values(), ids=CALLS)
 def test_the_call_stands_in_memory(memory: Any, call: str | None) -> None:
     body = {"response": {}, "dialogue": {"memory": memory}}
-    assert call == destination(record_calls=True)._answer(body).record
-    assert destination()._answer(body).record is None
+    assert call == destination(record_calls=True).answer_from(body).record
+    assert destination().answer_from(body).record is None
 
 
 @THOROUGH
 @given(spoiled([{"voice": {"CallSid": CALL}}, {"chat": {}, "voice": {"CallSid": CALL}}]))
 def test_whatever_stands_there_names_a_call_or_none(channels: Any) -> None:
-    named = destination(record_calls=True)._answer({"dialogue": {"memory": {"twilio": channels}}}).record
+    named = destination(record_calls=True).answer_from({"dialogue": {"memory": {"twilio": channels}}}).record
     whole = isinstance(channels, dict) and any(c == {"CallSid": CALL} for c in channels.values())
     assert named in ([CALL] if whole else [None, CALL])
 

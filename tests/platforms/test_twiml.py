@@ -38,6 +38,7 @@ from app.store.lanes import Lanes
 from app.store.mailbox import Claim, Mailboxes
 from tests.platforms.conformance import OUTCOMES, Calling, unused
 from tests.support import fixtures
+from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, run_until_quiet
 from tests.support.processes import free_port
 from tests.support.sink import Call, Sink, Told, sink
@@ -97,7 +98,7 @@ class TestTwimlDestination(Calling):
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
         return {
             "deliver": lambda app, http: app.deliver(delivery(), http),
-            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app._callback.url))), http),
+            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app.callback.url))), http),
         }
 
 
@@ -175,7 +176,7 @@ def test_a_query_is_signed_with_the_address(url: str, path: str, outside: Sink) 
     assert [MESSAGE.content] == [Text(params(outside.calls[0])["Body"])]
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), method=st.sampled_from(["POST", "GET"]))
 def test_any_text_is_signed_and_arrives(text: str, method: str, outside: Sink) -> None:
     outside.calls.clear()
@@ -1025,7 +1026,7 @@ reported = st.lists(st.sampled_from(list(RANK)), min_size=1, max_size=5).flatmap
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reported)
 def test_reports_in_any_order_come_to_the_same_and_rise(house: House, orders: tuple[Any, Any, bool]) -> None:
     one, other, work = orders

@@ -192,7 +192,7 @@ def test_it_ends_an_answer_that_is_read_slowly_before_all_is_told(
     places: int, client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streams, "STREAM_FOR", 0.0)
-    monkeypatch.setattr(streams, "_streams", streams.Places(places))
+    monkeypatch.setattr(streams, "stream_places", streams.Places(places))
     token = new_visitor(client)
     for number in range(LIVE_ENTRIES + 1):
         redis_client.xadd(stream_key(built, token), {"kind": "status", "id": str(number), "status": "sent"})
@@ -247,7 +247,7 @@ def test_it_tells_a_visitor_for_whom_there_is_no_place_what_is_new(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = streams.Places(1)
-    monkeypatch.setattr(streams, "_streams", places)
+    monkeypatch.setattr(streams, "stream_places", places)
     token = new_visitor(client)
     write(client, token, "m1")
     with listening(client, token) as place:
@@ -265,7 +265,7 @@ def test_it_gives_the_place_back_when_the_store_is_away(
         raise StoreUnavailable("away")
 
     places = streams.Places(1)
-    monkeypatch.setattr(streams, "_streams", places)
+    monkeypatch.setattr(streams, "stream_places", places)
     monkeypatch.setattr(built.live, "live", away)
     with listening(client, new_visitor(client)) as news:
         assert list(news) == []
@@ -274,7 +274,7 @@ def test_it_gives_the_place_back_when_the_store_is_away(
 
 def test_it_ends_streams_when_the_process_is_told_to_end(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     stopping = streams.Stopping()
-    monkeypatch.setattr(streams, "_stopping", stopping)
+    monkeypatch.setattr(streams, "stopping", stopping)
     monkeypatch.setattr(streams, "WAIT", 0.01)
     with listening(client, new_visitor(client)) as news:
         next(news)
@@ -332,7 +332,7 @@ def test_it_goes_on_with_another_answer_where_one_is_full(
 def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
     client: FlaskClient, built: Gateway, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_streams", streams.Places(0))
+    monkeypatch.setattr(streams, "stream_places", streams.Places(0))
     token = new_visitor(client)
     message = accepted(write(client, token, "m1", "x" * 7000))
     for _ in range(100):
@@ -348,9 +348,9 @@ def test_it_bounds_what_a_poll_is_told_by_the_same_rule(
 def test_it_lets_no_more_polls_read_at_once_than_there_are_places(
     turn: float, seconds: float, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams, "_streams", streams.Places(0))
-    monkeypatch.setattr(streams, "_polls", streams.Places(0))
-    monkeypatch.setattr(streams._turns, "next", lambda paces: turn)
+    monkeypatch.setattr(streams, "stream_places", streams.Places(0))
+    monkeypatch.setattr(streams, "poll_places", streams.Places(0))
+    monkeypatch.setattr(streams.poll_turns, "next", lambda paces: turn)
     with listening(client, new_visitor(client)) as events:
         assert list(events) == [Event("again", {"seconds": seconds})]
 
@@ -389,8 +389,8 @@ def test_a_crowd_elsewhere_makes_nobody_wait() -> None:
 
 
 def test_a_crowd_behind_one_address_polls_later_and_later(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_streams", streams.Places(0))
-    monkeypatch.setattr(streams, "_turns", streams.Turns(timer=lambda: 0.0))
+    monkeypatch.setattr(streams, "stream_places", streams.Places(0))
+    monkeypatch.setattr(streams, "poll_turns", streams.Turns(timer=lambda: 0.0))
     monkeypatch.setattr(streams, "SPREAD", 0.0)
     monkeypatch.setattr(streams, "POLLS_PER_ADDRESS", 0.5)
 
@@ -408,7 +408,7 @@ def test_a_crowd_behind_one_address_polls_later_and_later(client: FlaskClient, m
 
 @pytest.mark.parametrize("bound", ["STREAMS_PER_VISITOR", "STREAMS_PER_ADDRESS"])
 def test_it_keeps_places_for_others(client: FlaskClient, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "_streams", streams.Places(10))
+    monkeypatch.setattr(streams, "stream_places", streams.Places(10))
     monkeypatch.setattr(streams, "STREAMS_PER_VISITOR", 10)
     monkeypatch.setattr(streams, bound, 2)
     monkeypatch.setattr(streams, "WAIT", 0.01)
@@ -432,7 +432,7 @@ def test_places_remember_nobody_who_holds_none() -> None:
     places = streams.Places(1)
     assert [places.take({name: 1}) for name in ("ann", "bob")] == [True, False]
     places.leave({"ann": 1})
-    assert not places._shares
+    assert not places.shares
 
 
 def test_a_ticket_opens_the_stream_of_one_visitor_for_a_minute(
@@ -554,8 +554,8 @@ def test_forgetting_takes_back_every_token_up_to_now_and_none_later(
     def token_of(seconds: float) -> str:
         with monkeypatch.context() as then:
             then.setattr("itsdangerous.timed.time.time", lambda: now + seconds)
-            made = chat_of(built)._tokens.dumps(visitor)
-        return made if isinstance(made, str) else made.decode()
+            then.setattr("app.platforms.webchat.new_id", lambda: visitor)
+            return chat_of(built).new_token()
 
     oldest, newest, later = token_of(-60), token_of(0), token_of(+30)
     assert forget(client, oldest).status_code == 204
@@ -629,7 +629,7 @@ def test_an_open_stream_tells_nothing_more_to_who_is_forgotten(
     client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = streams.Places(1)
-    monkeypatch.setattr(streams, "_streams", places)
+    monkeypatch.setattr(streams, "stream_places", places)
     monkeypatch.setattr(streams, "STREAM_FOR", 10.0)
     ann = new_visitor(client)
     with listening(client, ann) as news:
@@ -668,8 +668,8 @@ def test_a_quiet_streams_reader_is_looked_at_now_and_then(monkeypatch: pytest.Mo
         looked.append(now / streams.LOOK_AGAIN)
         return now > 2.5 * streams.LOOK_AGAIN
 
-    *_, last = streams._until(forgotten, quiet())
-    assert (streams._again(streams.AT_ONCE), [0, 1, 2, 3]) == (last, looked)
+    *_, last = streams.until(forgotten, quiet())
+    assert (streams.come_again(streams.AT_ONCE), [0, 1, 2, 3]) == (last, looked)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense"])

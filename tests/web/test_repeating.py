@@ -228,7 +228,7 @@ class Frozen:
 
     def freeze_before(self, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         """Stop the server once everything was read, so that the script is sent to one that does not answer."""
-        connection = self.gateway.store.mailboxes._connection
+        connection = self.gateway.store.connection
         run = connection.run
 
         def frozen(name: str, *args: Any) -> Any:

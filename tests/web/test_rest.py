@@ -28,6 +28,7 @@ from app.store.mailbox import Append, Settlement
 from app.web import create_app
 from app.web.rest import listing
 from app.web.rest.resource import segments
+from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, recorder, run_until_quiet
 from workers.drain import Drainer
 
@@ -105,7 +106,6 @@ def clock() -> Clock:
 @pytest.fixture
 def built(redis_client: redis.Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Gateway:
     monkeypatch.setattr("app.web.rest.creating.time.time", lambda: clock() / 1000)
-    monkeypatch.setattr("app.inbox._now", clock)
     return gateway(redis_client, clock, **CONFIGURATION)
 
 
@@ -698,7 +698,7 @@ class TestPages:
         return Client(ACCOUNT, TOKEN, http_client=InProcess(web)).messages
 
     @given(size=st.integers(1, 50), narrow=st.sampled_from([{}, {"from_": ADA}, {"to": SHOP}]))
-    @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     def test_every_message_once(self, size: int, narrow: dict[str, str], filled: MessageList) -> None:
         found = list(filled.stream(page_size=size, **narrow))
         assert len({one.sid for one in found}) == len(found) == (20 if narrow.get("from_") else 40)

@@ -54,7 +54,7 @@ class People(Destination):
     is_over: bool = False
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        handles = self._open(delivery.session, delivery.keep)
+        handles = self.begin(delivery.session, delivery.keep)
         self._call("deliver", handles["chat"], delivery.content.text)  # type: ignore[union-attr]  # these are texts
         self._ready(handles, delivery.keep)
         if self.is_over:
@@ -63,7 +63,7 @@ class People(Destination):
         return Answer(Receipt(f"{handles['chat']}/{self.written}"))
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
-        handles = self._open(handoff.session, handoff.keep)
+        handles = self.begin(handoff.session, handoff.keep)
         self._call("open", handles["chat"])
         self._ready(handles, handoff.keep)
         return Answer()
@@ -88,7 +88,7 @@ class People(Destination):
         """The calls of these verbs."""
         return [call for call in self.calls if call[0] in verbs]
 
-    def _open(self, session: Session, keep: Keep) -> dict[str, Any]:
+    def begin(self, session: Session, keep: Keep) -> dict[str, Any]:
         self.handles_seen.append(session.handles)
         handles = dict(session.handles)
         if "chat" not in handles:
@@ -183,17 +183,17 @@ def written(index: int, text: str = "", author: Author = "agent", chat: str = "C
 @pytest.fixture
 def bot_first(make_office: MakeOffice) -> Desk:
     """The bot answers first, people after a handoff."""
-    return _desk(make_office())
+    return desk_of(make_office())
 
 
 @pytest.fixture
 def desk(make_office: MakeOffice) -> Desk:
     """People answer from the first message on."""
     nobody = {"destination": "desk", "handoff": None}
-    return _desk(make_office(channels__shop=nobody, destinations__desk={"attempts": 3}))
+    return desk_of(make_office(channels__shop=nobody, destinations__desk={"attempts": 3}))
 
 
-def _desk(office: Office) -> Desk:
+def desk_of(office: Office) -> Desk:
     people = People()
     office.gateway.destinations = {**office.gateway.destinations, "desk": people}
     office.gateway.offers = Offers(office.gateway.channels, office.gateway.destinations)
@@ -297,7 +297,7 @@ class TestOpening:
 
     def test_where_nothing_was_opened_nothing_is_taken_down(self, bot_first: Desk) -> None:
         bot_first.people.fails["open"] = [NO]
-        bot_first.people._open = lambda session, keep: {"chat": ""}  # type: ignore[method-assign]  # it fails before
+        bot_first.people.begin = lambda session, keep: {"chat": ""}  # type: ignore[method-assign]  # it fails before
         bot_first.office.customer_writes("a human please")
         bot_first.office.work()
         assert ["rejected: no"] == bot_first.office.letters()

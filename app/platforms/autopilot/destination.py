@@ -126,7 +126,7 @@ class AutopilotDestination(Destination):
             auth=self._auth,
             timeout=self._timeout,
         )
-        answer = self._answer(_checked(response).json())
+        answer = self.answer_from(_checked(response).json())
         return answer if text == whole else replace(answer, unsupported=(*answer.unsupported, "long_text"))
 
     def record(self, call: str, uncertain: bool, http: Http) -> bool:
@@ -140,7 +140,7 @@ class AutopilotDestination(Destination):
         form = {user: conversation, said: text}
         return {**form, language: self._language} if language else form
 
-    def _answer(self, body: Any) -> Answer:
+    def answer_from(self, body: Any) -> Answer:
         """Read either version, and whatever else is plain; see `app.platforms.autopilot.answer`."""
         if not isinstance(body, Mapping):
             raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)

@@ -29,7 +29,7 @@ class Project:
         Raises:
             Failure: the call did not succeed.
         """
-        differs = {name: value for name, value in wanted.items() if found is None or not _same(found, name, value)}
+        differs = {name: value for name, value in wanted.items() if found is None or not is_same(found, name, value)}
         sid = str((found or {}).get("sid", ""))
         if not differs:
             return sid
@@ -49,7 +49,7 @@ def _form(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _same(found: Mapping[str, Any], name: str, value: Any) -> bool:
+def is_same(found: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether a resource has this value: `Integration.FlowSid` stands there as integration.flow_sid."""
     there: Any = found
     for part in name.split("."):

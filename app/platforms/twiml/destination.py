@@ -83,7 +83,7 @@ class TwimlDestination(Destination):
         self._account_sid: str = settings["account_sid"]
         self._signer = RequestValidator(settings["auth_tokens"][0])
         self._service_sid: str | None = settings["messaging_service_sid"]
-        self._callback = Target(settings["callback_method"], settings["callback_url"])
+        self.callback = Target(settings["callback_method"], settings["callback_url"])
         self._fallback = _target(settings, "fallback")
         self._status_callback = _target(settings, "status_callback")
         self._timeout: float = settings["timeout"]
@@ -115,7 +115,7 @@ class TwimlDestination(Destination):
         form, told = self._inbound(delivery), list[Document]()
         cookies = _cookies(delivery)
         try:
-            self._ask(self._callback, form, delivery, told, cookies, http)
+            self._ask(self.callback, form, delivery, told, cookies, http)
         except _Failed as first:
             if self._fallback is None:
                 raise

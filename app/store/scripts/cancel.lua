@@ -1,3 +1,4 @@
+-- uses: lanes heads forgetting statuses
 -- Call off a message that still waits for its customer, with all its parts or not at all. One that a worker has in hand, or
 -- that an earlier try may have brought over, is too late.
 -- ARGV[3]: JSON {ids, cv, retention, error}  ->  {'ok' | 'late', wakes...}

@@ -1,8 +1,8 @@
+-- uses: even_if_full forgetting dropped_dead_letters
 -- Forget a dead letter, and with it what nothing else needs: its message's record, unless a report or a price still waits.
 -- ARGV[3]: JSON {id, retention}  ->  1, or 0 if there is no such letter
-even_if_full()
 local a = cjson.decode(ARGV[3])
-local item = drop_letter(a.id)
+local item = drop_dead_letter(a.id)
 if not item then return 0 end
 local message = string.match(item, '^message (%S+)')
 if not message then return 1 end
