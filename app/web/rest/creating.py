@@ -16,7 +16,7 @@ from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
 from app.gateway import Gateway
 from app.platforms.twilio.addresses import is_address, on_the_wire
-from app.platforms.twilio.message import BODY_LIMIT, MOST_MEDIA, is_callback_url, said
+from app.platforms.twilio.message import BODY_LIMIT, MAX_MEDIA, is_callback_url, said
 from app.store.mailbox import Append
 from app.store.messages import Record
 from app.web.rest import refusal
@@ -134,8 +134,8 @@ def _content(form: MultiDict[str, str], gateway: Gateway, conversation: str) -> 
     files = [url for url in files if url]
     if len(body) > BODY_LIMIT:
         raise Refused(refusal.TOO_LONG, f"The message body exceeds the {BODY_LIMIT} character limit")
-    if len(files) > MOST_MEDIA:
-        raise Refused(refusal.TOO_MANY_MEDIA, f"At most {MOST_MEDIA} media files are allowed")
+    if len(files) > MAX_MEDIA:
+        raise Refused(refusal.TOO_MANY_MEDIA, f"At most {MAX_MEDIA} media files are allowed")
     if not all(len(url) <= URL_LIMIT and is_web_url(url) for url in files):
         raise Refused(refusal.BAD_MEDIA, "Invalid media URL(s)")
     callback = form.get("StatusCallback", "")
