@@ -22,8 +22,9 @@ from redis.retry import Retry
 from app.core.errors import StoreUnavailable
 from app.core.reading import encoded
 from app.outage import Outage
+from app.store import keys
+from app.store.keys import PREFIX, Key
 
-PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
     *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
@@ -84,16 +85,16 @@ class Connection:
         self._idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
         self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
 
-    def key(self, *parts: str) -> str:
-        return self.prefix + ":".join(parts)
+    def key(self, what: Key, *parts: str) -> str:
+        return self.prefix + what.name(*parts)
 
-    def of_person(self, what: str, conversation: str, read: Callable[[Any, str], Any]) -> Any:
+    def of_person(self, what: Key, conversation: str, read: Callable[[Any, str], Any]) -> Any:
         """Read what is kept once for a person, whichever of their addresses the conversation is named by (see `n:` in
         `scripts/parts/people.lua`). One round trip for whoever has one address. Raises: StoreUnavailable."""
 
         def both() -> tuple[str | None, Any]:
             pipeline = self.client.pipeline(transaction=False)
-            pipeline.get(self.key("n", conversation))
+            pipeline.get(self.key(keys.ADDRESS, conversation))
             read(pipeline, self.key(what, conversation))
             leads, found = pipeline.execute()
             return leads, found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from app.store.connection import Connection
+from app.store.keys import DEAD_LETTER, DEAD_LETTERS
 from app.store.mailbox import Limits, Wake, _wakes
 
 TRIMMED_MOST = 1_000  # in one step, as nobody else is served meanwhile
@@ -45,15 +46,15 @@ class DeadLetters:
 
     def newest(self, most: int = 100) -> list[DeadLetter]:
         """The newest come first."""
-        key = self._connection.key("dead")
+        key = self._connection.key(DEAD_LETTERS)
         ids = self._connection.guard(lambda: self._client.zrevrange(key, 0, most - 1))
         return [letter for letter in (self.show(i) for i in ids) if letter]
 
     def count(self) -> int:
-        return int(self._connection.guard(lambda: self._client.zcard(self._connection.key("dead"))))
+        return int(self._connection.guard(lambda: self._client.zcard(self._connection.key(DEAD_LETTERS))))
 
     def show(self, letter_id: str) -> DeadLetter | None:
-        key = self._connection.key("d", letter_id)
+        key = self._connection.key(DEAD_LETTER, letter_id)
         fields = self._connection.guard(lambda: self._client.hgetall(key))
         if not fields:
             return None

@@ -40,6 +40,7 @@ from app.store.mailbox import (
 from tests.store.model import Known, Model
 from tests.store.steps import BOT, DESK, SHOP, Drain, entry, key, keys
 from tests.support.gateway import Clock
+from tests.support.keymap import strays
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
 RATES = {SHOP: 2.0}
@@ -440,6 +441,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened: with time, the tick and willing workers, everything that waits is worked, and a last look
         at each chat brings what no webhook told of."""
+        assert strays(self.client) == []
         self.working.clear()
         self.flying.clear()
         for conversation in CONVERSATIONS:
@@ -463,6 +465,7 @@ class Engine(RuleBasedStateMachine):
         self.mailboxes_are_those_of_the_model_and_leave_no_key_behind()
         self.every_acknowledged_message_is_in_exactly_one_place()
         self.every_message_costs_what_the_model_says()
+        assert strays(self.client) == []
 
     def every_message_costs_what_the_model_says(self) -> None:
         costs = {known.id: (known.cost, known.turns) for known in self.model.messages.values()}
