@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from app.core.consent import STATES, Heard, word_of
 from app.core.errors import StoreUnavailable
-from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import (
     Message,
     Text,
@@ -31,7 +31,6 @@ from app.core.reading import encoded
 from app.core.schema import noticing
 from app.gateway import Gateway
 from app.log import logger
-from app.platforms.channel import KnowsSender
 from app.platforms.consent import confirms
 from app.store.mailbox import Append, Place, Stated, Take, Wake
 
@@ -40,7 +39,7 @@ log = logger("inbox")
 KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
 # Headers that let somebody in. What stays is what `parse` reads: a signature is of no use without its secret.
 CREDENTIAL = re.compile(r"auth|cookie|token|secret|passw|api-?key|access-?key|credential|session|jwt|bearer")
-NO_CREDENTIALS = ("i-twilio-idempotency-token",)  # names a webhook, opens nothing
+NO_CREDENTIAL = "idempotency"  # such a token or key names a request, and opens nothing
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
@@ -60,9 +59,8 @@ def read(gateway: Gateway, name: str, webhook: Webhook) -> list[Event]:
     Raises:
         BadWebhook: it breaks a rule.
     """
-    adapter = gateway.channels.get(name) or gateway.destinations[name]
     with noticing() as odd:
-        events = adapter.parse(webhook)
+        events = gateway.offers.webhooks[name].parse(webhook)
     for what, field in odd:
         with suppress(StoreUnavailable):  # for a mere count no webhook is refused
             gateway.store.lanes.count(f"{what}:{name}:{field}")
@@ -91,6 +89,8 @@ class Inbox:
                 return self._report(name, event, channel)
             case Ended() | Typing():
                 self._hint(name, event, channel)
+            case Opted(customer, state):
+                self._gateway.store.consents.write(conversation_key(name, customer), state, "the platform said so")
             case Changed():
                 self._look(self._conversation(name, event), self._place(name, event.alias, event.index))
             case Ignored(kind):
@@ -287,8 +287,7 @@ class Inbox:
 def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str:
     """Keep a webhook that we failed to read, without the credentials that it came with; the dead letter's id."""
     headers = {name: value for name, value in webhook.headers.items() if not _is_credential(name)}
-    channel = gateway.channels.get(name)
-    if isinstance(channel, KnowsSender):
+    if channel := gateway.offers.senders.get(name):
         headers |= channel.sender(webhook)
     raw = orjson.dumps(
         {
@@ -311,7 +310,7 @@ def unpark(raw: str) -> Webhook:
 
 
 def _is_credential(header: str) -> bool:
-    return bool(CREDENTIAL.search(header)) and header not in NO_CREDENTIALS
+    return bool(CREDENTIAL.search(header)) and NO_CREDENTIAL not in header
 
 
 def _fingerprint(sender: str, event: Written) -> str:

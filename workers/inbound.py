@@ -15,7 +15,7 @@ from app.core import errors
 from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.errors import Failure, StoreUnavailable
-from app.core.events import Answer, Checkup, Said
+from app.core.events import Answer, Polled, Said
 from app.core.message import (
     Author,
     Content,
@@ -33,7 +33,7 @@ from app.gateway import Gateway
 from app.log import logger
 from app.platforms.destination import Delivery, Destination, Handoff, Who
 from app.store.mailbox import Append, AppendItem, ChatState, Claim, SessionChange, Settlement, mailbox_of
-from workers import dead_ends, lease
+from workers import dead_ends, history, lease
 from workers.failing import failed
 
 log = logger("inbound")
@@ -104,6 +104,8 @@ class _Job:
         self._route = route
         self._session = session
         self._claim = claim
+        self._threads = gateway.offers.threads.get(destination.name)
+        self._poll_every = (self._threads and self._threads.poll_every) or None
         self._lane = gateway.lanes[f"inbound:{destination.name}"]
         self._kept = list(claim.progress.get("answers", ()))  # to the message's parts so far
 
@@ -126,19 +128,13 @@ class _Job:
         if answer.over:  # the end is worked first; then the message goes to whoever answers next
             return Settlement(self._claim, "behind", front=(f"ended platform {self._session.chat}",))
         answer = self._in_time(answer, time.monotonic() - started)
-        return self._answered(message, answer, self._cost(parts))
+        return self._answered(message, answer, self._cost(parts, answer.spent))
 
     def open(self) -> Settlement:
         records = self._gateway.store.messages.timeline(self._claim.conversation, TRANSCRIPT_MOST)
-        ids = [record.message.id for record in records]
-        began = ids.index(self._session.since) if self._session.since in ids else 0
-        transcript = [
-            record.message
-            for record in records[began:]
-            # what still waits comes after; what they said there already stands there
-            if (record.message.direction == "outbound" or record.status != "queued")
-            and record.message.source != self._destination.name
-        ]
+        said = history.said(records, self._session)
+        # what they said there already stands there
+        transcript = [message for message in said if message.source != self._destination.name]
         handoff = Handoff(
             conversation=self._claim.conversation,
             session=self._session,
@@ -148,8 +144,9 @@ class _Job:
             uncertain=self._claim.uncertain,
             progress=self._claim.progress.get("adapter", {}),
         )
+        taker = self._gateway.offers.takeovers.get(self._destination.name)
         try:
-            answer = self._destination.open(handoff, self._gateway.http)
+            answer = taker.open(handoff, self._gateway.http) if taker else Answer()
         except Failure as failure:
             return self._given_up(failed(self._claim, failure, self._lane.retry))
         parent = f"{self._claim.conversation}/{self._session.version}"  # each handoff has a version of its own
@@ -158,13 +155,13 @@ class _Job:
             "done",
             session=self._session_after(answer),
             append=self._replies(parent, answer.replies),
-            watch=self._destination.watch or None,
+            watch=self._poll_every,
         )
 
     def check(self) -> Settlement:
         """Look at the chat: what was missed, what was read, whether it is over or was left."""
-        session, destination = self._session, self._destination
-        if not session.chat or not destination.watch:
+        session = self._session
+        if not session.chat or not self._poll_every:
             return Settlement(self._claim, "done", watch=0.0, lane_effect="none")
         try:
             checkup, chat = self._look()
@@ -172,7 +169,7 @@ class _Job:
             settlement = failed(self._claim, failure, self._lane.retry)
             if settlement.outcome != "dead":
                 return settlement
-            return replace(settlement, outcome="done", watch=destination.watch)  # the next look finds the same
+            return replace(settlement, outcome="done", watch=self._poll_every)  # the next look finds the same
         front: tuple[str, ...] = ()
         if checkup.over:
             front = (f"ended platform {session.chat}",)
@@ -185,7 +182,7 @@ class _Job:
             append=self._carried_over(checkup),
             chat=chat,
             front=front,
-            watch=None if front else destination.watch,
+            watch=None if front else self._poll_every,
         )
 
     def end(self) -> Settlement:
@@ -224,7 +221,9 @@ class _Job:
         """`close WHO HANDLES`: take down what a session that is over has open at the destination."""
         _, who, handles = self._claim.item.split(" ", 2)
         self._session = Session(self._destination.name, handles=orjson.loads(handles))
-        self._destination.close(self._session, cast("Who", who), self._gateway.http)
+        if self._threads is None:
+            return Settlement(self._claim, "done")
+        self._threads.close(self._session, cast("Who", who), self._gateway.http)
         self._hold()
         checkup, known = self._look()  # what was said up to now; from here on no webhook tells of more
         return Settlement(self._claim, "done", append=self._carried_over(checkup), chat=known)
@@ -238,11 +237,12 @@ class _Job:
         lane = f"status:{self._destination.name}"
         return AppendItem(mailbox_of(self._claim.conversation, lane), lane, item, scope)
 
-    def _look(self) -> tuple[Checkup, ChatState]:
+    def _look(self) -> tuple[Polled, ChatState]:
         """What the destination finds in its chat, and how far it is known then; what was read is reported at once."""
         name, store = self._destination.name, self._gateway.store
         known = store.mailboxes.chat(f"{name}:{self._session.chat}")
-        checkup = self._destination.check(self._session, known.seen, self._gateway.http)
+        threads = self._threads
+        checkup = threads.poll(self._session, known.seen, self._gateway.http) if threads else Polled()
         for index in range(known.read + 1, checkup.read + 1):
             ref = f"{self._session.chat}/{index}"
             scope, owner = f"{name}:inbound:{ref}", self._claim.conversation
@@ -252,7 +252,7 @@ class _Job:
             known, seen=max(-1 if known.seen is None else known.seen, checkup.seen), read=max(known.read, checkup.read)
         )
 
-    def _carried_over(self, checkup: Checkup) -> tuple[Append, ...]:
+    def _carried_over(self, checkup: Polled) -> tuple[Append, ...]:
         """Messages in the destination's chat, for the customer; the script drops those that came by webhook."""
         name = self._destination.name
         return tuple(
@@ -270,8 +270,8 @@ class _Job:
     def _told(self) -> Iterator[Append | AppendItem]:
         """What the customer and their channel hear of an end that is not their own doing."""
         parent = f"{self._claim.conversation}/{self._session.version}"
-        if self._destination.farewell:
-            yield self._to_customer(derived_id(parent, "farewell"), Text(self._destination.farewell), author="system")
+        if self._threads and self._threads.farewell:
+            yield self._to_customer(derived_id(parent, "farewell"), Text(self._threads.farewell), author="system")
         conversation = self._claim.conversation
         lane = f"outbound:{split_conversation(conversation)[0]}"
         yield AppendItem(mailbox_of(conversation, "outbound"), lane, f"ended {derived_id(parent, 'ended')}")
@@ -307,6 +307,7 @@ class _Job:
             target_task=asked if isinstance(asked, str) else channel["target_task"] if first else None,
             uncertain=self._claim.uncertain and resumed,
             progress=self._claim.progress.get("adapter", {}) if resumed else {},
+            history=history.before(self._gateway, self._destination.name, message, self._session),
         )
         return self._destination.deliver(delivery, self._gateway.http)
 
@@ -325,7 +326,7 @@ class _Job:
             session=self._session,
             aliases=self._names([chat] if chat else []),
             chat=ChatState(f"{self._destination.name}:{chat}", seen) if seen is not None else None,
-            watch=self._destination.watch or None,
+            watch=self._poll_every,
         )
 
     def _hold(self, **kept: Any) -> None:
@@ -336,10 +337,10 @@ class _Job:
 
     def _given_up(self, settlement: Settlement) -> Settlement:
         """The settlement of a failed try; if it was the last one, a chat that stands half is taken down."""
-        if settlement.outcome != "dead" or not self._session.chat:
+        if settlement.outcome != "dead" or not self._session.chat or self._threads is None:
             return settlement
         try:
-            if not self._destination.abandon(self._session, self._gateway.http):
+            if not self._threads.abandon(self._session, self._gateway.http):
                 return settlement
         except Failure as failure:
             log.error("not abandoned", destination=self._destination.name, error=failure.detail)
@@ -401,12 +402,12 @@ class _Job:
                 *self._replies(message.id, answer.replies),
                 *((self._recording(answer.record),) if answer.record else ()),
             ),
-            watch=self._destination.watch or None,
+            watch=self._poll_every,
             cost=cost,
         )
 
-    def _cost(self, parts: Sequence[Content]) -> Cost | None:
-        return self._gateway.settings.costs.of_turn(self._destination.name, len(parts))
+    def _cost(self, parts: Sequence[Content], spent: int | None = None) -> Cost | None:
+        return self._gateway.settings.costs.of_turn(self._destination.name, len(parts), spent)
 
     def _session_after(self, answer: Answer) -> SessionChange:
         if answer.end or answer.handoff:
@@ -505,6 +506,7 @@ def _kept(answer: Answer) -> dict[str, Any]:
         "replies": replies,
         "handoff": answer.handoff,
         "record": answer.record,
+        "spent": answer.spent,
         "unsupported": list(answer.unsupported),
     }
 
@@ -513,7 +515,13 @@ def _again(kept: Mapping[str, Any]) -> Answer:
     """The inverse of `_kept`."""
     replies = (Said(**{**reply, "content": content_from_dict(reply["content"])}) for reply in kept["replies"])
     unsupported = tuple(kept.get("unsupported", ()))  # an earlier version kept none
-    return Answer(replies=tuple(replies), handoff=kept["handoff"], record=kept["record"], unsupported=unsupported)
+    return Answer(
+        replies=tuple(replies),
+        handoff=kept["handoff"],
+        record=kept["record"],
+        unsupported=unsupported,
+        spent=kept.get("spent"),
+    )
 
 
 def _joined(answers: Sequence[Answer]) -> Answer:
@@ -529,4 +537,5 @@ def _joined(answers: Sequence[Answer]) -> Answer:
         unsupported=tuple(what for answer in answers for what in answer.unsupported),
         handoff=any(answer.handoff for answer in answers),
         record=next((answer.record for answer in answers if answer.record), None),
+        spent=sum(known) if (known := [answer.spent for answer in answers if answer.spent is not None]) else None,
     )

@@ -27,7 +27,8 @@ def work(gateway: Gateway, name: str, claim: Claim) -> Settlement:
         case "typing":
             return _typing(gateway, channel, claim, customer)
         case "ended":
-            channel.ended(customer, claim.item.removeprefix("ended").strip(), gateway.http)
+            if ends := gateway.offers.ends.get(name):
+                ends.ended(customer, claim.item.removeprefix("ended").strip(), gateway.http)
             return Settlement(claim, "done", event="ended" if channel.capabilities.live else "")
     return Settlement(claim, "done", lane_effect="none")
 
@@ -66,7 +67,8 @@ def _typing(gateway: Gateway, channel: Channel, claim: Claim, customer: str) -> 
     if not channel.capabilities.typing or claim.now - shown_at > TYPING_LASTS:
         return Settlement(claim, "done", lane_effect="none")
     try:
-        channel.typing(customer, gateway.http)
+        if types := gateway.offers.typing.get(channel.name):
+            types.typing(customer, gateway.http)
     except Failure:
         return Settlement(claim, "done", lane_effect="none")
     return Settlement(claim, "done", event="typing" if channel.capabilities.live else "")
