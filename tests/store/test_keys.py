@@ -61,7 +61,7 @@ def prefixes(expression: str, variables: dict[str, set[str]]) -> set[str]:
 
 
 def variables_of(text: str) -> dict[str, set[str]]:
-    """The kinds of keys that a variable may stand for, wherever it is set; or a function's `key`, wherever it is given."""
+    """The kinds of keys that a variable may stand for, wherever it is set; a function's `key`, wherever it is given."""
     found: dict[str, set[str]] = {}
     bare = re.sub(r"--.*", "", text)
     for names, values in re.findall(r"(?:^ *|then )(?:local )?([\w, ]+) =\s+(.*P \.\. .*)", bare, re.MULTILINE):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import redis
 
@@ -51,7 +51,7 @@ def _fields(client: redis.Redis, name: str, held: str) -> set[str]:
     if held == "hash":
         return set(client.hkeys(name))
     if held == "stream":
-        entries: list[Any] = client.xrange(name)
+        entries = cast("list[Any]", client.xrange(name))
         return {field for _, fields in entries for field in fields}
     return set()
 
