@@ -26,7 +26,6 @@ LONG_FILES: set[str] = {
     "app/platforms/twilio/account.py",
     "app/platforms/twilio/channel.py",
     "app/store/mailbox.py",
-    "app/store/scripts/common.lua",
     "app/transport.py",
     "workers/inbound.py",
 }

@@ -16,6 +16,7 @@ from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
 from app.store.connection import Connection
+from app.store.keys import EXTERNAL_ID, THREAD
 
 LOOK_AGAIN = 3_600.0  # seconds, as in `scripts/sweep.lua`
 
@@ -289,7 +290,7 @@ class Mailboxes:
 
     def known(self, scope: str) -> str | None:
         """The id of the message that was accepted under that name (see `accept`), for as long as its window lasts."""
-        client, key = self._connection.client, self._connection.key("x", scope)
+        client, key = self._connection.client, self._connection.key(EXTERNAL_ID, scope)
         found: str | None = self._connection.guard(lambda: client.get(key))
         return found
 
@@ -317,7 +318,7 @@ class Mailboxes:
 
     def chat(self, name: str) -> ChatState:
         """How far a destination's chat is known."""
-        client, key = self._connection.client, self._connection.key("c", name)
+        client, key = self._connection.client, self._connection.key(THREAD, name)
         seen, read = self._connection.guard(lambda: client.hmget(key, ["seen", "read"]))
         return ChatState(name, None if seen is None else int(seen), -1 if read is None else int(read))
 

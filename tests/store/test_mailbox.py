@@ -613,7 +613,7 @@ class TestMemory:
         with pytest.raises(StoreUnavailable):
             real_store.messages.report("x", "sent", scope="bot:inbound:x", direction="inbound", owner="")
         with pytest.raises(StoreUnavailable):
-            real_store.dead_letters.park("{}", "shop", "unexpected", "")
+            real_store.dead_letters.keep_webhook("{}", "shop", "unexpected", "")
         assert snapshot(redis_client) == before
 
     @pytest.mark.parametrize("outcome", ["done", "retry", "dead", "reroute", "behind"])
