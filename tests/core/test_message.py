@@ -6,9 +6,9 @@ import re
 
 import orjson
 import pytest
-from msgspec import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 
 from app.core.message import (
     Attachment,
@@ -134,7 +134,7 @@ def test_a_half_that_was_stored_costs_only_itself() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"id":"m1"}', STORED.replace(b"location", b"dance")])
 def test_what_is_no_message_is_none(raw: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - as it says
+    with pytest.raises(ValueError):
         decode(raw)
 
 
