@@ -11,8 +11,10 @@ from msgspec import Struct
 
 from app.core.message import Message, decode, encode
 from app.core.status import Status
+from app.core.work import Wake
 from app.store.connection import Connection
-from app.store.mailbox import Limits, Wake, _wakes
+from app.store.limits import Limits
+from app.store.wire import wakes_of
 
 FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
 CHUNK = 200  # of a list, read at once
@@ -73,7 +75,7 @@ class Messages:
             "wait": wait,
         }
         state, *wakes = self._connection.run("report", request)
-        return state, _wakes(wakes)
+        return state, wakes_of(wakes)
 
     def read(self, message_id: str) -> Record | None:
         """One message's record; None if there is none (any more)."""
@@ -138,7 +140,7 @@ class Messages:
         """Call off a message with all its parts; False if it is too late."""
         request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
         state, *wakes = self._connection.run("cancel", request)
-        return state == "ok", _wakes(wakes)
+        return state == "ok", wakes_of(wakes)
 
     def rewrite(self, messages: Sequence[Message]) -> bool:
         """Store other contents of messages of one conversation; False if one of them still waits."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.core.session import Session, from_fields
 from app.store.connection import Connection
-from app.store.mailbox import Limits
+from app.store.limits import Limits
 
 
 class Sessions:

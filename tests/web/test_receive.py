@@ -22,8 +22,9 @@ from app.core.errors import StoreUnavailable
 from app.core.events import Written
 from app.core.message import Attachment, Message, Text
 from app.gateway import Gateway, limits_of
-from app.inbox import Inbox, unpark
+from app.inbox import Inbox
 from app.log import redactor
+from app.parked import unpark
 from app.platforms.respondio import contact_id
 from app.platforms.twilio.account import FORM
 from app.store import Store
