@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -502,7 +503,7 @@ def test_a_status_is_told_to_the_address_that_is_named(outside: Sink) -> None:
 def sets(*cookies: str) -> Told:
     """An answer that sets cookies; header names in capitals or not are the same."""
     names = ("Set-Cookie", "set-cookie", "SET-COOKIE")
-    return replace(says("Hi"), headers={**XML, **dict(zip(names, cookies, strict=False))})
+    return dataclasses.replace(says("Hi"), headers={**XML, **dict(zip(names, cookies, strict=False))})
 
 
 KEPT: dict[str, tuple[list[str], str | None]] = {
@@ -553,7 +554,7 @@ def test_cookies_are_forgotten_after_four_silent_hours(hours: float, sent: str |
 
 def test_cookies_go_to_their_own_host_alone(outside: Sink) -> None:
     with sink() as other:
-        outside.answers(replace(sets("a=1"), body=says("One", redirect=f"{other.url}/more").body))
+        outside.answers(dataclasses.replace(sets("a=1"), body=says("One", redirect=f"{other.url}/more").body))
         other.answers(says("Two", redirect=f"{outside.url}/last"), says("Three"))
         outside.answer = lambda call, first=outside.answer: says("Three") if call.path == "/last" else first(call)
         app = built(callback_url=f"{outside.url}/in")
@@ -941,7 +942,7 @@ def test_an_application_may_keep_its_place_in_a_cookie(house: House) -> None:
 
     def count(call: Call) -> Told:
         number = int(call.headers.get("cookie", "n=0").removeprefix("n=")) + 1
-        return replace(says(f"Message {number}"), headers={**XML, "set-cookie": f"n={number}; Path=/"})
+        return dataclasses.replace(says(f"Message {number}"), headers={**XML, "set-cookie": f"n={number}; Path=/"})
 
     house.app.answer = lambda call: count(call) if call.path == "/in" else Told(204, b"")
     for text, customer in (("a", "ada"), ("b", "ada"), ("c", "ben"), ("d", "ada")):

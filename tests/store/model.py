@@ -5,10 +5,8 @@ Every method answers what the store must answer; tokens and owners are named by 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
-
-from msgspec.structs import replace
 
 from app.core.acceptance import Place
 from app.core.status import Status, climbs

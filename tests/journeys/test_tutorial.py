@@ -1,0 +1,68 @@
+"""The tutorial, word for word: its files, its commands, and what it says one will see."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+
+
+def block(kind: str, number: int = 0) -> str:
+    return re.findall(rf"```{kind}\n(.*?)```", PAGE, re.DOTALL)[number]
+
+
+def test_the_tutorial_works(tmp_path: Path) -> None:
+    gateway, kiosk = free_port(3), free_port()
+
+    def here(text: str) -> str:
+        """With this test's ports, and with the programs of this environment."""
+        text = text.replace(":8000", f":{gateway}").replace("9000", str(kiosk))
+        return text.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+
+    (tmp_path / "kiosk.toml").write_text(here(block("toml")))
+    (tmp_path / "kiosk.py").write_text(here(block("python")))
+    log = tmp_path / "up.log"
+    with log.open("wb") as out:
+        command = [*here(block("console")).split(), "--port", str(gateway), "--workers", "1"]
+        up = subprocess.Popen(command, cwd=tmp_path, stdout=out, stderr=out)
+    try:
+        wait_until("the gateway is up", lambda: "Ctrl-C" in log.read_text(), 60)
+        said = talk(here(block("console", 1)).split(), tmp_path, "hello")
+    finally:
+        up.send_signal(signal.SIGINT)
+        up.wait(60)
+    accepted, *events = said
+    assert json.loads(accepted.removeprefix("> "))["accepted"][0]["duplicate"] is False
+    assert any("message.created" in event and "Ask me for a quote" in event for event in events)
+    assert any("message.status" in event and "delivered" in event for event in events)
+
+
+def talk(command: list[str], folder: Path, text: str) -> list[str]:
+    """What the channel prints once the customer has written that and the answer was told."""
+    log = folder / "kiosk.log"
+    with log.open("wb") as out:
+        kiosk = subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.DEVNULL)
+    assert kiosk.stdin is not None
+    try:
+        kiosk.stdin.write(f"{text}\n".encode())
+        kiosk.stdin.flush()
+        wait_until("both are told", lambda: {"created", "delivered"} <= set(re.findall(r"\w+", log.read_text())), 60)
+    finally:
+        kiosk.kill()
+        kiosk.wait()
+    return [line for line in log.read_text().splitlines() if line.startswith(("<", ">"))]
+
+
+@pytest.mark.parametrize("name", ["console", "toml", "python"])
+def test_every_block_of_the_tutorial_is_tried(name: str) -> None:
+    assert len(re.findall(rf"```{name}\n", PAGE)) == {"console": 2, "toml": 1, "python": 1}[name]
