@@ -7,7 +7,7 @@ Whatever is read is written again as it was: what this version does not know sta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import orjson
 from msgspec import Struct, field
@@ -39,6 +39,7 @@ class Poll(Struct, frozen=True):
 
 
 EndedBy = Literal["customer", "platform", "silence"]
+_ENDED_BY = get_args(EndedBy)
 
 
 class End(Struct, frozen=True):
@@ -111,10 +112,7 @@ TAGS: Mapping[type[Item], str] = {
 
 def item_text(item: Item) -> str:
     """An item as it stands in its mailbox."""
-    if isinstance(item, Unknown):
-        return item.text
-    words, tag = _words(item), TAGS[type(item)]
-    return f"{tag} {words}" if words else tag
+    return _WRITERS[type(item)](item)
 
 
 def item_of(text: str) -> Item:
@@ -127,25 +125,6 @@ def item_of(text: str) -> Item:
         return Unknown(text)
 
 
-def _words(item: Item) -> str:
-    match item:
-        case Deliver(word) | AskPrice(word) | TellEnd(word) | Record(word):
-            return word
-        case Report(message_id, status):
-            return f"{message_id} {status}"
-        case Typing(at):
-            return f"@{at}"
-        case End(by, thread):
-            return f"{by} {thread}" if thread else "" if by == "customer" else by
-        case Close(by, handles):
-            return f"{by} {orjson.dumps(dict(handles)).decode()}"
-        case Handoff(again=True):
-            return "again"
-        case LostHandoff():
-            return "handoff"
-    return ""
-
-
 def _report(words: str) -> Report:
     message_id, status = words.split(" ", 1)
     return Report(message_id, cast("Status", status))
@@ -153,7 +132,7 @@ def _report(words: str) -> Report:
 
 def _ended(words: str) -> Item:
     by, _, thread = words.partition(" ")
-    if by in get_args(EndedBy):
+    if by in _ENDED_BY:
         return End(cast("EndedBy", by), thread)
     return TellEnd(words) if words else End()
 
@@ -162,6 +141,30 @@ def _close(words: str) -> Close:
     by, handles = words.split(" ", 1)
     return Close(by, orjson.loads(handles))
 
+
+def _closing(item: Close) -> str:
+    return f"{TAGS[Close]} {item.by} {orjson.dumps(dict(item.handles)).decode()}"
+
+
+def _ending(item: End) -> str:
+    words = (TAGS[End], "" if item.by == "customer" and not item.thread else item.by, item.thread)
+    return " ".join(filter(None, words))
+
+
+_WRITERS: Mapping[type[Item], Callable[[Any], str]] = {
+    Deliver: lambda item: f"{TAGS[Deliver]} {item.message_id}",
+    Handoff: lambda item: f"{TAGS[Handoff]} again" if item.again else TAGS[Handoff],
+    LostHandoff: lambda item: f"{TAGS[LostHandoff]} handoff",
+    Poll: lambda item: TAGS[Poll],
+    End: _ending,
+    TellEnd: lambda item: f"{TAGS[TellEnd]} {item.event_id}",
+    Typing: lambda item: f"{TAGS[Typing]} @{item.at}",
+    Report: lambda item: f"{TAGS[Report]} {item.message_id} {item.status}",
+    Close: _closing,
+    Record: lambda item: f"{TAGS[Record]} {item.call}",
+    AskPrice: lambda item: f"{TAGS[AskPrice]} {item.message_id}",
+    Unknown: lambda item: item.text,
+}
 
 _READERS: Mapping[str, Callable[[str], Item]] = {
     TAGS[Deliver]: Deliver,
@@ -275,11 +278,8 @@ class SessionChange(Struct, frozen=True):
 
 
 class _Outcome(Struct, frozen=True):
+    name: ClassVar[str]
     claim: Claim
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__.lower()
 
 
 class _OfLane(_Outcome, frozen=True, kw_only=True):
@@ -306,6 +306,7 @@ class Done(_Final, frozen=True, kw_only=True):
     the message in the live stream, `event` something else. `cost` is booked for the message.
     """
 
+    name: ClassVar[str] = "done"
     status: Status | None = None
     reason: str = ""
     error: str = ""
@@ -319,6 +320,7 @@ class Done(_Final, frozen=True, kw_only=True):
 class Dead(_Final, frozen=True, kw_only=True):
     """Given up; it becomes a dead letter. `ambiguous`: only because what became of it is unknown."""
 
+    name: ClassVar[str] = "dead"
     reason: str
     error: str = ""
     ambiguous: bool = False
@@ -328,6 +330,7 @@ class Retry(_OfLane, frozen=True, kw_only=True):
     """To be tried again in `due` seconds. `counts`: the try has spent an attempt. `uncertain`: it may have been carried
     out."""
 
+    name: ClassVar[str] = "retry"
     reason: str = ""
     error: str = ""
     due: float = 0.0
@@ -338,12 +341,14 @@ class Retry(_OfLane, frozen=True, kw_only=True):
 class Reroute(_OfLane, frozen=True):
     """The mailbox goes on in the lane `to`."""
 
+    name: ClassVar[str] = "reroute"
     to: str
 
 
 class Behind(_OfLane, frozen=True):
     """What stands in `front` must be done first; the head was not tried now."""
 
+    name: ClassVar[str] = "behind"
     front: tuple[Item, ...]
 
 

@@ -161,8 +161,10 @@ class Wire:
         match outcome:
             case Done():
                 request |= self._done(outcome)
+                request |= self._consequences(outcome)
             case Dead():
                 request |= {"error": outcome.error, "reason": outcome.reason}
+                request |= self._consequences(outcome)
             case Retry():
                 request |= {
                     "error": outcome.error,
@@ -176,8 +178,6 @@ class Wire:
                 request["front"] = [item_text(item) for item in outcome.front]
         if outcome.lane.kind in ("sick", "pause"):
             request |= self._breaker(outcome.lane)
-        if isinstance(outcome, Done | Dead):
-            request |= self._consequences(outcome)
         return request
 
     def achieved(self, claim: Claim, achieved: Achieved, lease: float) -> Request:
