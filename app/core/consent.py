@@ -1,7 +1,7 @@
 """Consent: who wants no messages on a channel, and the words with which customers say so.
 
 Keywords: https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out. Consent is one channel's: an opt-out on one
-says nothing about another. The store keeps and enforces it (`store/scripts/common.lua`).
+says nothing about another. The store keeps and enforces it (`store/scripts`).
 """
 
 from __future__ import annotations

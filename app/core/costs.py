@@ -3,7 +3,7 @@
 A message costs its channel's price once: the customer's when it is accepted, one to the customer when it was sent. A
 question to a destination costs that destination's turn once it is answered. What a platform reports about a message
 takes the place of the table's price. The store keeps the sums, in the steps that cause them (`book` in
-`store/scripts/common.lua`).
+`store/scripts`).
 """
 
 from __future__ import annotations

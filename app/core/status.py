@@ -1,6 +1,6 @@
 """The status ladder: `queued < sent < delivered < read`, or `failed`. Statuses only climb.
 
-The store keeps the same rule in `store/scripts/common.lua`, because a climb and what follows from it are one atomic
+The store keeps the same rule in `store/scripts`, because a climb and what follows from it are one atomic
 step; a property test holds the two together.
 """
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -25,9 +26,10 @@ from app.outage import Outage
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
-    *("bury", "revive", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
+    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
-LETTERS = ("work", "bury", "revive", "discard", "trim")  # these share `letters.lua`, and all share `common.lua`
+BASE = "base"  # the part with which every script begins
+USES = "-- uses: "  # begins the first line of a script or part that needs others
 # Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
 # an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.
 FRESH = 0.5
@@ -87,7 +89,7 @@ class Connection:
 
     def of_person(self, what: str, conversation: str, read: Callable[[Any, str], Any]) -> Any:
         """Read what is kept once for a person, whichever of their addresses the conversation is named by (see `n:` in
-        `scripts/common.lua`). One round trip for whoever has one address. Raises: StoreUnavailable."""
+        `scripts/parts/people.lua`). One round trip for whoever has one address. Raises: StoreUnavailable."""
 
         def both() -> tuple[str | None, Any]:
             pipeline = self.client.pipeline(transaction=False)
@@ -179,12 +181,33 @@ class Connection:
         return StoreUnavailable(f"Redis at {self.place} {what}", maybe_done=maybe_done)
 
 
+@cache
 def text_of(script: str) -> str:
-    """What Redis is told of a script: what it shares with others, and its own. There is no more in it than it needs,
-    because Redis makes each of its functions anew with each call."""
-    folder = resources.files("app.store") / "scripts"
-    shared = ("common", "letters") if script in LETTERS else ("common",)
-    return "".join((folder / f"{name}.lua").read_text() for name in (*shared, script))
+    """What Redis is told of a script: the parts that it uses, each once and behind those that it uses itself, then its
+    own text. There is no more in it than it needs, because Redis makes each of its functions anew with each call."""
+    return "".join(texts_of(script).values())
+
+
+def texts_of(script: str) -> dict[str, str]:
+    """The same one by one, named by their files."""
+    found: dict[str, str] = {}
+    _gather(f"parts/{BASE}", found)
+    _gather(script, found)
+    return found
+
+
+def _gather(file: str, into: dict[str, str]) -> None:
+    if file not in into:
+        text = (resources.files("app.store") / "scripts" / f"{file}.lua").read_text()
+        for part in uses(text):
+            _gather(f"parts/{part}", into)
+        into[file] = text
+
+
+def uses(text: str) -> list[str]:
+    """The parts that a script or part names in its first line."""
+    first = text.partition("\n")[0]
+    return first.removeprefix(USES).split() if first.startswith(USES) else []
 
 
 def _place(client: redis.Redis) -> str:

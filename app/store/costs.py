@@ -1,4 +1,4 @@
-"""The sums of what messages cost, as the steps that cause them have booked them (`book` in `scripts/common.lua`)."""
+"""The sums of what messages cost, as the steps that cause them have booked them (`book` in `scripts`)."""
 
 from __future__ import annotations
 

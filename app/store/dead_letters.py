@@ -42,7 +42,7 @@ class DeadLetters:
     def park(self, webhook: str, name: str, reason: str, error: str) -> str:
         """Keep a webhook that we could not read; its new id."""
         request = {"webhook": webhook, "name": name, "reason": reason, "error": error[:500]}
-        return str(self._connection.run("bury", request))
+        return str(self._connection.run("dead_letter", request))
 
     def newest(self, most: int = 100) -> list[DeadLetter]:
         """The newest come first."""
@@ -71,7 +71,7 @@ class DeadLetters:
 
     def replay(self, letter_id: str) -> tuple[str, tuple[Wake, ...]]:
         """Queue its message again: `ok`, `unknown`, or `webhook` (then the caller must receive it again)."""
-        state, *wakes = self._connection.run("revive", {"id": letter_id})
+        state, *wakes = self._connection.run("replay", {"id": letter_id})
         return state, wakes_of(wakes)
 
     def discard(self, letter_id: str) -> bool:
@@ -82,8 +82,8 @@ class DeadLetters:
         """Let the oldest go where there are too many or they are too old; how many went of which lane."""
         limits = self._limits
         request = {
-            "most": limits.letters,
-            "most_bytes": limits.letters_bytes,
+            "max": limits.letters,
+            "max_bytes": limits.letters_bytes,
             "age_ms": limits.letters_keep * 1000,
             "retention_ms": limits.retention * 1000,
             "batch": TRIMMED_MOST,

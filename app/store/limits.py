@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
-POLL_AGAIN = 3_600.0  # seconds, as in `scripts/common.lua`
+POLL_AGAIN = 3_600.0  # seconds, as in `scripts/sweep.lua`
 
 
 class Limits(Struct, frozen=True):

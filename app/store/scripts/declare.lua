@@ -1,5 +1,6 @@
--- Which lanes there are, and how many drains each may have at once. Those with work are `busy`.  ARGV[3]: JSON {lane: limit}  ->  1
-even_if_full()
+-- uses: even_if_full
+-- Which lanes there are, and how many drains each may have at once. Those with work are `busy`.
+-- ARGV[3]: JSON {lane: limit}  ->  1
 local fields, places = {}, {}
 local limits = cjson.decode(ARGV[3])
 for lane, limit in pairs(limits) do

@@ -1,3 +1,4 @@
+-- uses: costs
 -- A platform told what it charged for a message: that takes the place of what was booked for the message itself, on the day
 -- of that booking. Told again, it changes nothing.  ARGV[3]: JSON {id, nanos}  ->  1, or 0 if the message is forgotten
 local a = cjson.decode(ARGV[3])

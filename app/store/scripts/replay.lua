@@ -1,6 +1,8 @@
+-- uses: people lanes mailboxes moves dropped_dead_letters items
 -- Put a dead letter's item back at the end of its mailbox, with all its attempts unspent; its message is queued again.
 -- If its customer has several addresses by now, both are those of the one conversation that they lead to.
 -- ARGV[3]: JSON {id}  ->  {'ok' | 'unknown' | 'webhook', wakes...}
+
 -- A message that failed is to be sent again: it is queued, unless another part of it has failed, too. `part` names the part
 -- that it is about, as in `climb`.
 local queue_again
@@ -21,18 +23,18 @@ function queue_again(id, part)
 end
 
 local a = cjson.decode(ARGV[3])
-local letter = redis.call('HMGET', P .. 'd:' .. a.id, 'mailbox', 'lane', 'item', 'webhook')
-if letter[4] then return { 'webhook' } end
-if not (letter[1] and letter[2] and letter[3]) then return { 'unknown' } end
-local cv = string.match(letter[1], '^(.*)|[^|]*$') or ''
-local message = string.match(letter[3], '^message (%S+)')
+local mailbox, lane, item, webhook = unpack(redis.call('HMGET', P .. 'd:' .. a.id, 'mailbox', 'lane', 'item', 'webhook'))
+if webhook then return { 'webhook' } end
+if not (mailbox and lane and item) then return { 'unknown' } end
+local cv = string.match(mailbox, '^(.*)|[^|]*$') or ''
+local message = string.match(item, DELIVERED)
 local body = message and redis.call('HGET', P .. 'm:' .. message, 'body')
-local entry = { mailbox = letter[1], rec = { cv = cv, body = body or '' } }
+local entry = { mailbox = mailbox, rec = { cv = cv, body = body or '' } }
 move(entry, conversation_of(cv))
 if body and entry.rec.cv ~= cv then
   redis.call('HSET', P .. 'm:' .. message, 'body', entry.rec.body, 'cv', entry.rec.cv)
 end
 if message then queue_again(message) end
-drop_letter(a.id)
-push(entry.mailbox, letter[2], letter[3])
+drop_dead_letter(a.id)
+push(entry.mailbox, lane, item)
 return { 'ok', unpack(wakes) }

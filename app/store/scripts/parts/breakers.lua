@@ -1,0 +1,30 @@
+-- A lane's circuit breaker and its rest, as one attempt has found it.
+
+local breaker
+do
+  -- Rest the lane; what was asked for is never shortened, not by the success of another drain either.
+  local function pause(key, ms, why)
+    local until_ = now + ms
+    if until_ <= tonumber(redis.call('HGET', key, 'paused_until') or '0') then return end
+    redis.call('HSET', key, 'paused_until', str(until_), 'paused_why', why)
+  end
+
+  -- While the breaker is open only its probe makes the pause longer: attempts that began before it opened say nothing new.
+  function breaker(lane, s)
+    local key = P .. 'lane:' .. lane
+    local state = redis.call('HMGET', key, 'failures', 'opened', 'prober')
+    local probing = state[3] == s.owner
+    if s.lane == 'ok' then
+      if state[1] then redis.call('HDEL', key, 'failures', 'opened', 'probe', 'prober') end
+    elseif s.lane == 'sick' then
+      local failures = redis.call('HINCRBY', key, 'failures', 1)
+      if probing or (not state[2] and failures >= s.threshold) then
+        local opened = redis.call('HINCRBY', key, 'opened', 1)
+        pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.cooldown_most_ms), s.why)
+      end
+    elseif s.lane == 'pause' then
+      pause(key, s.pause_ms, s.why)
+    end
+    if probing then redis.call('HDEL', key, 'probe', 'prober') end
+  end
+end

@@ -1,0 +1,120 @@
+-- uses: tokens people lanes heads releases entries given_up items
+-- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
+-- does not rest. What nobody may work any more is done away with on the way.
+local poisoned = 0 -- heads that were given up here
+
+local claim
+do
+  local POISON_CLAIMS = 3 -- claims without a result
+  local MAX_DONE_AWAY = 100 -- heads in one call, as nobody else is served meanwhile
+
+  -- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
+  local person, several
+
+  -- The id of a message that was on its way when its customer opted out.
+  local function unwanted_message(mailbox, item)
+    person, several = conversation_of(string.match(mailbox, '^(.*)|[^|]*$'))
+    local id = string.match(item, DELIVERED)
+    if not id or not wants_none(person) then return nil end
+    return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
+  end
+
+  -- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
+  local function do_away(mailbox, lane, item, unwanted, retention)
+    if item then drop_head(mailbox, lane, item) end
+    if unwanted then
+      refuse(unwanted, retention)
+    elseif item then
+      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+      if item == HANDOFF then
+        redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
+        redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+      end
+      poisoned = poisoned + 1
+    end
+    release(mailbox, lane, NOW)
+  end
+
+  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first} of what is due, or nil
+  local function next_due(lane, outbound, retention)
+    local ready = P .. 'ready:' .. lane
+    for _ = 1, MAX_DONE_AWAY do
+      local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
+      if not mailbox then return nil end
+      if tonumber(due) > now then
+        redis.call('ZADD', ready, due, mailbox)
+        return nil
+      end
+      local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
+      local known =
+        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane')
+      local moved = item and known[6] and known[6] ~= lane -- it waits in another lane, and its place here is left over
+      local unwanted = item and outbound and unwanted_message(mailbox, item)
+      local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
+      if item and not (moved or unwanted or poison) then return mailbox, item, known end
+      if not moved then do_away(mailbox, lane, item, unwanted, retention) end
+    end
+  end
+
+  -- Whether the lane's rate allows a call now; if not, it rests until it does. `tokens` were there at the time `at`.
+  local function may_call(key, rate, tokens, at)
+    local burst = math.max(1, rate)
+    local since = math.max(0, now - tonumber(at or now)) -- clocks are set back
+    tokens = math.min(burst, tonumber(tokens or burst) + since * rate / 1000)
+    local allowed = tokens >= 1
+    if not allowed then
+      redis.call('HSET', key, 'paused_until', str(now + math.ceil((1 - tokens) * 1000 / rate)), 'paused_why', 'rate')
+    end
+    redis.call('HSET', key, 'tokens', tostring(allowed and tokens - 1 or tokens), 'tokens_at', NOW)
+    return allowed
+  end
+
+  -- `probes`: the lane's breaker is open, and this is its probe.
+  local function hand_out(lane, drain, until_, probes, outbound, mailbox, item, known)
+    local owner = token()
+    redis.call('ZADD', P .. 'leased:' .. lane, until_, mailbox)
+    local claims, first = (known[1] or 0) + 1, known[5] or NOW
+    redis.call('HSET', P .. 'b:' .. mailbox, 'owner', owner, 'claims', claims, 'first', first, 'lane', lane)
+    redis.call('ZADD', P .. 'drains:' .. lane, until_, drain)
+    if probes then redis.call('HSET', P .. 'lane:' .. lane, 'probe', until_, 'prober', owner) end
+    local cv = string.match(mailbox, '^(.*)|[^|]*$')
+    local id = string.match(item, DELIVERED) or string.match(item, REPORTED)
+    local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
+    local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
+    local to = several and redis.call('GET', P .. 'to:' .. person) or ''
+    return 'claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
+      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, unpack(session)
+  end
+
+  -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
+  local function leave(lane, drain, go_on)
+    if go_on and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
+      redis.call('ZADD', P .. 'drains:' .. lane, now + WAKE_MS, drain)
+      return 'more'
+    end
+    redis.call('ZREM', P .. 'drains:' .. lane, drain)
+    return 'idle'
+  end
+
+  -- `lease` in ms, 0: the time slice is over, only tell whether there is more; `rate` in calls per second, 0: no limit;
+  -- `retention`: seconds for which the record of what is done is kept.  ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention)
+    local lane_key, drains, outbound = P .. 'lane:' .. lane, P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
+    local limit = limit_of(lane)
+    -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
+    if not redis.call('ZSCORE', drains, drain) then
+      redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
+      if redis.call('ZCARD', drains) >= limit then return leave(lane, drain) end
+    end
+    if redis.call('ZCARD', P .. 'leased:' .. lane) >= limit then return leave(lane, drain) end
+    if lease == 0 then return leave(lane, drain, true) end
+    local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', 'tokens', 'tokens_at')
+    if tonumber(state[1] or '0') > now then return leave(lane, drain) end
+    if state[2] and tonumber(state[3] or '0') > now then return leave(lane, drain) end -- one probe at a time
+    local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
+    if calls and not may_call(lane_key, rate, state[4], state[5]) then return leave(lane, drain) end
+    local mailbox, item, known = next_due(lane, outbound, retention)
+    if not mailbox then return leave(lane, drain, true) end
+    return hand_out(lane, drain, str(now + lease), state[2], outbound, mailbox, item, known)
+  end
+end

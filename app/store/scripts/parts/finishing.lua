@@ -1,0 +1,16 @@
+-- uses: live bookings receipts statuses forgetting items
+-- A head is done: its message costs, is shown, has ids and a status, and may be forgotten, all at once.
+local function finish(s)
+  local id = string.match(s.item, DELIVERED)
+  if id then
+    if s.cost then book(id, s.cv, s.cost) end
+    if s.show then
+      local lv = redis.call('HGET', P .. 'm:' .. id, 'lv')
+      if lv and lv ~= '' then live(s.cv, tonumber(lv), 'kind', 'message', 'id', id) end
+    end
+    if s.parts then bind_parts(id, s.parts, s.retention) elseif s.scope then bind(id, s.scope, s.retention) end
+    if s.status then climb(id, s.status, s.error) end
+    forget_later(id, s.retention)
+  end
+  if s.live then live(s.cv, s.live, 'kind', s.live_kind) end
+end

@@ -1,0 +1,31 @@
+-- A message's record, and its place in the timeline and the lists. It has no expiry until its work is done: what waits is
+-- never forgotten.
+local MAX_TIMELINE = 200
+
+-- rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv (seconds for which the live
+-- stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out, too, because it confirms just
+-- that), ix (the lists in which it stands), parts (messages before it for which it speaks), retention (seconds)
+local function record(rec)
+  local key = P .. 'm:' .. rec.id
+  redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
+  if rec.ex then redis.call('HSET', key, 'ex', '1') end
+  for _, list in ipairs(rec.ix or {}) do
+    redis.call('ZADD', P .. 'i:' .. list, NOW, rec.id)
+    redis.call('ZREMRANGEBYSCORE', P .. 'i:' .. list, '-inf', now - rec.retention * 1000)
+    redis.call('EXPIRE', P .. 'i:' .. list, rec.retention)
+  end
+  if rec.parts then
+    local parts = { [rec.id] = 'queued' }
+    for _, part in ipairs(rec.parts) do
+      local known = redis.call('HMGET', P .. 'm:' .. part, 'st', 'cv')
+      if known[1] and known[2] == rec.cv then
+        parts[part] = known[1]
+        redis.call('HSET', P .. 'm:' .. part, 'wh', rec.id)
+      end
+    end
+    redis.call('HSET', key, 'ps', cjson.encode(parts))
+  end
+  local timeline = P .. 't:' .. rec.cv
+  if redis.call('RPUSH', timeline, rec.id) > MAX_TIMELINE then redis.call('LPOP', timeline) end
+  redis.call('EXPIRE', timeline, rec.retention)
+end

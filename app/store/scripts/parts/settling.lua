@@ -1,0 +1,76 @@
+-- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers items
+-- The head that was worked is settled: it leaves its mailbox only here, together with the record of its outcome and
+-- everything that follows from it. Whoever lost the lease settles nothing.
+
+local settle
+do
+  -- Put items before what waits.
+  local function put_in_front(mailbox, lane, items)
+    for n = #items, 1, -1 do
+      redis.call('LPUSH', P .. 'q:' .. mailbox, items[n])
+      local again = string.match(items[n], DELIVERED)
+      if again then redis.call('PERSIST', P .. 'm:' .. again) end
+      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+    end
+  end
+
+  -- The head stays: it is tried again later, in another lane, or behind what must be done first.
+  local function settle_undone(s, lane, claims)
+    local box, queue, id = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox, string.match(s.item, DELIVERED)
+    if s.outcome == 'retry' then
+      -- claims that ended without a result have spent attempts, and whether they did their work is still unknown
+      local spent = tonumber(claims or '1') - 1
+      if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
+      if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
+      if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
+      redis.call('HDEL', box, 'claims')
+      if id and redis.call('EXISTS', P .. 'm:' .. id) == 1 then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
+      return release(s.mailbox, lane, now + s.due_ms)
+    end
+    -- what was tried and doubted with the old target means nothing to the new one, and nothing of it is the new head's
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
+    if s.outcome == 'behind' then
+      put_in_front(s.mailbox, lane, s.front)
+      return release(s.mailbox, lane, NOW)
+    end
+    redis.call('ZREM', P .. 'leased:' .. lane, s.mailbox)
+    local count = redis.call('LLEN', queue)
+    redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
+    redis.call('HINCRBY', P .. 'lane:' .. s.to, 'backlog', count)
+    redis.call('HSET', box, 'lane', s.to)
+    get_ready(s.mailbox, s.to)
+    wake(s.to)
+  end
+
+  function settle(s)
+    local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
+    local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
+    if owner ~= s.owner or not lane then return 'stale' end
+    local finished = s.outcome == 'done' or s.outcome == 'dead'
+    if finished then
+      drop_head(s.mailbox, lane, s.item)
+    else
+      redis.call('HDEL', box, 'owner')
+      if redis.call('LINDEX', queue, '0') ~= s.item then -- the mailbox was lost; its head is still in hand
+        redis.call('LPUSH', queue, s.item)
+        redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
+      end
+    end
+    breaker(lane, s)
+    if not finished then
+      settle_undone(s, lane, claims)
+      return 'ok'
+    end
+    if s.outcome == 'done' then finish(s) else dead_letter(s.mailbox, lane, s.item, s.reason, s.error) end
+    if s.session then write_session(s.cv, s.session) end
+    if s.watch_ms then poll_later(s.cv, s.watch_ms) end
+    if s.chat and type(s.chat.seen) == 'number' then
+      saw(s.chat.name, s.chat.seen, s.chat.keep)
+      redis.call('HSET', P .. 'c:' .. s.chat.name, 'read', str(s.chat.read))
+    end
+    put_in_front(s.mailbox, lane, s.front)
+    for _, op in ipairs(s.append) do follow_up(op) end
+    release(s.mailbox, lane, NOW)
+    return 'ok'
+  end
+end
