@@ -98,15 +98,6 @@ class Failure(Exception):
         self.retry_after = retry_after
         self.maybe_done = maybe_done
 
-    def restated(self, kind: Kind | None = None, detail: str | None = None, *, maybe_done: bool = False) -> Failure:
-        """The same failure by another kind or in other words; `maybe_done`: there is more that may have been done."""
-        return Failure(
-            kind or self.kind,
-            self.detail if detail is None else detail,
-            retry_after=self.retry_after,
-            maybe_done=self.maybe_done or maybe_done,
-        )
-
 
 class BadWebhook(Exception):
     """A webhook's body, or what the API is asked, breaks a rule; answered with 400 and both names. `field` is a dotted

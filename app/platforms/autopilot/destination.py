@@ -210,7 +210,9 @@ def _checked(response: Response) -> Response:
         return response.check(_said(response.body))
     except Failure as failure:
         done = failure.kind.retry and response.status not in NOT_WORKED
-        raise failure.restated(maybe_done=done) from None
+        raise Failure(
+            failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done or done
+        ) from None
 
 
 def _bounded(replies: tuple[Content, ...]) -> tuple[Content, ...]:

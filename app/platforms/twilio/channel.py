@@ -351,7 +351,7 @@ def _why(code: str, message: str) -> tuple[Kind, str]:
 def _in_our_words(failure: TwilioFailure) -> Failure:
     kind, sentence = ERRORS.get(failure.code, (failure.kind, ""))
     detail = f"{failure.detail}; {sentence}" if sentence else failure.detail
-    return failure.restated(kind, detail)
+    return Failure(kind, detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
 
 
 def _template(sid: str, variables: Any) -> list[tuple[str, str]]:

@@ -330,4 +330,5 @@ def _both(first: _Failed, second: _Failed) -> Failure:
     """As one failure: as long as either may be mended by another try, there is one."""
     kept = first if first.kind.retry or not second.kind.retry else second
     detail = f"{first.detail}; the fallback: {second.detail}"
-    return kept.restated(detail=detail, maybe_done=first.maybe_done or second.maybe_done)
+    done = first.maybe_done or second.maybe_done
+    return Failure(kept.kind, detail, retry_after=kept.retry_after, maybe_done=done)
