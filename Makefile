@@ -6,26 +6,39 @@ CONSTRAINTS := .ci/constraints.txt
 # Only what pip must know about decides whether the environment is up to date: for running, and with the tests' tools.
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
+OURS := app workers tests
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
+# Or each of a hundred processes that the tests start would compile all of it for itself.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check bench install clean
+.PHONY: help run test quick check fix bench install clean
 
-run: $(RUNS)
+help: ## this list
+	@awk -F ':.* ## ' '/^[a-z]+:.* ## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
 
-test: check
+test: check ## the checks and every test; ARGS="-k word" for some of them
 	$(BIN)/pytest $(ARGS)
 
-check: install
-	$(BIN)/ruff check app workers tests
-	$(BIN)/ruff format --check app workers tests
+quick: check ## the checks, and every test without real processes or browsers
+	$(BIN)/pytest -m "not processes" --hypothesis-profile=quick $(ARGS)
+
+check: install ## style, types, and who may import whom
+	$(BIN)/ruff check $(OURS)
+	$(BIN)/ruff format --check $(OURS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: install
+fix: install ## mend what can be mended without you: imports, layout
+	$(BIN)/ruff check --fix-only $(OURS)
+	$(BIN)/ruff format $(OURS)
+
+bench: install ## how many messages a second, against other ways to send them
 	$(BIN)/python -m tests.benchmarks.bench
 
-install: $(STAMP)
+install: $(STAMP) ## the environment in .venv, where it is not up to date
 
 define MAKE_VENV
 @$(PYTHON) -c 'import sys; sys.exit("Patchbay needs Python 3.11 or newer; say which with: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
@@ -44,5 +57,5 @@ $(STAMP): pyproject.toml $(CONSTRAINTS)
 	@$(INSTALL) '.[up,test]'
 	@touch $(RUNS) $(STAMP)
 
-clean:
+clean: ## remove the environment and what ran here
 	rm -rf $(VENV) .patchbay build *.egg-info

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from app import log
 from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
-from app.config.schema import LOOPBACK, Settings, build_channel, build_destination, load
+from app.config.rules import LOOPBACK
+from app.config.schema import Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
@@ -22,10 +23,11 @@ from app.core.routing import Route
 from app.core.work import Wake
 from app.http import MOST_WAIT, Http
 from app.outage import Outage
-from app.platforms.channel import Channel, GivesTokens
+from app.platforms.channel import Channel
 from app.platforms.consent import keywords_of
-from app.platforms.destination import Destination
-from app.platforms.registry import CHANNELS, DESTINATIONS
+from app.platforms.destination import Destination, SendsByRest
+from app.platforms.offers import Offers
+from app.platforms.registry import channel_class, destination_class
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.store.limits import POLL_AGAIN, Limits
@@ -75,7 +77,7 @@ class Gateway:
         self.store = store
         self.publisher = publisher
         self.live = live or store.messages  # with a patience of its own: it waits for news
-        self.http = http or Http(settings.hosts, files=file_hosts(settings))
+        self.http = http or Http(settings.hosts, files=file_hosts(settings), egress=settings.gateway["egress"])
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
@@ -87,9 +89,8 @@ class Gateway:
         self.routes: Mapping[str, Route] = {name: settings.route(name) for name in settings.channels}
         self.lists = lists_of(settings)
         self.call_limits = {name: self._call_limits(name) for name in self.channels}
-        # once, for a look at a protocol takes as long as a signature's
-        self.givers = {name: channel for name, channel in self.channels.items() if isinstance(channel, GivesTokens)}
-        self.timeouts = {name: d.session_timeout for name, d in self.destinations.items()}
+        self.offers = Offers(self.channels, self.destinations)
+        self.timeouts = {name: one.values["session_timeout"] for name, one in settings.destinations.items()}
         self.redact: Callable[[str], str] = log.redactor(settings.secrets)
 
     @cached_property
@@ -144,11 +145,11 @@ def lanes_of(settings: Settings) -> list[Lane]:
     """One lane per direction and platform, and one for status reports to each platform."""
     lanes = []
     for platform in settings.channels.values():
-        values, calls = platform.values, CHANNELS[platform.type].calls
-        lanes += [_lane(kind, values, platform.name, calls) for kind in ("outbound", "status")]
+        calls = channel_class(platform.type).calls
+        lanes += [_lane(kind, platform.values, platform.name, calls) for kind in ("outbound", "status")]
     for platform in settings.destinations.values():
-        values, calls = platform.values, DESTINATIONS[platform.type].calls
-        lanes += [_lane(kind, values, platform.name, calls) for kind in ("inbound", "status")]
+        calls = destination_class(platform.type).calls
+        lanes += [_lane(kind, platform.values, platform.name, calls) for kind in ("inbound", "status")]
     return lanes
 
 
@@ -205,25 +206,26 @@ def check_redis(settings: Settings) -> list[str]:
 
 def _windows_of(settings: Settings) -> dict[str, float]:
     """How long each platform's ids are remembered: as configured, or a day longer than it repeats a webhook."""
-    types = {**CHANNELS, **DESTINATIONS}
     usual = settings.gateway["dedup_window"]
+    repeats = {name: channel_class(one.type).repeats_for for name, one in settings.channels.items()}
+    repeats |= {name: destination_class(one.type).repeats_for for name, one in settings.destinations.items()}
     return {
-        platform.name: platform.values["dedup_window"] or max(usual, types[platform.type].repeats_for + A_DAY)
-        for platform in (*settings.channels.values(), *settings.destinations.values())
-        if platform.values["dedup_window"] or types[platform.type].repeats_for
+        name: platform.values["dedup_window"] or max(usual, repeats[name] + A_DAY)
+        for name, platform in {**settings.channels, **settings.destinations}.items()
+        if platform.values["dedup_window"] or repeats[name]
     }
 
 
 def lists_of(settings: Settings) -> dict[str, list[str]]:
-    """For each channel the accounts that may list its messages: those of the TwiML applications that it names."""
-    found: dict[str, list[str]] = {}
-    for channel in settings.channels:
-        route = settings.route(channel)
-        named = [settings.destinations[name] for name in (route.first, route.handoff) if name]
-        accounts = {one.values["account_sid"] for one in named if one.type == "twiml"}
-        if accounts:
-            found[channel] = sorted(accounts)
-    return found
+    """For each channel the accounts that may list its messages: those of the applications that it names."""
+    adapters = {name: build_destination(one) for name, one in settings.destinations.items()}
+    accounts = {name: one.rest.account for name, one in adapters.items() if isinstance(one, SendsByRest)}
+    routes = {channel: settings.route(channel) for channel in settings.channels}
+    found = {
+        channel: sorted({accounts[name] for name in (route.first, route.handoff) if name in accounts})
+        for channel, route in routes.items()
+    }
+    return {channel: lists for channel, lists in found.items() if lists}
 
 
 def build(settings: Settings, *, role: str, timeout: float, celery: Celery | None = None) -> Gateway:

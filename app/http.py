@@ -6,33 +6,30 @@ to public addresses only, and the connection goes to the very address that was c
 
 from __future__ import annotations
 
-import base64
 import gzip
 import io
 import math
 import time
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
-import requests
-from requests.utils import check_header_validity
+from msgspec import Struct
 
 from app.core import errors
 from app.core.errors import Failure
-from app.core.frozen import frozen
-from app.core.reading import Unreadable, clean, clean_text, encoded, parsed
+from app.core.reading import Unreadable, clean_text, encoded, parsed
+from app.core.shown import shown
+from app.egress import Egress
 from app.log import REDACTED
-from app.transport import Target, Transport, host_and_port, target
+from app.request import credentials, host_and_port, request, target
+from app.transport import Choose, Headers, Take, Transport
 
 MOST_BYTES = 2 * 1024 * 1024
 MOST_SAID = 4_096  # bytes of an error that are looked at
-USUAL_HEADERS = {"user-agent": "patchbay", "accept-encoding": "identity"}
 MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
@@ -43,25 +40,31 @@ KINDS = {
     410: errors.GONE,
     429: errors.THROTTLED,
 }
+GZIP = ("gzip", "x-gzip")
+PACKED = (*GZIP, "deflate")
 MOVED = (301, 302, 303, 307, 308)
 MOST_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
 
+STRAIGHT = Egress()
 
-@frozen
-class Response:
+
+class Response(Struct, frozen=True):
     """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out, `cookies`
     the values of its Set-Cookie headers, each by itself."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
-    secrets: tuple[str, ...] = field(default=(), repr=False)
-    cookies: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return shown(self, "secrets", "cookies")
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.status < 300
+        return _is_success(self.status)
 
     def moved_to(self, url: str) -> str | None:
         """Where a redirect that answers a call to `url` leads; None if it is none, or leads nowhere."""
@@ -126,7 +129,7 @@ def called(url: str) -> str:
     Raises:
         Failure: MISCONFIGURED, no such URL can be.
     """
-    return _target(url).url
+    return target(url).url
 
 
 def _number(value: str) -> float | None:
@@ -152,11 +155,14 @@ class Http:
         trusted: URLs from the configuration; their hosts and ports are exempt from the SSRF guard.
         files: URLs whose hosts and ports `fetch` may ask although they are not public.
         pool: idle connections that are kept, to all hosts together.
+        egress: how calls leave the house.
     """
 
-    def __init__(self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = ()) -> None:
-        self._transport = Transport(map(host_and_port, trusted), pool)
-        self._strict = Transport(map(host_and_port, files), 8)
+    def __init__(
+        self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = (), egress: Egress = STRAIGHT
+    ) -> None:
+        self._transport = Transport(map(host_and_port, trusted), pool, egress)
+        self._strict = Transport(map(host_and_port, files), 8, egress)
 
     def post(
         self,
@@ -166,8 +172,7 @@ class Http:
         form: Any = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        auth: tuple[str, str] | None = None,
-        timeout: float = 10.0,
+        **options: Any,
     ) -> Response:
         """POST one of `json`, `form` (a mapping or pairs, form-encoded) or `body`; else like `request`."""
         sent = dict(headers or {})
@@ -175,7 +180,7 @@ class Http:
         if json is not None:
             data = encoded(json)
             sent.setdefault("content-type", "application/json")
-        return self.request("POST", url, data=data, headers=sent, auth=auth, timeout=timeout)
+        return self.request("POST", url, data=data, headers=sent, **options)
 
     def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MOST_BYTES) -> Response:
         """GET a file at an address that an outsider chose, and go where it has moved to, at most `MOST_MOVES` times.
@@ -199,7 +204,8 @@ class Http:
     ) -> Response:
         """GET what may be large: the body of a success is written into `into` as it comes, so it never lies in memory
         as a whole, and the answer's own is empty; else like `request`."""
-        answer = self._call(self._transport, "GET", url, None, {}, auth, timeout, most_bytes, into)
+        choose = _of_success(into.write, packed=True)
+        answer = self._call(self._transport, "GET", url, None, {}, auth, timeout, most_bytes, choose)
         if answer.ok and answer.headers.get("content-encoding", "identity").lower() != "identity":
             into.seek(0)
             whole = _unpacked(into.read(), answer.headers["content-encoding"].lower(), most_bytes)
@@ -218,20 +224,24 @@ class Http:
         auth: tuple[str, str] | None = None,
         timeout: float = 10.0,
         most_bytes: int = MOST_BYTES,
+        take: Take | None = None,
     ) -> Response:
         """One call; the answer, whatever its status.
 
         Args:
             method: any but HEAD, whose answers speak of a body that does not come.
-            timeout: seconds for the request and its answer, however slowly they go (see `app.transport`).
+            timeout: seconds for the whole call, however slowly it goes (see `app.transport`).
             most_bytes: the largest answer that is read.
+            take: is given the body of a success piece by piece, as it comes, so that a stream of events can be read
+                while it is still written; the answer's own is empty then. What it raises ends the call, and is raised.
 
         Raises:
             Failure: no answer: UNAVAILABLE (not connected, or the connection was lost), TIMED_OUT, REJECTED (the SSRF
                 guard refused the address), UNPARSEABLE (an answer too large or garbled), MISCONFIGURED (no such URL or
                 header can be).
         """
-        return self._call(self._transport, method, url, data, dict(headers or {}), auth, timeout, most_bytes)
+        choose = _of_success(take, packed=False) if take else None
+        return self._call(self._transport, method, url, data, dict(headers or {}), auth, timeout, most_bytes, choose)
 
     @staticmethod
     def _call(
@@ -243,104 +253,53 @@ class Http:
         auth: tuple[str, str] | None,
         timeout: float,
         most_bytes: int,
-        into: BinaryIO | None = None,
+        choose: Choose | None = None,
     ) -> Response:
-        to = _target(url)
-        request = _request(to, method, sent, data, auth)
-        answer = transport.call(to.address, request, timeout, most_bytes, into)
+        to = target(url)
+        answer = transport.call(to, request(to, method, sent, data, auth), timeout, most_bytes, choose)
         headers: dict[str, str] = {}
         for name, value in answer.headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        cookies = tuple(value for name, value in answer.headers if name == "set-cookie")
-        taken = into is not None and 200 <= answer.status < 300
-        body = b"" if taken else answer.body
-        found = Response(answer.status, headers, body, _credentials(sent, auth), cookies)
-        if taken:
-            return found
-        try:
-            return replace(found, body=_unpacked(found.body, headers.get("content-encoding", "").lower(), most_bytes))
-        except Failure:
-            if found.ok:
-                raise
-            return replace(found, body=b"")  # its status says enough
+        cookies = [value for name, value in answer.headers if name == "set-cookie"] if "set-cookie" in headers else ()
+        body = answer.body
+        if "content-encoding" in headers and (choose is None or not _is_success(answer.status)):
+            body = _readable(answer.status, body, headers["content-encoding"].lower(), most_bytes)
+        return Response(answer.status, headers, body, credentials(sent, auth), tuple(cookies))
 
 
-def _request(to: Target, method: str, headers: Mapping[str, str], data: Any, auth: tuple[str, str] | None) -> bytes:
-    """A call as requests would send it without a session: no cookies, no proxies and no netrc from the environment.
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
 
-    Raises:
-        Failure: MISCONFIGURED, no such header can be.
-    """
-    body, kind = (data or b"", "") if data is None or isinstance(data, bytes) else _encoded(data)
-    lines = {**USUAL_HEADERS, **({"content-type": kind} if kind else {})}
-    lines |= {name.lower(): value for name, value in headers.items()} | {"host": to.host}
-    if body or method != "GET":
-        lines["content-length"] = str(len(body))
+
+def _of_success(take: Take, *, packed: bool) -> Choose:
+    """Have the body of a success taken, by one who can make use of a `packed` one or not."""
+
+    def choose(status: int, headers: Headers) -> Take | None:
+        if not _is_success(status):
+            return None
+        if not packed and dict(headers).get("content-encoding", "").lower() in PACKED:
+            raise Failure(errors.UNPARSEABLE, "the answer is packed, although that was not asked for", maybe_done=True)
+        return take
+
+    return choose
+
+
+def _readable(status: int, body: bytes, encoding: str, most_bytes: int) -> bytes:
+    """The body unpacked; nothing if it is an error's and cannot be: its status says enough."""
     try:
-        if auth:
-            lines["authorization"] = f"Basic {_basic(auth)}"
-        head = "".join([_line(name, value) for name, value in lines.items()])
-        return f"{method} {to.path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
-    except (requests.exceptions.InvalidHeader, UnicodeError):
-        raise Failure(errors.MISCONFIGURED, "a header is not valid") from None
-
-
-def _encoded(form: Any) -> tuple[bytes, str]:
-    """A form as requests encodes it, and its content type."""
-    prepared = requests.PreparedRequest()
-    prepared.prepare_headers({})
-    try:
-        prepared.prepare_body(form, None)
-    except UnicodeEncodeError:  # half a surrogate pair, which a form cannot carry
-        prepared.prepare_body(clean(dict(form) if isinstance(form, Mapping) else form), None)
-    body = prepared.body or b""
-    return body.encode() if isinstance(body, str) else body, prepared.headers.get("content-type", "")
-
-
-def _basic(auth: tuple[str, str]) -> str:
-    return base64.b64encode(":".join(auth).encode("latin-1")).decode()
-
-
-@lru_cache(maxsize=1024)
-def _line(name: str, value: str) -> str:
-    """One line of a head; looking whether it can be one costs as much as all the rest, and most come again and again.
-
-    Raises:
-        requests.exceptions.InvalidHeader: it cannot.
-    """
-    check_header_validity((name, value))
-    return f"{name}: {value}\r\n"
-
-
-@lru_cache(maxsize=1024)
-def _target(url: str) -> Target:
-    """Where requests would go for this URL; working it out is most of what preparing a request costs.
-
-    Raises:
-        Failure: MISCONFIGURED, no such URL can be.
-    """
-    request = requests.PreparedRequest()
-    try:
-        request.prepare_url(url, None)
-        return target(request.url or "")
-    except (requests.RequestException, ValueError, KeyError):
-        raise Failure(errors.MISCONFIGURED, "the URL is not valid") from None
-
-
-def _credentials(headers: Mapping[str, str], auth: tuple[str, str] | None) -> tuple[str, ...]:
-    """What must not be quoted when the platform repeats it."""
-    found = [value.rpartition(" ")[2] for name, value in headers.items() if name.lower() == "authorization"]
-    if auth:
-        found += [auth[1], _basic(auth)]
-    return tuple(secret for secret in found if secret)
+        return _unpacked(body, encoding, most_bytes)
+    except Failure:
+        if _is_success(status):
+            raise
+        return b""
 
 
 def _unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
     """The body without its `Content-Encoding`. We ask for none, but some servers pack all the same."""
     try:
-        if encoding in ("gzip", "x-gzip"):
+        if encoding in GZIP:
             body = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most_bytes + 1)
-        elif encoding == "deflate":
+        elif encoding in PACKED:
             body = _inflated(body, most_bytes)
     except (zlib.error, OSError, EOFError):
         raise Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True) from None

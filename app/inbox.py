@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from app import written
 from app.core.errors import StoreUnavailable
-from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import conversation_key, split_conversation
 from app.core.schema import noticing
 from app.core.work import AppendItem, End, Item, Wake, mailbox_of
@@ -36,9 +36,8 @@ def read(gateway: Gateway, name: str, webhook: Webhook) -> list[Event]:
     Raises:
         BadWebhook: it breaks a rule.
     """
-    adapter = gateway.channels.get(name) or gateway.destinations[name]
     with noticing() as odd:
-        events = adapter.parse(webhook)
+        events = gateway.offers.webhooks[name].parse(webhook)
     for what, field in odd:
         with suppress(StoreUnavailable):  # for a mere count no webhook is refused
             gateway.store.lanes.count(f"{what}:{name}:{field}")
@@ -68,6 +67,8 @@ class Inbox:
                 self._end(name, event)
             case Typing():
                 self._typing(name, event)
+            case Opted(customer, state):
+                self._gateway.store.consents.write(conversation_key(name, customer), state, "the platform said so")
             case Changed(alias, index):
                 self._changed(name, self._conversation(name, event), alias, index)
             case Ignored(kind):

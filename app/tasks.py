@@ -78,7 +78,7 @@ class Publisher:
     """Publishes wake-ups. One that cannot be published is no error: the sweep will owe a new one."""
 
     def __init__(self, celery: Celery) -> None:
-        self._celery = celery
+        self.celery = celery
         self._unknown: set[str] = set()
         self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
 
@@ -102,12 +102,12 @@ class Publisher:
             log.warning("wake-up not published", lane=lane, error="no such lane is configured any more")
 
     def _gone(self, error: str) -> None:
-        broker = self._celery.broker_connection().as_uri()  # without its password
+        broker = self.celery.broker_connection().as_uri()  # without its password
         log.warning("wake-up not published", broker=broker, error=error, advice="messages are recorded all the same")
 
     def _send(self, wake: Wake) -> None:
         args = (wake.lane, wake.token)
-        self._celery.send_task(
+        self.celery.send_task(
             DRAIN,
             args=args,
             argsrepr=repr(args),  # what Flower shows; by itself Celery looks for what is too long or too deep

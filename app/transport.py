@@ -1,46 +1,37 @@
-"""HTTP/1.1 calls over connections that are kept: the SSRF guard, one deadline for a whole answer, a cap on its size.
+"""HTTP/1.1 calls by libcurl over connections that are kept: the SSRF guard, one deadline for a whole call, caps on what
+is read.
 
-A request goes out as it was prepared; llhttp (by `httptools`), the parser of Node.js, reads what comes back: a
-fourth of the work that urllib3 makes of it, and calls are most of what a worker does.
+What decides whether a call may be made again is whether its request began to go out. libcurl says so itself, once the
+connection stands with its TLS and its way through a proxy (`PREREQFUNCTION`), and it may begin only once: libcurl would
+send a request a second time, unasked, where a kept connection was lost before the answer.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import select
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from functools import lru_cache
-from typing import Any, BinaryIO, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
-import certifi
-import httptools
+import pycurl
 
 from app.core import errors
 from app.core.errors import Failure
+from app.egress import LOOPBACK, Egress
+from app.request import Address, Request, Target
+
+pycurl.global_init(pycurl.GLOBAL_ALL)  # once, before there are threads
 
 CONNECT_TIMEOUT = 5.0  # seconds for looking up the name, connecting, and the TLS handshake
-LEAST_PATIENCE = 1.0  # seconds for one address of several
 REUSE_WITHIN = (
     4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
 )
-MOST_HEAD = 65_536  # bytes of an answer that are not its body ...
-MOST_AROUND = 8  # ... and for each byte of its body: the worst chunks hold one
-PIECE = 65_536
-PORTS = {"http": 80, "https": 443}
-# What servers send that keep the rules less well. They would be dangerous between two clients of one connection.
-LENIENCIES = {
-    "lenient_headers": True,
-    "lenient_chunked_length": True,
-    "lenient_optional_cr_before_lf": True,
-    "lenient_spaces_after_chunk_size": True,
-}
+PIECE = 65_536  # bytes that are read at once
 
 # Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
 TRANSLATED = tuple(
@@ -51,87 +42,66 @@ TRANSLATED = tuple(
     )
 )
 
-
-Address = tuple[str, int, bool]  # name, port, whether over TLS
-Found = tuple[Any, ...]  # one entry of `socket.getaddrinfo`
-
-
-class Target(NamedTuple):
-    """Where a call goes: `url` as a signature speaks of it, `path` with its query, `host` as Host headers have it."""
-
-    url: str
-    path: str
-    host: str
-    address: Address
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """Raises: ValueError, KeyError: it is no URL of HTTP."""
-    parts = urlsplit(url)
-    return parts.hostname or "", parts.port or PORTS[parts.scheme]
-
-
-def target(url: str) -> Target:
-    """Take an escaped URL apart. Raises: ValueError, KeyError: it is no URL of HTTP."""
-    parts = urlsplit(url)
-    name, port = host_and_port(url)
-    if not name.encode("idna"):
-        raise ValueError("no host")
-    host = f"[{name}]" if ":" in name else name
-    return Target(
-        url=url.partition("#")[0],
-        path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-        host=f"{host}:{port}" if port != PORTS[parts.scheme] else host,
-        address=(name, port, parts.scheme == "https"),
-    )
+Headers = list[tuple[str, str]]  # in their order, with lower-case names
+Take = Callable[[bytes], object]
+Choose = Callable[[int, Headers], Take | None]
 
 
 class Answer(NamedTuple):
-    """`headers` in their order, with lower-case names; `body` as it came, perhaps packed."""
+    """`body` as it came, perhaps packed."""
 
     status: int
-    headers: list[tuple[str, str]]
+    headers: Headers
     body: bytes
 
 
 class Transport:
-    """Safe to share between threads.
+    """Safe to share between threads; not over a fork.
 
     Args:
         trusted: hosts and ports that are exempt from the SSRF guard.
         pool: idle connections that are kept.
+        egress: the way out.
     """
 
-    def __init__(self, trusted: Iterable[tuple[str, int]], pool: int) -> None:
+    def __init__(self, trusted: Iterable[tuple[str, int]], pool: int, egress: Egress) -> None:
         self._trusted = frozenset(trusted)
         self._pool = pool
+        self._egress = egress
         self._idle: list[_Connection] = []  # the longest idle first
         self._lock = threading.Lock()
 
     def call(
-        self, address: Address, request: bytes, timeout: float, most_bytes: int, into: BinaryIO | None = None
+        self, to: Target, request: Request, timeout: float, most_bytes: int, choose: Choose | None = None
     ) -> Answer:
         """One call; the answer, whatever its status.
 
         Args:
-            timeout: seconds for the request and its answer, however slowly they go; a new connection has
-                `CONNECT_TIMEOUT` or as many beforehand, whichever is less.
+            timeout: seconds for the whole call, however slowly it goes; within them a connection must stand after
+                `CONNECT_TIMEOUT`.
             most_bytes: the largest body that is read.
-            into: takes the body of a success as it comes; the answer's own is empty then.
+            choose: given the status and headers, says what takes the body as it comes (the answer's own is empty
+                then). What that raises ends the call, and is raised.
 
         Raises:
             Failure: REJECTED (the guard refused the address), UNAVAILABLE (not connected, or the connection was lost),
                 TIMED_OUT, UNPARSEABLE (too large). Only a connection that never stood proves that nothing was done.
         """
-        connection = self._idle_one(address) or self._new(address, min(CONNECT_TIMEOUT, timeout))
+        connection = self._idle_one(to.address) or self._new(to)
         try:
-            return connection.ask(request, timeout, most_bytes, into)
-        except TimeoutError:
-            raise Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True) from None
-        except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
-            raise Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True) from None
-        finally:
-            self._done_with(connection)
+            answer = connection.ask(request, to, timeout, most_bytes, choose)
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
+        return answer
+
+    def _new(self, to: Target) -> _Connection:
+        """Raises: Failure: REJECTED, behind a proxy."""
+        trusted = to.address[:2] in self._trusted
+        if self._egress.proxy and not trusted and shows_inside(to.address[0]):
+            raise _refusal(to.address[0])
+        return _Connection(to.address, self._egress, trusted=trusted)
 
     def _idle_one(self, address: Address) -> _Connection | None:
         """The connection that was used last, unless it was closed meanwhile."""
@@ -148,10 +118,7 @@ class Transport:
                     return self._idle.pop(number)
         return None
 
-    def _done_with(self, connection: _Connection) -> None:
-        if not connection.usable:
-            connection.close()
-            return
+    def _keep(self, connection: _Connection) -> None:
         connection.last = time.monotonic()
         over = []
         with self._lock:
@@ -161,202 +128,213 @@ class Transport:
         for idle in over:
             idle.close()
 
-    def _new(self, address: Address, timeout: float) -> _Connection:
-        """A connection and its TLS handshake; whatever goes wrong here, no request was sent."""
-        name, port, secure = address
-        until = time.monotonic() + timeout
-        try:
-            sock = _connected(self._checked(name, port, until), until)
-            try:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if secure:
-                    sock.settimeout(_left(until))
-                    sock = _tls().wrap_socket(sock, server_hostname=name.rstrip("."))
-            except BaseException:
-                sock.close()
-                raise
-        except TimeoutError:
-            raise Failure(errors.UNAVAILABLE, "no connection in time") from None
-        except OSError:
-            raise Failure(errors.UNAVAILABLE, "no connection") from None
-        return _Connection(address, sock)
-
-    def _checked(self, name: str, port: int, until: float) -> list[Found]:
-        """The addresses to connect to.
-
-        Raises:
-            Failure: the host is not trusted, and not all its addresses are public.
-            OSError: the name does not resolve (in time).
-        """
-        found = _look_up(name, port, until)
-        if (name, port) not in self._trusted and not all(_is_public(str(entry[4][0])) for entry in found):
-            raise Failure(errors.REJECTED, f"{name} is not a public address")
-        return found
-
-
-def _left(until: float) -> float:
-    """The seconds that are left. Raises: TimeoutError: none."""
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError
-    return left
-
-
-def _look_up(name: str, port: int, until: float) -> list[Found]:
-    """What a name leads to. The system's resolver knows no time-out; a thread that waits for it is left behind."""
-    found: Future[list[Found]] = Future()
-
-    def ask() -> None:
-        try:
-            found.set_result(socket.getaddrinfo(name, port, type=socket.SOCK_STREAM))
-        except Exception as error:
-            found.set_exception(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    return found.result(_left(until))
-
-
-def _connected(found: Sequence[Found], until: float) -> socket.socket:
-    """A socket that stands to one of the addresses, tried one by one. Raises: OSError: none answered."""
-    failed = OSError("no address")
-    for number, one in enumerate(found):
-        left = _left(until)
-        try:
-            return _connected_to(one, min(left, max(LEAST_PATIENCE, left / (len(found) - number))))
-        except OSError as error:
-            failed = error
-    raise failed
-
-
-def _connected_to(one: Found, timeout: float) -> socket.socket:
-    family, kind, protocol, _, address = one
-    sock = socket.socket(family, kind, protocol)
-    try:
-        sock.settimeout(timeout)
-        sock.connect(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-@lru_cache(maxsize=1)
-def _tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _is_public(address: str) -> bool:
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)
-
 
 class _Connection:
-    """`usable`: the last answer ended in such a way that another request can follow. `last`: when it did."""
+    """A handle of libcurl, which makes the connection anew where it was closed. `last`: when it was used."""
 
-    def __init__(self, address: Address, sock: socket.socket) -> None:
+    def __init__(self, address: Address, egress: Egress, *, trusted: bool) -> None:
         self.address = address
-        self.usable = False
         self.last = 0.0
-        self._socket = sock
-        self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
+        self._guarded = not trusted
+        self._sent = self._refused = False
+        self._curl = pycurl.Curl()
+        self._set(USUAL | _way_out(egress, trusted) | {pycurl.PREREQFUNCTION: self._begin})
+        if self._guarded and not egress.proxy:
+            self._curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)
 
     def close(self) -> None:
-        self._socket.close()
+        self._curl.close()
 
     def has_news(self) -> bool:
-        """Whether there is something to read although nothing was asked: its end, most of the time."""
-        return bool(self._readable.poll(0))
+        """Whether there is something to read although nothing was asked: its end, most of the time. libcurl itself
+        looks no more than once a second."""
+        number = self._curl.getinfo(pycurl.ACTIVESOCKET)
+        if number < 0:
+            return False
+        readable = select.poll()
+        readable.register(number, select.POLLIN)
+        return bool(readable.poll(0))
 
-    def ask(self, request: bytes, timeout: float, most_bytes: int, into: BinaryIO | None = None) -> Answer:
-        """Send a request and read its answer.
+    def ask(
+        self, request: Request, to: Target, timeout: float, most_bytes: int, choose: Choose | None = None
+    ) -> Answer:
+        """Raises: Failure: there was no answer, or it is too large."""
+        reading = _Reading(choose)
+        self._sent = self._refused = False
+        self._set(_options(request, to, timeout, most_bytes) | reading.options())
+        try:
+            self._curl.perform()
+        except pycurl.error as error:
+            if not (RAGGED in str(error) and reading.ends_with_connection()):
+                raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
+        answer = reading.answer()
+        if answer.status == PROXY_WANTS_LOGIN and not self.address[2] and self._curl.getinfo(pycurl.USED_PROXY):
+            raise self._unconnected(0, answer.status)
+        return answer
 
-        Raises:
-            TimeoutError, OSError, httptools.HttpParserError, httptools.HttpParserUpgrade: there was none.
-            Failure: it is too large.
-        """
-        self.usable = False
-        until = time.monotonic() + timeout
-        # who refuses a long request may have answered before it ended
-        with suppress(BrokenPipeError, ssl.SSLEOFError):
-            self._send(request, until)
-        reading = _Reading(into)
-        while not reading.whole:
-            self._socket.settimeout(_left(until))
-            reading.feed(self._socket.recv(PIECE))
-            if reading.size > most_bytes:
-                raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
-        self.usable = reading.keep_alive
-        return Answer(reading.status, reading.headers, b"".join(reading.body))
+    def _set(self, options: dict[int, Any]) -> None:
+        for option, value in options.items():
+            self._curl.setopt(option, value)
 
-    def _send(self, request: bytes, until: float) -> None:
-        """By ourselves, because over TLS `sendall` has its time-out for each piece."""
-        rest = memoryview(request)
-        while rest:
-            self._socket.settimeout(_left(until))
-            rest = rest[self._socket.send(rest) :]
+    def _begin(self, *where: Any) -> int:
+        """The request is about to go out."""
+        if self._sent:
+            return pycurl.PREREQFUNC_ABORT
+        self._sent = True
+        return pycurl.PREREQFUNC_OK
+
+    def _open(self, purpose: int, address: tuple[int, int, int, Any]) -> socket.socket | int:
+        """A socket for an address that the name led to, if it is public."""
+        family, kind, protocol, where = address
+        self._refused = self._refused or not _is_public(where)
+        with suppress(OSError):  # too many are open
+            return pycurl.SOCKET_BAD if self._refused else socket.socket(family, kind, protocol)
+        return pycurl.SOCKET_BAD
+
+    def _failure(self, code: int, most_bytes: int) -> Failure:
+        if not self._sent:
+            return self._unconnected(code, int(self._curl.getinfo(pycurl.HTTP_CONNECTCODE)))
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
+        if code == pycurl.E_FILESIZE_EXCEEDED:
+            return Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
+        return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
+
+    def _unconnected(self, code: int, proxy_said: int) -> Failure:
+        """Nothing was sent. `proxy_said`: a status, if there is a proxy and it did not open the way."""
+        if self._refused:
+            return _refusal(self.address[0])
+        if proxy_said == PROXY_FORBIDS and self._guarded:
+            return Failure(errors.REJECTED, f"the egress proxy refuses {self.address[0]}")
+        if proxy_said >= 300:
+            return Failure(errors.UNAVAILABLE, f"no connection: the egress proxy says HTTP {proxy_said}")
+        return Failure(errors.UNAVAILABLE, UNCONNECTED.get(code, "no connection"))
+
+
+def _refusal(name: str) -> Failure:
+    return Failure(errors.REJECTED, f"{name} is not a public address")
+
+
+PROXY_FORBIDS = 403
+PROXY_WANTS_LOGIN = 407
+QUICK_EXIT = 322  # libcurl's number; pycurl has no name for it
+USUAL: dict[int, Any] = {
+    pycurl.NOSIGNAL: 1,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
+    pycurl.PATH_AS_IS: 1,
+    QUICK_EXIT: 1,  # else closing waits for a resolver that outlasted the time
+    pycurl.MAXCONNECTS: 1,
+    pycurl.BUFFERSIZE: PIECE,
+}
+UNCONNECTED = {
+    pycurl.E_OPERATION_TIMEDOUT: "no connection in time",
+    pycurl.E_COULDNT_RESOLVE_HOST: "no connection: its name is not known",
+    pycurl.E_COULDNT_RESOLVE_PROXY: "no connection: the egress proxy's name is not known",
+    pycurl.E_PEER_FAILED_VERIFICATION: "no connection: its certificate is not trusted",
+}
+STATUS_LINE = re.compile(rb"HTTP/[\d.]+\s+(\d{3})", re.IGNORECASE)
+RAGGED = "unexpected eof while reading"  # a connection over TLS that just ends, as many servers have it
+
+
+def _way_out(egress: Egress, trusted: bool) -> dict[int, Any]:
+    """Nothing is left open here, or the environment would have a say."""
+    return {
+        pycurl.CAINFO: egress.authorities,
+        pycurl.PROXY: egress.proxy,
+        pycurl.NOPROXY: ",".join((*LOOPBACK, *egress.direct)) if trusted else "",
+    }
+
+
+def _options(request: Request, to: Target, timeout: float, most_bytes: int) -> dict[int, Any]:
+    """What differs from call to call."""
+    body = {pycurl.HTTPGET: 1} if request.body is None else {pycurl.POSTFIELDS: request.body}
+    return {
+        **body,
+        pycurl.URL: f"{'https' if to.address[2] else 'http'}://{to.host}{to.path}",
+        pycurl.CUSTOMREQUEST: request.method,
+        pycurl.HTTPHEADER: request.lines,
+        pycurl.TIMEOUT_MS: _milliseconds(timeout),
+        pycurl.CONNECTTIMEOUT_MS: _milliseconds(min(CONNECT_TIMEOUT, timeout)),
+        pycurl.MAXFILESIZE_LARGE: most_bytes,
+    }
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))  # none at all would mean without end
 
 
 class _Reading:
-    """An answer as it comes; the methods `on_...` are what the parser calls."""
+    """An answer as it comes. `raised`: what kept it from being taken."""
 
-    def __init__(self, into: BinaryIO | None = None) -> None:
-        self._into = into  # for the body of a success
-        self.status = 0
-        self.headers: list[tuple[str, str]] = []
-        self.body: list[bytes] = []
-        self.size = 0  # of the body so far
-        self.whole = False
-        self.keep_alive = False
-        self._fed = 0  # bytes so far
-        self._has_head = False
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**LENIENCIES)
+    def __init__(self, choose: Choose | None) -> None:
+        self.raised: BaseException | None = None
+        self._choose = choose
+        self._take: Take | None = None
+        self._lines: list[bytes] = []
+        self._body: list[bytes] = []
 
-    def feed(self, data: bytes) -> None:
-        """What came next; nothing: the connection has ended."""
-        if not data:
-            if not (self._has_head and self.status >= 200 and self._ends_with_connection()):
-                raise ConnectionError("the answer is not whole")
-            self.whole = True
-            return
+    def options(self) -> dict[int, Any]:
+        return {
+            pycurl.HEADERFUNCTION: self._lines.append,
+            pycurl.WRITEFUNCTION: self._chosen if self._choose else self._body.append,
+        }
+
+    def answer(self) -> Answer:
+        return Answer(*_head_of(self._lines), b"".join(self._body))
+
+    def ends_with_connection(self) -> bool:
+        """Whether nothing else says where its body ends."""
+        status, headers = _head_of(self._lines)
+        told = dict(headers)
+        framed = "content-length" in told or "chunked" in told.get("transfer-encoding", "").lower()
+        return status >= 200 and not self._lines[-1].strip() and not framed
+
+    def _chosen(self, data: bytes) -> int:
+        """Raising here would only print; taking nothing ends the call."""
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            if not self.whole:  # else it is what comes behind the answer
-                raise
-        self._fed += len(data)
-        if not self.whole and self._fed > MOST_HEAD + (MOST_AROUND + 1) * self.size:
-            raise ConnectionError("the answer has too much around its body")
+            if self._choose:
+                self._take, self._choose = self._choose(*_head_of(self._lines)) or self._body.append, None
+            if self._take:
+                self._take(data)
+        except BaseException as error:
+            self.raised = error
+            return 0
+        return len(data)
 
-    def on_message_begin(self) -> None:
-        self.keep_alive = False  # if this comes behind the answer
-        if not self.whole:  # what came before, like 100, was only a hint
-            self.headers, self._has_head = [], False
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not (self.whole or self._has_head):  # else a trailer
-            self.headers.append((name.decode("latin-1").lower(), value.decode("latin-1").strip()))
+def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
+    """The status and headers of the last answer among these: hints, and what a proxy says, come before it, trailers
+    after its empty line."""
+    status, whole = 0, True
+    headers: Headers = []
+    for line in lines:
+        if whole and (begins := STATUS_LINE.match(line)):
+            status, headers, whole = int(begins[1]), [], False
+        elif not line.strip():
+            whole = True
+        elif not whole:
+            name, _, value = line.decode("latin-1").partition(":")
+            headers.append((name.strip().lower(), value.strip()))
+    return status, headers
 
-    def on_headers_complete(self) -> None:
-        if not self.whole:
-            self.status, self._has_head = self._parser.get_status_code(), True
 
-    def on_body(self, data: bytes) -> None:
-        if self.whole:
-            return
-        if self._into and 200 <= self.status < 300:
-            self._into.write(data)
-        else:
-            self.body.append(data)
-        self.size += len(data)
+def shows_inside(name: str) -> bool:
+    """Whether a host's name tells by itself that it leads inside; with numbers as the system's resolver reads them."""
+    name = name.rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return not _is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
+    except OSError:
+        return False
 
-    def on_message_complete(self) -> None:
-        if self.status >= 200 and not self.whole:
-            self.whole, self.keep_alive = True, self._parser.should_keep_alive()
 
-    def _ends_with_connection(self) -> bool:
-        framing = {name: value for name, value in self.headers if name in ("content-length", "transfer-encoding")}
-        return "content-length" not in framing and "chunked" not in framing.get("transfer-encoding", "").lower()
+def _is_public(where: Any) -> bool:
+    """Whether a socket's address is one that everybody may reach."""
+    try:
+        ip = ipaddress.ip_address(str(where[0]).partition("%")[0])
+    except (ValueError, LookupError, TypeError):  # it is no address of the Internet
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)

@@ -8,31 +8,19 @@ from collections.abc import Iterator
 import pytest
 import redis
 import requests
+from hypothesis import settings
 
 from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
-from tests.platforms.conformance import outside, sinkhole
+from tests.support.browser import browser
+from tests.support.examples import USUAL
 from tests.support.processes import RedisServer
+from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.support.sink import outside, sinkhole
 
-__all__ = ["outside", "sinkhole"]
+__all__ = ["browser", "outside", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "sinkhole"]
 
-
-# Files of few but long tests; they would otherwise come last, and one process would work alone.
-BROWSER = "tests/journeys/browser/"
-LONG = ("tests/chaos/", "tests/store/test_engine.py", "tests/journeys/")
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in a hook of the same name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is dear to start stay in one process: those of a file, and all that need a browser.
-
-    Who marks a group of their own says that they share nothing.
-    """
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            file = item.nodeid.partition("::")[0]
-            item.add_marker(pytest.mark.xdist_group("browser" if file.startswith(BROWSER) else file))
+settings.register_profile("quick", max_examples=USUAL // 10)
 
 
 @pytest.fixture(scope="session")

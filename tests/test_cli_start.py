@@ -26,6 +26,8 @@ from tests.support.gateway import gateway, run_until_quiet, tables
 from tests.support.processes import Process, RedisServer, free_port, wait_until
 from tests.support.sink import Told, sink
 
+pytestmark = pytest.mark.processes
+
 Run = Callable[..., Result]
 
 # Each takes longer to load than all that a command does which only looks.

@@ -83,6 +83,9 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         ["gateway.broker_url"],
     ),
     "a Unix socket that Celery cannot use": ("gateway.redis_url", "unix:///run/redis.sock", ["gateway.broker_url"]),
+    "a proxy by ftp": ("gateway.egress", {"proxy": "ftp://proxy:21"}, ["gateway.egress.proxy"]),
+    "no such trust store": ("gateway.egress", {"trust_store": "/no/ca.pem"}, ["gateway.egress.trust_store"]),
+    "an unknown key of the way out": ("gateway.egress", {"https": "http://proxy:1"}, ["gateway.egress.https"]),
     "no retention": ("gateway.retention", 0, ["gateway.retention"]),
     "retention without end": ("gateway.retention", 10**30, ["gateway.retention"]),
     "retention for ever": ("gateway.retention", float("inf"), ["gateway.retention"]),
@@ -241,7 +244,7 @@ def test_prices_do_not_stand_in_the_way_of_a_destination_alone() -> None:
     raw = tables(
         costs={"currency": "USD"}, costs__channels__shop={"inbound": "1"}, costs__destinations__desk={"turn": 1}
     )
-    assert PriceTable() == check_alone(raw, "helper", {}).costs
+    assert PriceTable() == check_alone(raw, "destinations", "helper", {}).costs
 
 
 LEFT_OUT = {
@@ -401,7 +404,7 @@ def test_flex_knows_where_its_webhooks_reach_us_and_keeps_its_tokens_secret() ->
     settings = check(raw, {})
     assert settings.destinations["people"].values["callback"] == "https://gate.test/destinations/people"
     assert "twilio-token-0001" in settings.secrets
-    assert build_destination(settings.destinations["people"]).watch == 15.0  # a Studio flow speaks
+    assert build_destination(settings.destinations["people"]).poll_every == 15.0  # a Studio flow speaks
 
 
 TWILIO: dict[str, Any] = {
@@ -749,6 +752,7 @@ def everything_secret() -> Settings:
             "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
             "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
             "api_tokens": ["api-token-0001", "api-token-0002"],
+            "egress": {"proxy": "http://patchbay:proxy%2Fpassword@proxy.example.test:3128"},
         },
     )
     return check(raw, {})
@@ -767,6 +771,8 @@ def test_the_set_of_secrets_is_complete() -> None:
         "first-sentinel",
         "second-sentinel",
         "in-the-query",
+        "proxy%2Fpassword",
+        "proxy/password",
         "api-token-0001",
         "api-token-0002",
     } == everything_secret().secrets
@@ -795,9 +801,10 @@ def test_no_problem_shows_the_value_of_a_secret() -> None:
     assert len(secrets) == len(raised.value.problems)
     assert "secret-" not in str(raised.value)
     assert "secret-" not in repr(raised.value.problems)
-    with pytest.raises(ConfigError) as raised:
-        check(with_(tables(), "gateway.api_tokens", ["secret-7\n"]), {})
-    assert "secret-" not in str(raised.value)
+    for at, value in (("api_tokens", ["secret-7\n"]), ("egress", {"proxy": "ftp://:secret-8@host:1"})):
+        with pytest.raises(ConfigError) as raised:
+            check(with_(tables(), f"gateway.{at}", value), {})
+        assert "secret-" not in str(raised.value)
 
 
 # --- anything ---

@@ -16,6 +16,7 @@ from tests.support.nginx import NAME, SEEN_FROM, Nginx
 from tests.support.processes import wait_until
 from tests.support.sink import Call, Sink, Told, sink
 
+pytestmark = pytest.mark.processes
 DEPLOY = Path(__file__).parents[1] / "deploy"
 EXPOSURE = re.compile(r"Overall exposure level for \S+: (\d+\.\d+)")
 

@@ -13,6 +13,7 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.processes import HOST, Process, RedisServer, free_port, wait_until
 
+pytestmark = pytest.mark.processes
 PASSWORD = "flower-password"
 
 

@@ -1,16 +1,16 @@
-"""The one caller of requests: the SSRF guard, limits of size and time, and what is kept between calls."""
+"""Calls: the SSRF guard, limits of size and time, and what is kept between calls."""
 
 from __future__ import annotations
 
 import gzip
 import io
-import socket
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+import pycurl
 import pytest
 import requests
 from hypothesis import given
@@ -21,12 +21,10 @@ from app import transport as module
 from app.core import errors
 from app.core.errors import Failure, Kind
 from app.http import MOST_BYTES, MOST_WAIT, Http, Response, called, kind_of
-from tests.platforms.conformance import outside, sinkhole
+from app.request import host_and_port
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told
 from tests.support.values import QUICK
-
-__all__ = ["outside", "sinkhole"]
 
 
 def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
@@ -71,11 +69,24 @@ def test_an_inside_address_is_refused(address: str) -> None:
     assert (refused.kind, refused.maybe_done) == (errors.REJECTED, False)
 
 
+@pytest.mark.parametrize("others", [(), ("93.184.215.14",)], ids=["alone", "before a public one"])
 @pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
-def test_a_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve(monkeypatch, "93.184.215.14", address)
-    refused = failure("http://looks-public.example.test/")
+def test_a_name_that_leads_inside_is_refused(
+    address: str, others: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://looks-public.example.test:8080/"
+    resolve(monkeypatch, url, address, *others)
+    refused = failure(url)
     assert (refused.kind, refused.detail) == (errors.REJECTED, "looks-public.example.test is not a public address")
+
+
+def test_a_name_that_leads_inside_where_its_public_address_is_silent_is_refused(
+    outside: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = outside.url.replace("127.0.0.1", "looks-public.example.test")
+    resolve(monkeypatch, url, "127.0.0.9", "127.0.0.1")
+    monkeypatch.setattr(module, "_is_public", lambda where: where[0] == "127.0.0.9")
+    assert (errors.REJECTED, []) == (failure(url).kind, outside.calls)
 
 
 NAMES = [
@@ -92,18 +103,11 @@ def test_other_words_for_loopback_are_refused(url: str) -> None:
     assert failure(url).kind == errors.REJECTED
 
 
-def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """Every name leads to these addresses; the list of names that were asked for."""
-    asked: list[str] = []
-
-    def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
-        asked.append(host)
-        return [
-            (socket.AF_INET6 if ":" in a else socket.AF_INET, socket.SOCK_STREAM, 6, "", (a, port)) for a in addresses
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return asked
+def resolve(monkeypatch: pytest.MonkeyPatch, url: str, *addresses: str) -> None:
+    """Have the name in this URL lead to these addresses."""
+    name, port = host_and_port(url)
+    there = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+    monkeypatch.setitem(module.USUAL, pycurl.RESOLVE, [f"{name}:{port}:{there}"])
 
 
 def test_a_configured_host_and_port_may_be_inside(outside: Sink) -> None:
@@ -153,7 +157,7 @@ def test_a_file_has_limits(outside: Sink) -> None:
 
 @pytest.mark.parametrize("address", INSIDE.values(), ids=INSIDE)
 def test_a_files_name_that_leads_inside_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve(monkeypatch, address)
+    resolve(monkeypatch, "http://files.example.test/", address)
     with pytest.raises(Failure) as raised:
         fetched("http://files.example.test/", Http(["http://shop.example.test"]))
     assert errors.REJECTED == raised.value.kind
@@ -163,23 +167,20 @@ def test_a_public_name_is_called_by_the_address_that_was_checked(
     outside: Sink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second look-up might lead inside: there is none, and the Host header still names the host."""
-    port = int(outside.url.rpartition(":")[2])
-    asked = resolve(monkeypatch, "127.0.0.1")
-    monkeypatch.setattr(module, "_is_public", lambda address: True)
+    url = outside.url.replace("127.0.0.1", "shop.example.test")
+    checked: list[str] = []
+    resolve(monkeypatch, url, "127.0.0.1")
+    monkeypatch.setattr(module, "_is_public", lambda where: not checked.append(where[0]))
     http = Http()
-    http.post(f"http://shop.example.test:{port}/")
-    http.post(f"http://shop.example.test:{port}/again")
-    assert [f"shop.example.test:{port}"] * 2 == [call.headers["host"] for call in outside.calls]
-    assert asked == ["shop.example.test"]
+    http.post(f"{url}/")
+    http.post(f"{url}/again")
+    assert [url.removeprefix("http://")] * 2 == [call.headers["host"] for call in outside.calls]
+    assert ["127.0.0.1"] == checked
 
 
-def test_a_name_that_does_not_resolve_proves_that_nothing_was_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: Any, **kwargs: Any) -> Any:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", fail)
-    for http in (Http(), Http(["http://nowhere.example.test"])):
-        failed = failure("http://nowhere.example.test/", http)
+def test_a_name_that_does_not_resolve_proves_that_nothing_was_done() -> None:
+    for http in (Http(), Http(["http://nowhere.invalid"])):
+        failed = failure("http://nowhere.invalid/", http)
         assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, False)
 
 
@@ -285,17 +286,22 @@ def test_a_url_is_known_as_it_is_called(url: str, path: str, outside: Sink) -> N
     assert [path] == [call.path for call in outside.calls]
 
 
-HEADERS = {"a line break": "token\r\nx: y", "no Latin": "\N{GREEK SMALL LETTER ALPHA}" * 8}
+HEADERS = {
+    "a line break": "token\r\nx: y",
+    "no Latin": "\N{GREEK SMALL LETTER ALPHA}" * 8,
+    "an end of its own": "token\0x",
+}
 
 
 @pytest.mark.parametrize("value", HEADERS.values(), ids=HEADERS)
 def test_a_header_that_can_be_none_is_our_own_fault(value: str, outside: Sink) -> None:
     http = Http([outside.url])
-    for options in ({"headers": {"x-token": value}}, {"auth": ("user", value)} if "\r" not in value else {}):
-        if options:
-            failed = failure(outside.url, http, **options)
-            assert failed.kind == errors.MISCONFIGURED
-            assert value not in str(failed)
+    ways: list[dict[str, Any]] = [{"headers": {"x-token": value}}]
+    ways += [{"auth": ("user", value)}] if not value.isascii() else []
+    for options in ways:
+        failed = failure(outside.url, http, **options)
+        assert failed.kind == errors.MISCONFIGURED
+        assert value not in str(failed)
 
 
 # --- what is sent ---

@@ -24,7 +24,12 @@ def clone(tmp_path: Path) -> Path:
 
 def steps(target: str, folder: Path) -> str:
     """What `make` would do for a target."""
-    command = ["make", "--dry-run", "--no-print-directory", target]
+    return made("--dry-run", target, folder=folder)
+
+
+def made(*arguments: str, folder: Path) -> str:
+    """What `make` says."""
+    command = ["make", "--no-print-directory", *arguments]
     kept = {name: value for name, value in os.environ.items() if name not in FROM_MAKE}
     return subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, check=True, timeout=30).stdout
 
@@ -51,3 +56,17 @@ def test_whoever_tested_it_can_run_it(clone: Path) -> None:
         (clone / stamp).touch()
     assert "pip install" not in steps("run", clone)
     assert "pip install" not in steps("install", clone)
+
+
+def test_help_has_a_line_for_every_target(clone: Path) -> None:
+    text = (ROOT / "Makefile").read_text()
+    targets = text.partition(".PHONY:")[2].partition("\n")[0].split()
+    told = made("help", folder=clone).splitlines()
+    assert [f"make {target}" for target in targets] == [" ".join(line.split()[:2]) for line in told]
+    assert all(len(line.split()) > 2 for line in told)
+
+
+def test_the_quick_one_has_the_checks_and_the_tests_without_processes(clone: Path) -> None:
+    whole, quick = steps("test", clone).splitlines(), steps("quick", clone).splitlines()
+    assert whole[:-1] == quick[:-1]
+    assert 'pytest -m "not processes"' in quick[-1]

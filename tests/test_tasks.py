@@ -35,7 +35,7 @@ def test_a_broker_that_is_away_is_told_once_and_so_is_its_return(
         for _ in range(3):
             assert publisher.publish(wakes) == wakes
         monkeypatch.setattr(
-            publisher, "_celery", create_celery(redis_server.url, ["inbound:desk", "outbound:shop"], retries=0)
+            publisher, "celery", create_celery(redis_server.url, ["inbound:desk", "outbound:shop"], retries=0)
         )
         assert publisher.publish(wakes) == ()
     assert ["wake-up not published", "broker is back"] == [line["event"] for line in logs]

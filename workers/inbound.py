@@ -106,7 +106,8 @@ def deliver(job: Job, route: Route, message: Message) -> Outcome:
         return _failed(job, route, message, failure, sending.so_far())
     if answer.over:  # the end is worked first; then the message goes to whoever answers next
         return Behind(job.claim, (End("platform", job.session.chat),))
-    return _answered(job, route, message, _in_time(job, answer, time.monotonic() - started), _cost(job, parts))
+    answer = _in_time(job, answer, time.monotonic() - started)
+    return _answered(job, route, message, answer, _cost(job, parts, answer.spent))
 
 
 def _needless(job: Job, message: Message, parts: Sequence[Content]) -> Outcome | None:
@@ -143,7 +144,7 @@ def _answered(job: Job, route: Route, message: Message, answer: Answer, cost: Co
             *replies(job, message.id, answer.replies),
             *((_recording(job, answer.record),) if answer.record else ()),
         ),
-        poll_in=job.destination.watch or None,
+        poll_in=job.poll_every,
         cost=cost,
     )
 
@@ -154,8 +155,8 @@ def _recording(job: Job, call: str) -> AppendItem:
     return threads.aside(job.claim.conversation, name, Record(call), scope=f"{name}:record:{call}")
 
 
-def _cost(job: Job, parts: Sequence[Content]) -> Cost | None:
-    return job.gateway.settings.costs.of_turn(job.destination.name, len(parts))
+def _cost(job: Job, parts: Sequence[Content], spent: int | None = None) -> Cost | None:
+    return job.gateway.settings.costs.of_turn(job.destination.name, len(parts), spent)
 
 
 def _failed(job: Job, route: Route, message: Message, failure: Failure, said: Answer | None) -> Outcome:

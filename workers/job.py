@@ -25,6 +25,12 @@ class Job:
         self.destination = destination
         self.claim = claim
         self.session = session
+        self.threads = gateway.offers.threads.get(destination.name)
+
+    @property
+    def poll_every(self) -> float | None:
+        """Seconds between two polls of an open thread; None where nothing is opened."""
+        return (self.threads and self.threads.poll_every) or None
 
     def keep(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
         """See `app.platforms.destination.Keep`. Raises: LeaseLost, StoreUnavailable."""
@@ -35,7 +41,7 @@ class Job:
                 session=self.session,
                 aliases=self._named([chat] if chat else []),
                 thread=ThreadState(self.thread_name, seen) if seen is not None else None,
-                poll_in=self.destination.watch,
+                poll_in=self.poll_every or 0.0,
             )
         )
 

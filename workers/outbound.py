@@ -65,12 +65,14 @@ def _typing(gateway: Gateway, channel: Channel, claim: Claim, customer: str, at:
     if not channel.capabilities.typing or claim.now - at > TYPING_LASTS:
         return Done(claim, lane=SILENT)
     try:
-        channel.typing(customer, gateway.http)
+        if types := gateway.offers.typing.get(channel.name):
+            types.typing(customer, gateway.http)
     except Failure:
         return Done(claim, lane=SILENT)
     return Done(claim, event="typing" if channel.capabilities.live else "")
 
 
 def _tell_end(gateway: Gateway, channel: Channel, claim: Claim, customer: str, event_id: str) -> Outcome:
-    channel.ended(customer, event_id, gateway.http)
+    if ends := gateway.offers.ends.get(channel.name):
+        ends.ended(customer, event_id, gateway.http)
     return Done(claim, event="ended" if channel.capabilities.live else "")

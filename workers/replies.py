@@ -40,13 +40,8 @@ def to_customer(
     metadata: Mapping[str, Any] = MappingProxyType({}),
     scope: str = "",
 ) -> Append:
-    """A message for a conversation, from the destination `source` or in its name.
-
-    Args:
-        at: Unix ms.
-        reported: the destination hears of its status, if it can.
-        scope: see `Append`.
-    """
+    """A message for a conversation, from the destination `source` or in its name; `at` is in Unix ms, `scope` as of
+    `Append`. `reported`: the destination hears of its status, if it can."""
     channel, customer = split_conversation(conversation)
     destination = gateway.destinations.get(source)
     hears = reported and destination is not None and destination.capabilities.statuses

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from app.core.events import Answer, Said
 from app.core.message import Content, Message
 from app.platforms.destination import Delivery
+from workers import history
 from workers.job import Job
 from workers.replies import as_said
 
@@ -24,6 +25,7 @@ class KeptAnswer(Struct, frozen=True):
     replies: tuple[Said, ...]
     handoff: bool
     record: str | None
+    spent: int | None = None
     unsupported: tuple[str, ...] = ()  # an earlier version kept none
 
 
@@ -75,6 +77,7 @@ class Sending:
             target_task=asked if isinstance(asked, str) else usual,
             uncertain=job.claim.uncertain and resumed,
             progress=job.progress if resumed else {},
+            history=history.before(job.gateway, job.destination.name, message, job.session),
         )
         return job.destination.deliver(delivery, job.gateway.http)
 
@@ -82,14 +85,22 @@ class Sending:
 def kept(answer: Answer) -> dict[str, Any]:
     """An answer as the progress holds it."""
     replies = tuple(as_said(reply) for reply in answer.replies)
-    found: dict[str, Any] = to_builtins(KeptAnswer(replies, answer.handoff, answer.record, answer.unsupported))
+    found: dict[str, Any] = to_builtins(
+        KeptAnswer(replies, answer.handoff, answer.record, answer.spent, answer.unsupported)
+    )
     return found
 
 
 def again(progress: Mapping[str, Any]) -> Answer:
     """The inverse of `kept`."""
     found = convert(progress, KeptAnswer)
-    return Answer(replies=found.replies, handoff=found.handoff, record=found.record, unsupported=found.unsupported)
+    return Answer(
+        replies=found.replies,
+        handoff=found.handoff,
+        record=found.record,
+        unsupported=found.unsupported,
+        spent=found.spent,
+    )
 
 
 def joined(answers: Sequence[Answer]) -> Answer:
@@ -105,4 +116,5 @@ def joined(answers: Sequence[Answer]) -> Answer:
         unsupported=tuple(what for answer in answers for what in answer.unsupported),
         handoff=any(answer.handoff for answer in answers),
         record=next((answer.record for answer in answers if answer.record), None),
+        spent=sum(known) if (known := [answer.spent for answer in answers if answer.spent is not None]) else None,
     )

@@ -8,7 +8,7 @@ from typing import cast
 from msgspec.structs import replace
 
 from app.core.errors import Failure
-from app.core.events import Checkup
+from app.core.events import Answer, Polled
 from app.core.message import Message, Text, derived_id, split_conversation
 from app.core.routing import Route, fresh, silent
 from app.core.session import Session
@@ -33,6 +33,7 @@ from app.core.work import (
 from app.gateway import Gateway
 from app.log import logger
 from app.platforms.destination import Handoff, Who
+from workers import history
 from workers.failing import failed
 from workers.job import Job, session_after
 from workers.replies import replies, to_customer
@@ -54,22 +55,23 @@ def opened(job: Job, route: Route) -> Outcome:
         uncertain=job.claim.uncertain,
         progress=job.progress,
     )
+    taker = job.gateway.offers.takeovers.get(job.destination.name)
     try:
-        answer = job.destination.open(handoff, job.gateway.http)
+        answer = taker.open(handoff, job.gateway.http) if taker else Answer()
     except Failure as failure:
         return given_up(job, failed(job.claim, failure, job.lane.retry))
     return Done(
         job.claim,
         session=session_after(job, route, answer),
         append=replies(job, _version(job), answer.replies),
-        poll_in=job.destination.watch or None,
+        poll_in=job.poll_every,
     )
 
 
 def polled(job: Job) -> Outcome:
     """Look at the thread: what was missed, what was read, whether it is over or was left."""
-    claim, session, destination = job.claim, job.session, job.destination
-    if not session.chat or not destination.watch:
+    claim, session = job.claim, job.session
+    if not session.chat or not job.poll_every:
         return Done(claim, poll_in=0.0, lane=SILENT)
     try:
         found, state = _poll(job)
@@ -78,7 +80,7 @@ def polled(job: Job) -> Outcome:
         if not isinstance(outcome, Dead):
             return outcome
         # the next poll finds the same
-        return Done(claim, reason=outcome.reason, error=outcome.error, poll_in=destination.watch, lane=outcome.lane)
+        return Done(claim, reason=outcome.reason, error=outcome.error, poll_in=job.poll_every, lane=outcome.lane)
     front: tuple[Item, ...] = ()
     if found.over:
         front = (End("platform", session.chat),)
@@ -90,7 +92,7 @@ def polled(job: Job) -> Outcome:
         append=_carried_over(job, found),
         thread=state,
         front=front,
-        poll_in=None if front else destination.watch,
+        poll_in=None if front else job.poll_every,
     )
 
 
@@ -136,10 +138,10 @@ def aside(conversation: str, destination: str, item: Item, *, scope: str = "") -
 
 
 def closed(gateway: Gateway, name: str, claim: Claim, close: Close) -> Outcome:
-    """Take it down at the destination `name`. Raises: Failure, LeaseLost."""
+    """Take it down at the destination `name`, which opens threads. Raises: Failure, LeaseLost."""
     session = Session(name, handles=close.handles)
     job = Job(gateway, gateway.lanes[f"status:{name}"], gateway.destinations[name], claim, session)
-    job.destination.close(session, cast("Who", close.by), gateway.http)
+    gateway.offers.threads[name].close(session, cast("Who", close.by), gateway.http)
     job.achieved(Achieved())
     found, state = _poll(job)  # what was said up to now; from here on no webhook tells of more
     return Done(claim, append=_carried_over(job, found), thread=state)
@@ -147,10 +149,10 @@ def closed(gateway: Gateway, name: str, claim: Claim, close: Close) -> Outcome:
 
 def given_up(job: Job, outcome: Outcome) -> Outcome:
     """The outcome of a failed try; if it was the last one, a thread that stands half is taken down."""
-    if not isinstance(outcome, Dead) or not job.session.chat:
+    if not isinstance(outcome, Dead) or not job.session.chat or job.threads is None:
         return outcome
     try:
-        if not job.destination.abandon(job.session, job.gateway.http):
+        if not job.threads.abandon(job.session, job.gateway.http):
             return outcome
     except Failure as failure:
         log.error("not abandoned", destination=job.destination.name, error=failure.detail)
@@ -159,23 +161,16 @@ def given_up(job: Job, outcome: Outcome) -> Outcome:
 
 
 def _transcript(job: Job) -> list[Message]:
-    """What was said since the session began. What still waits comes after; what they said is there."""
+    """What was said since the session began; what they said there already stands there."""
     records = job.gateway.store.messages.timeline(job.claim.conversation, MAX_TRANSCRIPT)
-    ids = [record.message.id for record in records]
-    began = ids.index(job.session.since) if job.session.since in ids else 0
-    return [
-        record.message
-        for record in records[began:]
-        if (record.message.direction == "outbound" or record.status != "queued")
-        and record.message.source != job.destination.name
-    ]
+    return [message for message in history.said(records, job.session) if message.source != job.destination.name]
 
 
-def _poll(job: Job) -> tuple[Checkup, ThreadState]:
+def _poll(job: Job) -> tuple[Polled, ThreadState]:
     """What the destination finds in its thread, and how far it is known then; what was read is reported at once."""
     name, store = job.destination.name, job.gateway.store
     known = store.mailboxes.thread(job.thread_name)
-    found = job.destination.check(job.session, known.seen, job.gateway.http)
+    found = job.threads.poll(job.session, known.seen, job.gateway.http) if job.threads else Polled()
     for index in range(known.read + 1, found.read + 1):
         ref = f"{job.session.chat}/{index}"
         scope, owner = f"{name}:inbound:{ref}", job.claim.conversation
@@ -185,7 +180,7 @@ def _poll(job: Job) -> tuple[Checkup, ThreadState]:
     return found, ThreadState(known.name, max(seen, found.seen), max(known.read, found.read))
 
 
-def _carried_over(job: Job, found: Checkup) -> tuple[Append, ...]:
+def _carried_over(job: Job, found: Polled) -> tuple[Append, ...]:
     """Messages in the destination's thread, for the customer; the script drops those that came by webhook."""
     name = job.destination.name
     return tuple(
@@ -207,14 +202,14 @@ def _carried_over(job: Job, found: Checkup) -> tuple[Append, ...]:
 
 def _farewell(job: Job) -> Iterator[Append | AppendItem]:
     """What the customer and their channel hear of an end that is not their own doing."""
-    conversation, destination, parent = job.claim.conversation, job.destination, _version(job)
-    if destination.farewell:
+    conversation, parent = job.claim.conversation, _version(job)
+    if job.threads and job.threads.farewell:
         yield to_customer(
             job.gateway,
-            destination.name,
+            job.destination.name,
             conversation,
             derived_id(parent, "farewell"),
-            Text(destination.farewell),
+            Text(job.threads.farewell),
             author="system",
             at=job.claim.now,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.core.address import address_of
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
 from app.core.reading import clean_text
@@ -93,8 +94,6 @@ def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -
     Raises:
         click.ClickException: there is no such channel, or the address can be none of its customers'.
     """
-    from app.platforms.twilio.account import address_of
-
     if channel not in providers:
         raise click.ClickException(f"There is no channel {channel}.")
     address, provider = address_of(clean_text(customer)), providers[channel] or customer.partition(":")[0]

@@ -53,20 +53,12 @@ def _tables(config: Path | None) -> dict[str, Any]:
 
 
 def _providers(raw: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    from app.config.rules import provider_of  # asks the adapters' classes, which take longer to load than most commands
+
     channels = raw.get("channels")
     for name, channel in channels.items() if isinstance(channels, dict) else ():
-        if not isinstance(channel, dict):
-            continue
-        if channel.get("type") == "twilio":
-            yield name, _address(_value(raw, "channels", name, "address")).partition(":")[0]
-        else:
-            yield name, str(_value(raw, "channels", name, "provider") or channel.get("type", ""))
-
-
-def _address(text: Any) -> str:
-    from app.platforms.twilio.account import address_of
-
-    return address_of(text) if isinstance(text, str) and text else ""
+        if isinstance(channel, dict):
+            yield name, provider_of({key: _value(raw, "channels", name, key) for key in channel})
 
 
 def _value(raw: Mapping[str, Any], *path: str) -> Any:

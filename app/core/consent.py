@@ -1,7 +1,7 @@
 """Consent: who wants no messages on a channel, and the words with which customers say so.
 
-Keywords: https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out. Consent is one channel's: an opt-out on one
-says nothing about another. The store keeps and enforces it (`store/scripts`).
+Keywords are those that carriers in North America expect. Consent is one channel's: an opt-out on one says nothing about
+another. The store keeps and enforces it (`store/scripts`).
 """
 
 from __future__ import annotations
@@ -71,5 +71,5 @@ def plain(text: str) -> str:
 
 
 def word_of(value: object) -> Word | None:
-    """The word that a platform names, as Twilio's `OptOutType` does; None if it is none."""
+    """The word that a platform names by itself; None if it is none."""
     return next((word for word in WORDS if word == value), None)

@@ -87,9 +87,15 @@ class PriceTable(Struct, frozen=True):
         known = tuple(refs) if prices.reported else ()
         return _cost(what, nanos, known if len(known) == count else ())
 
-    def of_turn(self, destination: str, parts: int) -> Cost | None:
-        """What a question of so many parts costs that a destination has answered."""
-        return _cost(f"{TURN}{destination}", parts * self.turns.get(destination, 0))
+    def of_turn(self, destination: str, parts: int, spent: int | None = None) -> Cost | None:
+        """What a question of so many parts costs that a destination has answered.
+
+        Args:
+            spent: nanos, where the destination says what it cost; at most as much as one message may.
+        """
+        if spent is None:
+            return _cost(f"{TURN}{destination}", parts * self.turns.get(destination, 0))
+        return _cost(f"{TURN}{destination}", min(max(spent, 0), MOST)) if self.currency else None
 
 
 class Costs(Struct, frozen=True):

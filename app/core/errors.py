@@ -98,6 +98,22 @@ class Failure(Exception):
         self.retry_after = retry_after
         self.maybe_done = maybe_done
 
+    def but(self, kind: Kind | None = None, detail: str | None = None, *, maybe_done: bool | None = None) -> Failure:
+        """The same failure, but of another kind, in other words, or with another idea of whether it was carried out."""
+        return Failure(
+            kind or self.kind,
+            self.detail if detail is None else detail,
+            retry_after=self.retry_after,
+            maybe_done=self.maybe_done if maybe_done is None else maybe_done,
+        )
+
+
+class DetailedFailure(Failure):
+    """A failure with what one platform says about it beside; an adapter's subclass adds that."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
+
 
 class BadWebhook(Exception):
     """A webhook's body, or what the API is asked, breaks a rule; answered with 400 and both names. `field` is a dotted

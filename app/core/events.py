@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct, field
 
+from app.core.consent import State
 from app.core.message import Author, Content, Message, Profile
 from app.core.shown import shown
 from app.core.status import Status
@@ -110,6 +111,13 @@ class Ended(Struct, frozen=True):
     alias: str | None = None
 
 
+class Opted(Struct, frozen=True):
+    """A channel's platform says that a customer wants no messages (`out`), as by blocking us, or wants them again."""
+
+    customer: str
+    state: State
+
+
 class Changed(Struct, frozen=True):
     """A destination's chat changed. With `index`: by a message that needs nothing from us, a step in the counting.
     Without: in a way that only asking its platform tells."""
@@ -124,7 +132,7 @@ class Ignored(Struct, frozen=True):
     kind: str
 
 
-Event = Written | Reported | Typing | Ended | Changed | Ignored
+Event = Written | Reported | Typing | Ended | Opted | Changed | Ignored
 
 
 class Accepted(Struct, frozen=True):
@@ -175,6 +183,7 @@ class Answer(Struct, frozen=True):
     `handles` replaces what the session remembers of the destination (None: no change). `handoff` moves the session to
     the channel's people, `end` closes it; `memory` goes along with a handoff. `over`: the chat was over before, so
     nobody there reads the message; it is for whoever comes next. `record` is the sid of a call that is to be recorded.
+    `spent`: nanos of the configured currency that this answer cost there, in the place of the price of a turn.
     """
 
     receipt: Receipt = Receipt()
@@ -186,9 +195,10 @@ class Answer(Struct, frozen=True):
     over: bool = False
     memory: Mapping[str, Any] = field(default_factory=dict)
     record: str | None = None
+    spent: int | None = None
 
 
-class Checkup(Struct, frozen=True):
+class Polled(Struct, frozen=True):
     """What a look at a destination's chat found.
 
     `written` came from there and was not seen before, oldest first; `seen` is the number of the last message that was

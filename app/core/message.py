@@ -123,7 +123,7 @@ def split_conversation(conversation: str) -> tuple[str, str]:
 
 
 def new_id() -> str:
-    """32 hex characters: fits every platform's alphabet and length (respond.io: 50, no dashes)."""
+    """32 hex characters: fits every platform's alphabet and length, of which some take 50 characters and no dashes."""
     return secrets.token_hex(16)
 
 

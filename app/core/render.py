@@ -22,7 +22,8 @@ class Capabilities(Struct, frozen=True):
     `typing`: it can show that somebody types. `statuses`: it wants to know what became of the messages that came from
     it. `resend_safe`: a repeated send is recognised there. `live`: the customer reads from Patchbay's own event stream.
     `people`: humans answer, so whoever writes from there holds the conversation. `keywords`: it knows what a customer's
-    STOP, START and HELP mean, so it is told of them although they are answered already.
+    STOP, START and HELP mean, so it is told of them although they are answered already. `templates`: it keeps messages
+    that were approved beforehand, and sends the one that a message's metadata names as `content_sid`.
     """
 
     contents: frozenset[str] = frozenset({"text"})
@@ -34,6 +35,7 @@ class Capabilities(Struct, frozen=True):
     live: bool = False
     people: bool = False
     keywords: bool = False
+    templates: bool = False
     text_unit: Unit = "utf16"
 
 

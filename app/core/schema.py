@@ -3,8 +3,7 @@
 What identifies (ids, kinds, addresses) and what is said keeps its rules strictly. What only decorates is a `Detail`: it
 is cut or dropped, and that is noticed, but no message is refused for it.
 
-Limits are those of respond.io's custom channel, the narrowest platform that carries every type
-(https://respond.io/help/custom-channel/custom-channel).
+Limits are those of the narrowest platform that carries every type.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ LABEL_LIMIT = 256
 REPLIES_LIMIT = 10
 IMAGES_LIMIT = 10
 LOCALE_LIMIT = 35
-OBJECT_LIMIT = 16 * 1024  # bytes of JSON; what Autopilot kept as memory
+OBJECT_LIMIT = 16 * 1024  # bytes of JSON
 MILLISECONDS = 10**11  # a time beyond is none in seconds: they reach it in the year 5138
 UNCLEAN = re.compile(r"^\s|\s$|[\x00-\x1f\x7f]")  # urlsplit would pass over these in silence
 

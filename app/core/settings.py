@@ -81,6 +81,6 @@ def signing_field(what: str) -> fields.String:
 
 
 def sid_field(prefix: str, *, required: bool = True) -> fields.String:
-    """One of Twilio's identifiers; an optional one is None where it is missing."""
+    """An identifier of a prefix and 32 hex digits; an optional one is None where it is missing."""
     rule = validate.Regexp(rf"{prefix}[0-9a-fA-F]{{32}}\Z", error=f"Must be {prefix} and 32 hex digits.")
     return fields.String(required=True, validate=rule) if required else fields.String(load_default=None, validate=rule)

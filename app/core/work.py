@@ -125,11 +125,6 @@ def item_of(text: str) -> Item:
         return Unknown(text)
 
 
-def _report(words: str) -> Report:
-    message_id, status = words.split(" ", 1)
-    return Report(message_id, cast("Status", status))
-
-
 def _ended(words: str) -> Item:
     by, _, thread = words.partition(" ")
     if by in _ENDED_BY:
@@ -140,10 +135,6 @@ def _ended(words: str) -> Item:
 def _close(words: str) -> Close:
     by, handles = words.split(" ", 1)
     return Close(by, orjson.loads(handles))
-
-
-def _closing(item: Close) -> str:
-    return f"{TAGS[Close]} {item.by} {orjson.dumps(dict(item.handles)).decode()}"
 
 
 def _ending(item: End) -> str:
@@ -160,7 +151,7 @@ _WRITERS: Mapping[type[Item], Callable[[Any], str]] = {
     TellEnd: lambda item: f"{TAGS[TellEnd]} {item.event_id}",
     Typing: lambda item: f"{TAGS[Typing]} @{item.at}",
     Report: lambda item: f"{TAGS[Report]} {item.message_id} {item.status}",
-    Close: _closing,
+    Close: lambda item: f"{TAGS[Close]} {item.by} {orjson.dumps(dict(item.handles)).decode()}",
     Record: lambda item: f"{TAGS[Record]} {item.call}",
     AskPrice: lambda item: f"{TAGS[AskPrice]} {item.message_id}",
     Unknown: lambda item: item.text,
@@ -173,7 +164,7 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
     TAGS[Poll]: lambda words: Poll(),
     TAGS[End]: _ended,
     TAGS[Typing]: lambda words: Typing(int(words.removeprefix("@"))),
-    TAGS[Report]: _report,
+    TAGS[Report]: lambda words: Report(*cast("Any", words.split(" ", 1))),
     TAGS[Close]: _close,
     TAGS[Record]: Record,
     TAGS[AskPrice]: AskPrice,

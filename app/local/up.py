@@ -18,7 +18,6 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError, read
 from app.config.schema import Settings, load
 from app.core.errors import StoreUnavailable
 from app.gateway import check_redis
+from app.local import stand_ins
 from app.local.embedded import CannotStart, broker_url, forget_socket, server_url
 from app.local.page import page
 from app.local.processes import (
@@ -48,16 +48,6 @@ READY_WITHIN = 60.0  # seconds
 LOOK_EVERY = 1.0  # seconds between two looks whether Redis is there
 TELL_AFTER = 2.0  # seconds for which it may be away before anything is said
 STARTS_WITHIN = 15.0  # the same for the embedded one, which is only just started
-# Where the sandbox stands in for Twilio's products.
-TWILIO = {
-    "flex": "flex-api",
-    "chat": "chat",
-    "conversations": "conversations",
-    "media": "mcs",
-    "taskrouter": "taskrouter",
-    "messaging": "api",
-}
-APPLICATION = ("message", "fallback", "status")  # what its TwiML application is called for
 
 
 def run(plan: Plan) -> int:
@@ -182,13 +172,11 @@ def _environment(plan: Plan) -> dict[str, str]:
         environment |= {
             "SANDBOX_GATEWAY_URL": plan.address,
             "SANDBOX_PUBLIC_URL": sandbox,
-            "SANDBOX_AUTOPILOT_URL": f"{sandbox}/autopilot",
-            "SANDBOX_RESPONDIO_URL": f"{sandbox}/respondio/custom/channel/webhook/",
-            **{f"SANDBOX_{product.upper()}_URL": f"{sandbox}/twilio/{path}" for product, path in TWILIO.items()},
-            **{f"SANDBOX_APPLICATION_{what.upper()}_URL": f"{sandbox}/application/{what}" for what in APPLICATION},
+            **stand_ins.addresses(sandbox),
         }
-    default = resources.files("app.sandbox") / "patchbay.toml" if plan.sandbox else Path(USUAL_FILE)
-    environment[CONFIG_VARIABLE] = str(plan.config or environment.get(CONFIG_VARIABLE) or default)
+    config = plan.config or environment.get(CONFIG_VARIABLE)
+    default = stand_ins.configuration(plan.data) if plan.sandbox and not config else USUAL_FILE
+    environment[CONFIG_VARIABLE] = str(config or default)
     if plan.redis_url:
         broker = re.sub("^unix:", "redis+socket:", plan.redis_url)  # as Celery writes it
         environment |= {"PATCHBAY_REDIS_URL": plan.redis_url, "PATCHBAY_BROKER_URL": broker}
@@ -221,20 +209,7 @@ def _made_up_secrets(path: Path) -> dict[str, str]:
     """Credentials of the sandbox and of Flower, made once for this data folder."""
     kept: dict[str, str] = orjson.loads(path.read_bytes()) if path.exists() else {}
     made = {
-        "SANDBOX_AUTOPILOT_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
-        "SANDBOX_AUTOPILOT_ASSISTANT_SID": f"UA{secrets.token_hex(16)}",
-        "SANDBOX_AUTOPILOT_AUTH_TOKEN": secrets.token_hex(16),
-        "SANDBOX_RESPONDIO_CHANNEL_ID": f"ch_{secrets.token_hex(4)}",
-        "SANDBOX_RESPONDIO_TOKEN": secrets.token_hex(16),
-        "SANDBOX_TWILIO_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
-        "SANDBOX_TWILIO_AUTH_TOKEN": secrets.token_hex(16),
-        "SANDBOX_FLEX_CHAT_SERVICE_SID": f"IS{secrets.token_hex(16)}",
-        "SANDBOX_FLEX_WORKSPACE_SID": f"WS{secrets.token_hex(16)}",
-        "SANDBOX_FLEX_WORKFLOW_SID": f"WW{secrets.token_hex(16)}",
-        "SANDBOX_FLEX_FLOW_SID": f"FO{secrets.token_hex(16)}",
-        "SANDBOX_APPLICATION_ACCOUNT_SID": f"AC{secrets.token_hex(16)}",
-        "SANDBOX_APPLICATION_AUTH_TOKEN": secrets.token_hex(16),
-        "SANDBOX_CHAT_SECRET": secrets.token_hex(24),
+        **stand_ins.credentials(),
         "PATCHBAY_FLOWER_PASSWORD": secrets.token_hex(8),
         **kept,
     }

@@ -1,16 +1,20 @@
-"""What every channel adapter is: four verbs and its tables. Time-outs, retries, redaction and logs live elsewhere."""
+"""What every channel adapter is: four verbs, its tables, and what it may add.
+
+A verb that a platform cannot do is one that its adapter does not have: the engine looks once, when the adapter is built
+(see `app.platforms.offers`). Time-outs, retries, redaction and logs live elsewhere.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from marshmallow import fields
+from marshmallow import Schema, fields
 from msgspec import Struct
 
 from app.core.costs import Price
-from app.core.errors import Unverified
-from app.core.events import Accepted, Event, File, Receipt, Reply, StatusReport, Webhook
+from app.core.events import Accepted, Event, Receipt, Reply, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.settings import ChannelLimitsSchema, PlatformSchema
@@ -36,62 +40,75 @@ class Outgoing(Struct, frozen=True):
 
 
 class Channel(Protocol):
-    """A configured account on a customer platform.
+    """A configured account on a customer platform; adapters are subclasses, made from a name and the table's values.
 
-    `provider` is the first half of its customers' addresses; of several, that of customers whom it writes to first.
-    `methods` are those of its webhooks. `calls`: at most so many in a row for one content. `answered` are the opt-out
-    keywords that its platform answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its
-    platform may send a webhook again that was not answered well; 0: for minutes at most. Every verb gets what it needs
-    as arguments and keeps no state; `verify` raises Unverified, `parse` BadWebhook, the others Failure.
+    `Settings` is the schema of its table, made from `ChannelSchema`. `provider` is the first half of its customers'
+    addresses; of several, that of customers whom it writes to first.
+
+    What the others say is so unless the class says otherwise. `methods` are those of its webhooks. `calls`: at most so
+    many in a row for one content, each within the time-out. `answered` are the opt-out keywords that its platform
+    answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its platform may send a webhook
+    again that was not answered well; 0: for minutes at most.
+
+    Every verb gets what it needs as arguments and keeps no state.
     """
 
+    Settings: ClassVar[type[Schema]]
     name: str
     provider: str
     capabilities: Capabilities
-    methods: Sequence[str]
-    calls: int
-    answered: frozenset[str]
-    repeats_for: float
+    methods: Sequence[str] = ("POST",)
+    calls: int = 1
+    answered: frozenset[str] = frozenset()
+    repeats_for: float = 0.0
 
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
+
+    @abstractmethod
     def verify(self, webhook: Webhook) -> None:
-        """Raise Unverified unless the platform sent this, going by the raw bytes."""
+        """Go by the raw bytes. Raises: Unverified, unless the platform sent this."""
 
+    @abstractmethod
     def parse(self, webhook: Webhook) -> list[Event]:
-        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error."""
+        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error.
 
+        Raises:
+            BadWebhook: what identifies or makes a message is missing, or breaks a rule.
+        """
+
+    @abstractmethod
     def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
-        """What the platform wants to hear once all events are recorded."""
+        """What the platform wants to hear once all events are recorded, one `Accepted` for each event in order."""
 
+    @abstractmethod
     def send(self, outgoing: Outgoing, http: Http) -> Receipt:
-        """Bring one content to the customer."""
+        """Bring one content, which the capabilities allow, to the customer. Raises: Failure."""
 
-    def report(self, report: StatusReport, http: Http) -> None:
-        """Tell the platform what became of the customer's own message."""
+
+@runtime_checkable
+class Types(Protocol):
+    """A channel that can show that somebody types, where its capabilities say `typing`."""
 
     def typing(self, customer: str, http: Http) -> None:
-        """Show that somebody types."""
+        """Show it to the customer with that address. A hint: whatever it raises as Failure is passed over."""
+
+
+@runtime_checkable
+class Ends(Protocol):
+    """A channel whose platform wants to know that a session is over."""
 
     def ended(self, customer: str, event_id: str, http: Http) -> None:
-        """Tell the platform that the conversation's session is over. `event_id` stays the same over retries."""
+        """Tell it about the customer with that address. `event_id` stays the same over retries. Raises: Failure."""
 
-    def check_link(self, token: str) -> str:
-        """To which customer's file a link of ours leads whose end that is; the same for every spelling of the token.
 
-        Raises:
-            Unverified: it is none of ours, or not good any more.
-        """
-
-    def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
-        """Write the file behind a link of ours into `into`, or say where it is now.
-
-        Raises:
-            Unverified: the link is not good, or there is no such file any more.
-            Failure: it cannot be had.
-        """
+@runtime_checkable
+class TellsPrices(Protocol):
+    """A channel whose platform says what it charged, where the table of costs wants to know (`reported`)."""
 
     def price(self, external_id: str, http: Http) -> Price | None:
         """What the platform charged for a message with that id of its own, in either direction; None while it does not
-        know, or never will."""
+        know, or never will. Raises: Failure."""
 
 
 class Holder(Struct, frozen=True):
@@ -106,7 +123,7 @@ class GivesTokens(Protocol):
     """A channel that gives its customers tokens, which can be taken back before they end."""
 
     def holder(self, webhook: Webhook) -> Holder:
-        """Whose token came with a webhook that was verified."""
+        """Whose token came with a webhook. Raises: Unverified, none did."""
 
 
 @runtime_checkable
@@ -118,23 +135,28 @@ class KnowsSender(Protocol):
         verified. Their names must be such as no request can have."""
 
 
-class Usual:
-    """Mixed into channels whose webhooks are POSTed, that make one call for a content, keep no files and tell no
-    prices."""
+@runtime_checkable
+class HasChatPage(GivesTokens, Protocol):
+    """A channel whose customers write on a page of ours (`app.web.chat`), as visitors with a token each.
 
-    methods: Sequence[str] = ("POST",)
-    calls = 1
-    answered: frozenset[str] = frozenset()
-    repeats_for = 0.0
+    `title` and `greeting` (None: none) are shown there; `origins` are other web sites that may use the chat. Tokens are
+    good for `token_seconds`, tickets for `ticket_seconds`.
+    """
 
-    def check_link(self, token: str) -> str:
-        raise Unverified("this channel has no files")
+    title: str
+    greeting: str | None
+    origins: Sequence[str]
+    token_seconds: int
+    ticket_seconds: int
 
-    def media(self, token: str, http: Http, into: BinaryIO) -> File | str:
-        raise Unverified("this channel has no files")
+    def new_token(self) -> str:
+        """A token for a visitor nobody has seen yet."""
 
-    def price(self, external_id: str, http: Http) -> Price | None:
-        return None
+    def new_ticket(self, customer: str) -> str:
+        """What opens the stream of a visitor, whose address it is; unlike a token it may stand in an address."""
+
+    def reader(self, ticket: str) -> Holder:
+        """For whom a ticket was made, and when. Raises: Unverified, it is none of ours, or too old."""
 
 
 class ChannelSchema(PlatformSchema):

@@ -1,21 +1,25 @@
-"""What every destination adapter is: the verbs of a channel from the other side, and its tables."""
+"""What every destination adapter is: `deliver`, its tables, and what it may add.
+
+A verb that a platform cannot do is one that its adapter does not have; see `app.platforms.channel`.
+"""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from marshmallow import fields, validate
+from marshmallow import Schema, fields, validate
 from msgspec import Struct, field
 
-from app.core.errors import Unverified
-from app.core.events import Accepted, Answer, Checkup, Event, Reply, StatusReport, Webhook
+from app.core.events import Accepted, Answer, Event, Polled, Reply, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
 from app.core.settings import PlatformSchema
 from app.http import Http
 
+ONE_DAY = 86_400.0
 UNAVAILABLE = "Sorry, nobody can take over at the moment. Please go on writing here."
 
 Remember = Callable[[Mapping[str, Any], Sequence[str]], None]
@@ -33,7 +37,8 @@ class Delivery(Struct, frozen=True):
     """One content of a customer's message, bound for the destination.
 
     `first`: the session begins with it. `target_task`: the bot task that the channel or the message asks for.
-    `uncertain`: an earlier try may have been carried out. `progress` is what an earlier try remembered.
+    `uncertain`: an earlier try may have been carried out. `progress` is what an earlier try remembered. `history` is
+    what was said before it in this session, oldest first, for who asks for it (see `WantsHistory`).
     """
 
     message: Message
@@ -46,6 +51,7 @@ class Delivery(Struct, frozen=True):
     target_task: str | None = None
     uncertain: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Message] = ()
 
     @property
     def id(self) -> str:
@@ -66,6 +72,10 @@ class Handoff(Struct, frozen=True):
     progress: Mapping[str, Any] = field(default_factory=dict)
 
 
+Late = Literal["send", "drop", "people"]
+"""What happens to an answer that comes late: it is sent all the same, dropped, or dropped and the conversation handed
+over."""
+
 Who = Literal["customer", "silence", "platform", "dead_end"]
 """Whose doing an end is: the customer's channel said so, nobody wrote for too long, it was ended over there, or what is
 written can no longer be brought there."""
@@ -73,128 +83,132 @@ written can no longer be brought there."""
 
 class DestinationSchema(PlatformSchema):
     """Keys of every destination. `unavailable` is what the customer reads when a conversation that was handed over here
-    goes back to who answered first, because it cannot be brought here; '' = nothing."""
+    goes back to who answered first, because it cannot be brought here; '' = nothing. A session here is over after
+    `session_timeout` seconds of silence."""
 
     unavailable = fields.String(load_default=UNAVAILABLE, validate=validate.Length(max=1_000))
+    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
 
 
 class Destination(Protocol):
-    """A configured place where customers are answered. `verify` raises Unverified, `parse` BadWebhook, others Failure.
+    """A configured place where customers are answered; adapters are subclasses, made from a name and the table's
+    values.
 
-    `calls`: at most so many in a row, each within the time-out, before progress is kept or the work is done.
-    `session_timeout`: seconds of silence after which a session here is over. `deadline` (seconds) and `late` say when
-    an answer is late and what happens to it then (`send`, `drop`, `people`). `watch`: seconds between two looks at an
-    open chat, 0 where nothing is opened. `repeats_for`: seconds for which its platform may send a webhook again; 0: for
-    minutes at most. `farewell`: what the customer is told when a session here ends, unless they ended it.
+    `Settings` is the schema of its table, made from `DestinationSchema`.
+
+    What the others say is so unless the class says otherwise. `calls`: at most so many in a row, each within the
+    time-out, before progress is kept or the work is done. `deadline` (seconds; None: none) and `late` say when an
+    answer is late and what happens to it then. `repeats_for` as in `app.platforms.channel.Channel`.
     """
 
+    Settings: ClassVar[type[Schema]]
     name: str
     capabilities: Capabilities
-    calls: int
-    session_timeout: float
-    deadline: float | None
-    late: str
-    watch: float
-    farewell: str | None
-    repeats_for: float
+    calls: int = 1
+    deadline: float | None = None
+    late: Late = "send"
+    repeats_for: float = 0.0
 
-    def verify(self, webhook: Webhook) -> None:
-        """Raise Unverified unless the platform sent this, going by the raw bytes."""
+    def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
+        self.name = name
 
-    def parse(self, webhook: Webhook) -> list[Event]:
-        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error."""
-
-    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
-        """What the platform wants to hear once all events are recorded."""
-
-    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
-        """How the platform is told that its webhook was not taken."""
-
+    @abstractmethod
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        """Bring one content there; the answer may carry replies."""
-
-    def open(self, handoff: Handoff, http: Http) -> Answer:
-        """Begin a session that a bot hands over."""
-
-    def report(self, report: StatusReport, http: Http) -> None:
-        """Tell the platform what became of its message."""
-
-    def check_link(self, token: str) -> str:
-        """To which file, that a message showed, a link of ours leads whose end that is; the same for every spelling of
-        the token.
-
-        Raises:
-            Unverified: it is none of ours, or not good any more.
-        """
-
-    def media(self, token: str, http: Http) -> str:
-        """Where the file behind a link of ours is now.
-
-        Raises:
-            Unverified: the link is not good.
-            Failure: nobody says.
-        """
-
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
-        """Look at the session's chat: what stands there behind number `seen` (None: nobody knows any more what the
-        customer got, so nothing is carried over), what was read, whether it is over."""
-
-    def close(self, session: Session, who: Who, http: Http) -> None:
-        """The session is over: close what it has open there, so that nobody waits in it or writes into the void."""
-
-    def abandon(self, session: Session, http: Http) -> bool:
-        """A message was given up that should perhaps have opened the chat: take it down if it stands half, and say
-        so."""
+        """Bring one content, which the capabilities allow, there; the answer may carry replies. Raises: Failure."""
 
 
 @runtime_checkable
-class Recorder(Protocol):
+class CallsUs(Protocol):
+    """A destination whose platform sends webhooks to `/destinations/NAME`. The verbs are those of a channel."""
+
+    def verify(self, webhook: Webhook) -> None:
+        """Go by the raw bytes. Raises: Unverified, unless the platform sent this."""
+
+    def parse(self, webhook: Webhook) -> list[Event]:
+        """What the webhook says. Something that the platform may send and we cannot use is Ignored, never an error.
+
+        Raises:
+            BadWebhook: what identifies or makes a message is missing, or breaks a rule.
+        """
+
+    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
+        """What the platform wants to hear once all events are recorded, one `Accepted` for each event in order."""
+
+
+@runtime_checkable
+class Refuses(Protocol):
+    """A destination whose platform wants to hear in its own way that a webhook was not taken."""
+
+    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
+        """The answer to a webhook that we would refuse with this status of HTTP."""
+
+
+@runtime_checkable
+class TakesOver(Protocol):
+    """A destination that is told when a bot hands a conversation over to it; any other one hears of the customer's next
+    message."""
+
+    def open(self, handoff: Handoff, http: Http) -> Answer:
+        """Begin the session, and show what was said so far. Raises: Failure."""
+
+
+@runtime_checkable
+class OpensThreads(TakesOver, Protocol):
+    """A destination that opens something for a conversation, which stands until it is closed: a chat, a ticket.
+
+    Its handle is `chat` in the session's handles. It is asked every `poll_every` seconds what webhooks did not tell.
+    `farewell` is what the customer is told when a session here ends, unless they ended it; None: nothing.
+    """
+
+    poll_every: float
+    farewell: str | None
+
+    def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
+        """What stands in the session's thread behind number `seen` (None: nobody knows any more what the customer got,
+        so nothing is carried over), what was read, whether it is over. Raises: Failure."""
+
+    def close(self, session: Session, who: Who, http: Http) -> None:
+        """The session is over: close what it has open there, so that nobody waits in it or writes into the void.
+        Raises: Failure."""
+
+    def abandon(self, session: Session, http: Http) -> bool:
+        """A message was given up that should perhaps have opened the thread: take it down if it stands half, and say
+        so. Raises: Failure."""
+
+
+@runtime_checkable
+class Records(Protocol):
     """A destination whose answers may name a call to record (`Answer.record`)."""
 
     def record(self, call: str, uncertain: bool, http: Http) -> bool:
         """Have the call with this sid recorded. False: it cannot be any more, or need not be, and nobody has to mend
-        that.
+        that. Raises: Failure.
 
         Args:
             uncertain: an earlier try may have started the recording; no second one is.
         """
 
 
-class Unopened:
-    """Mixed into destinations that keep nothing open between two messages."""
+@runtime_checkable
+class WantsHistory(Protocol):
+    """A destination that keeps no memory of a conversation: each delivery brings along (as `history`) at most so many
+    messages that were said before in this session, by whom ever."""
 
-    calls = 1
-    watch = 0.0
-    farewell: str | None = None
-    repeats_for = 0.0
-
-    def check_link(self, token: str) -> str:
-        raise Unverified("this destination has no files")
-
-    def media(self, token: str, http: Http) -> str:
-        raise Unverified("this destination has no files")
-
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
-        return Checkup()
-
-    def close(self, session: Session, who: Who, http: Http) -> None:
-        pass
-
-    def abandon(self, session: Session, http: Http) -> bool:
-        return False
+    history: int
 
 
-class AnswersAtOnce(Unopened):
-    """Mixed into destinations that say all they have to say in their answers, and send no webhooks."""
+class RestAccess(Struct, frozen=True):
+    """How an application gets in by REST: `logins` are pairs of user name and password; it sends from `address`, which
+    belongs to the pool `service`, if to any."""
 
-    def verify(self, webhook: Webhook) -> None:
-        raise Unverified("this destination answers at once and sends no webhooks")
+    account: str
+    address: str
+    logins: frozenset[tuple[str, str]]
+    service: str | None = None
 
-    def parse(self, webhook: Webhook) -> list[Event]:
-        return []
 
-    def acknowledge(self, webhook: Webhook, accepted: Sequence[Accepted]) -> Reply:
-        return Reply(204)
+@runtime_checkable
+class SendsByRest(Protocol):
+    """A destination whose application may also send through our own REST (`app.web.rest`)."""
 
-    def refuse(self, webhook: Webhook, status: int, sentence: str) -> Reply:
-        return Reply(status, {"error": {"message": sentence}})
+    rest: RestAccess

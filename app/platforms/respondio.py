@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -50,12 +50,12 @@ from app.core.schema import (
 from app.core.settings import secret_field
 from app.core.text import Unit, cut, cut_name
 from app.http import Http
-from app.platforms.destination import Delivery, DestinationSchema, Handoff, Unopened
+from app.platforms.destination import Delivery, Destination, DestinationSchema, Handoff
+from app.platforms.tables import Table, Tables
 
 CONTACT_LIMIT = 50
 NAME_LIMIT = 50  # of a first name, and of a last name
 UNIT: Unit = "utf16"  # of every limit of theirs; the manual does not say, and these are never fewer
-ONE_DAY = 86_400.0
 # The Custom ID alphabet without `=`, which starts an escape, and the `@` of ALIAS.
 PLAIN = f"{string.ascii_letters}{string.digits}_+/"
 ESCAPES = {byte: f"={byte:02X}" for byte in range(256) if chr(byte) not in PLAIN}
@@ -89,7 +89,6 @@ class Settings(DestinationSchema):
     channel = fields.String(load_default=None)
     longitude_field = fields.String(load_default="longitude", validate=validate.OneOf(["longitude", "longtitude"]))
     repeat_window = fields.Float(load_default=3.0, validate=validate.Range(0, 60))
-    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
 
     @validates_schema
     def _no_channel_for_custom_ids(self, data: Mapping[str, Any], **kwargs: Any) -> None:
@@ -150,7 +149,7 @@ class _OutgoingSchema(Lenient):
 _outgoing = _OutgoingSchema()
 
 
-class RespondioDestination(Unopened):
+class RespondioDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     Settings = Settings
@@ -163,13 +162,10 @@ class RespondioDestination(Unopened):
         resend_safe=True,
         people=True,
     )
-    deadline = None
-    late = "send"
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
         self.channel: str | None = settings["channel"]
-        self.session_timeout: float = settings["session_timeout"]
         self._url: str = settings["webhook_url"]
         self._channel_id: str = settings["channel_id"]
         self._token: str = settings["api_token"]
@@ -177,6 +173,13 @@ class RespondioDestination(Unopened):
         self._longitude: str = settings["longitude_field"]
         self._window: float = settings["repeat_window"]
         self._timeout: float = settings["timeout"]
+
+    @staticmethod
+    def problems(mine: Table, tables: Tables) -> Iterator[tuple[str, str]]:
+        """An agent who writes first does so on one channel."""
+        users = tables.users(mine.name)
+        if mine.values.get("id_type") == "phone" and mine.values.get("channel") is None and len(users) > 1:
+            yield "channel", f"Required, because several channels use it: {', '.join(one.name for one in users)}."
 
     def verify(self, webhook: Webhook) -> None:
         scheme, _, token = webhook.headers.get("authorization", "").partition(" ")

@@ -22,7 +22,6 @@ from app.core.events import (
     Receipt,
     Reply,
     Reported,
-    StatusReport,
     Typing,
     Webhook,
     Written,
@@ -43,10 +42,9 @@ from app.core.schema import (
 )
 from app.core.settings import signing_field
 from app.http import Http
-from app.platforms.channel import ChannelSchema, Holder, Outgoing, Usual
+from app.platforms.channel import Channel, ChannelSchema, Holder, Outgoing
 
 SALT, TICKET_SALT = "patchbay-visitor", "patchbay-ticket"
-TICKET_SECONDS = 60
 PARKED_VISITOR = "parked_visitor"  # for webhooks that are kept; in those that come, no header has a _ in its name
 
 
@@ -93,11 +91,13 @@ class _EnvelopeSchema(Lenient):
 _envelope, _message, _status = _EnvelopeSchema(), _MessageSchema(), _StatusSchema()
 
 
-class WebchatChannel(Usual):
-    """See `app.platforms.channel.Channel` for the verbs."""
+class WebchatChannel(Channel):
+    """See `app.platforms.channel.Channel` for the verbs. Others need no call: settling shows in the stream that
+    somebody types, or that the session is over."""
 
     Settings = Settings
     provider = "webchat"
+    ticket_seconds = 60
     capabilities = Capabilities(contents=EVERYTHING, typing=True, resend_safe=True, live=True)
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
@@ -134,7 +134,7 @@ class WebchatChannel(Usual):
             raise Unverified("the visitor token is missing or not valid") from None
 
     def new_ticket(self, customer: str) -> str:
-        """What opens the stream of a visitor, whose address it is, for `TICKET_SECONDS`."""
+        """What opens the stream of a visitor, whose address it is, for `ticket_seconds`."""
         return self._tickets.dumps(customer)
 
     def reader(self, ticket: str) -> Holder:
@@ -144,7 +144,7 @@ class WebchatChannel(Usual):
             Unverified: the ticket is not ours, or too old.
         """
         try:
-            customer, made = self._tickets.loads(ticket, max_age=TICKET_SECONDS, return_timestamp=True)
+            customer, made = self._tickets.loads(ticket, max_age=self.ticket_seconds, return_timestamp=True)
             return Holder(str(customer), made.timestamp())
         except SignatureExpired:
             raise Unverified("the stream's ticket has expired") from None
@@ -190,15 +190,6 @@ class WebchatChannel(Usual):
     def send(self, outgoing: Outgoing, http: Http) -> Receipt:
         """Nothing to call: settling shows it."""
         return Receipt()
-
-    def report(self, report: StatusReport, http: Http) -> None:
-        """Nothing to call: the store shows a climb in the stream."""
-
-    def typing(self, customer: str, http: Http) -> None:
-        """Nothing to call: settling shows it."""
-
-    def ended(self, customer: str, event_id: str, http: Http) -> None:
-        """Nothing to call: settling shows it."""
 
 
 def _nickname(visitor: str) -> str:

@@ -56,7 +56,7 @@ from app.core.schema import (
 from app.core.settings import secret_field
 from app.core.status import STATUSES
 from app.http import Http, Response
-from app.platforms.channel import ChannelSchema, Outgoing, Usual
+from app.platforms.channel import Channel, ChannelSchema, Outgoing
 
 MOST_SIGNATURES = 10
 SECRET_BYTES = range(24, 65)
@@ -122,7 +122,7 @@ _type, _envelope, _from = _TypeSchema(), _EnvelopeSchema(), _FromSchema()
 _message, _status = _MessageSchema(), _StatusSchema()
 
 
-class WebhookChannel(Usual):
+class WebhookChannel(Channel):
     """See `app.platforms.channel.Channel` for the verbs."""
 
     Settings = Settings
@@ -162,7 +162,7 @@ class WebhookChannel(Usual):
 
     def parse(self, webhook: Webhook) -> list[Event]:
         body = parse_json(webhook.body, webhook.headers.get("content-type", ""))
-        if plain := _plain_text(body):
+        if plain := plain_text(body):
             external_id, customer, text = plain
             return [Written(Text(text), external_id=external_id, customer=f"{self.provider}:{customer}")]
         kind = load(_type, body)["type"]
@@ -286,12 +286,10 @@ def _checked(answer: Response) -> Response:
     except Failure as failure:
         if answer.status in NO_MORE or answer.status in THEIR_OWN:
             raise
-        raise Failure(
-            errors.UNAVAILABLE, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done
-        ) from None
+        raise failure.but(errors.UNAVAILABLE) from None
 
 
-def _plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
+def plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """(external id, customer's id, text) of a message that is nothing but a valid text; None leaves it to the schemas.
 
     Nearly every webhook is one, and the schemas are a fifth of what taking it costs. They alone refuse: whatever is odd

@@ -7,46 +7,26 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import agent, application, autopilot, control, flex, messaging, respondio
-from app.sandbox.agent import Agent
-from app.sandbox.application import Application
-from app.sandbox.autopilot import Autopilot
+from app.sandbox import control
 from app.sandbox.control import Control
-from app.sandbox.dialogues import Dialogues
 from app.sandbox.faults import Faults
-from app.sandbox.flex import Flex
-from app.sandbox.messaging import Messaging
-from app.sandbox.outgoing import Outgoing
-from app.sandbox.server import MEDIA_LIMIT, build_server, merge_slashes
+from app.sandbox.routing import create_flask
+from app.sandbox.server import MEDIA_LIMIT, build_server
 from app.sandbox.settings import SandboxSettings
-from app.sandbox.workspace import Workspace
+from app.sandbox.stand_ins import STAND_INS
 
 __all__ = ["SandboxSettings", "create_app", "make_server", "serve"]
 
 
 def create_app(settings: SandboxSettings | None = None) -> Flask:
     """A fresh sandbox with its own state; without settings, those of the environment."""
-    settings = settings or SandboxSettings.from_env()
-    faults, dialogues, workspace = Faults(), Dialogues(), Workspace()
-    outgoing = Outgoing(settings, workspace, faults)
-    app = Flask(__name__)
+    settings, faults = settings or SandboxSettings.from_env(), Faults()
+    stand_ins = [kind(settings, faults) for kind in STAND_INS]
+    app = create_flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
-    merge_slashes(app)
-    agent.prepare_routing(app)
-    app.register_blueprint(autopilot.create_blueprint(Autopilot(settings, dialogues), faults))
-    app.register_blueprint(respondio.create_blueprint(settings, workspace, faults))
-    app.register_blueprint(agent.create_blueprint(Agent(settings, workspace, outgoing)))
-    contact_centre = Flex.build(settings, faults)
-    for blueprint in flex.create_blueprints(contact_centre, faults):
+    for blueprint in (blueprint for one in stand_ins for blueprint in one.blueprints()):
         app.register_blueprint(blueprint)
-    texts = Messaging.build(settings, faults)
-    for blueprint in messaging.create_blueprints(texts, faults):
-        app.register_blueprint(blueprint)
-    shop = Application.build(settings)
-    for blueprint in application.create_blueprints(shop):
-        app.register_blueprint(blueprint)
-    everything = Control(settings, dialogues, workspace, outgoing, faults, contact_centre, texts, shop)
-    app.register_blueprint(control.create_blueprint(everything))
+    app.register_blueprint(control.create_blueprint(Control(settings, faults, stand_ins)))
     return app
 
 

@@ -16,12 +16,13 @@ Json: TypeAlias = dict[str, object]
 
 
 class Refused(ValueError):  # reads as what happened to the value
-    """A value that does not fit: which field, and what is wrong with it."""
+    """A value that does not fit: which field, what is wrong with it, and the HTTP status that says so."""
 
-    def __init__(self, field: str, reason: str) -> None:
+    def __init__(self, field: str, reason: str, status: int = 400) -> None:
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+        self.status = status
 
 
 @dataclass(frozen=True)

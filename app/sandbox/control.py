@@ -1,21 +1,18 @@
-"""What belongs to no platform: the index page, `/inspect` for tests, and the switches for faults."""
+"""What belongs to no platform: the index page, `/inspect` for tests, and the faults."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify, render_template, request
+from flask import Blueprint, Response, jsonify, render_template
 
-from app.sandbox.application import Application
-from app.sandbox.checks import Refused, read_json_body
-from app.sandbox.dialogues import Dialogues
-from app.sandbox.faults import Faults, parse_fault
-from app.sandbox.flex import Flex
-from app.sandbox.messaging import Messaging
+from app.sandbox import faults_api
+from app.sandbox.answers import Answer, done
+from app.sandbox.faults import Faults
 from app.sandbox.messaging.addresses import read_senders
 from app.sandbox.messaging.memory import READY_CONTENT
-from app.sandbox.outgoing import Outgoing
+from app.sandbox.pages import protect
 from app.sandbox.settings import SandboxSettings
-from app.sandbox.workspace import Workspace
+from app.sandbox.stand_ins import StandIn
 
 
 @dataclass(frozen=True)
@@ -23,13 +20,8 @@ class Control:
     """The views, over everything the stand-ins remember."""
 
     settings: SandboxSettings
-    dialogues: Dialogues
-    workspace: Workspace
-    outgoing: Outgoing
     faults: Faults
-    flex: Flex
-    messaging: Messaging
-    application: Application
+    stand_ins: Sequence[StandIn]
 
     def index(self) -> str:
         senders = read_senders(self.settings).values()
@@ -37,35 +29,13 @@ class Control:
 
     def inspect(self) -> Response:
         faults = {"active": self.faults.active(), "met": self.faults.met()}
-        return jsonify(
-            autopilot=self.dialogues.inspect(),
-            respondio=self.workspace.inspect(),
-            flex=self.flex.inspect(),
-            messaging=self.messaging.inspect(),
-            application=self.application.inspect(),
-            faults=faults,
-        )
+        return jsonify({one.name: one.inspect() for one in self.stand_ins} | {"faults": faults})
 
-    def reset(self) -> Response:
-        stand_ins = (self.outgoing, self.dialogues, self.workspace, self.flex, self.messaging, self.application)
-        for memory in (self.faults, *stand_ins):
-            memory.reset()
-        return Response(status=HTTPStatus.NO_CONTENT)
-
-    def active(self) -> Response:
-        return jsonify(faults=self.faults.active())
-
-    def switch_on(self) -> tuple[Response, int]:
-        fault = parse_fault(read_json_body(request.mimetype, request.get_data()))
-        self.faults.add(fault)
-        return jsonify(fault.as_json()), HTTPStatus.CREATED
-
-    def switch_off(self) -> Response:
-        self.faults.clear()
-        self.outgoing.release()
-        self.flex.release()
-        self.messaging.release()
-        return Response(status=HTTPStatus.NO_CONTENT)
+    def reset(self) -> Answer:
+        self.faults.reset()
+        for one in self.stand_ins:
+            one.reset()
+        return done()
 
 
 def create_blueprint(control: Control) -> Blueprint:
@@ -73,13 +43,6 @@ def create_blueprint(control: Control) -> Blueprint:
     blueprint.add_url_rule("/", "index", control.index)
     blueprint.add_url_rule("/inspect", "inspect", control.inspect)
     blueprint.add_url_rule("/inspect", "reset", control.reset, methods=["DELETE"])
-    blueprint.add_url_rule("/faults", "active", control.active)
-    blueprint.add_url_rule("/faults", "switch_on", control.switch_on, methods=["POST"])
-    blueprint.add_url_rule("/faults", "switch_off", control.switch_off, methods=["DELETE"])
-    blueprint.register_error_handler(Refused, _refused)
+    faults_api.register(blueprint, faults_api.FaultsApi(control.faults, control.stand_ins))
+    protect(blueprint)
     return blueprint
-
-
-def _refused(problem: Refused) -> tuple[Response, int]:
-    error = {"field": problem.field, "message": str(problem)}
-    return jsonify(error=error), HTTPStatus.BAD_REQUEST

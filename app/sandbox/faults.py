@@ -8,10 +8,11 @@ or for messaging `inbound` or the status that is called back.
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from flask import Blueprint, Response, g, request
 
@@ -32,18 +33,12 @@ from app.sandbox.checks import (
 
 INCOMING = ("fail", "delay", "close", "close_after")
 OUTGOING = ("duplicate", "reorder", "drop")
-# An outgoing call of respond.io has an answer that the agent reads; it is never lost quietly.
-KINDS = {
-    "autopilot": INCOMING,
-    "respondio": (*INCOMING, "duplicate", "reorder"),
-    "flex": INCOMING + OUTGOING,
-    "messaging": INCOMING + OUTGOING,
-}
+Kinds: TypeAlias = Mapping[str, tuple[str, ...]]  # by target, the kinds of faults that it can have
 DEFAULT_STATUS = 503
 
 _BASE = {
-    "target": Field(one_of(KINDS)),
-    "kind": Field(one_of(INCOMING + OUTGOING)),
+    "target": Field(text()),
+    "kind": Field(text()),
     "times": optional(integer(1, 100_000)),
 }
 _REQUEST = {"path": optional(text(minimum=1)), "method": optional(one_of(("GET", "POST", "DELETE")))}
@@ -59,16 +54,17 @@ _SHAPES: dict[str, Check] = {
 }
 _CHECK = variant("kind", _SHAPES)
 
+Call = TypeVar("Call")
 ErrorBody: TypeAlias = Callable[[int, str], Response]
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One switched-on fault; `times` counts down to zero."""
+    """One switched-on fault; `times` counts down to zero, None stays until it is switched off."""
 
     target: str
     kind: str
-    times: int = 1
+    times: int | None = 1
     status: int | None = None
     seconds: float | None = None
     retry_after: int | None = None
@@ -85,12 +81,14 @@ class Fault:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-def parse_fault(body: object) -> Fault:
+def parse_fault(body: object, kinds: Kinds) -> Fault:
     """Raises `Refused` with the field that does not fit."""
     _CHECK(body, "")
     fault = Fault(**as_object(body, ""))  # type: ignore[arg-type]  # the table above has checked every field
-    if fault.kind not in KINDS[fault.target]:
-        calls = "loses none of its outgoing" if set(KINDS[fault.target]) - set(INCOMING) else "makes no outgoing"
+    one_of(kinds)(fault.target, "target")
+    can = kinds[fault.target]
+    if fault.kind not in can:
+        calls = "loses none of its outgoing" if set(can) - set(INCOMING) else "makes no outgoing"
         raise Refused("kind", f"{fault.target} {calls} calls, so it cannot {fault.kind} them")
     return replace(fault, status=fault.status or DEFAULT_STATUS) if fault.kind == "fail" else fault
 
@@ -102,11 +100,44 @@ class Faults:
         self._lock = threading.Lock()
         self._active: list[Fault] = []
         self._met: list[Json] = []
-        self._released = threading.Event()
+        self._waits: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._releases: dict[str, Callable[[], None]] = {}
+
+    def on_release(self, target: str, release: Callable[[], None]) -> None:
+        """`release` sends what a fault of `target` holds back, once such a fault is switched off."""
+        self._releases[target] = release
 
     def add(self, fault: Fault) -> None:
         with self._lock:
             self._active.append(fault)
+
+    def is_on(self, fault: Fault) -> bool:
+        with self._lock:
+            return fault in self._active
+
+    def switch_on(self, fault: Fault) -> None:
+        with self._lock:
+            if fault not in self._active:
+                self._active.append(fault)
+
+    def switch_off(self, fault: Fault) -> None:
+        """This one; what any fault of its target holds goes on at once."""
+        with self._lock:
+            self._active = [one for one in self._active if one != fault]
+        self._let_go(fault.target)
+        self._releases.get(fault.target, _nothing)()
+
+    def clear(self) -> None:
+        """Switch all off; what they hold goes on at once."""
+        self._forget()
+        for release in self._releases.values():
+            release()
+
+    def reset(self) -> None:
+        """What is held back is not sent: everybody forgets."""
+        self._forget()
+        with self._lock:
+            self._met.clear()
 
     def take(
         self,
@@ -125,20 +156,11 @@ class Faults:
                     return fault
         return None
 
-    def clear(self) -> None:
-        """Switch all off; requests that a `delay` holds go on at once."""
+    def wait(self, target: str, seconds: float) -> None:
+        """Until the time is over or a fault of this target is switched off."""
         with self._lock:
-            self._active.clear()
-            self._released.set()
-            self._released = threading.Event()
-
-    def reset(self) -> None:
-        self.clear()
-        with self._lock:
-            self._met.clear()
-
-    def wait(self, seconds: float) -> None:
-        self._released.wait(seconds)
+            released = self._waits[target]
+        released.wait(seconds)
 
     def active(self) -> list[Json]:
         with self._lock:
@@ -151,10 +173,57 @@ class Faults:
     def _count_down(self, index: int) -> None:
         fault = self._active[index]
         self._met.append({"target": fault.target, "kind": fault.kind})
-        if fault.times > 1:
-            self._active[index] = replace(fault, times=fault.times - 1)
-        else:
-            del self._active[index]
+        if fault.times is None:
+            return
+        left = [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
+        self._active[index : index + 1] = left
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._active.clear()
+        for target in list(self._waits):
+            self._let_go(target)
+
+    def _let_go(self, target: str) -> None:
+        with self._lock:
+            self._waits.pop(target, threading.Event()).set()
+
+
+class Outbox(Generic[Call]):
+    """The calls that a platform makes, as its faults let them: `reorder` holds one back until the next of its key has
+    gone out, or until the faults are switched off."""
+
+    def __init__(self, target: str, faults: Faults, send: Callable[[Call], None]) -> None:
+        self._target = target
+        self._faults = faults
+        self._send = send
+        self._lock = threading.Lock()
+        self._held: dict[str, Call] = {}
+        faults.on_release(target, self._release)
+
+    def due(self, key: str, call: Call, event: str | None = None) -> list[Call]:
+        """What is to be made now that it is the turn of `call`."""
+        with self._lock:
+            if key in self._held:
+                return [call, self._held.pop(key)]
+            if self.meets("reorder", event):
+                self._held[key] = call
+                return []
+            return [call]
+
+    def meets(self, kind: str, event: str | None = None) -> bool:
+        return self._faults.take(self._target, (kind,), event=event) is not None
+
+    def reset(self) -> None:
+        """Forget what is held back."""
+        with self._lock:
+            self._held = {}
+
+    def _release(self) -> None:
+        with self._lock:
+            held, self._held = self._held, {}
+        for call in held.values():
+            self._send(call)
 
 
 def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorBody) -> None:
@@ -172,11 +241,15 @@ def expose(blueprint: Blueprint, target: str, faults: Faults, error_body: ErrorB
     blueprint.after_request(after)
 
 
+def _nothing() -> None:
+    """Nothing of this target is ever held back."""
+
+
 def _meet(fault: Fault, faults: Faults, error_body: ErrorBody) -> Response | None:
     if fault.kind == "fail":
         return _failure(fault, error_body)
     if fault.kind == "delay":
-        faults.wait(fault.seconds or 0)
+        faults.wait(fault.target, fault.seconds or 0)
         return None
     g.hang_up = True
     return Response(status=204) if fault.kind == "close" else None

@@ -4,8 +4,8 @@ from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
+from app.sandbox.answers import Answer, Problem
 from app.sandbox.checks import Check, Json, Refused, as_object, read_json_body
-from app.sandbox.flex.rest import Answer, Problem
 
 # A page shows outside files but runs nothing from outside.
 POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
@@ -25,7 +25,7 @@ def read_body(check: Check) -> Json:
 def protect(blueprint: Blueprint) -> None:
     """A page of another site must not act here; refusals are JSON that names the field."""
     blueprint.before_request(_same_site)
-    blueprint.register_error_handler(Refused, lambda problem: _error(problem.field, str(problem), 400))
+    blueprint.register_error_handler(Refused, lambda problem: _error(problem.field, str(problem), problem.status))
     blueprint.register_error_handler(Problem, lambda problem: _error("path", str(problem), problem.status))
 
 

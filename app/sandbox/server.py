@@ -5,13 +5,10 @@ start of the next. This one reads the whole body before the application runs, so
 Every answer says what becomes of its connection: clients that keep them would otherwise use one that is gone.
 """
 
-import re
 from io import BytesIO
-from typing import Any
 
 from flask import Flask
 from werkzeug import serving
-from werkzeug.exceptions import HTTPException
 from werkzeug.test import run_wsgi_app
 
 BODY_LIMIT = 1_000_000
@@ -69,31 +66,6 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
         if self.close_connection:
             return [("Connection", "close")]
         return [("Connection", "keep-alive"), ("Keep-Alive", f"timeout={IDLE_SECONDS:.0f}")]
-
-
-def merge_slashes(app: Flask) -> None:
-    """Paths with slashes too many are taken as if written once, but where an id holds them; before there are routes.
-
-    A redirect would name a Host that anybody made up.
-    """
-    app.url_map.merge_slashes = False
-    serve = app.wsgi_app
-
-    def merged(environ: dict[str, Any], start_response: Any) -> Any:
-        path = environ.get("PATH_INFO", "")
-        if ("//" in path or path.endswith("/")) and not _leads_somewhere(app, environ):
-            environ["PATH_INFO"] = re.sub("/{2,}", "/", path).rstrip("/") or "/"
-        return serve(environ, start_response)
-
-    app.wsgi_app = merged  # type: ignore[method-assign]  # as Flask's manual does it
-
-
-def _leads_somewhere(app: Flask, environ: dict[str, Any]) -> bool:
-    try:
-        app.url_map.bind_to_environ(environ).match()
-    except HTTPException:
-        return False
-    return True
 
 
 def build_server(app: Flask, host: str, port: int) -> serving.BaseWSGIServer:

@@ -1,114 +1,42 @@
-"""What can be set about the sandbox, read once from the environment; every problem is named at once."""
+"""What can be set about the sandbox, read once from the environment; every problem is named at once.
+
+The variable of a setting is its name in capitals, behind `SANDBOX_`.
+"""
 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-ENVIRONMENT = {
-    "gateway_url": "SANDBOX_GATEWAY_URL",
-    "public_url": "SANDBOX_PUBLIC_URL",
-    "desk": "SANDBOX_DESK",
-    "autopilot_account_sid": "SANDBOX_AUTOPILOT_ACCOUNT_SID",
-    "autopilot_auth_token": "SANDBOX_AUTOPILOT_AUTH_TOKEN",
-    "autopilot_assistant_sid": "SANDBOX_AUTOPILOT_ASSISTANT_SID",
-    "respondio_channel_id": "SANDBOX_RESPONDIO_CHANNEL_ID",
-    "respondio_token": "SANDBOX_RESPONDIO_TOKEN",
-    "respondio_id_type": "SANDBOX_RESPONDIO_ID_TYPE",
-    "twilio_account_sid": "SANDBOX_TWILIO_ACCOUNT_SID",
-    "twilio_auth_token": "SANDBOX_TWILIO_AUTH_TOKEN",
-    "twilio_number": "SANDBOX_TWILIO_NUMBER",
-    "twilio_number_channel": "SANDBOX_TWILIO_NUMBER_CHANNEL",
-    "twilio_whatsapp": "SANDBOX_TWILIO_WHATSAPP",
-    "twilio_whatsapp_channel": "SANDBOX_TWILIO_WHATSAPP_CHANNEL",
-    "twilio_messenger": "SANDBOX_TWILIO_MESSENGER",
-    "twilio_messenger_channel": "SANDBOX_TWILIO_MESSENGER_CHANNEL",
-    "twilio_messaging_service_sid": "SANDBOX_TWILIO_MESSAGING_SERVICE_SID",
-    "twilio_overrides": "SANDBOX_TWILIO_OVERRIDES",
-    "flex_chat_service_sid": "SANDBOX_FLEX_CHAT_SERVICE_SID",
-    "flex_workspace_sid": "SANDBOX_FLEX_WORKSPACE_SID",
-    "flex_workflow_sid": "SANDBOX_FLEX_WORKFLOW_SID",
-    "flex_flow_sid": "SANDBOX_FLEX_FLOW_SID",
-    "flex_agent": "SANDBOX_FLEX_AGENT",
-    "application_account_sid": "SANDBOX_APPLICATION_ACCOUNT_SID",
-    "application_auth_token": "SANDBOX_APPLICATION_AUTH_TOKEN",
-    "application_address": "SANDBOX_APPLICATION_ADDRESS",
-}
-
-PATTERNS = {
-    "public_url": (r"(https?://[^\s/?#@]+[^\s?#@]*)?", "an http or https URL without credentials, query and fragment"),
-    "desk": (r"[A-Za-z0-9_.-]+", "the name of a destination"),
-    "autopilot_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
-    "autopilot_auth_token": (r"\S+", "a token without spaces"),
-    "autopilot_assistant_sid": (r"UA[0-9a-f]{32}", "UA and 32 hex digits"),
-    "respondio_channel_id": (r"\S+", "an id without spaces"),
-    "respondio_token": (r"\S+", "a token without spaces"),
-    "respondio_id_type": (r"custom|phone", "custom or phone"),
-    "twilio_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
-    "twilio_auth_token": (r"\S+", "a token without spaces"),
-    "twilio_number": (r"\+[1-9][0-9]{6,14}", "a phone number in E.164"),
-    "twilio_number_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
-    "twilio_whatsapp": (r"whatsapp:\+[1-9][0-9]{6,14}", "whatsapp: and a phone number in E.164"),
-    "twilio_whatsapp_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
-    "twilio_messenger": (r"messenger:[0-9]+", "messenger: and a page's id"),
-    "twilio_messenger_channel": (r"[A-Za-z0-9_.-]+", "the name of a channel"),
-    "twilio_messaging_service_sid": (r"MG[0-9a-f]{32}", "MG and 32 hex digits"),
-    "twilio_overrides": (r"[^#\s]*", "connection overrides without the #"),
-    "flex_chat_service_sid": (r"IS[0-9a-f]{32}", "IS and 32 hex digits"),
-    "flex_workspace_sid": (r"WS[0-9a-f]{32}", "WS and 32 hex digits"),
-    "flex_workflow_sid": (r"WW[0-9a-f]{32}", "WW and 32 hex digits"),
-    "flex_flow_sid": (r"(FO[0-9a-f]{32})?", "FO and 32 hex digits"),
-    "flex_agent": (r"\S+", "an identity without spaces"),
-    "application_account_sid": (r"AC[0-9a-f]{32}", "AC and 32 hex digits"),
-    "application_auth_token": (r"\S+", "a token without spaces"),
-    "application_address": (
-        r"([a-z][a-z0-9_-]*:[!-~]+)|\+[1-9][0-9]{4,14}",
-        "provider:identifier, or a number in E.164",
-    ),
-}
+NAME, NUMBER, E164 = r"[A-Za-z0-9_.-]+", r"\+[1-9][0-9]{6,14}", "a phone number in E.164"
+URL = r"(https?://[^\s/?#@]+[^\s?#@]*)?"
 
 
-@dataclass(frozen=True)
-class SandboxSettings:
-    """Made-up accounts of the stand-ins, and where the gateway listens."""
+def setting(default: str, pattern: str, shape: str) -> Any:
+    """`shape` says in words what the pattern asks for."""
+    return field(default=default, metadata={"pattern": pattern, "shape": shape})
 
-    gateway_url: str = "http://127.0.0.1:8000"
-    # Where the gateway reaches the sandbox; without it, whatever address it called.
-    public_url: str = ""
-    desk: str = "desk"
-    autopilot_account_sid: str = "AC" + "5a" * 16
-    autopilot_auth_token: str = field(default="sandbox-auth-token", repr=False)
-    autopilot_assistant_sid: str = "UA" + "7b" * 16
-    respondio_channel_id: str = "ch_sandbox"
-    respondio_token: str = field(default="sandbox-channel-token", repr=False)
-    respondio_id_type: str = "custom"
-    twilio_account_sid: str = "AC" + "3c" * 16
-    twilio_auth_token: str = field(default="sandbox-twilio-token", repr=False)
-    # Senders of Programmable Messaging, and the channels of the gateway that have them.
-    twilio_number: str = "+15551239998"
-    twilio_number_channel: str = "sms"
-    twilio_whatsapp: str = "whatsapp:+15551239999"
-    twilio_whatsapp_channel: str = "whatsapp"
-    twilio_messenger: str = "messenger:105551239999"
-    twilio_messenger_channel: str = "messenger"
-    twilio_messaging_service_sid: str = "MG" + "9a" * 16
-    # Behind the # of the senders' webhook URLs, for example rc=3&rp=5xx,ct,rt
-    twilio_overrides: str = ""
-    flex_chat_service_sid: str = "IS" + "4d" * 16
-    flex_workspace_sid: str = "WS" + "6e" * 16
-    flex_workflow_sid: str = "WW" + "8f" * 16
-    # If set, a FlexFlow for custom chats with this sid is there from the start, and makes tasks.
-    flex_flow_sid: str = ""
-    flex_agent: str = "agent_5Fkim"
-    # Of the TwiML application, whose account is one of the gateway's.
-    application_account_sid: str = "AC" + "1e" * 16
-    application_auth_token: str = field(default="sandbox-application-token", repr=False)
-    application_address: str = "webchat:application"
+
+def sid(prefix: str, byte: str) -> Any:
+    return setting(prefix + byte * 16, f"{prefix}[0-9a-f]{{32}}", f"{prefix} and 32 hex digits")
+
+
+def token(default: str) -> Any:
+    secret = {"pattern": r"\S+", "shape": "a token without spaces"}
+    return field(default=default, repr=False, metadata=secret)
+
+
+def variable(name: str) -> str:
+    return f"SANDBOX_{name.upper()}"
+
+
+class Checked:
+    """A frozen dataclass of settings: a stand-in may bring one of its own."""
 
     def __post_init__(self) -> None:
-        problems = [*self._misfits(), *self._gateway_problem()]
+        problems = self.problems()
         if problems:
             raise ValueError("; ".join(problems))
 
@@ -116,7 +44,57 @@ class SandboxSettings:
     def from_env(cls, environment: Mapping[str, str] | None = None) -> Self:
         """Unset and empty names keep their defaults."""
         source = os.environ if environment is None else environment
-        return cls(**{name: source[key] for name, key in ENVIRONMENT.items() if source.get(key)})
+        given = {one.name: source.get(variable(one.name)) for one in fields(cls)}  # type: ignore[arg-type]  # see above
+        return cls(**{name: value for name, value in given.items() if value})
+
+    def problems(self) -> list[str]:
+        return [
+            f"{variable(one.name)} must be {one.metadata['shape']}"
+            for one in fields(self)  # type: ignore[arg-type]  # as above
+            if "pattern" in one.metadata and not re.fullmatch(one.metadata["pattern"], getattr(self, one.name))
+        ]
+
+
+@dataclass(frozen=True)
+class SandboxSettings(Checked):
+    """Made-up accounts of the stand-ins, and where the gateway listens."""
+
+    gateway_url: str = "http://127.0.0.1:8000"
+    # Where the gateway reaches the sandbox; without it, whatever address it called.
+    public_url: str = setting("", URL, "an http or https URL without credentials, query and fragment")
+    desk: str = setting("desk", NAME, "the name of a destination")
+    autopilot_account_sid: str = sid("AC", "5a")
+    autopilot_auth_token: str = token("sandbox-auth-token")
+    autopilot_assistant_sid: str = sid("UA", "7b")
+    respondio_channel_id: str = setting("ch_sandbox", r"\S+", "an id without spaces")
+    respondio_token: str = token("sandbox-channel-token")
+    respondio_id_type: str = setting("custom", "custom|phone", "custom or phone")
+    twilio_account_sid: str = sid("AC", "3c")
+    twilio_auth_token: str = token("sandbox-twilio-token")
+    # Senders of Programmable Messaging, and the channels of the gateway that have them.
+    twilio_number: str = setting("+15551239998", NUMBER, E164)
+    twilio_number_channel: str = setting("sms", NAME, "the name of a channel")
+    twilio_whatsapp: str = setting("whatsapp:+15551239999", f"whatsapp:{NUMBER}", f"whatsapp: and {E164}")
+    twilio_whatsapp_channel: str = setting("whatsapp", NAME, "the name of a channel")
+    twilio_messenger: str = setting("messenger:105551239999", "messenger:[0-9]+", "messenger: and a page's id")
+    twilio_messenger_channel: str = setting("messenger", NAME, "the name of a channel")
+    twilio_messaging_service_sid: str = sid("MG", "9a")
+    # Behind the # of the senders' webhook URLs, for example rc=3&rp=5xx,ct,rt
+    twilio_overrides: str = setting("", r"[^#\s]*", "connection overrides without the #")
+    flex_chat_service_sid: str = sid("IS", "4d")
+    flex_workspace_sid: str = sid("WS", "6e")
+    flex_workflow_sid: str = sid("WW", "8f")
+    # If set, a FlexFlow for custom chats with this sid is there from the start, and makes tasks.
+    flex_flow_sid: str = setting("", "(FO[0-9a-f]{32})?", "FO and 32 hex digits")
+    flex_agent: str = setting("agent_5Fkim", r"\S+", "an identity without spaces")
+    # Of the TwiML application, whose account is one of the gateway's.
+    application_account_sid: str = sid("AC", "1e")
+    application_auth_token: str = token("sandbox-application-token")
+    application_address: str = setting(
+        "webchat:application",
+        r"([a-z][a-z0-9_-]*:[!-~]+)|\+[1-9][0-9]{4,14}",
+        "provider:identifier, or a number in E.164",
+    )
 
     @property
     def outgoing_url(self) -> str:
@@ -132,15 +110,8 @@ class SandboxSettings:
         """Only a phone number lets an agent write first."""
         return self.respondio_id_type == "phone"
 
-    def _misfits(self) -> list[str]:
-        return [
-            f"{ENVIRONMENT[name]} must be {shape}"
-            for name, (pattern, shape) in PATTERNS.items()
-            if not re.fullmatch(pattern, getattr(self, name))
-        ]
-
-    def _gateway_problem(self) -> list[str]:
-        parts = urlsplit(self.gateway_url)
+    def problems(self) -> list[str]:
+        parts, problems = urlsplit(self.gateway_url), super().problems()
         if parts.scheme in ("http", "https") and parts.hostname and not parts.username:
-            return []
-        return [f"{ENVIRONMENT['gateway_url']} must be an http or https URL without credentials"]
+            return problems
+        return [*problems, f"{variable('gateway_url')} must be an http or https URL without credentials"]

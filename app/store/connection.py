@@ -81,7 +81,7 @@ class Connection:
         self.outage: Outage | None = None
         self.refusal: Outage | None = None
         self._clock = clock
-        self._idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
+        self.idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
         self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
 
     def key(self, *parts: str) -> str:
@@ -131,7 +131,7 @@ class Connection:
         """One command on a connection of our own: borrowing one from redis-py's pool for each costs as much as all
         the rest. There are as many as there ever were calls at once; one that failed connects anew with the next."""
         try:
-            connection, last = self._idle.pop()
+            connection, last = self.idle.pop()
         except IndexError:
             connection, last = self.client.connection_pool.make_connection(), 0.0
         try:
@@ -147,7 +147,7 @@ class Connection:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
         finally:
-            self._idle.append((connection, time.monotonic()))
+            self.idle.append((connection, time.monotonic()))
 
     def knock(self) -> None:
         """Ask whether the server is there; one that answers that we may not ask is. Raises: StoreUnavailable."""

@@ -10,11 +10,11 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request
 
+from app.core.address import address_of
 from app.core.costs import amount_of, asked_for, summed
 from app.core.errors import BadWebhook
 from app.core.message import conversation_key
 from app.gateway import Gateway
-from app.platforms.twilio.account import address_of
 from app.web.answers import problem
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Container
 from typing import Any, BinaryIO
 
 from flask import Blueprint, Response, current_app, request
@@ -14,10 +15,8 @@ from app.core.errors import Unverified
 from app.core.events import Reply
 from app.gateway import Gateway
 from app.log import logger
-from app.platforms.channel import Channel
-from app.platforms.destination import Destination
 from app.web.answers import Whole, problem, reply, try_again
-from app.web.shelf import Crowded, Fetch, Found, Shelf, pieces
+from app.web.shelf import Crowded, Found, Shelf, pieces
 from app.web.stalled import end_stalled_writes
 
 blueprint = Blueprint("files", __name__)
@@ -46,28 +45,24 @@ def _make_shelf(state: BlueprintSetupState) -> None:
 @blueprint.get("/channels/<name>/media/<token>")
 def customers_file(name: str, token: str) -> Response:
     """A file that a customer sent."""
-    gateway = _gateway()
-    channel = gateway.channels.get(name)
-    if channel is None:
-        return problem(404, GONE)
-    return _file(channel, token, lambda into: channel.media(token, gateway.http, into))
+    return _file(name, _gateway().channels, token)
 
 
 @blueprint.get("/destinations/<name>/media/<token>")
 def agents_file(name: str, token: str) -> Response:
     """A file that a destination's message shows."""
-    gateway = _gateway()
-    destination = gateway.destinations.get(name)
-    if destination is None:
-        return problem(404, GONE)
-    return _file(destination, token, lambda into: destination.media(token, gateway.http))
+    return _file(name, _gateway().destinations, token)
 
 
-def _file(adapter: Channel | Destination, token: str, fetch: Fetch) -> Response:
+def _file(name: str, among: Container[str], token: str) -> Response:
     """The file, or off to where its platform has it at this moment."""
+    gateway = _gateway()
+    holder = gateway.offers.files.get(name) if name in among else None
+    if holder is None:
+        return problem(404, GONE)
     try:
-        which = adapter.check_link(token)  # never the token: it can be spelt in many ways, and each would be a call
-        return _shown(_shelf().get(f"{adapter.name} {which}", fetch), adapter.name)
+        which = holder.check_link(token)  # never the token: it can be spelt in many ways, and each would be a call
+        return _shown(_shelf().get(f"{name} {which}", lambda into: holder.media(token, gateway.http, into)), name)
     except Unverified:
         return problem(404, GONE)
     except Crowded:

@@ -62,7 +62,7 @@ class Look:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._asking = threading.Lock()
+        self.asking = threading.Lock()
         self._found = Found()
         self._until = 0.0  # nothing was found yet
 
@@ -70,14 +70,14 @@ class Look:
         """While somebody asks, what was found before; a first crowd waits for whoever came first."""
         if self._is_good:
             return self._found
-        if not self._asking.acquire(blocking=self._until == 0):
+        if not self.asking.acquire(blocking=self._until == 0):
             return self._found
         try:
             if not self._is_good:  # meanwhile
                 self._found = self._ask()
                 self._until = time.monotonic() + GOOD_FOR
         finally:
-            self._asking.release()
+            self.asking.release()
         return self._found
 
     @property

@@ -12,8 +12,6 @@ from app.gateway import Gateway
 from app.inbox import Inbox, NotTaken, read
 from app.log import logger
 from app.parked import park
-from app.platforms.channel import Channel
-from app.platforms.destination import Destination
 from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
 from app.web.loopback import is_from_this_machine
@@ -26,6 +24,8 @@ NOT_FROM_HERE = (
     "This channel is not verified: it takes webhooks from this machine only, sent to a name of loopback, and neither "
     "through a proxy nor from a web page."
 )
+
+SENDS_NONE = "Not verified: this destination answers at once and sends no webhooks."
 
 
 @blueprint.route("/channels/<name>", methods=["GET", "POST"])
@@ -41,7 +41,7 @@ def channel(name: str, rest: str = "") -> Response:
         return problem(405, f"This channel's webhooks come by {allowed}.", headers={"Allow": allowed})
     if gateway.settings.channels[name].values.get("verification") == "none" and not is_from_this_machine(request):
         return problem(403, NOT_FROM_HERE)
-    return _receive(gateway, name, adapter, lambda status, text, field: problem(status, text, field))
+    return _receive(gateway, name, lambda status, text, field: problem(status, text, field))
 
 
 @blueprint.route("/destinations/<name>", methods=["POST"])
@@ -49,14 +49,18 @@ def channel(name: str, rest: str = "") -> Response:
 def destination(name: str, rest: str = "") -> Response:
     """A callback of a destination's platform."""
     gateway = _gateway()
-    adapter = gateway.destinations.get(name)
-    if adapter is None:
+    if name not in gateway.destinations:
         return problem(404, f"There is no destination {name}.")
+    if name not in gateway.offers.webhooks:
+        return problem(401, SENDS_NONE)
+    adapter = gateway.offers.refusals.get(name)
 
     def refuse(status: int, text: str, field: str) -> Response:
+        if adapter is None:
+            return problem(status, text, field)
         return reply(adapter.refuse(webhook_of(gateway), status, f"{field}: {text}" if field else text))
 
-    return _receive(gateway, name, adapter, refuse)
+    return _receive(gateway, name, refuse)
 
 
 def webhook_of(gateway: Gateway) -> Webhook:
@@ -73,13 +77,12 @@ def webhook_of(gateway: Gateway) -> Webhook:
 def _receive(
     gateway: Gateway,
     name: str,
-    adapter: Channel | Destination,
     refuse: Callable[[int, str, str], Response],
 ) -> Response:
-    webhook = webhook_of(gateway)
+    webhook, adapter = webhook_of(gateway), gateway.offers.webhooks[name]
     try:
         adapter.verify(webhook)
-        if giver := gateway.givers.get(name):
+        if giver := gateway.offers.tokens.get(name):
             visitors.check(gateway, name, giver.holder(webhook))
     except Unverified as error:
         log.warning("webhook refused", name=name, reason=str(error))

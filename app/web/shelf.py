@@ -73,18 +73,18 @@ class Shelf:
         self._waiting = threading.BoundedSemaphore(waiting)
         self._sending = threading.BoundedSemaphore(sending)
         self._lock = threading.Lock()
-        self._kept: TLRUCache[str, Found] = TLRUCache(
+        self.kept: TLRUCache[str, Found] = TLRUCache(
             KEEP_BYTES,
             ttu=lambda _, found, now: now + found.keep,
             timer=timer,
             getsizeof=lambda found: ENTRY + found.size,
         )
-        self._coming: dict[str, Future[Found]] = {}
+        self.coming: dict[str, Future[Found]] = {}
 
     def get(self, name: str, fetch: Fetch) -> Found:
         """What the link of that name leads to. Raises: Crowded."""
         with self._lock:
-            kept = self._kept.get(name)
+            kept = self.kept.get(name)
         if kept is not None:
             return kept
         with _place(self._waiting):
@@ -102,12 +102,12 @@ class Shelf:
     def _join(self, name: str) -> tuple[Future[Found], bool]:
         """What is on its way under that name, and whether nobody has gone for it yet."""
         with self._lock:
-            if (kept := self._kept.get(name)) is not None:  # meanwhile
+            if (kept := self.kept.get(name)) is not None:  # meanwhile
                 done: Future[Found] = Future()
                 done.set_result(kept)
                 return done, False
-            first = name not in self._coming
-            return self._coming.setdefault(name, Future()), first
+            first = name not in self.coming
+            return self.coming.setdefault(name, Future()), first
 
     def _have(self, name: str, coming: Future[Found], fetch: Fetch) -> None:
         """Go for it, and tell all who wait."""
@@ -116,13 +116,13 @@ class Shelf:
                 found = _fetched(fetch)
         except BaseException as error:
             with self._lock:
-                del self._coming[name]
+                del self.coming[name]
             coming.set_exception(error)
             return
         with self._lock:
-            del self._coming[name]
+            del self.coming[name]
             if ENTRY + found.size <= KEEP_BYTES:
-                self._kept[name] = found
+                self.kept[name] = found
         coming.set_result(found)
 
 

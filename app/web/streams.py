@@ -67,22 +67,22 @@ class Places:
         self._most = most
         self._lock = threading.Lock()
         self._held = 0
-        self._shares: Counter[str] = Counter()
+        self.shares: Counter[str] = Counter()
 
     def take(self, shares: Mapping[str, int]) -> bool:
         """Take a place, if there is one; `shares` by what is in common: how many may be held with it."""
         with self._lock:
-            free = self._held < self._most and all(self._shares[key] < most for key, most in shares.items())
+            free = self._held < self._most and all(self.shares[key] < most for key, most in shares.items())
             if free:
                 self._held += 1
-                self._shares.update(shares.keys())
+                self.shares.update(shares.keys())
             return free
 
     def leave(self, shares: Mapping[str, int]) -> None:
         with self._lock:
             self._held -= 1
-            self._shares.subtract(shares.keys())
-            self._shares = +self._shares  # forgets whoever holds none
+            self.shares.subtract(shares.keys())
+            self.shares = +self.shares  # forgets whoever holds none
 
 
 class Turns:
@@ -143,13 +143,13 @@ class Stopping:
         return self._told.is_set()
 
 
-_streams, _polls, _turns = Places(MOST_STREAMS), Places(MOST_POLLS), Turns()
-_stopping = Stopping()
+stream_places, poll_places, poll_turns = Places(MOST_STREAMS), Places(MOST_POLLS), Turns()
+stopping = Stopping()
 
 
 def watch() -> None:
     """Have streams end when this process is told to; for the main thread, once."""
-    _stopping.watch()
+    stopping.watch()
 
 
 def stream(
@@ -165,7 +165,7 @@ def stream(
     shares = {f"visitor {conversation}": STREAMS_PER_VISITOR, f"address {address}": STREAMS_PER_ADDRESS}
     end_stalled_writes()
     try:
-        if _streams.take(shares):
+        if stream_places.take(shares):
             yield from _held(gateway, conversation, after, shares, forgotten)
         else:
             yield _poll(gateway, conversation, after, address)
@@ -178,18 +178,18 @@ def _held(
 ) -> Iterator[bytes]:
     try:
         yield b"retry: %d\n\n" % (_soon() * 1000)
-        yield from _until(forgotten, _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES, _soon()))
+        yield from until(forgotten, _told(gateway, conversation, after, STREAM_FOR, STREAM_BYTES, _soon()))
     finally:
-        _streams.leave(shares)
+        stream_places.leave(shares)
 
 
-def _until(forgotten: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[bytes]:
+def until(forgotten: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Who comes again after that is refused, as with every token that was taken back."""
     look = 0.0
     for chunk in chunks:
         if chunk is not STILL_HERE or time.monotonic() >= look:
             if forgotten():
-                yield _again(AT_ONCE)
+                yield come_again(AT_ONCE)
                 return
             look = time.monotonic() + LOOK_AGAIN
         yield chunk
@@ -197,14 +197,14 @@ def _until(forgotten: Callable[[], bool], chunks: Iterator[bytes]) -> Iterator[b
 
 def _poll(gateway: Gateway, conversation: str, after: str, address: str) -> bytes:
     """All of one answer at once: whoever reads it slowly holds no thread."""
-    turn = _turns.next({"": POLLS_IN_ALL, address: POLLS_PER_ADDRESS})
-    if not _polls.take({}):
-        return _again(max(turn, CROWDED))
+    turn = poll_turns.next({"": POLLS_IN_ALL, address: POLLS_PER_ADDRESS})
+    if not poll_places.take({}):
+        return come_again(max(turn, CROWDED))
     try:
         pause = turn + SPREAD * secrets.randbelow(1000) / 1000
         return b"".join(_told(gateway, conversation, after, 0.0, POLL_BYTES, pause))
     finally:
-        _polls.leave({})
+        poll_places.leave({})
 
 
 def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most: int, pause: float) -> Iterator[bytes]:
@@ -212,7 +212,7 @@ def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most:
     after a `pause`."""
     began, left = time.monotonic(), most
     waits = False
-    while not _stopping.told():
+    while not stopping.told():
         entries = gateway.live.live(conversation, after, WAIT if waits else 0)
         after = entries[-1].position if entries else after
         chunk = b"".join(map(_event, entries)) if entries else (STILL_HERE if waits else READY)
@@ -222,14 +222,14 @@ def _told(gateway: Gateway, conversation: str, after: str, seconds: float, most:
             yield chunk
         late = time.monotonic() - began >= (seconds if waits else STREAM_FOR)  # whoever reads slowly is late, too
         if left <= 0 or (late and not waits):
-            yield _again(AT_ONCE)
+            yield come_again(AT_ONCE)
             return
         if late:
             break
-    yield _again(pause)
+    yield come_again(pause)
 
 
-def _again(seconds: float) -> bytes:
+def come_again(seconds: float) -> bytes:
     """The last word of an answer: when to come again. Browsers that know events alone are told by the first line."""
     return b'retry: %d\nevent: again\ndata: {"seconds": %.1f}\n\n' % (seconds * 1000, seconds)
 

@@ -7,8 +7,7 @@ import time
 from app.core.errors import Unverified
 from app.core.message import conversation_key
 from app.gateway import Gateway
-from app.platforms.channel import Holder
-from app.platforms.webchat import WebchatChannel
+from app.platforms.channel import HasChatPage, Holder
 
 
 def check(gateway: Gateway, name: str, holder: Holder) -> None:
@@ -22,7 +21,7 @@ def is_forgotten(gateway: Gateway, name: str, holder: Holder) -> bool:
     return gateway.store.revocations.is_revoked(conversation_key(name, holder.customer), holder.made)
 
 
-def revoke(gateway: Gateway, channel: WebchatChannel, customer: str) -> None:
+def revoke(gateway: Gateway, name: str, channel: HasChatPage, customer: str) -> None:
     """Take back every token that this visitor has by now. Raises: StoreUnavailable."""
-    conversation = conversation_key(channel.name, customer)
+    conversation = conversation_key(name, customer)
     gateway.store.revocations.revoke(conversation, time.time(), channel.token_seconds + 1)

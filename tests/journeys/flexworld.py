@@ -52,7 +52,7 @@ class FlexWorld(World):
         return [m["message"]["text"] for m in self.messages(chat) if author in (None, m["author"])]
 
     def accept(self, customer: str) -> str:
-        """An agent takes the customer's newest task and has read what he wrote; its chat."""
+        """An agent takes the customer's newest task and has read what they wrote; its chat."""
         chat = self.chat(customer)
         self.act(f"tasks/{self.tasks(customer)[-1]['taskSid']}/accept")
         wait_until("the customer's words are there", lambda: self.texts(chat, "customer"))

@@ -135,7 +135,7 @@ def test_a_customer_who_ends_it_closes_chat_and_task(world: FlexWorld) -> None:
     wait_until("the webhooks are gone", lambda: not hooks(world, chat))
     world.direct.write("bye-3", "alan", "one more thing")
     wait_until("there is a new chat", lambda: len(world.tasks("alan")) == 2)
-    wait_until("with what he wrote", lambda: world.texts(world.chat("alan"), "customer") == ["one more thing"])
+    wait_until("with what they wrote", lambda: world.texts(world.chat("alan"), "customer") == ["one more thing"])
     assert world.events("conversation.ended") == []
 
 
@@ -146,7 +146,7 @@ def test_a_chat_that_vanished_is_opened_anew(world: FlexWorld) -> None:
     world.sandbox.reset()
     world.direct.write("vanish-2", "tony", "still me")
     wait_until("there is a new chat", lambda: world.tasks("tony"))
-    wait_until("with what he wrote", lambda: world.texts(world.chat("tony"), "customer") == ["still me"])
+    wait_until("with what they wrote", lambda: world.texts(world.chat("tony"), "customer") == ["still me"])
 
 
 def test_what_is_written_into_a_chat_that_is_over_goes_to_the_bot(world: FlexWorld) -> None:

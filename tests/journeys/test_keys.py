@@ -11,7 +11,7 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.nginx import Nginx
 from tests.support.processes import HOST, RedisServer, System
-from tests.web.test_twilio import ACCOUNT, ADA, CONFIGURATION, SHOP, TOKEN
+from tests.web.test_rest import ACCOUNT, ADA, CONFIGURATION, SHOP, TOKEN
 
 CREATE = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 FORM = {"To": ADA, "From": SHOP, "Body": "Hello"}

@@ -20,6 +20,8 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.processes import HOST, RedisServer, System
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(autouse=True)
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -6,7 +6,7 @@ by its label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -23,25 +23,12 @@ from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Ended, Event, Ignored, Reported, Typing, Webhook, Written
 from app.http import Http, Response
 from tests.support import fixtures
+from tests.support.examples import examples
 from tests.support.processes import free_port
-from tests.support.sink import Sink, Told, sink
+from tests.support.sink import Sink, Told
 from tests.support.values import odd_bodies, spoiled
 
 BASE = "https://gate.example.test"
-
-
-@pytest.fixture(scope="session")
-def sinkhole() -> Iterator[Sink]:
-    with sink() as opened:
-        yield opened
-
-
-@pytest.fixture
-def outside(sinkhole: Sink) -> Sink:
-    """The outside world: takes everything, remembers it, and says 200 unless told otherwise."""
-    sinkhole.calls.clear()
-    sinkhole.answers(Told())
-    return sinkhole
 
 
 def post(path: str, body: bytes, headers: Mapping[str, str]) -> Webhook:
@@ -165,7 +152,7 @@ class Receiving(Conforming):
         adapter = self.build()
         valid = [fixtures.value(self.platform, name) for name in self.webhooks()]
 
-        @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.differing_executors])
+        @settings(deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.differing_executors])
         @given(spoiled(valid).map(orjson.dumps) | st.binary(max_size=50))
         def holds(body: bytes) -> None:
             webhook = self.sign(body)
@@ -271,7 +258,7 @@ class Calling(Conforming):
     def test_any_answer_is_a_result_or_a_failure(self) -> None:
         adapter, verbs = self.build(), self.answered()
 
-        @settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
+        @settings(deadline=None, max_examples=examples(200), suppress_health_check=list(HealthCheck))
         @given(answers, st.sampled_from(sorted(verbs)))
         def holds(http: Http, verb: str) -> None:
             with suppress(Failure):

@@ -14,15 +14,16 @@ from marshmallow import ValidationError
 from msgspec.structs import replace
 
 from app.core import errors
-from app.core.errors import Failure, Unverified
-from app.core.events import Answer, Receipt, StatusReport
+from app.core.errors import Failure
+from app.core.events import Answer, Receipt
 from app.core.message import Card, Content, Image, Location, Message, Text
 from app.core.render import render
 from app.core.session import Session
 from app.http import Http, Response
 from app.platforms.autopilot.destination import AutopilotDestination
-from app.platforms.destination import Delivery, Handoff
-from tests.platforms.conformance import Calling, post, unused
+from app.platforms.destination import CallsUs, Delivery, TakesOver
+from app.platforms.offers import Reports
+from tests.platforms.conformance import Calling, unused
 from tests.support import fixtures
 from tests.support.sink import Call, Sink, Told
 from tests.support.values import THOROUGH, spoiled
@@ -464,9 +465,9 @@ def test_whatever_a_bot_answers_is_read_or_unparseable(body: Any) -> None:
     bot = destination()
     if not isinstance(body, dict):
         with pytest.raises(Failure):
-            bot._answer(body)
+            bot.answer_from(body)
     else:
-        assert isinstance(bot._answer(body), Answer)
+        assert isinstance(bot.answer_from(body), Answer)
 
 
 ERRORS = {
@@ -519,14 +520,14 @@ CALLS: dict[str, tuple[Any, str | None]] = {
 @pytest.mark.parametrize(("memory", "call"), CALLS.values(), ids=CALLS)
 def test_the_call_stands_in_memory(memory: Any, call: str | None) -> None:
     body = {"response": {}, "dialogue": {"memory": memory}}
-    assert call == destination(record_calls=True)._answer(body).record
-    assert destination()._answer(body).record is None
+    assert call == destination(record_calls=True).answer_from(body).record
+    assert destination().answer_from(body).record is None
 
 
 @THOROUGH
 @given(spoiled([{"voice": {"CallSid": CALL}}, {"chat": {}, "voice": {"CallSid": CALL}}]))
 def test_whatever_stands_there_names_a_call_or_none(channels: Any) -> None:
-    named = destination(record_calls=True)._answer({"dialogue": {"memory": {"twilio": channels}}}).record
+    named = destination(record_calls=True).answer_from({"dialogue": {"memory": {"twilio": channels}}}).record
     whole = isinstance(channels, dict) and any(c == {"CallSid": CALL} for c in channels.values())
     assert named in ([CALL] if whole else [None, CALL])
 
@@ -646,22 +647,9 @@ def test_a_question_is_asked_twice_only_if_the_operator_accepts_that() -> None:
     assert destination(resend_after_timeout=True).capabilities.resend_safe
 
 
-def test_a_bot_takes_over_without_a_call_and_knows_no_statuses() -> None:
-    bot, http = destination(base_url="http://127.0.0.1:9"), Http()
-    assert Answer() == bot.open(Handoff("shop/webhook:42", Session("desk"), [MESSAGE], unused, keep=unused), http)
-    bot.report(StatusReport(MESSAGE, "read"), http)
-
-
-def test_it_takes_no_webhooks() -> None:
-    bot, webhook = destination(), post("/destinations/desk", b"{}", {})
-    with pytest.raises(Unverified):
-        bot.verify(webhook)
-    assert bot.parse(webhook) == []
-    assert bot.acknowledge(webhook, []).status == 204
-    assert (
-        bot.refuse(webhook, 401, "No.").status,
-        bot.refuse(webhook, 401, "No.").body,
-    ) == (401, {"error": {"message": "No."}})
+def test_it_says_all_in_its_answers() -> None:
+    for more in (TakesOver, CallsUs, Reports):
+        assert not isinstance(destination(), more)
 
 
 def test_without_a_base_url_it_is_the_historic_host(monkeypatch: pytest.MonkeyPatch) -> None:

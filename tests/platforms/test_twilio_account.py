@@ -18,21 +18,14 @@ from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
+from app.core.address import address_of
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Webhook
 from app.http import Http
-from app.platforms.twilio.account import (
-    MOST_FIELDS,
-    MOST_PAGES,
-    Account,
-    TwilioFailure,
-    TwilioSchema,
-    address_of,
-    form_of,
-    is_address,
-    on_the_wire,
-    path_part,
-)
+from app.platforms.twilio.account import MAX_PAGES, Account, TwilioFailure, path_part
+from app.platforms.twilio.addresses import is_address, on_the_wire
+from app.platforms.twilio.settings import TwilioSchema
+from app.platforms.twilio.webhooks import MAX_FIELDS, form_of
 from tests.support.sink import Sink, Told
 from tests.support.values import THOROUGH
 
@@ -157,7 +150,7 @@ SPOILS: dict[str, Callable[[], Webhook]] = {
     "a form whose escapes are not UTF-8": lambda: webhook(
         URL, b"Body=%FF", RequestValidator(TOKEN).compute_signature(URL, {})
     ),
-    "more fields than anybody sends": lambda: form([(f"a{n}", "b") for n in range(MOST_FIELDS + 1)]),
+    "more fields than anybody sends": lambda: form([(f"a{n}", "b") for n in range(MAX_FIELDS + 1)]),
     "JSON that was changed": lambda: replace(json(), body=b'{"EventType":"onMessageSend"}'),
     "JSON by another token": lambda: json(token=OLD),
     "JSON without a hash": lambda: webhook(URL, b"{}", RequestValidator(TOKEN).compute_signature(URL, {}), kind="json"),
@@ -227,7 +220,7 @@ def test_json_is_read_like_a_form_and_null_is_nothing() -> None:
 
 
 def test_a_form_that_cannot_be_read_is_a_bad_webhook_and_not_a_bug() -> None:
-    body = b"&".join(b"a=b" for _ in range(MOST_FIELDS + 1))
+    body = b"&".join(b"a=b" for _ in range(MAX_FIELDS + 1))
     with pytest.raises(BadWebhook) as raised:
         form_of(webhook(URL, body, "any"))
     assert ("", "The form cannot be read.") == (raised.value.field, raised.value.rule)
@@ -471,7 +464,7 @@ def test_a_list_that_always_has_another_page_ends_all_the_same(entries: list[Any
     body = {"things": entries, "meta": {"next_page_url": "https://api.twilio.example.test/v1/Things?Page=1"}}
     outside.answers(Told(200, orjson.dumps(body)))
     found = list(account().listed(f"{outside.url}/v1/Things", "things", Http([outside.url])))
-    assert (MOST_PAGES, MOST_PAGES * len(entries)) == (len(outside.calls), len(found))
+    assert (MAX_PAGES, MAX_PAGES * len(entries)) == (len(outside.calls), len(found))
 
 
 def test_a_list_that_is_not_there_is_empty(outside: Sink) -> None:

@@ -19,7 +19,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from app.core import errors
-from app.core.errors import Failure, Kind, StoreUnavailable, Unverified
+from app.core.errors import Failure, Kind, StoreUnavailable
 from app.core.events import Answer, Event, Receipt, Reported, StatusReport, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text, derived_id
 from app.core.render import Capabilities, render
@@ -29,16 +29,17 @@ from app.core.work import Achieved, Claim
 from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
-from app.platforms.destination import Delivery, Handoff
-from app.platforms.twilio.account import FORM
+from app.platforms.destination import CallsUs, Delivery, TakesOver
 from app.platforms.twilio.channel import TwilioChannel
 from app.platforms.twilio.message import is_part
+from app.platforms.twilio.webhooks import FORM
 from app.platforms.twiml import destination as twiml
 from app.platforms.twiml.destination import MOST_MESSAGES, TwimlDestination
 from app.store.lanes import Lanes
 from app.store.mailbox import Mailboxes
-from tests.platforms.conformance import OUTCOMES, Calling, post, unused
+from tests.platforms.conformance import OUTCOMES, Calling, unused
 from tests.support import fixtures
+from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, run_until_quiet
 from tests.support.processes import free_port
 from tests.support.sink import Call, Sink, Told, sink
@@ -98,7 +99,7 @@ class TestTwimlDestination(Calling):
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
         return {
             "deliver": lambda app, http: app.deliver(delivery(), http),
-            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app._callback.url))), http),
+            "report": lambda app, http: app.report(to_report(metadata=callbacks(("POST", app.callback.url))), http),
         }
 
 
@@ -176,7 +177,7 @@ def test_a_query_is_signed_with_the_address(url: str, path: str, outside: Sink) 
     assert [MESSAGE.content] == [Text(params(outside.calls[0])["Body"])]
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(50), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1), method=st.sampled_from(["POST", "GET"]))
 def test_any_text_is_signed_and_arrives(text: str, method: str, outside: Sink) -> None:
     outside.calls.clear()
@@ -807,20 +808,9 @@ def test_what_it_can_do() -> None:
     assert Capabilities(carries, statuses=True, resend_safe=True, keywords=True) == built().capabilities
 
 
-def test_it_takes_over_without_a_call() -> None:
-    assert Answer() == built().open(
-        Handoff("chat/webchat:ada", Session("desk"), [MESSAGE], unused, keep=unused), Http()
-    )
-
-
-def test_it_takes_no_webhooks() -> None:
-    app, webhook = built(), post("/destinations/desk", b"{}", {})
-    with pytest.raises(Unverified):
-        app.verify(webhook)
-    assert app.parse(webhook) == []
-    assert app.acknowledge(webhook, []).status == 204
-    refused = app.refuse(webhook, 401, "No.")
-    assert (refused.status, refused.body) == (401, {"error": {"message": "No."}})
+def test_it_says_all_in_its_answers() -> None:
+    for more in (TakesOver, CallsUs):
+        assert not isinstance(built(), more)
 
 
 BAD_SETTINGS: dict[str, tuple[str, Any, str]] = {
@@ -1037,7 +1027,7 @@ reported = st.lists(st.sampled_from(list(RANK)), min_size=1, max_size=5).flatmap
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(reported)
 def test_reports_in_any_order_come_to_the_same_and_rise(house: House, orders: tuple[Any, Any, bool]) -> None:
     one, other, work = orders

@@ -1,27 +1,20 @@
 """The agent desk in a real browser, by keyboard and on a small screen."""
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.browser import phone_page
 
 from .calls import BEARER, CONTACT_ID, WEBHOOK, message_event, status_event, webhook_body
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
 
 @pytest.fixture
-def page(served: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 360, "height": 740})
-        page.goto(f"{served}/agent")
+def page(browser: Browser, served: str) -> Iterator[Page]:
+    with phone_page(browser, f"{served}/agent") as page:
         yield page
-        browser.close()
 
 
 def deliver(served, *events, **more):

@@ -1,7 +1,6 @@
 """The TwiML application by itself. Twilio's own library signs what it is told, and is what it writes with."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
@@ -10,17 +9,16 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from twilio.request_validator import RequestValidator
 
 from app.sandbox import SandboxSettings, create_app
 from app.sandbox.application.memory import WRITTEN_FIRST, Memory, Message, Status
+from tests.support.browser import phone_page
 
 from .calls import inspect
 from .messaging import SETTINGS, Answer
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ACCOUNT, TOKEN, ADDRESS = (
     SETTINGS.application_account_sid,
     SETTINGS.application_auth_token,
@@ -288,15 +286,9 @@ def test_the_newest_conversation_comes_first_and_a_change_shows(client):
 
 
 @pytest.fixture
-def page(texts: str) -> Iterator[Page]:
-    if BROWSER is None:
-        pytest.skip("needs a browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 360, "height": 740})
-        page.goto(f"{texts}/application")
+def page(browser: Browser, texts: str) -> Iterator[Page]:
+    with phone_page(browser, f"{texts}/application") as page:
         yield page
-        browser.close()
 
 
 def test_the_page_by_keyboard_on_a_phone(page, texts, hooks):

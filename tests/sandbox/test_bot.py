@@ -1,6 +1,6 @@
 import pytest
 
-from app.sandbox.bot import TASKS, reply, strip_markup
+from app.sandbox.autopilot.bot import TASKS, reply, strip_markup
 
 CALL = "CA" + "1f" * 16
 UNDERSTOOD = {

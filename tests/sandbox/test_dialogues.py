@@ -1,4 +1,4 @@
-from app.sandbox.dialogues import Call, Dialogues
+from app.sandbox.autopilot.dialogues import Call, Dialogues
 
 
 def say(dialogues: Dialogues, text: str, user_id: str = "u1", **more):

@@ -5,9 +5,11 @@ import requests
 
 from app.sandbox.checks import Refused
 from app.sandbox.faults import Fault, Faults, parse_fault
+from app.sandbox.stand_ins import STAND_INS
 
 from .calls import ASK_V2, BEARER, PASSWORD, WEBHOOK, inspect, message_event, question, webhook_body
 
+KINDS = {one.name: one.faults for one in STAND_INS}
 FAIL = {"target": "autopilot", "kind": "fail"}
 
 REFUSED = {
@@ -40,12 +42,12 @@ REFUSED = {
 @pytest.mark.parametrize(("body", "message"), REFUSED.values(), ids=REFUSED)
 def test_it_refuses_and_names_the_field(body, message):
     with pytest.raises(Refused) as caught:
-        parse_fault(body)
+        parse_fault(body, KINDS)
     assert str(caught.value).startswith(message)
 
 
 def test_a_failure_has_a_default_status():
-    assert Fault("autopilot", "fail", 1, 503) == parse_fault(FAIL)
+    assert Fault("autopilot", "fail", 1, 503) == parse_fault(FAIL, KINDS)
 
 
 def test_the_oldest_that_fits_is_taken_and_counted_down():
@@ -76,7 +78,7 @@ def test_clearing_lets_a_delayed_request_go_on():
 
     def wait() -> None:
         waiting.set()
-        faults.wait(600)
+        faults.wait("flex", 600)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()

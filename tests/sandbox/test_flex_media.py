@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from app.sandbox import links
+from app.sandbox.twilio import links
 
 from .flex import CUSTOMER, PASSWORD, SERVICE, chat, conversation, make_channel, make_conversation, make_flow
 from .test_flex_rest import switch_on

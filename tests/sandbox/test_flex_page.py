@@ -1,15 +1,15 @@
 """The Flex desk in a real browser, by keyboard and on a small screen."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import app.sandbox
+from tests.support.browser import phone_page
 
 from .flex import (
     CUSTOMER,
@@ -24,9 +24,6 @@ from .flex import (
     tasks,
 )
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PICTURE = Path(app.sandbox.__file__).parent / "static" / "quote.png"
 KNOWN = {
     "name": "Ada <b>Lovelace</b>",
@@ -36,13 +33,9 @@ KNOWN = {
 
 
 @pytest.fixture
-def page(served: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 360, "height": 740})
-        page.goto(f"{served}/flex")
+def page(browser: Browser, served: str) -> Iterator[Page]:
+    with phone_page(browser, f"{served}/flex") as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture

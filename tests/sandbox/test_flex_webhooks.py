@@ -6,7 +6,7 @@ import pytest
 import requests
 from twilio.request_validator import RequestValidator
 
-from app.sandbox.flex import deliveries
+from app.sandbox.flex import carrier
 
 from .flex import (
     CUSTOMER,
@@ -34,7 +34,7 @@ EVENTS = ["onMessageAdded", "onConversationStateUpdated", "onConversationUpdated
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(deliveries, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(carrier, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_conversations_try_three_times_more(served, listener, room):
 
 
 def test_its_patience_ends(served, monkeypatch, listener, channel):
-    monkeypatch.setattr(deliveries, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(carrier, "PATIENCE_SECONDS", 0.2)
     holding = iter([True])
     listener.hold = lambda: wait_until(lambda: len(seen(served)["attempts"]) > 0) if next(holding, False) else None
     channel.messages.create(body="Hello", **ON)
@@ -326,7 +326,7 @@ def test_its_patience_ends(served, monkeypatch, listener, channel):
 
 
 def test_five_seconds_are_its_patience():
-    assert deliveries.PATIENCE_SECONDS == 5.0
+    assert carrier.PATIENCE_SECONDS == 5.0
 
 
 def test_a_retry_holds_its_own_room_only(served, listener, channel, room):
@@ -382,7 +382,7 @@ def test_what_is_held_back_goes_out_when_faults_are_switched_off(served, listene
 
 
 def test_a_reset_ends_retries(served, monkeypatch, listener, channel):
-    monkeypatch.setattr(deliveries, "FIRST_PAUSE_SECONDS", 60)
+    monkeypatch.setattr(carrier, "FIRST_PAUSE_SECONDS", 60)
     listener.answers = [503]
     channel.messages.create(body="Hello", **ON)
     wait_until(lambda: len(seen(served)["attempts"]) == 1)

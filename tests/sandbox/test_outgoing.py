@@ -2,7 +2,7 @@ import pytest
 import requests
 
 from app.sandbox import SandboxSettings, create_app
-from app.sandbox.outgoing import Answer, read_answer
+from app.sandbox.respondio.outgoing import Answer, read_answer
 
 from .calls import BEARER, CONTACT_ID, SETTINGS, agent_sends, deliver, inspect, message_event, text_message
 

@@ -1,14 +1,14 @@
 """The phone in a real browser, by keyboard and on a small screen."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import app.sandbox
+from tests.support.browser import phone_page
 
 from .flex import connect, wait_until
 from .messaging import (
@@ -26,20 +26,13 @@ from .messaging import (
     wait_idle,
 )
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs a browser")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 PICTURE = Path(app.sandbox.__file__).parent / "static" / "quote.png"
 
 
 @pytest.fixture
-def page(texts: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 360, "height": 740})
-        page.goto(f"{texts}/phone")
+def page(browser: Browser, texts: str) -> Iterator[Page]:
+    with phone_page(browser, f"{texts}/phone") as page:
         yield page
-        browser.close()
 
 
 @pytest.fixture

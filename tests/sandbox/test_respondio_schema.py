@@ -1,7 +1,7 @@
 import pytest
 
 from app.sandbox.checks import Refused
-from app.sandbox.respondio_schema import webhook_check
+from app.sandbox.respondio.schema import webhook_check
 
 from .calls import SETTINGS, message_event, status_event, text_message, webhook_body
 

@@ -1,6 +1,8 @@
+from dataclasses import fields
+
 import pytest
 
-from app.sandbox.settings import ENVIRONMENT, SandboxSettings
+from app.sandbox.settings import SandboxSettings, variable
 
 
 def test_an_empty_environment_gives_usable_defaults():
@@ -37,8 +39,8 @@ def test_every_field_can_be_set_from_the_environment():
         "application_auth_token": "t4",
         "application_address": "+15550004444",
     }
-    assert values.keys() == ENVIRONMENT.keys()
-    environment = {ENVIRONMENT[name]: value for name, value in values.items()}
+    assert set(values) == {one.name for one in fields(SandboxSettings)}
+    environment = {variable(name): value for name, value in values.items()}
     assert SandboxSettings(**values) == SandboxSettings.from_env(environment)
 
 

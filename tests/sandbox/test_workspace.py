@@ -1,6 +1,6 @@
 import pytest
 
-from app.sandbox.workspace import Workspace
+from app.sandbox.respondio.workspace import Workspace
 
 from .calls import NOW, message_event, text_message
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -135,20 +136,51 @@ def lanes_of(wakes: tuple[Wake, ...]) -> list[str]:
     return [wake.lane for wake in wakes]
 
 
+READ = """
+local READ = {
+    string = function(key) return redis.call('GET', key) end,
+    hash = function(key) return redis.call('HGETALL', key) end,
+    list = function(key) return redis.call('LRANGE', key, 0, -1) end,
+    zset = function(key) return redis.call('ZRANGE', key, 0, -1, 'WITHSCORES') end,
+    set = function(key) return redis.call('SMEMBERS', key) end,
+    stream = function(key) return redis.call('XRANGE', key, '-', '+') end,
+}
+local held = {}
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+    local kind = redis.call('TYPE', key).ok
+    held[#held + 1] = {key, kind, redis.call('TTL', key), READ[kind](key)}
+end
+return held
+"""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Everything that the store holds, by the keys' names without their prefix; `expiries` in seconds, -1 for never.
+    Hashes are dicts, sorted sets are dicts of scores."""
+
+    values: dict[str, Any]
+    expiries: dict[str, int]
+
+    def scores(self, *name: str) -> dict[str, int]:
+        return {member: int(score) for member, score in self.values.get(":".join(name), {}).items()}
+
+    def named(self, prefix: str) -> set[str]:
+        return {name for name in self.values if name.startswith(prefix)}
+
+
+def held(client: redis.Redis) -> Held:
+    """In one round trip: state machines ask after each step."""
+    rows = client.eval(READ, 0, PREFIX.replace("{", "[{]") + "*")
+    names = [row[0].removeprefix(PREFIX) for row in rows]
+    values = [_paired(row[3]) if row[1] in ("hash", "zset") else row[3] for row in rows]
+    return Held(dict(zip(names, values, strict=True)), dict(zip(names, [row[2] for row in rows], strict=True)))
+
+
 def snapshot(client: redis.Redis) -> dict[str, Any]:
-    """Everything that the store holds, to see that nothing changed."""
-    held: dict[str, Any] = {}
-    for name in keys(client):
-        full = PREFIX + name
-        match client.type(full):
-            case "string":
-                held[name] = client.get(full)
-            case "hash":
-                held[name] = client.hgetall(full)
-            case "list":
-                held[name] = client.lrange(full, 0, -1)
-            case "zset":
-                held[name] = client.zrange(full, 0, -1, withscores=True)
-            case "stream":
-                held[name] = client.xrange(full)
-    return held
+    """To see that nothing changed."""
+    return held(client).values
+
+
+def _paired(flat: list[str]) -> dict[str, str]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -111,7 +111,7 @@ def test_what_interrupts_a_call_leaves_no_answer_behind(
     store = Store(redis_client)
     store.lanes.declare(LANES)
     write(store, 1)
-    ((connection, _),) = store.mailboxes._connection._idle
+    ((connection, _),) = store.connection.idle
     with monkeypatch.context() as patch:
         patch.setattr(connection, "read_response", _interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -124,7 +124,7 @@ def test_threads_that_come_and_go_share_connections(real_store: Store) -> None:
         thread = threading.Thread(target=write, args=(real_store, number))
         thread.start()
         thread.join()
-    assert len(real_store.mailboxes._connection._idle) == 1
+    assert len(real_store.connection.idle) == 1
 
 
 def test_an_idle_connection_that_the_server_closed_is_not_used(

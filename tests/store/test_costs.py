@@ -31,6 +31,7 @@ from tests.store.steps import (
     snapshot,
     write,
 )
+from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 DAY = date(2027, 1, 15)  # of the clock
@@ -337,7 +338,7 @@ traffic = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(traffic)
 def test_sums_of_days_and_of_conversations_are_those_of_their_messages(
     redis_client: redis.Redis, steps: list[tuple[str, int, int]]

@@ -43,6 +43,7 @@ from app.store import Store
 from app.store.buckets import Bucket
 from app.store.limits import Limits
 from tests.store.steps import BOT, DESK, SHOP, Drain, append, entry, item, items, key, keys
+from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 LANES = {BOT: 2, DESK: 2, SHOP: 2, "status:shop": 2, "status:desk": 2}
@@ -51,7 +52,7 @@ CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben")]
 NAMES = [*CONVERSATIONS, "shop/webchat:third"]  # of one person each, until a webhook names two of them
 CHATS = {conversation: f"desk:CH-{conversation[-3:]}" for conversation in CONVERSATIONS}
 PROFILE = settings(
-    max_examples=60,
+    max_examples=examples(60),
     stateful_step_count=40,
     deadline=None,
     print_blob=True,

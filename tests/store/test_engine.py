@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import pytest
@@ -51,7 +52,8 @@ from app.store import Store
 from app.store.dead_letters import DeadLetter
 from app.store.limits import Limits
 from tests.store.model import Known, Model
-from tests.store.steps import BOT, DESK, SHOP, Drain, entry, items, key, keys
+from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items
+from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
@@ -60,7 +62,7 @@ LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, max_breaker_pause=2.0)
 LEASE = 10.0
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
-    max_examples=20,
+    max_examples=examples(20),
     stateful_step_count=100,
     deadline=None,
     print_blob=True,
@@ -373,40 +375,47 @@ class Engine(RuleBasedStateMachine):
     # what always holds
 
     @invariant()
-    def mailboxes_are_those_of_the_model_and_leave_no_key_behind(self) -> None:
-        boxes = self.model.boxes
-        assert keys(self.client, "q:*") == {f"q:{name}" for name in boxes}
-        assert keys(self.client, "b:*") == {f"b:{name}" for name in boxes}
-        assert {name: self._items(name) for name in boxes} == {name: box.items for name, box in boxes.items()}
+    def redis_holds_what_the_model_says(self) -> None:
+        found = held(self.client)
+        self.mailboxes_are_those_of_the_model_and_leave_no_key_behind(found)
+        self.every_mailbox_is_either_ready_or_leased_in_its_own_lane(found)
+        self.no_lane_has_more_drains_or_leases_than_it_may(found)
+        self.every_acknowledged_message_is_in_exactly_one_place(found)
+        self.chats_are_looked_at_when_the_model_says(found)
 
-    @invariant()
-    def every_mailbox_is_either_ready_or_leased_in_its_own_lane(self) -> None:
+    def mailboxes_are_those_of_the_model_and_leave_no_key_behind(self, found: Held) -> None:
+        boxes = self.model.boxes
+        assert found.named("q:") == {f"q:{name}" for name in boxes}
+        assert found.named("b:") == {f"b:{name}" for name in boxes}
+        assert {name: found.values[f"q:{name}"] for name in boxes} == {name: box.items for name, box in boxes.items()}
+
+    def every_mailbox_is_either_ready_or_leased_in_its_own_lane(self, found: Held) -> None:
         for lane in LANES:
             mine = {name: box for name, box in self.model.boxes.items() if box.lane == lane}
-            assert self._scores("ready", lane) == {name: box.due for name, box in mine.items() if not box.owner}
-            assert self._scores("leased", lane) == {name: box.until for name, box in mine.items() if box.owner}
-            assert self.store.lanes.state(lane, 0).waiting == sum(len(box.items) for box in mine.values())
+            assert found.scores("ready", lane) == {name: box.due for name, box in mine.items() if not box.owner}
+            assert found.scores("leased", lane) == {name: box.until for name, box in mine.items() if box.owner}
+            backlog = int(found.values.get(f"lane:{lane}", {}).get("backlog", 0))
+            assert backlog == sum(len(box.items) for box in mine.values())
 
-    @invariant()
-    def no_lane_has_more_drains_or_leases_than_it_may(self) -> None:
+    def no_lane_has_more_drains_or_leases_than_it_may(self, found: Held) -> None:
         for lane, limit in LANES.items():
-            alive = {token: until for token, until in self._scores("drains", lane).items() if until > self.clock()}
+            alive = {token: until for token, until in found.scores("drains", lane).items() if until > self.clock()}
             owed = {token: until for token, until in self.model.lanes[lane].drains.items() if until > self.clock()}
             assert alive == owed
             assert len(alive) <= limit
-            assert len(self._scores("leased", lane)) <= limit
+            assert len(found.scores("leased", lane)) <= limit
 
-    @invariant()
-    def every_acknowledged_message_is_in_exactly_one_place(self) -> None:
-        waiting = [item for name in self.model.boxes for item in self._items(name) if item.startswith("message ")]
-        dead = [f"message {letter.message_id}" for letter in self._letters() if letter.message_id]
+    def every_acknowledged_message_is_in_exactly_one_place(self, found: Held) -> None:
+        waiting = [item for name in self.model.boxes for item in found.values[f"q:{name}"]]
+        places = Counter([*waiting, *(f"message {letter.message_id}" for letter in self._letters())])
         for known in self.model.messages.values():
-            name = f"message {known.id}"
-            places = waiting.count(name) + dead.count(name) + (known.state in ("settled", "discarded"))
-            assert places == 1, known
-            kept = self.client.ttl(key("m", known.id))
+            assert places[f"message {known.id}"] + (known.state in ("settled", "discarded")) == 1, known
+            kept = found.expiries[f"m:{known.id}"]
             assert kept == -1 if known.state in ("waiting", "dead") else kept > 0, known
-        assert not self.client.exists(*(key("m", known.id) for known in self.model.forgotten), "none")
+        assert not {f"m:{known.id}" for known in self.model.forgotten} & found.named("m:")
+
+    def chats_are_looked_at_when_the_model_says(self, found: Held) -> None:
+        assert found.scores("watch") == self.model.watch
 
     @invariant()
     def statuses_only_climb_and_so_do_the_reports_about_them(self) -> None:
@@ -434,13 +443,12 @@ class Engine(RuleBasedStateMachine):
             )
 
     @invariant()
-    def chats_are_those_of_the_model_and_are_looked_at_when_it_says(self) -> None:
+    def chats_are_those_of_the_model(self) -> None:
         for conversation in CONVERSATIONS:
             name = chat_of(conversation)
             if name in self.model.chats:
                 chat = self.model.chats[name]
                 assert self.store.mailboxes.thread(name) == ThreadState(name, chat.seen, chat.read)
-        assert self._scores("watch") == self.model.watch
 
     @invariant()
     def what_people_write_in_a_chat_goes_out_once_and_in_order(self) -> None:
@@ -472,8 +480,7 @@ class Engine(RuleBasedStateMachine):
             carried = self.model.chats[chat_of(conversation)].carried if lines else []
             assert sorted(carried) == [index for index, people in enumerate(lines) if people]
         self.what_people_write_in_a_chat_goes_out_once_and_in_order()
-        self.mailboxes_are_those_of_the_model_and_leave_no_key_behind()
-        self.every_acknowledged_message_is_in_exactly_one_place()
+        self.redis_holds_what_the_model_says()
         self.every_message_costs_what_the_model_says()
 
     def every_message_costs_what_the_model_says(self) -> None:
@@ -584,12 +591,6 @@ class Engine(RuleBasedStateMachine):
         self.made += 1
         return self.made
 
-    def _items(self, mailbox: str) -> list[str]:
-        return list(self.client.lrange(key("q", mailbox), 0, -1))
-
-    def _scores(self, *name: str) -> dict[str, int]:
-        return {member: int(score) for member, score in self.client.zrange(key(*name), 0, -1, withscores=True)}
-
     def _letters(self) -> list[DeadLetter]:
         return self.store.dead_letters.newest()
 
@@ -611,7 +612,7 @@ def rank(status: str) -> float:
 
 
 # Three tests in place of a long one, as processes share them; hypothesis draws other examples for each.
-@pytest.mark.parametrize("part", [pytest.param(n, marks=pytest.mark.xdist_group(f"engine-{n}")) for n in range(3)])
+@pytest.mark.parametrize("part", range(3))
 def test_any_interleaving_keeps_every_promise(machine_client: redis.Redis, part: int) -> None:
     Engine.client = machine_client
     run_state_machine_as_test(Engine, settings=PROFILE)

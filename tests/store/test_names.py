@@ -16,6 +16,7 @@ from app.core.work import Dead, Done, SessionChange, item_text
 from app.store import Store
 from app.store.limits import Limits
 from tests.store.steps import BOT, DESK, LANES, SHOP, Drain, append, entry, item, key, keys, queued, write
+from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 NUMBER, IDENT, THIRD = "shop/whatsapp:+15551230001", 'shop/whatsapp:US.13"ü/1', "shop/whatsapp:DE.4"
@@ -343,7 +344,10 @@ def test_a_person_has_one_conversation_in_any_order_of_names(machine_client: red
     run_state_machine_as_test(
         People,
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+            max_examples=examples(60),
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow],
         ),
     )
 

@@ -46,12 +46,15 @@ def _is_free(port: int) -> bool:
 
 
 def wait_until(what: str, holds: Callable[[], object], seconds: float = 30.0, every: float = 0.02) -> None:
-    """Wait for something that another process brings about; fail with its name if it does not."""
-    until = time.monotonic() + seconds
+    """Wait for something that another process brings about; fail with its name if it does not.
+
+    It looks the more seldom the longer that takes, or looking would take the time from those who are looked at."""
+    began = time.monotonic()
     while not holds():
-        if time.monotonic() > until:
+        passed = time.monotonic() - began
+        if passed > seconds:
             raise AssertionError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(every)
+        time.sleep(max(every, min(passed / 20, 0.25)))
 
 
 class Process:

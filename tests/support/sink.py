@@ -7,9 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+
+import pytest
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Call:
     headers: dict[str, str]
     body: bytes
 
-    @property
+    @cached_property
     def json(self) -> Any:
         return json.loads(self.body)
 
@@ -96,10 +99,24 @@ def sink() -> Iterator[Sink]:
 
     server = Server(("127.0.0.1", 0), Handler)
     state = Sink(f"http://127.0.0.1:{server.server_port}")
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield state
     finally:
         state.closing.set()
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def sinkhole() -> Iterator[Sink]:
+    with sink() as opened:
+        yield opened
+
+
+@pytest.fixture
+def outside(sinkhole: Sink) -> Sink:
+    """The outside world: takes everything, remembers it, and says 200 unless told otherwise."""
+    sinkhole.calls.clear()
+    sinkhole.answers(Told())
+    return sinkhole

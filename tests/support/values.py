@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from app.core.message import ATTACHMENT_KINDS, Attachment, Card, Image, Location, Message, Profile, QuickReply, Text
+from tests.support.examples import examples
 
-QUICK = settings(deadline=None, max_examples=100)
-THOROUGH = settings(deadline=None, max_examples=300)
+QUICK = settings(deadline=None, max_examples=examples(100))
+THOROUGH = settings(deadline=None, max_examples=examples(300))
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 some_words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from app.gateway import Gateway
-from app.platforms.destination import AnswersAtOnce
-from app.platforms.registry import CHANNELS, DESTINATIONS
+from app.platforms.destination import CallsUs
+from app.platforms.registry import destination_class, platforms
 from app.platforms.webchat import WebchatChannel
 from app.web import create_app
 from tests.support import fixtures
+from tests.support.examples import examples
 from tests.support.gateway import SECRET, gateway, run_until_quiet
 from tests.support.sink import Sink, Told
 from tests.support.values import odd_bodies
@@ -83,8 +84,8 @@ CONFIGURATION: dict[str, dict[str, Any]] = {
 
 
 def test_every_adapter_that_takes_webhooks_is_tried() -> None:
-    silent = {name for name, adapter in DESTINATIONS.items() if issubclass(adapter, AnswersAtOnce)}
-    assert set(PATHS) == {*CHANNELS, *DESTINATIONS} - silent
+    calling = {name for name in platforms().types("destination") if issubclass(destination_class(name), CallsUs)}
+    assert set(PATHS) == {*platforms().types("channel"), *calling}
 
 
 @pytest.fixture
@@ -142,7 +143,7 @@ SIGN: dict[str, Callable[[bytes, str, str, Gateway], dict[str, Any]]] = {
 
 bounded = settings(
     deadline=None,
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -252,7 +253,7 @@ def test_what_was_taken_can_be_worked(kind: str, built: Gateway, client: FlaskCl
     """Whatever the receiver lets in, no worker stumbles over it."""
     outside.answers(Told(body=b'{"response":{"says":[{"text":"Hi"}],"listen":{}}}'))
 
-    @settings(bounded, max_examples=40)
+    @settings(bounded, max_examples=examples(40))
     @given(odd_bodies(valid(kind)), st.sampled_from(TYPES))
     def holds(body: bytes, content_type: str) -> None:
         take(built, client, body, SIGN[kind](body, PATHS[kind], content_type, built))

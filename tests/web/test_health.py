@@ -113,10 +113,10 @@ def test_a_first_crowd_has_it_looked_at_once(redis_client: redis.Redis, monkeypa
 
     monkeypatch.setattr(built.store.server, "facts", facts)
     look = Look(built)
-    monkeypatch.setattr(look, "_asking", Counted())
+    monkeypatch.setattr(look, "asking", Counted())
     with ThreadPoolExecutor(4) as pool:
         coming = [pool.submit(look.found) for _ in range(4)]
-        wait_until("all have come", lambda: len(look._asking.asked) == 4)  # type: ignore[attr-defined]
+        wait_until("all have come", lambda: len(look.asking.asked) == 4)  # type: ignore[attr-defined]
         may.set()
         assert [[]] * 4 == [one.result().warnings for one in coming]
     assert ["facts"] == asked

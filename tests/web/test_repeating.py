@@ -24,7 +24,7 @@ from tests.support.gateway import Clock, Recorder, gateway, run_until_quiet, set
 from tests.support.processes import RedisServer, free_port, wait_until
 from tests.web.test_receive import message as written
 from tests.web.test_receive import signed
-from tests.web.test_twilio import ACCOUNT, ADA, CONFIGURATION, KEY, SECRET, SHOP, TOKEN
+from tests.web.test_rest import ACCOUNT, ADA, CONFIGURATION, KEY, SECRET, SHOP, TOKEN
 
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 FORM: dict[str, Any] = {"To": ADA, "From": SHOP, "Body": "Hello", "MediaUrl": ["https://cdn.example.test/1.png"]}
@@ -228,7 +228,7 @@ class Frozen:
 
     def freeze_before(self, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
         """Stop the server once everything was read, so that the script is sent to one that does not answer."""
-        connection = self.gateway.store.mailboxes._connection
+        connection = self.gateway.store.connection
         run = connection.run
 
         def frozen(name: str, *args: Any) -> Any:

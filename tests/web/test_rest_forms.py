@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from app.web import create_app
 from tests.support.gateway import Clock, gateway, run_until_quiet
-from tests.web.test_twilio import ACCOUNT, ADA, CONFIGURATION, SHOP, TOKEN
+from tests.web.test_rest import ACCOUNT, ADA, CONFIGURATION, SHOP, TOKEN
 
 MESSAGES = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
 FORM = "application/x-www-form-urlencoded"

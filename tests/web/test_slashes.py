@@ -16,8 +16,8 @@ from app.sandbox import create_app as create_sandbox
 from app.web import create_app
 from tests.support.gateway import gateway
 from tests.web.test_receive import TOKEN, message, signed
-from tests.web.test_twilio import ACCOUNT, CONFIGURATION, WHATSAPP
-from tests.web.test_twilio import TOKEN as TWILIO_TOKEN
+from tests.web.test_rest import ACCOUNT, CONFIGURATION, WHATSAPP
+from tests.web.test_rest import TOKEN as TWILIO_TOKEN
 
 WRITTEN: dict[str, Callable[[str], str]] = {
     "in front": lambda path: f"/{path}",

@@ -44,13 +44,13 @@ class Office:
         """Accept a message of the customer; our id of it."""
         content = Text(text) if isinstance(text, str) else text
         event = Written(content, external_id=f"m-{next(self.numbers)}", customer=f"webhook:{customer}", **more)
-        return self._accept("shop", event)
+        return self.accept("shop", event)
 
     def agent_writes(self, text: str | Content, customer: str = "ada") -> str:
         content = Text(text) if isinstance(text, str) else text
         event = Written(content, author="agent", conversation=f"shop/webhook:{customer}", window=0.001)
         self.clock.advance(1)
-        return self._accept("desk", event)
+        return self.accept("desk", event)
 
     def customer_ends(self, customer: str = "ada", external_id: str | None = None) -> None:
         inbox = Inbox(self.gateway)
@@ -93,7 +93,7 @@ class Office:
     def letters(self) -> list[str]:
         return [f"{letter.reason}: {letter.error}" for letter in self.gateway.store.dead_letters.newest()]
 
-    def _accept(self, name: str, event: Written) -> str:
+    def accept(self, name: str, event: Written) -> str:
         inbox = Inbox(self.gateway)
         accepted = inbox.accept(name, event)
         self.gateway.publisher.publish(inbox.wakes)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
-from app.core.events import Answer, Checkup, Ended, Event, Receipt, StatusReport, Written
+from app.core.events import Answer, Ended, Event, Polled, Receipt, StatusReport, Written
 from app.core.message import Author, Text, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
@@ -19,7 +19,8 @@ from app.core.work import Achieved, Claim, Done, ThreadState
 from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
-from app.platforms.destination import Delivery, Handoff, Keep, Unopened, Who
+from app.platforms.destination import Delivery, Destination, Handoff, Keep, Late, Who
+from app.platforms.offers import Offers
 from app.store.mailbox import Mailboxes
 from tests.store.steps import append
 from tests.support.sink import Told
@@ -32,7 +33,7 @@ NO = Failure(errors.REJECTED, "no")
 
 
 @dataclass
-class People(Unopened):
+class People(Destination):
     """A desk with one chat for each conversation, opened in two steps and numbered. `fails` are the failures of a verb
     in turn, `finds` what the next looks find; `calls` names every verb with what it was given."""
 
@@ -40,11 +41,11 @@ class People(Unopened):
     capabilities = Capabilities(people=True, statuses=True)
     session_timeout = float(PATIENCE)
     deadline: float | None = None
-    late = "send"
-    watch = float(WATCH)
+    late: Late = "send"
+    poll_every = float(WATCH)
     farewell: str | None = "Thank you for writing."
     fails: dict[str, list[Failure | None]] = field(default_factory=dict)
-    finds: list[Checkup] = field(default_factory=list)
+    finds: list[Polled] = field(default_factory=list)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     looked_behind: list[int | None] = field(default_factory=list)
     handles_seen: list[Mapping[str, Any]] = field(default_factory=list)
@@ -55,7 +56,7 @@ class People(Unopened):
     is_over: bool = False
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
-        handles = self._open(delivery.session, delivery.keep)
+        handles = self.begin(delivery.session, delivery.keep)
         self._call("deliver", handles["chat"], delivery.content.text)  # type: ignore[union-attr]  # these are texts
         self._ready(handles, delivery.keep)
         if self.is_over:
@@ -64,7 +65,7 @@ class People(Unopened):
         return Answer(Receipt(f"{handles['chat']}/{self.written}"))
 
     def open(self, handoff: Handoff, http: Http) -> Answer:
-        handles = self._open(handoff.session, handoff.keep)
+        handles = self.begin(handoff.session, handoff.keep)
         self._call("open", handles["chat"])
         self._ready(handles, handoff.keep)
         return Answer()
@@ -72,11 +73,11 @@ class People(Unopened):
     def report(self, report: StatusReport, http: Http) -> None:
         self.reports.append(report)
 
-    def check(self, session: Session, seen: int | None, http: Http) -> Checkup:
+    def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
         self.looked_behind.append(seen)
         self.before_look()
         self._call("check", session.chat)
-        return self.finds.pop(0) if self.finds else Checkup()
+        return self.finds.pop(0) if self.finds else Polled()
 
     def close(self, session: Session, who: Who, http: Http) -> None:
         self._call("close", session.chat, who)
@@ -89,7 +90,7 @@ class People(Unopened):
         """The calls of these verbs."""
         return [call for call in self.calls if call[0] in verbs]
 
-    def _open(self, session: Session, keep: Keep) -> dict[str, Any]:
+    def begin(self, session: Session, keep: Keep) -> dict[str, Any]:
         self.handles_seen.append(session.handles)
         handles = dict(session.handles)
         if "chat" not in handles:
@@ -141,7 +142,7 @@ class Desk:
         inbox.accept("desk", event)
         self.gateway.publisher.publish(inbox.wakes)
 
-    def looks(self, *finds: Checkup) -> None:
+    def looks(self, *finds: Polled) -> None:
         """It is time to look at the chat, and this is found."""
         self.people.finds += finds
         self.office.work_later(WATCH)
@@ -184,19 +185,20 @@ def written(index: int, text: str = "", author: Author = "agent", chat: str = "C
 @pytest.fixture
 def bot_first(make_office: MakeOffice) -> Desk:
     """The bot answers first, people after a handoff."""
-    return _desk(make_office())
+    return desk_of(make_office())
 
 
 @pytest.fixture
 def desk(make_office: MakeOffice) -> Desk:
     """People answer from the first message on."""
     nobody = {"destination": "desk", "handoff": None}
-    return _desk(make_office(channels__shop=nobody, destinations__desk={"attempts": 3}))
+    return desk_of(make_office(channels__shop=nobody, destinations__desk={"attempts": 3}))
 
 
-def _desk(office: Office) -> Desk:
+def desk_of(office: Office) -> Desk:
     people = People()
     office.gateway.destinations = {**office.gateway.destinations, "desk": people}
+    office.gateway.offers = Offers(office.gateway.channels, office.gateway.destinations)
     office.gateway.timeouts["desk"] = people.session_timeout
     return Desk(office, people)
 
@@ -297,7 +299,7 @@ class TestOpening:
 
     def test_where_nothing_was_opened_nothing_is_taken_down(self, bot_first: Desk) -> None:
         bot_first.people.fails["open"] = [NO]
-        bot_first.people._open = lambda session, keep: {"chat": ""}  # type: ignore[method-assign]  # it fails before
+        bot_first.people.begin = lambda session, keep: {"chat": ""}  # type: ignore[method-assign]  # it fails before
         bot_first.office.customer_writes("a human please")
         bot_first.office.work()
         assert ["rejected: no"] == bot_first.office.letters()
@@ -327,7 +329,7 @@ class TestOpening:
 
 class TestLooking:
     def test_what_was_missed_reaches_the_customer_in_order(self, desk: Desk) -> None:
-        desk.with_chat().looks(Checkup((written(1), written(2, "busy", "system"), written(3)), seen=3))
+        desk.with_chat().looks(Polled((written(1), written(2, "busy", "system"), written(3)), seen=3))
         assert ["line 1", "busy", "line 3"] == desk.told()
         assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 3
         messages = [record.message for record in desk.gateway.store.messages.timeline(ADA)][1:]
@@ -342,7 +344,7 @@ class TestLooking:
         desk.with_chat()
         for index in (0, 1):
             desk.hears(written(index))
-        desk.looks(Checkup((written(2),), seen=4))
+        desk.looks(Polled((written(2),), seen=4))
         desk.looks()
         assert [1, 4] == desk.people.looked_behind
         assert ["line 0", "line 1", "line 2"] == desk.told()
@@ -350,14 +352,14 @@ class TestLooking:
     def test_a_webhook_and_a_look_bring_a_message_once(self, desk: Desk) -> None:
         desk.with_chat().hears(written(0))
         desk.people.before_look = lambda: desk.hears(written(1))
-        desk.looks(Checkup((written(1), written(2)), seen=2))
+        desk.looks(Polled((written(1), written(2)), seen=2))
         desk.hears(written(2))
         desk.office.work()
         assert ["line 0", "line 1", "line 2"] == desk.told()
 
     def test_a_gap_in_the_webhooks_is_filled_before_what_comes_behind_it(self, desk: Desk) -> None:
         desk.with_chat().hears(written(0))
-        desk.people.finds.append(Checkup((written(1), written(2)), seen=2))
+        desk.people.finds.append(Polled((written(1), written(2)), seen=2))
         desk.hears(written(2))
         desk.office.work()
         desk.hears(written(1))
@@ -370,7 +372,7 @@ class TestLooking:
     ) -> None:
         desk.with_chat()
         redis_client.delete("{patchbay}:c:desk:CH1")
-        desk.looks(Checkup(seen=7))
+        desk.looks(Polled(seen=7))
         assert [None] == desk.people.looked_behind
         desk.hears(written(8))
         desk.office.work()
@@ -382,7 +384,7 @@ class TestLooking:
         before = desk.session.last_at
         desk.looks()
         assert desk.session.last_at == before, "a look alone does not"
-        desk.looks(Checkup((written(1),), seen=1))
+        desk.looks(Polled((written(1),), seen=1))
         assert desk.session.last_at == desk.office.clock()
         assert desk.session.version == 0
 
@@ -391,20 +393,20 @@ class TestLooking:
         second = desk.office.customer_writes("two")
         desk.office.work()
         assert ["sent", "sent"] == [desk.office.status(one) for one in (first, second)]
-        desk.looks(Checkup(read=0))
+        desk.looks(Polled(read=0))
         assert ["read", "sent"] == [desk.office.status(one) for one in (first, second)]
-        desk.looks(Checkup(read=5))
+        desk.looks(Polled(read=5))
         assert ["read", "read"] == [desk.office.status(one) for one in (first, second)]
         told = [call.json["data"] for call in desk.office.shop.calls if call.json["type"] == "message.status"]
         assert [first, second] == [data["message_id"] for data in told if data["status"] == "read"]
 
     def test_what_is_read_already_costs_nothing(self, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-        desk.with_chat().looks(Checkup(read=1))
+        desk.with_chat().looks(Polled(read=1))
         asked = []
         monkeypatch.setattr(desk.gateway.store.messages, "report", lambda ref, *a, **k: asked.append(ref) or ("", ()))
-        desk.looks(Checkup(read=1), Checkup(read=-1))
+        desk.looks(Polled(read=1), Polled(read=-1))
         desk.looks()
-        desk.looks(Checkup(read=2))
+        desk.looks(Polled(read=2))
         assert ["CH1/2"] == asked
 
     def test_a_look_speaks_only_of_its_own_conversation(self, desk: Desk) -> None:
@@ -413,14 +415,14 @@ class TestLooking:
         adas = desk.office.customer_writes("hello", "ada")
         desk.office.work()
         _write_session(desk, replace(desk.session, handles={"chat": "CH1"}))  # which is Grace's
-        desk.people.finds.append(Checkup(read=9))
+        desk.people.finds.append(Polled(read=9))
         desk.asks_for_a_look()
         assert [("check", "CH1")] == desk.people.done("check")
         assert ["sent", "sent"] == [desk.office.status(one) for one in (graces, adas)]
 
     def test_one_that_fails_is_tried_again(self, desk: Desk) -> None:
         desk.with_chat().people.fails["check"] = [BUSY, None]
-        desk.looks(Checkup((written(1),), seen=1))
+        desk.looks(Polled((written(1),), seen=1))
         assert [] == desk.told()
         desk.office.work_later(10)
         assert ["line 1"] == desk.told()
@@ -431,7 +433,7 @@ class TestLooking:
         assert [] == desk.office.letters()
         assert len(desk.people.looked_behind) == 1
         desk.people.fails.clear()
-        desk.looks(Checkup((written(1),), seen=1))
+        desk.looks(Polled((written(1),), seen=1))
         assert ["line 1"] == desk.told()
 
     def test_without_a_chat_there_is_nothing_to_look_at(self, bot_first: Desk) -> None:
@@ -453,7 +455,7 @@ class TestLooking:
             return real(*args, **more)
 
         monkeypatch.setattr(desk.gateway.store.messages, "report", away)
-        found = Checkup((written(1),), seen=1, read=0)
+        found = Polled((written(1),), seen=1, read=0)
         desk.looks(found, found)
         desk.office.work_later(2)
         assert ["line 1"] == desk.told()
@@ -472,7 +474,7 @@ class TestEnding:
         bot_first.office.customer_writes("a human please")
         bot_first.office.work()
         bot_first.office.shop.calls.clear()
-        bot_first.people.finds.append(Checkup((written(0), written(1)), seen=1))
+        bot_first.people.finds.append(Polled((written(0), written(1)), seen=1))
         bot_first.hears(Ended("EV1", alias="CH1"))
         bot_first.office.work()
         assert ["line 0", "line 1", "Thank you for writing.", "ended"] == bot_first.told()
@@ -491,7 +493,7 @@ class TestEnding:
         assert ["ended"] == desk.told()
 
     def test_a_chat_that_is_found_over_is_ended(self, desk: Desk) -> None:
-        desk.with_chat().looks(Checkup((written(1),), seen=1, over=True))
+        desk.with_chat().looks(Polled((written(1),), seen=1, over=True))
         assert ["line 1", "Thank you for writing.", "ended"] == desk.told()
         assert [("close", "CH1", "platform")] == desk.people.done("close")
         assert desk.session.handles == {}
@@ -511,7 +513,7 @@ class TestEnding:
         desk.with_chat()
         for number in range(PATIENCE // WATCH + 1):
             late = number == PATIENCE // WATCH
-            desk.looks(Checkup((written(1),), seen=1) if late else Checkup())
+            desk.looks(Polled((written(1),), seen=1) if late else Polled())
         assert [] == desk.people.done("close")
         assert ["line 1"] == desk.told()
         assert desk.watched()
@@ -541,7 +543,7 @@ class TestEnding:
 
     def test_one_that_cannot_look_waits_and_is_told_once(self, desk: Desk) -> None:
         desk.with_chat().people.fails["check"] = [BUSY, None]
-        desk.people.finds += [Checkup((written(1),), seen=1)]
+        desk.people.finds += [Polled((written(1),), seen=1)]
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         assert [] == desk.told()
@@ -560,7 +562,7 @@ class TestEnding:
         assert ["Thank you for writing.", "ended"] == desk.told()
         assert desk.session.chat == ""
         del desk.people.fails["check"]
-        desk.people.finds += [Checkup((written(1),), seen=1)]
+        desk.people.finds += [Polled((written(1),), seen=1)]
         for _ in range(5):
             desk.office.work_later(60)
         assert ["Thank you for writing.", "ended", "line 1"] == desk.told()
@@ -594,7 +596,7 @@ class TestEnding:
         self, verb: str, missed: list[str], desk: Desk
     ) -> None:
         desk.with_chat().people.fails[verb] = [NO]
-        desk.people.finds.append(Checkup((written(1),), seen=1))
+        desk.people.finds.append(Polled((written(1),), seen=1))
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         assert [*missed, "Thank you for writing.", "ended"] == desk.told()
@@ -622,7 +624,7 @@ class TestEnding:
 
     def test_a_repeated_webhook_about_what_the_end_found_is_a_duplicate(self, desk: Desk) -> None:
         desk.with_chat()
-        desk.people.finds.append(Checkup((written(1),), seen=1))
+        desk.people.finds.append(Polled((written(1),), seen=1))
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         desk.hears(written(1))
@@ -632,7 +634,7 @@ class TestEnding:
     def test_what_is_said_in_a_chat_after_its_end_still_reaches_the_customer(self, desk: Desk) -> None:
         """What the end found counts as seen, although nobody looks at that chat any more."""
         desk.with_chat()
-        desk.people.finds.append(Checkup((written(1), written(2)), seen=2))
+        desk.people.finds.append(Polled((written(1), written(2)), seen=2))
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 2
@@ -692,7 +694,7 @@ class TestSilence:
         assert [] == left.office.letters()
 
     def test_what_was_missed_comes_first(self, left: Desk) -> None:
-        left.people.finds.append(Checkup((written(1),), seen=1))
+        left.people.finds.append(Polled((written(1),), seen=1))
         left.office.customer_writes("hello again")
         left.office.work()
         assert ["line 1", "Thank you for writing.", "ended", "You said: hello again"] == left.told()

@@ -138,7 +138,7 @@ def test_a_question_that_is_proved_to_have_arrived(make_office: MakeOffice) -> N
 
 def test_a_template_has_a_price_of_its_own(priced: Office) -> None:
     written = Written(Text("Hi"), author="agent", conversation="shop/webhook:ada", metadata={"content_sid": "HX1"})
-    priced._accept("desk", written)
+    priced.accept("desk", written)
     priced.work()
     assert booked(priced) == Costs(template=135)
 
@@ -165,11 +165,11 @@ def at_twilio(make_office: MakeOffice) -> Callable[..., Office]:
 
 
 def customer_texts(office: Office, ref: str, part: int = 0) -> str:
-    return office._accept("wa", Written(Text("hello"), external_id=ref, customer=ADA, part=part))
+    return office.accept("wa", Written(Text("hello"), external_id=ref, customer=ADA, part=part))
 
 
 def answers_texts(office: Office, content: str = "hi") -> str:
-    return office._accept("desk", Written(Text(content), author="agent", conversation=f"wa/{ADA}", window=0.001))
+    return office.accept("desk", Written(Text(content), author="agent", conversation=f"wa/{ADA}", window=0.001))
 
 
 class Prices:
@@ -311,7 +311,7 @@ def test_a_channel_that_tells_no_prices_is_never_asked(priced: Office, monkeypat
     monkeypatch.setattr(priced.gateway.channels["shop"], "send", lambda outgoing, http: Receipt("x", "delivered"))
     priced.agent_writes("hello")
     assert priced.work() == 2  # the message, and what the desk is told of it
-    assert priced.gateway.channels["shop"].price("x", priced.gateway.http) is None
+    assert "shop" not in priced.gateway.offers.prices
 
 
 def test_prices_of_the_sandbox(at_twilio: Callable[..., Office], flex_sandbox: str) -> None:

@@ -18,7 +18,7 @@ from app.platforms.destination import UNAVAILABLE
 from tests.support.gateway import gateway
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from tests.workers.test_chats import ADA, BUSY, NO, _desk
+from tests.workers.test_chats import ADA, BUSY, NO, desk_of
 from workers.drain import Drainer
 
 HANDED_OVER = "I fetch somebody."
@@ -172,7 +172,7 @@ class TestAHandoff:
         assert "You said: hello" == changed.said()[-1]
 
     def test_to_people_who_left_with_a_chat_half_open_leaves_nothing_for_them(self, make_office: MakeOffice) -> None:
-        desk = _desk(make_office())
+        desk = desk_of(make_office())
         office, house = desk.office, desk.gateway
         desk.people.fails["open"] = [BUSY]
         office.customer_writes("a human please")
@@ -226,7 +226,7 @@ class TestAHandoff:
         assert [] == office.letters()
 
     def test_with_a_chat_that_stands_half_has_it_taken_down_later_if_not_at_once(self, make_office: MakeOffice) -> None:
-        desk = _desk(make_office())
+        desk = desk_of(make_office())
         desk.people.fails |= {"open": [NO], "abandon": [BUSY]}
         desk.office.customer_writes("a human please")
         desk.office.work()
@@ -352,7 +352,7 @@ class TestAMessageToPeople:
         assert [] == office.letters()
 
     def test_an_open_chat_is_closed_for_whoever_waits_in_it(self, make_office: MakeOffice) -> None:
-        desk = _desk(make_office())
+        desk = desk_of(make_office())
         desk.office.customer_writes("a human please")
         desk.office.work()
         desk.people.fails["deliver"] = [Failure(errors.GONE, "no such chat")]
@@ -363,7 +363,7 @@ class TestAMessageToPeople:
         assert not desk.watched()
 
     def test_whose_outcome_alone_is_unknown_says_nothing_of_the_next_one(self, make_office: MakeOffice) -> None:
-        desk = _desk(make_office())
+        desk = desk_of(make_office())
         desk.office.customer_writes("a human please")
         desk.office.work()
         desk.people.fails["deliver"] = [Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True), None]
@@ -376,7 +376,7 @@ class TestAMessageToPeople:
 
     def test_an_open_chat_outlives_refusals(self, make_office: MakeOffice) -> None:
         """Its adapter has looked: it stands."""
-        desk = _desk(make_office())
+        desk = desk_of(make_office())
         desk.office.customer_writes("a human please")
         desk.office.work()
         desk.people.fails["deliver"] = [NO, NO, NO, Failure(errors.UNSUPPORTED, "no stickers")]
@@ -433,7 +433,7 @@ class TestWithTheFirstDestination:
         assert [HANDED_OVER] == office.said()
 
     def test_a_gone_chat_is_opened_anew(self, make_office: MakeOffice) -> None:
-        desk = _desk(make_office(channels__shop={"destination": "desk", "handoff": None}))
+        desk = desk_of(make_office(channels__shop={"destination": "desk", "handoff": None}))
         desk.office.customer_writes("hello")
         desk.office.work()
         desk.people.fails["deliver"] = [Failure(errors.GONE, "no such chat"), None]

@@ -143,7 +143,7 @@ def test_a_bug_of_ours_is_tried_again_and_then_kept_for_an_operator(
 
 
 def test_a_bug_of_ours_does_not_ask_a_bot_twice(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(office.gateway.destinations["helper"], "_answer", _broken)
+    monkeypatch.setattr(office.gateway.destinations["helper"], "answer_from", _broken)
     office.customer_writes("hello")
     for _ in range(3):
         office.work_later(600)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure
-from app.core.events import Answer, Receipt, StatusReport
+from app.core.events import Answer, Receipt
 from app.core.message import Content, Text
 from app.core.reading import Unreadable, parsed
 from app.core.render import Capabilities, as_text
@@ -30,7 +30,7 @@ from app.core.settings import secret_field, sid_field
 from app.core.text import cut
 from app.http import Http, Response
 from app.platforms.autopilot.answer import named, read
-from app.platforms.destination import AnswersAtOnce, Delivery, DestinationSchema, Handoff
+from app.platforms.destination import Delivery, Destination, DestinationSchema, Late
 from app.platforms.twilio.account import Account, TwilioFailure
 
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
@@ -92,7 +92,7 @@ class Settings(DestinationSchema):
             raise ValidationError(rule, "recordings_auth_token")
 
 
-class AutopilotDestination(AnswersAtOnce):
+class AutopilotDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     Settings = Settings
@@ -104,9 +104,8 @@ class AutopilotDestination(AnswersAtOnce):
             text_limit=self._limit if settings["long_text"] == "split" else None,
             resend_safe=settings["resend_after_timeout"],
         )
-        self.session_timeout: float = settings["session_timeout"]
         self.deadline: float | None = settings["deadline"]
-        self.late: str = settings["late"]
+        self.late: Late = settings["late"]
         self._version: str = settings["version"]
         self._language: str = settings["language"]
         self._handoff_tasks = frozenset(settings["handoff_tasks"])
@@ -127,15 +126,8 @@ class AutopilotDestination(AnswersAtOnce):
             auth=self._auth,
             timeout=self._timeout,
         )
-        answer = self._answer(_checked(response).json())
+        answer = self.answer_from(_checked(response).json())
         return answer if text == whole else replace(answer, unsupported=(*answer.unsupported, "long_text"))
-
-    def open(self, handoff: Handoff, http: Http) -> Answer:
-        """A bot that takes over needs no call: the dialogue begins with the customer's next message."""
-        return Answer()
-
-    def report(self, report: StatusReport, http: Http) -> None:
-        """The protocol knows no statuses."""
 
     def record(self, call: str, uncertain: bool, http: Http) -> bool:
         return self._recordings is not None and self._recordings.start(call, uncertain, http)
@@ -148,7 +140,7 @@ class AutopilotDestination(AnswersAtOnce):
         form = {user: conversation, said: text}
         return {**form, language: self._language} if language else form
 
-    def _answer(self, body: Any) -> Answer:
+    def answer_from(self, body: Any) -> Answer:
         """Read either version, and whatever else is plain; see `app.platforms.autopilot.answer`."""
         if not isinstance(body, Mapping):
             raise Failure(errors.UNPARSEABLE, "the answer is no JSON object", maybe_done=True)
@@ -192,7 +184,7 @@ class Recordings:
         }
 
     def start(self, call: str, uncertain: bool, http: Http) -> bool:
-        """See `app.platforms.destination.Recorder`."""
+        """See `app.platforms.destination.Records`."""
         url = f"{self._calls}/{call}/Recordings.json"
         try:
             if not (uncertain and any(self._account.listed(f"{url}?PageSize=1", "recordings", http, most=1))):
@@ -210,9 +202,7 @@ def _checked(response: Response) -> Response:
         return response.check(_said(response.body))
     except Failure as failure:
         done = failure.kind.retry and response.status not in NOT_WORKED
-        raise Failure(
-            failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done or done
-        ) from None
+        raise failure.but(maybe_done=failure.maybe_done or done) from None
 
 
 def _bounded(replies: tuple[Content, ...]) -> tuple[Content, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from app.core import errors
 from app.core.errors import Failure
 from app.core.message import Attachment
@@ -13,9 +15,23 @@ from app.core.schema import LABEL_LIMIT, shortened
 from app.core.text import cut_name
 from app.http import Http
 from app.platforms.flex.settings import base_url
-from app.platforms.twilio.account import Account, Links, path_part
+from app.platforms.twilio.account import Account, path_part
+from app.platforms.twilio.links import Links
 
-MEDIA_MOST = 16 * 1024 * 1024  # bytes of one file that is brought to Flex
+MAX_MEDIA = 16 * 1024 * 1024  # bytes of one file that is brought to Flex
+
+
+class MediaFile(Struct, frozen=True):
+    """A file of a message in a thread."""
+
+    sid: str
+    content_type: str
+    filename: str
+
+    @property
+    def kind(self) -> str:
+        kind = self.content_type.partition("/")[0]
+        return kind if kind in ("image", "video", "audio") else "file"
 
 
 class Media:
@@ -27,14 +43,13 @@ class Media:
         self._timeout: float = settings["timeout"]
         self.links = Links(settings, f"media of {name}")
 
-    def link(self, media: Mapping[str, str]) -> Attachment:
+    def link(self, service: str, file: MediaFile) -> Attachment:
         """An agent's file behind a link of ours: Twilio's own links last for minutes only."""
-        kind = media["content_type"].partition("/")[0]
         return Attachment(
-            kind if kind in ("image", "video", "audio") else "file",
-            self.links.to(media["service"], media["sid"]),
-            mime_type=media["content_type"] if 0 < len(media["content_type"]) <= LABEL_LIMIT else None,
-            file_name=shortened(clean_text(media["filename"]), LABEL_LIMIT, "filename", cut_name) or None,
+            file.kind,
+            self.links.to(service, file.sid),
+            mime_type=file.content_type if 0 < len(file.content_type) <= LABEL_LIMIT else None,
+            file_name=shortened(clean_text(file.filename), LABEL_LIMIT, "filename", cut_name) or None,
         )
 
     def where(self, token: str, http: Http) -> str:
@@ -54,7 +69,7 @@ class Media:
     def upload(self, service: str, file: Attachment, http: Http) -> str | None:
         """The sid of a customer's file in Flex; None where it cannot be fetched or is refused: then its link goes."""
         try:
-            fetched = http.fetch(file.url, timeout=self._timeout, most_bytes=MEDIA_MOST).check()
+            fetched = http.fetch(file.url, timeout=self._timeout, most_bytes=MAX_MEDIA).check()
         except Failure:
             return None
         kind = file.mime_type or fetched.headers.get("content-type") or "application/octet-stream"

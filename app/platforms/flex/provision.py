@@ -6,20 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.http import Http
+from app.platforms.provision import Run
 from app.platforms.twilio.account import Account
 
 
-class Provisioning:
-    """One run. `calls` describes each call that changes something; with `dry_run` none of them is made. `notes` are
-    what an operator may want to know and the configuration does not."""
+class Project:
+    """A project's resources in one run of provisioning."""
 
-    def __init__(self, account: Account, http: Http, dry_run: bool) -> None:
-        self.calls: list[str] = []
-        self.notes: list[str] = []
-        self.account = account
-        self.http = http
-        self._dry_run = dry_run
+    def __init__(self, account: Account, run: Run) -> None:
+        self._account = account
+        self._run = run
 
     def resource(
         self, url: str, found: Mapping[str, Any] | None, wanted: Mapping[str, Any], *, single: bool = False
@@ -33,16 +29,15 @@ class Provisioning:
         Raises:
             Failure: the call did not succeed.
         """
-        differs = {name: value for name, value in wanted.items() if found is None or not _same(found, name, value)}
+        differs = {name: value for name, value in wanted.items() if found is None or not is_same(found, name, value)}
         sid = str((found or {}).get("sid", ""))
         if not differs:
             return sid
         target = f"{url}/{sid}" if found is not None and not single else url
         form = _form(differs if found is not None else wanted)
-        self.calls.append("\n    ".join([f"POST {target}", *(f"{name}={value}" for name, value in form)]))
-        if self._dry_run:
-            return sid
-        return str(self.account.call("POST", target, self.http, form).get("sid", ""))
+        described = "\n    ".join([f"POST {target}", *(f"{name}={value}" for name, value in form)])
+        made = self._run.change(described, lambda: self._account.call("POST", target, self._run.http, form))
+        return sid if made is None else str(made.get("sid", ""))
 
 
 def _form(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -54,7 +49,7 @@ def _form(values: Mapping[str, Any]) -> list[tuple[str, str]]:
     return pairs
 
 
-def _same(found: Mapping[str, Any], name: str, value: Any) -> bool:
+def is_same(found: Mapping[str, Any], name: str, value: Any) -> bool:
     """Whether a resource has this value: `Integration.FlowSid` stands there as integration.flow_sid."""
     there: Any = found
     for part in name.split("."):

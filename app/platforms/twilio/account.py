@@ -1,42 +1,27 @@
-"""What all of Twilio's products share: REST calls with Basic auth, error bodies, pages, and signed webhooks.
+"""Calls in the name of a Twilio account: REST with Basic auth, error bodies, pages.
 
-Sources: https://www.twilio.com/docs/usage/requests-to-twilio, https://www.twilio.com/docs/usage/security. Twilio's own
-library checks the signatures.
+Source: https://www.twilio.com/docs/usage/requests-to-twilio.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
-from hmac import compare_digest
 from typing import Any, BinaryIO, NoReturn
 from urllib.parse import quote
 
-from itsdangerous import BadData, URLSafeTimedSerializer
-from marshmallow import ValidationError, fields, validate, validates_schema
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
-from app.core.errors import BadWebhook, Failure, Unverified
+from app.core.errors import DetailedFailure, Failure
 from app.core.events import Webhook
-from app.core.reading import REPLACEMENT, Unreadable, charset_of, encoded, form, parsed
-from app.core.schema import ID_LIMIT, UNCLEAN, parse_json
-from app.core.settings import PlatformSchema, secret_field, sid_field
+from app.core.reading import Unreadable, parsed
 from app.http import Http, Response, kind_of
+from app.platforms.twilio.webhooks import verify
 
-BODY_HASH = "bodySHA256"
-LATIN_1 = "; charset=iso-8859-1"
-FORM = "application/x-www-form-urlencoded"
-MOST_PAGES = 200  # of a list
-MOST_FIELDS = 1_000  # of a webhook's form
-MOST_QUOTED = 300  # characters of an error
-SMS = "sms"  # what a plain number's addresses begin with among ours
+MAX_PAGES = 200  # of a list
+MAX_QUOTED = 300  # characters of an error
 COUNT = re.compile(r"-?[0-9]{1,15}")
-NUMBER = re.compile(r"\+[1-9][0-9]{4,14}\Z")
-SHORT_CODE = re.compile(r"[0-9]{3,8}\Z")
-PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
-NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 # Codes that say more than the status they come with.
 KINDS = {20003: errors.UNAUTHORISED, 20429: errors.THROTTLED}
@@ -56,26 +41,11 @@ OBJECTS = frozenset({"meta", "links", "configuration", "channel"})
 Form = Sequence[tuple[str, str]] | Mapping[str, str]
 
 
-class TwilioSchema(PlatformSchema):
-    """`auth_tokens`: the first one is used for calls, each of them for signatures, so a token can be rotated. With an
-    API key (`api_key_sid`, `api_key_secret`) the calls use that one."""
-
-    account_sid = sid_field("AC")
-    auth_tokens = fields.List(secret_field(), required=True, validate=validate.Length(min=1, max=4))
-    api_key_sid = sid_field("SK", required=False)
-    api_key_secret = secret_field(load_default=None)
-
-    @validates_schema
-    def _whole_key(self, data: Mapping[str, Any], **kwargs: Any) -> None:
-        if (data["api_key_sid"] is None) != (data["api_key_secret"] is None):
-            raise ValidationError("api_key_sid and api_key_secret belong together.", "api_key_secret")
-
-
-class TwilioFailure(Failure):
+class TwilioFailure(DetailedFailure):
     """Twilio answered with an error: `status` of HTTP, `code` of Twilio's list (0: none)."""
 
-    def __init__(self, kind: errors.Kind, detail: str, status: int, code: int, **more: Any) -> None:
-        super().__init__(kind, detail, **more)
+    def __init__(self, failure: Failure, status: int, code: int) -> None:
+        super().__init__(failure)
         self.status = status
         self.code = code
 
@@ -146,7 +116,7 @@ class Account:
     def listed(self, url: str, key: str, http: Http, most: int = 1_000) -> Iterator[Resource]:
         """The entries of a list, page after page, at most `most`. `key` is the list's name in the answer."""
         count = 0
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             page = self.call("GET", url, http)
             for entry in _entries(page.get(key) or []):
                 yield entry
@@ -178,80 +148,7 @@ class Account:
 
     def verify(self, webhook: Webhook) -> None:
         """Raise Unverified unless the signature holds for the public URL and the body, a form or JSON."""
-        signature = webhook.headers.get("x-twilio-signature", "")
-        if not signature:
-            raise Unverified("the header x-twilio-signature is missing")
-        signed = _signed_parts(webhook)
-        if not any(one.validate(webhook.url, params, signature) for one in self._validators for params in signed):
-            raise Unverified("the signature does not match")
-
-
-class Links:
-    """Links of ours to files at Twilio: what they lead to is signed, so nobody can have us ask for anything else, and
-    they end after `media_keep` seconds."""
-
-    def __init__(self, settings: Mapping[str, Any], salt: str) -> None:
-        # the last secret signs, all of them are good: links outlive a rotation of the tokens
-        self._signer = URLSafeTimedSerializer(settings["auth_tokens"][::-1], salt=salt)
-        self._address = f"{settings['callback']}/media"
-        self._keep: int = settings["media_keep"]
-
-    def to(self, *sids: str) -> str:
-        """The address of the file that these two sids name."""
-        return f"{self._address}/{self._signer.dumps(sids)}"
-
-    def read(self, token: str) -> tuple[str, str]:
-        """The sids in a link's last part. Raises: Unverified, it is none of ours, or too old."""
-        try:
-            first, second = self._signer.loads(token, max_age=self._keep)
-        except (BadData, ValueError, TypeError):
-            raise Unverified("the link is not valid any more") from None
-        return first, second
-
-
-class _Params(dict[str, list[str]]):
-    """A form as the validator wants it: it asks for all values of a name."""
-
-    def getlist(self, name: str) -> list[str]:
-        return self[name]
-
-
-def form_of(webhook: Webhook) -> dict[str, str]:
-    """A webhook's fields: of its form, its JSON object, or its query; of a repeated one the last value.
-
-    Raises:
-        BadWebhook: it is a form of too many fields, or no JSON object.
-    """
-    content_type = webhook.headers.get("content-type", "")
-    if webhook.body and not _is_form(webhook):
-        values = parse_json(webhook.body, content_type)
-        return {name: _as_field(name, value) for name, value in values.items() if value is not None}
-    try:
-        return dict(form(webhook.body or webhook.url.partition("?")[2], content_type, MOST_FIELDS))
-    except Unreadable:
-        raise BadWebhook("", "The form cannot be read.") from None
-
-
-def address_of(value: str) -> str:
-    """An address as Twilio writes it (`whatsapp:+1...`, `messenger:1`, `+1...`) as `provider:identifier`."""
-    provider, colon, identifier = value.partition(":")
-    return f"{provider.lower()}:{identifier}" if colon else f"{SMS}:{value}"
-
-
-def on_the_wire(address: str) -> str:
-    """The inverse of `address_of`: a number without a channel before it is one for SMS."""
-    return address.removeprefix(f"{SMS}:")
-
-
-def is_address(address: str) -> bool:
-    """Whether it can be a customer's: of any channel, a phone number where the channel's customers have one."""
-    provider, _, identifier = address.partition(":")
-    if provider == SMS and SHORT_CODE.match(identifier):
-        return True
-    if provider in NUMBERED and identifier[:1] in "+0123456789":
-        return bool(NUMBER.match(identifier))
-    named = bool(identifier) and not UNCLEAN.search(identifier) and len(address) <= ID_LIMIT
-    return named and provider != SMS and bool(PROVIDER.match(provider))
+        verify(webhook, self._validators)
 
 
 def path_part(value: str) -> str:
@@ -284,45 +181,6 @@ def _entries(found: Any) -> Iterator[Resource]:
     yield from map(Resource, found)
 
 
-def _is_form(webhook: Webhook) -> bool:
-    return webhook.headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
-
-
-def _as_field(name: str, value: Any) -> str:
-    """A value of a JSON body as a form has it. Raises: BadWebhook."""
-    try:
-        return value if isinstance(value, str) else encoded(value).decode()
-    except (TypeError, RecursionError):
-        raise BadWebhook(name, "Must not be nested so deeply.") from None
-
-
-def _signed_parts(webhook: Webhook) -> list[_Params]:
-    """What the signature may speak of besides the URL: nothing, where that has the body's hash; else the form's fields
-    as we read them, and where no charset is named and they are no UTF-8, as Latin-1. Raises: Unverified."""
-    if not webhook.body:
-        return [_Params()]
-    if not _is_form(webhook):
-        if not webhook.query.get(BODY_HASH):
-            raise Unverified(f"the body is no form, and the URL has no {BODY_HASH}")
-        if not compare_digest(sha256(webhook.body).hexdigest().encode(), webhook.query[BODY_HASH].encode()):
-            raise Unverified("the body's hash does not match")
-        return [_Params()]
-    content_type = webhook.headers.get("content-type", "")
-    try:
-        found = form(webhook.body, content_type, MOST_FIELDS)
-    except Unreadable:
-        raise Unverified("the form cannot be read") from None
-    odd = not charset_of(content_type) and any(REPLACEMENT in name + value for name, value in found)
-    return [_params(found), *([_params(form(webhook.body, LATIN_1))] if odd else [])]
-
-
-def _params(pairs: Sequence[tuple[str, str]]) -> _Params:
-    found = _Params()
-    for name, value in pairs:
-        found.setdefault(name, []).append(value)
-    return found
-
-
 def _failure(answer: Response) -> TwilioFailure:
     """Twilio's error body in the palette's words; anything else goes by its status."""
     code, message = _error_body(answer.body)
@@ -330,14 +188,9 @@ def _failure(answer: Response) -> TwilioFailure:
     try:
         answer.check(" ".join(said.split()))
     except Failure as failure:
-        return TwilioFailure(
-            KINDS.get(code, kind_of(answer.status)),
-            failure.detail[:MOST_QUOTED],  # only now, or half a secret would pass for none
-            answer.status,
-            code,
-            retry_after=failure.retry_after,
-            maybe_done=failure.maybe_done,
-        )
+        kind = KINDS.get(code, kind_of(answer.status))
+        # cut only now, or half a secret would pass for none
+        return TwilioFailure(failure.but(kind, failure.detail[:MAX_QUOTED]), answer.status, code)
     raise AssertionError("only for answers that are no success")
 
 

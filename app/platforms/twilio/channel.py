@@ -11,7 +11,7 @@ an equal text sent since counts as ours, and a template is sent again.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
@@ -19,11 +19,12 @@ from urllib.parse import urlencode
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
+from app.core.address import SMS, address_of
 from app.core.consent import KEYWORDS, plain
 from app.core.costs import Price, nanos_of
 from app.core.errors import Failure, Kind, Unverified
-from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook
-from app.core.message import Attachment, Content, Location
+from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, Webhook
+from app.core.message import ATTACHMENT_KINDS, Attachment, Content, Location
 from app.core.reading import encoded
 from app.core.render import Capabilities, as_link, as_text, degrees
 from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, text_field, url_field
@@ -31,24 +32,18 @@ from app.core.settings import sid_field
 from app.core.status import Status
 from app.core.text import Unit, length
 from app.http import Http
-from app.platforms.channel import ChannelSchema, Outgoing
-from app.platforms.twilio.account import (
-    SMS,
-    Account,
-    Links,
-    Resource,
-    TwilioFailure,
-    TwilioSchema,
-    address_of,
-    form_of,
-    on_the_wire,
-    path_part,
-)
+from app.platforms.channel import Channel, ChannelSchema, Outgoing
+from app.platforms.tables import Table, Tables
+from app.platforms.twilio.account import Account, Resource, TwilioFailure, path_part
+from app.platforms.twilio.addresses import on_the_wire
 from app.platforms.twilio.inbound import read
+from app.platforms.twilio.links import Links
 from app.platforms.twilio.message import BODY_LIMIT, mime_type_of
+from app.platforms.twilio.settings import TwilioSchema
+from app.platforms.twilio.webhooks import form_of
 
 API = "https://api.twilio.com"
-FILE_MOST = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
+FILE_MAX = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
 LOOK_BACK = 50  # messages to a customer among which one of ours is looked for
 SKEW = 2  # seconds by which our clock may be ahead of Twilio's
 TOKEN_HEADER = "i-twilio-idempotency-token"  # noqa: S105 - names a webhook, opens nothing
@@ -102,16 +97,20 @@ ANSWERED = frozenset(plain(keyword) for keywords in KEYWORDS.values() for keywor
 
 TEXT_AND_FILES = frozenset({"text", "attachment"})
 CAPABILITIES = {
-    "whatsapp": Capabilities(
-        contents=TEXT_AND_FILES | {"location"},
+    provider: Capabilities(
+        contents=TEXT_AND_FILES | more,
         text_limit=BODY_LIMIT,
         text_unit=UNIT,
-        described=frozenset({"image", "video"}),
+        described=frozenset(described),
         resend_safe=True,
-    ),
-    "messenger": Capabilities(TEXT_AND_FILES, BODY_LIMIT, described=frozenset(), resend_safe=True, text_unit=UNIT),
-    "rcs": Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True, text_unit=UNIT),
-    SMS: Capabilities(TEXT_AND_FILES, BODY_LIMIT, resend_safe=True, text_unit=UNIT),
+        templates=True,
+    )
+    for provider, more, described in (
+        ("whatsapp", {"location"}, {"image", "video"}),
+        ("messenger", set(), set()),
+        ("rcs", set(), ATTACHMENT_KINDS),
+        (SMS, set(), ATTACHMENT_KINDS),
+    )
 }
 
 # Files that a channel carries; the others go as links. https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages,
@@ -166,13 +165,13 @@ class _StatusSchema(Lenient):
 _status = _StatusSchema()
 
 
-class TwilioChannel:
+class TwilioChannel(Channel):
     """See `app.platforms.channel.Channel` for the verbs."""
 
     Settings = Settings
     methods = ("POST", "GET")  # as the number or service is configured at Twilio
     calls = 2  # is it there already, send
-    repeats_for = 0.0  # at once and only if it was told to (`rc`); WhatsApp's own repeats end at Twilio
+    # repeats_for is 0: at once and only if it was told to (`rc`); WhatsApp's own repeats end at Twilio
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -186,6 +185,23 @@ class TwilioChannel:
         self._account_path = f"/2010-04-01/Accounts/{self.account.sid}"
         self._url = (settings.get("api_url") or API).rstrip("/") + self._account_path
         self.links = Links(settings, f"media of channel {name}")
+
+    # Configuration
+
+    @staticmethod
+    def provider_of(values: Mapping[str, Any]) -> str:
+        address = values.get("address")
+        return address_of(address).partition(":")[0] if isinstance(address, str) else SMS
+
+    @staticmethod
+    def problems(mine: Table, tables: Tables) -> Iterator[tuple[str, str]]:
+        """One sender has one webhook at Twilio, so it is one channel."""
+        address = mine.values.get("address")
+        alike = (one for one in tables.channels.values() if one.type == mine.type and _same(one, address))
+        if isinstance(address, str) and (first := next(alike, mine)) is not mine:
+            yield "address", f"The channel {first.name} has the same one."
+        if mine.values.get("status_callback", True) and "_" in tables.host:
+            yield "status_callback", "Must be false: Twilio refuses a gateway.public_url with _ in its host."
 
     # Webhooks
 
@@ -223,15 +239,6 @@ class TwilioChannel:
         except TwilioFailure as failure:
             raise _in_our_words(failure) from None
 
-    def report(self, report: StatusReport, http: Http) -> None:
-        """Nothing to call: Twilio wants to hear nothing of the customer's messages."""
-
-    def typing(self, customer: str, http: Http) -> None:
-        """Nothing to call."""
-
-    def ended(self, customer: str, event_id: str, http: Http) -> None:
-        """Nothing to call."""
-
     def check_link(self, token: str) -> str:
         return " ".join(self.links.read(token))
 
@@ -240,7 +247,7 @@ class TwilioChannel:
         message, media = self.links.read(token)
         try:
             url = f"{self._url}/Messages/{message}/Media/{media}"
-            answer = self.account.download(url, http, into, FILE_MOST)
+            answer = self.account.download(url, http, into, FILE_MAX)
         except TwilioFailure as failure:
             if failure.status == 404:
                 raise Unverified("Twilio has the file no more") from None
@@ -322,6 +329,11 @@ class TwilioChannel:
         return Receipt(sid, status)
 
 
+def _same(table: Table, address: Any) -> bool:
+    other = table.values.get("address")
+    return isinstance(other, str) and isinstance(address, str) and address_of(other) == address_of(address)
+
+
 def _is_message(form: Mapping[str, str]) -> bool:
     """Whether a form with a status is a customer's message; they have one, too."""
     word = form.get("MessageStatus") or form.get("SmsStatus") or ""
@@ -351,7 +363,7 @@ def _why(code: str, message: str) -> tuple[Kind, str]:
 def _in_our_words(failure: TwilioFailure) -> Failure:
     kind, sentence = ERRORS.get(failure.code, (failure.kind, ""))
     detail = f"{failure.detail}; {sentence}" if sentence else failure.detail
-    return Failure(kind, detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
+    return failure.but(kind, detail)
 
 
 def _template(sid: str, variables: Any) -> list[tuple[str, str]]:

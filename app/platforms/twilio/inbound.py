@@ -14,6 +14,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, validate
 from msgspec.structs import replace
 
+from app.core.address import address_of
 from app.core.errors import BadWebhook
 from app.core.events import Event, Ignored, Written
 from app.core.message import Attachment, Content, Location, Profile, Text
@@ -32,7 +33,6 @@ from app.core.schema import (
     shortened,
     text_field,
 )
-from app.platforms.twilio.account import address_of
 from app.platforms.twilio.message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WORDS
 
 # Read into the message itself, or the same once more.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
@@ -21,7 +21,8 @@ from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
 from app.core import errors
-from app.core.errors import Failure
+from app.core.address import address_of
+from app.core.errors import DetailedFailure, Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
 from app.core.reading import encodable
@@ -29,8 +30,9 @@ from app.core.render import Capabilities, degrees
 from app.core.schema import URL_LIMIT, is_web_url
 from app.core.settings import sid_field
 from app.http import Http, Response, called
-from app.platforms.destination import AnswersAtOnce, Delivery, DestinationSchema, Handoff
-from app.platforms.twilio.account import TwilioSchema, address_of, is_address, on_the_wire
+from app.platforms.destination import Delivery, Destination, DestinationSchema, RestAccess
+from app.platforms.tables import Table, Tables
+from app.platforms.twilio.addresses import is_address, on_the_wire
 from app.platforms.twilio.message import (
     CALLBACK_RULE,
     error_of,
@@ -43,11 +45,11 @@ from app.platforms.twilio.message import (
     sid_of,
     status_word,
 )
+from app.platforms.twilio.settings import TwilioSchema
 from app.platforms.twiml.cookies import LIFE, Cookies
 from app.platforms.twiml.document import METHODS, Document, Target, read
 
 API_VERSION = "2010-04-01"
-ONE_DAY = 86_400.0
 MOST_REDIRECTS = 5  # in a row
 MOST_MESSAGES = 50  # in answer to one; a broken application must not flood a customer
 MOST_NOTED = 20  # kinds of what nobody can do, of one answer
@@ -96,31 +98,23 @@ class Settings(TwilioSchema, DestinationSchema):
     messaging_service_sid = sid_field("MG", required=False)
     channel = fields.String(load_default=None)
     timeout = fields.Float(load_default=15.0, validate=validate.Range(0.1, 300))
-    session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
     resend_after_timeout = fields.Boolean(load_default=True)
 
 
-class _Failed(Failure):
+class _Failed(DetailedFailure):
     """A call failed: Twilio's `code` for it, and the `url` that was called. `done`: calls before it succeeded."""
 
     def __init__(self, failure: Failure, code: int, url: str, *, done: bool) -> None:
-        super().__init__(
-            failure.kind,
-            failure.detail,
-            retry_after=failure.retry_after,
-            maybe_done=failure.maybe_done or done,
-        )
+        super().__init__(failure.but(maybe_done=failure.maybe_done or done))
         self.code = code
         self.url = url.partition("#")[0]
 
 
-class TwimlDestination(AnswersAtOnce):
+class TwimlDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     Settings = Settings
     calls = 2  # see deliver
-    deadline = None
-    late = "send"
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -131,14 +125,29 @@ class TwimlDestination(AnswersAtOnce):
             resend_safe=settings["resend_after_timeout"],
             keywords=True,
         )
-        self.session_timeout: float = settings["session_timeout"]
         self._account_sid: str = settings["account_sid"]
         self._signer = RequestValidator(settings["auth_tokens"][0])
         self._service_sid: str | None = settings["messaging_service_sid"]
-        self._callback = Target(settings["callback_method"], settings["callback_url"])
+        self.callback = Target(settings["callback_method"], settings["callback_url"])
         self._fallback = _target(settings, "fallback")
         self._status_callback = _target(settings, "status_callback")
         self._timeout: float = settings["timeout"]
+
+        self.rest = RestAccess(
+            self._account_sid, self.address, frozenset(_logins(settings)), settings["messaging_service_sid"]
+        )
+
+    # Configuration
+
+    @staticmethod
+    def problems(mine: Table, tables: Tables) -> Iterator[tuple[str, str]]:
+        """An account's application is known by its address; and it writes to customers by theirs."""
+        alike = (one for one in tables.destinations.values() if one.type == mine.type and _who(one) == _who(mine))
+        if _who(mine) and (first := next(alike, mine)) is not mine:
+            yield "address", f"The destination {first.name} has the same one."
+        if mine.values.get("channel") is None and (shared := tables.sharing(mine.name)):
+            users = ", ".join(one.name for one in shared)
+            yield "channel", f"Required, because channels of one provider share this destination: {users}."
 
     # Calls
 
@@ -151,7 +160,7 @@ class TwimlDestination(AnswersAtOnce):
         form, told = self._inbound(delivery), list[Document]()
         cookies = _cookies(delivery)
         try:
-            self._ask(self._callback, form, delivery, told, cookies, http)
+            self._ask(self.callback, form, delivery, told, cookies, http)
         except _Failed as first:
             if self._fallback is None:
                 raise
@@ -162,10 +171,6 @@ class TwimlDestination(AnswersAtOnce):
                 raise _both(first, second) from None
         changed = cookies.kept != delivery.session.handles.get("cookies", {})
         return replace(_answer(told), handles={"cookies": cookies.kept} if changed else None)
-
-    def open(self, handoff: Handoff, http: Http) -> Answer:
-        """Nothing to call: the application hears of the customer's next message."""
-        return Answer()
 
     def report(self, report: StatusReport, http: Http) -> None:
         """Call the addresses that the message names for that, else the configured one; all of them together within the
@@ -293,6 +298,19 @@ class TwimlDestination(AnswersAtOnce):
         return {"AccountSid": self._account_sid, "ApiVersion": API_VERSION, **service}
 
 
+def _who(table: Table) -> tuple[str, str] | None:
+    """An application's account and address; None where its table has no address."""
+    address = table.values.get("address")
+    return (str(table.values.get("account_sid")), address_of(address)) if isinstance(address, str) else None
+
+
+def _logins(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """User names and passwords, as at Twilio: the account with each of its tokens, an API key with its secret."""
+    yield from ((settings["account_sid"], token) for token in settings["auth_tokens"])
+    if settings["api_key_sid"]:
+        yield settings["api_key_sid"], settings["api_key_secret"]
+
+
 def _target(settings: Mapping[str, Any], name: str) -> Target | None:
     url = settings[f"{name}_url"]
     return Target(settings[f"{name}_method"], url) if url else None
@@ -330,5 +348,4 @@ def _both(first: _Failed, second: _Failed) -> Failure:
     """As one failure: as long as either may be mended by another try, there is one."""
     kept = first if first.kind.retry or not second.kind.retry else second
     detail = f"{first.detail}; the fallback: {second.detail}"
-    done = first.maybe_done or second.maybe_done
-    return Failure(kept.kind, detail, retry_after=kept.retry_after, maybe_done=done)
+    return kept.but(detail=detail, maybe_done=first.maybe_done or second.maybe_done)

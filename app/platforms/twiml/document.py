@@ -15,12 +15,13 @@ from xml.etree import ElementTree
 from msgspec import Struct
 
 from app.core import errors
+from app.core.address import address_of
 from app.core.errors import Failure
 from app.core.events import Said
 from app.core.reading import REPLACEMENT, charset_of, clean_text, decoded
 from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
-from app.platforms.twilio.account import address_of, is_address
+from app.platforms.twilio.addresses import is_address
 from app.platforms.twilio.message import MOST_MEDIA, is_callback_url, said
 
 # Twilio's codes for answers that cannot be read.

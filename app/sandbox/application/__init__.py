@@ -3,8 +3,6 @@
 It knows Twilio's own library and nothing of the gateway, whose address takes the place of Twilio's.
 """
 
-from dataclasses import dataclass
-
 from flask import Blueprint
 
 from app.sandbox.application import page, webhooks
@@ -12,30 +10,28 @@ from app.sandbox.application.memory import Memory
 from app.sandbox.application.page import Page
 from app.sandbox.application.webhooks import Webhooks
 from app.sandbox.checks import Json
+from app.sandbox.faults import INCOMING, Faults
 from app.sandbox.settings import SandboxSettings
 
 
-@dataclass(frozen=True)
 class Application:
     """The parts share one memory."""
 
-    settings: SandboxSettings
-    memory: Memory
+    name, title, faults = "application", "Application", INCOMING
 
-    @classmethod
-    def build(cls, settings: SandboxSettings) -> "Application":
-        return cls(settings, Memory())
+    def __init__(self, settings: SandboxSettings, faults: Faults) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._memory = Memory()
 
     def inspect(self) -> Json:
-        return self.memory.inspect()
+        return self._memory.inspect()
 
     def reset(self) -> None:
-        self.memory.reset()
+        self._memory.reset()
 
-
-def create_blueprints(application: Application) -> list[Blueprint]:
-    settings, memory = application.settings, application.memory
-    return [
-        page.create_blueprint(Page(settings, memory)),
-        webhooks.create_blueprint(Webhooks(settings, memory)),
-    ]
+    def blueprints(self) -> list[Blueprint]:
+        return [
+            page.create_blueprint(Page(self._settings, self._memory)),
+            webhooks.create_blueprint(Webhooks(self._settings, self._memory), self._faults),
+        ]

@@ -10,10 +10,10 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from app.sandbox.answers import Answer, Problem, created
 from app.sandbox.application.memory import INBOUND, REPLY, WRITTEN_FIRST, Media, Memory, Message
 from app.sandbox.application.webhooks import channel_name, picture
 from app.sandbox.checks import Field, Json, boolean, record, text
-from app.sandbox.flex.rest import Answer, Problem
 from app.sandbox.pages import protect, read_body, show
 from app.sandbox.settings import SandboxSettings
 
@@ -45,7 +45,7 @@ class Page:
         made = self._create(str(body["to"]), str(body["text"]), media)
         message = Message(made.sid, made.to, WRITTEN_FIRST, str(body["text"]), media)
         self.memory.add(message)
-        return jsonify(contactId=message.customer), HTTPStatus.CREATED
+        return created({"contactId": message.customer})
 
     def _create(self, to: str, text: str, media: tuple[Media, ...]) -> Any:
         """Twilio's own client; only its base URL is another one."""

@@ -11,7 +11,9 @@ from flask import Blueprint, Response, request, url_for
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
+from app.sandbox.answers import Answer, done, plain
 from app.sandbox.application.memory import INBOUND, RANKS, REPLY, Media, Memory, Message, Status
+from app.sandbox.faults import Faults, expose
 from app.sandbox.settings import SandboxSettings
 
 PICTURE = "quote.png"
@@ -35,7 +37,7 @@ class Webhooks:
         signature = request.headers.get("X-Twilio-Signature", "")
         if RequestValidator(self.settings.application_auth_token).validate(url, request.form, signature):
             return None
-        return Response("X-Twilio-Signature does not fit this request", 403, content_type="text/plain")
+        return plain("X-Twilio-Signature does not fit this request", 403)
 
     def message(self) -> Response:
         body = request.form["Body"]
@@ -48,7 +50,7 @@ class Webhooks:
             case "picture":
                 return self._say("Parcel S, next day.", picture(self.settings))
             case "broken":
-                return Response("Broken, as was asked for", 500, content_type="text/plain")
+                return plain("Broken, as was asked for", 500)
         said = f"You said: {body}" if body else "Thank you, I have it."
         return self._say(f"{said}\n(over {channel_name(request.form['From'])}; say menu for more)")
 
@@ -59,14 +61,14 @@ class Webhooks:
         self.memory.add(_heard())  # perhaps the first address could not be reached
         return self._say(f"Sorry, something broke ({request.form.get('ErrorCode', 'unknown')}). This is the fallback.")
 
-    def status(self) -> Response:
+    def status(self) -> Answer:
         form = request.form
         word = form["MessageStatus"]
         if word not in RANKS:
-            return Response(f"MessageStatus: must be one of {', '.join(RANKS)}", 400, content_type="text/plain")
+            return plain(f"MessageStatus: must be one of {', '.join(RANKS)}", 400)
         error = f"{form['ErrorCode']}: {form.get('ErrorMessage', '')}" if form.get("ErrorCode") else ""
         self.memory.report(request.args.get("reply") or form["MessageSid"], Status(word, error))
-        return Response(status=204)
+        return done()
 
     def _say(self, text: str, *media: Media) -> Response:
         """One message to the customer who wrote. Their message's sid and this address name it, so that the same
@@ -84,8 +86,9 @@ class Webhooks:
         return own_url(self.settings, url_for(f"application_webhooks.{name}"))
 
 
-def create_blueprint(webhooks: Webhooks) -> Blueprint:
+def create_blueprint(webhooks: Webhooks, faults: Faults) -> Blueprint:
     blueprint = Blueprint("application_webhooks", __name__, url_prefix="/application")
+    expose(blueprint, "application", faults, lambda status, message: plain(message, status))
     blueprint.before_request(webhooks.verify)
     for view in (webhooks.message, webhooks.menu, webhooks.fallback, webhooks.status):
         blueprint.add_url_rule(f"/{view.__name__}", view.__name__, view, methods=["POST"])

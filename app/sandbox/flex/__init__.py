@@ -4,84 +4,70 @@ Each product is mounted under `/twilio/` and the first label of its host, so `ht
 becomes `/twilio/chat/v2/...`.
 """
 
-from dataclasses import dataclass
-
 from flask import Blueprint
 
 from app.sandbox.checks import Json
-from app.sandbox.faults import Faults, expose
-from app.sandbox.flex import desk, media_api
+from app.sandbox.faults import INCOMING, OUTGOING, Faults
+from app.sandbox.flex import (
+    chat_api,
+    configuration_api,
+    conversation_parts_api,
+    conversations_api,
+    desk,
+    flows_api,
+    interactions_api,
+    media_api,
+    tasks_api,
+)
 from app.sandbox.flex.agent import Agent
-from app.sandbox.flex.chat_api import ChatApi
-from app.sandbox.flex.configuration_api import ConfigurationApi
-from app.sandbox.flex.conversation_parts_api import ConversationPartsApi
-from app.sandbox.flex.conversations_api import ConversationsApi
-from app.sandbox.flex.deliveries import Deliveries
+from app.sandbox.flex.carrier import Carrier
 from app.sandbox.flex.events import Events
-from app.sandbox.flex.flows_api import FlowsApi
-from app.sandbox.flex.interactions_api import InteractionsApi
-from app.sandbox.flex.media_api import MediaApi
-from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.rest import Answer, Routes, error_answer, guard, not_found
+from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.rooms import Rooms
 from app.sandbox.flex.tasks import Tasks
-from app.sandbox.flex.tasks_api import TasksApi
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio import links
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.rest import Routes, guard
 
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+APIS = (
+    *(flows_api, interactions_api, chat_api, conversations_api, conversation_parts_api, configuration_api),
+    *(media_api, tasks_api),
+)
 
 
-@dataclass(frozen=True)
 class Flex:
     """The parts, put together; all share one memory."""
 
-    settings: SandboxSettings
-    memory: Memory
-    deliveries: Deliveries
-    rooms: Rooms
-    tasks: Tasks
-    events: Events
+    name, title, faults = "flex", "Twilio Flex", INCOMING + OUTGOING
 
-    @classmethod
-    def build(cls, settings: SandboxSettings, faults: Faults) -> "Flex":
-        memory = Memory(settings)
-        deliveries = Deliveries(settings.twilio_auth_token, memory, faults)
-        events, tasks = Events(settings, memory, deliveries), Tasks(settings, memory)
-        return cls(settings, memory, deliveries, Rooms(memory, events, tasks), tasks, events)
+    def __init__(self, settings: SandboxSettings, faults: Faults) -> None:
+        self._settings = settings
+        self._faults = faults
+        self._memory = memory = FlexMemory(settings)
+        self._deliveries = Deliveries(self.name, faults, Carrier(settings.twilio_auth_token, memory))
+        events, tasks = Events(settings, memory, self._deliveries), Tasks(settings, memory)
+        self._parts = (settings, memory, events, tasks, Rooms(memory, events, tasks))
 
     def inspect(self) -> Json:
-        return {**self.memory.inspect(), "idle": self.deliveries.idle()}
+        return {**self._memory.inspect(), "idle": self._deliveries.idle()}
 
     def reset(self) -> None:
-        self.deliveries.reset()
-        self.memory.reset()
+        self._deliveries.reset()
+        self._memory.reset()
 
-    def release(self) -> None:
-        self.deliveries.release()
+    def blueprints(self) -> list[Blueprint]:
+        return [
+            desk.create_blueprint(Agent(*self._parts)),
+            links.create_blueprint(self.name, self._memory, self._faults),
+            self._rest(),
+        ]
 
-
-def create_blueprints(flex: Flex, faults: Faults) -> list[Blueprint]:
-    settings, memory, rooms, tasks = flex.settings, flex.memory, flex.rooms, flex.tasks
-    blueprint = Blueprint("flex", __name__, url_prefix="/twilio")
-    expose(blueprint, "flex", faults, error_answer)
-    guard(blueprint, settings, memory)
-    routes = Routes(blueprint, memory)
-    for api in (
-        FlowsApi(settings, memory, rooms, tasks),
-        InteractionsApi(settings, memory, rooms, tasks),
-        ChatApi(settings, memory, rooms),
-        ConversationsApi(settings, memory, rooms),
-        ConversationPartsApi(settings, memory, rooms, flex.events),
-        ConfigurationApi(settings, memory),
-        MediaApi(settings, memory),
-        TasksApi(settings, memory, rooms),
-    ):
-        api.register(routes)
-    blueprint.add_url_rule("/<path:rest>", "unknown", _unknown, methods=METHODS)
-    agent = Agent(settings.flex_agent, memory, rooms, tasks)
-    page = desk.create_blueprint(desk.Desk(memory, agent))
-    return [page, media_api.create_blueprint(memory, faults), blueprint]
-
-
-def _unknown(rest: str) -> Answer:
-    raise not_found()
+    def _rest(self) -> Blueprint:
+        blueprint = Blueprint(self.name, __name__, url_prefix="/twilio")
+        account = (self._settings.twilio_account_sid, self._settings.twilio_auth_token)
+        guard(blueprint, self.name, self._faults, self._memory, account)
+        routes = Routes(blueprint, self._memory)
+        for resource in (resource for api in APIS for resource in api.RESOURCES):
+            routes.add_resource(resource(*self._parts))
+        return blueprint

@@ -1,20 +1,20 @@
 """The page on which a person plays the Flex agent, and the small JSON API behind it; tests use that as well."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from flask import Blueprint, Response, jsonify, request
 
+from app.sandbox.answers import Answer, created
 from app.sandbox.checks import Field, Json, record, text
 from app.sandbox.flex.agent import Agent
-from app.sandbox.flex.form import Param, read_params, words
-from app.sandbox.flex.media_api import temporary_link
-from app.sandbox.flex.memory import Memory
+from app.sandbox.flex.media_api import add_file
+from app.sandbox.flex.memory import FlexMemory
 from app.sandbox.flex.records import Message, Room, Task
-from app.sandbox.flex.rest import Answer, Problem, Routes
 from app.sandbox.flex.rooms import is_over
 from app.sandbox.pages import protect, read_body, show
+from app.sandbox.twilio.form import params, read_params, words
+from app.sandbox.twilio.links import show_file
+from app.sandbox.twilio.rest import Routes
 
 SEND = record({"text": Field(text())})
 # Task attributes are free; these are the names under which gateways are known to put things.
@@ -28,8 +28,11 @@ ONGOING = ("pending", "reserved", "assigned", "wrapping")
 class Desk:
     """The views; all but `page` are called with the lock held."""
 
-    memory: Memory
     agent: Agent
+
+    @property
+    def memory(self) -> FlexMemory:
+        return self.agent.memory
 
     def page(self) -> Response:
         return show("flex.html", agent=self.agent.identity)
@@ -45,37 +48,23 @@ class Desk:
     def complete(self, task_sid: str) -> Answer:
         return jsonify(self._task(self.agent.complete(task_sid)))
 
-    def messages(self, chat_sid: str) -> Answer:
-        room = self.memory.rooms.get(chat_sid)
-        if room is None:
-            raise Problem(404, "There is no such chat")
+    def messages(self, room_sid: str) -> Answer:
+        room = self.agent.room(room_sid)
         entries = [self._message(room, message) for message in self.memory.messages_of(room.sid)]
         return jsonify(chatSid=room.sid, isOver=is_over(room), messages=entries)
 
-    def send(self, chat_sid: str) -> Answer:
-        body = read_body(SEND)
-        message = self.agent.say(chat_sid, str(body["text"]))
-        return jsonify(self._message(self.memory.rooms[chat_sid], message)), HTTPStatus.CREATED
+    def send(self, room_sid: str) -> Answer:
+        return self._said(self.agent.say(room_sid, str(read_body(SEND)["text"])))
 
-    def send_media(self, chat_sid: str) -> Answer:
+    def send_media(self, room_sid: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
-        media = self.agent.add_media(kind, request.get_data(), query.get("filename"))
-        message = self.agent.say(chat_sid, query.get("text"), media)
-        return jsonify(self._message(self.memory.rooms[chat_sid], message)), HTTPStatus.CREATED
+        file = add_file(self.memory, kind, request.get_data(), query.get("filename"))
+        return self._said(self.agent.say(room_sid, query.get("text"), file))
 
-    def type(self, chat_sid: str) -> Answer:
-        self.agent.type(chat_sid)
-        return Response(status=HTTPStatus.NO_CONTENT)
-
-    def read(self, chat_sid: str) -> Answer:
-        self.agent.read(chat_sid)
-        return Response(status=HTTPStatus.NO_CONTENT)
-
-    def end(self, chat_sid: str) -> Answer:
-        self.agent.end(chat_sid)
-        return Response(status=HTTPStatus.NO_CONTENT)
+    def _said(self, message: Message) -> Answer:
+        return created(self._message(self.memory.rooms[message.room_sid], message))
 
     def _task(self, task: Task) -> Json:
         room = self.memory.rooms.get(task.room_sid)
@@ -124,35 +113,27 @@ class Desk:
         }
 
     def _content(self, message: Message) -> Json:
-        media = self.memory.media.get(message.media_sid or "")
-        if media is None:
+        file = self.memory.media.get(message.media_sid or "")
+        if file is None:
             return {"type": "text", "text": message.body or ""}
-        attachment: Json = {
-            "type": "image" if media.content_type.startswith("image/") else "file",
-            "url": temporary_link(self.memory, media),
-            "fileName": media.filename or "",
-            "description": "",
-        }
-        return {"type": "attachment", "attachment": attachment, "text": message.body or ""}
+        return {"type": "attachment", "attachment": show_file(self.memory, file), "text": message.body or ""}
 
 
-def create_blueprint(desk: Desk) -> Blueprint:
+def create_blueprint(agent: Agent) -> Blueprint:
+    desk = Desk(agent)
     blueprint = Blueprint("flex_desk", __name__, url_prefix="/flex")
-    routes = Routes(blueprint, desk.memory)
     blueprint.add_url_rule("", "page", desk.page)
+    task, chat = "/api/tasks/<task_sid>", "/api/chats/<room_sid>"
+    routes = Routes(blueprint, agent.memory)
     routes.add("GET", "/api/tasks", desk.tasks)
-    routes.add("POST", "/api/tasks/<task_sid>/accept", desk.accept)
-    routes.add("POST", "/api/tasks/<task_sid>/complete", desk.complete)
-    routes.add("GET", "/api/chats/<chat_sid>/messages", desk.messages)
-    acts: dict[str, Callable[..., Answer]] = {
-        "messages": desk.send,
-        "media": desk.send_media,
-        "typing": desk.type,
-        "read": desk.read,
-        "end": desk.end,
-    }
-    for name, act in acts.items():
-        routes.add("POST", f"/api/chats/<chat_sid>/{name}", act)
+    routes.add("POST", f"{task}/accept", desk.accept)
+    routes.add("POST", f"{task}/complete", desk.complete)
+    routes.add("GET", f"{chat}/messages", desk.messages)
+    routes.add("POST", f"{chat}/messages", desk.send)
+    routes.add("POST", f"{chat}/media", desk.send_media)
+    routes.add("POST", f"{chat}/typing", agent.type)
+    routes.add("POST", f"{chat}/read", agent.read)
+    routes.add("POST", f"{chat}/end", agent.end)
     protect(blueprint)
     return blueprint
 

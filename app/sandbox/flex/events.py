@@ -4,22 +4,42 @@ Both generations say the same things in other words; a table for each.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
-from app.sandbox.flex.deliveries import Deliveries, Parcel
-from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.records import CHAT, Form, Hook, Media, Member, Message, Room, iso_milliseconds, now
+from app.sandbox.flex.carrier import Parcel
+from app.sandbox.flex.memory import FlexMemory
+from app.sandbox.flex.records import CHAT, CONVERSATIONS, Hook, Member, Message, Room
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.records import Dated, File, Form, iso_milliseconds, now
 
 MESSAGE, MEMBER, ROOM, STATE, TYPING = "message", "member", "room", "state", "typing"
 NAMES = {
-    "chat": {MESSAGE: "onMessageSent", MEMBER: "onMemberUpdated", ROOM: "onChannelUpdated"},
-    "conversations": {
+    CHAT: {MESSAGE: "onMessageSent", MEMBER: "onMemberUpdated", ROOM: "onChannelUpdated"},
+    CONVERSATIONS: {
         MESSAGE: "onMessageAdded",
         MEMBER: "onParticipantUpdated",
         ROOM: "onConversationUpdated",
         STATE: "onConversationStateUpdated",
+    },
+}
+# By what an event is about, the fields of its body and those of the record that they tell.
+DATES = {"DateCreated": "created", "DateUpdated": "updated"}
+SAID = {"MessageSid": "sid", "Index": "index", "Attributes": "attributes", "DateCreated": "created"}
+READER = {"Identity": "identity", "RoleSid": "role_sid", **DATES}
+CHANGED = {"Attributes": "attributes", "UniqueName": "unique_name", "FriendlyName": "friendly_name", **DATES}
+FIELDS = {
+    CHAT: {
+        MESSAGE: {**SAID, "From": "author"},
+        MEMBER: {**READER, "MemberSid": "sid", "LastConsumedMessageIndex": "horizon"},
+        ROOM: {**CHANGED, "CreatedBy": "created_by"},
+    },
+    CONVERSATIONS: {
+        MESSAGE: {**SAID, "Author": "author", "ParticipantSid": "member_sid"},
+        MEMBER: {**READER, "ParticipantSid": "sid", "Attributes": "attributes", "LastReadMessageIndex": "horizon"},
+        ROOM: {**CHANGED, "State": "state"},
     },
 }
 # No contract names an event for typing; this name and its fields are unverified. As no filter of that name is
@@ -40,7 +60,7 @@ class Actor:
 
 
 class Events:
-    def __init__(self, settings: SandboxSettings, memory: Memory, deliveries: Deliveries) -> None:
+    def __init__(self, settings: SandboxSettings, memory: FlexMemory, deliveries: Deliveries[Parcel]) -> None:
         self._settings = settings
         self._memory = memory
         self._deliveries = deliveries
@@ -58,7 +78,7 @@ class Events:
             self._memory.note_delivery(message_sid, *status)
         for hook in wanted:
             filled = {key: value for key, value in (body | self._of_hook(room, hook)).items() if value is not None}
-            self._deliveries.post(Parcel(room.sid, hook, name, filled, message_sid))
+            self._deliveries.post(Parcel(room.sid, name, hook, filled, message_sid))
 
     def replay(self, room: Room, hook: Hook, messages: list[Message]) -> None:
         """`Configuration.ReplayAfter`: messages from before the webhook, for it alone."""
@@ -68,14 +88,15 @@ class Events:
             body = {**self._common(room, name, actor), **self.message_fields(room, message)}
             filled = {key: value for key, value in body.items() if value is not None}
             if hook.kind == "webhook" and name in hook.filters:
-                self._deliveries.post(Parcel(room.sid, hook, name, filled, message.sid))
+                self._deliveries.post(Parcel(room.sid, name, hook, filled, message.sid))
 
     def message_fields(self, room: Room, message: Message) -> Form:
-        media = self._memory.media.get(message.media_sid or "")
-        return MESSAGE_FIELDS[room.generation](message, media)
+        file = self._memory.media.get(message.media_sid or "")
+        more = _file_fields(room.generation, file) if file else {}
+        return {**_fields(room.generation, MESSAGE, message), "Body": message.body or "", **more}
 
     def member_fields(self, room: Room, member: Member) -> Form:
-        return MEMBER_FIELDS[room.generation](member)
+        return _fields(room.generation, MEMBER, member)
 
     def _common(self, room: Room, name: str, actor: Actor) -> Form:
         place = (
@@ -128,79 +149,28 @@ def _wants(hook: Hook, name: str, kind: str, room: Room, fields: Mapping[str, st
     return name in hook.filters or (kind == TYPING and NAMES[room.generation][MESSAGE] in hook.filters)
 
 
-def _chat_message(message: Message, media: Media | None) -> Form:
-    fields: Form = {
-        "MessageSid": message.sid,
-        "Index": str(message.index),
-        "From": message.author,
-        "Body": message.body or "",
-        "Attributes": message.attributes,
-        "DateCreated": iso_milliseconds(message.created),
-    }
-    if media:  # the names of these four are unverified
-        fields |= {
-            "MediaSid": media.sid,
-            "MediaFilename": media.filename,
-            "MediaContentType": media.content_type,
-            "MediaSize": str(len(media.data)),
-        }
-    return fields
+def _fields(generation: str, kind: str, record: Dated) -> Form:
+    return {name: _text(getattr(record, field)) for name, field in FIELDS[generation][kind].items()}
 
 
-def _conversation_message(message: Message, media: Media | None) -> Form:
-    fields: Form = {
-        "MessageSid": message.sid,
-        "Index": str(message.index),
-        "Author": message.author,
-        "ParticipantSid": message.member_sid,
-        "Body": message.body or "",
-        "Attributes": message.attributes,
-        "DateCreated": iso_milliseconds(message.created),
-    }
-    if media:
-        entry = {"Sid": media.sid, "ContentType": media.content_type, "Filename": media.filename}
-        fields["Media"] = json.dumps([entry | {"Size": len(media.data)}])
-    return fields
+def _text(value: object) -> str | None:
+    if value is None:
+        return None
+    return iso_milliseconds(value) if isinstance(value, datetime) else str(value)
 
 
-def _chat_member(member: Member) -> Form:
-    return {"MemberSid": member.sid, **_reader(member, "LastConsumedMessageIndex")}
-
-
-def _participant(member: Member) -> Form:
-    return {"ParticipantSid": member.sid, "Attributes": member.attributes, **_reader(member, "LastReadMessageIndex")}
-
-
-def _reader(member: Member, horizon: str) -> Form:
-    return {
-        "Identity": member.identity,
-        "RoleSid": member.role_sid,
-        horizon: None if member.horizon is None else str(member.horizon),
-        "DateCreated": iso_milliseconds(member.created),
-        "DateUpdated": iso_milliseconds(member.updated),
-    }
+def _file_fields(generation: str, file: File) -> Form:
+    """The names of the four for channels are unverified."""
+    fields = {"Sid": file.sid, "Filename": file.filename, "ContentType": file.content_type, "Size": len(file.data)}
+    if generation == CONVERSATIONS:
+        return {"Media": json.dumps([fields])}
+    return {f"Media{name}": _text(value) for name, value in fields.items()}
 
 
 def room_fields(room: Room) -> Form:
     """A channel or conversation that was changed."""
-    fields: Form = {
-        "Attributes": room.attributes,
-        "UniqueName": room.unique_name,
-        "FriendlyName": room.friendly_name,
-        "DateCreated": iso_milliseconds(room.created),
-        "DateUpdated": iso_milliseconds(room.updated),
-    }
-    if room.generation == CHAT:
-        return fields | {"CreatedBy": room.created_by, "ChannelType": "private"}
-    return fields | {"State": room.state}
+    return _fields(room.generation, ROOM, room) | ({"ChannelType": "private"} if room.generation == CHAT else {})
 
 
 def state_fields(before: str, after: str, reason: str) -> Form:
     return {"StateFrom": before, "StateTo": after, "Reason": reason, "StateUpdated": iso_milliseconds(now())}
-
-
-MESSAGE_FIELDS: dict[str, Callable[[Message, Media | None], Form]] = {
-    "chat": _chat_message,
-    "conversations": _conversation_message,
-}
-MEMBER_FIELDS: dict[str, Callable[[Member], Form]] = {"chat": _chat_member, "conversations": _participant}

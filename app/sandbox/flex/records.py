@@ -4,41 +4,13 @@ Both generations of chat are kept as rooms: a Programmable Chat channel with mem
 participants. What differs between the two is words, and those are in the APIs.
 """
 
-import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, TypeAlias
 
 from app.sandbox.checks import Json
+from app.sandbox.twilio.records import Dated, Form
 
 CHAT, CONVERSATIONS = "chat", "conversations"
-Form: TypeAlias = dict[str, Any]
-
-
-def new_sid(prefix: str) -> str:
-    return prefix + secrets.token_hex(16)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def iso(moment: datetime | None) -> str | None:
-    """As REST answers have it: whole seconds, UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
-
-
-def iso_milliseconds(moment: datetime) -> str:
-    """As webhooks have it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dated:
-    sid: str
-    created: datetime = field(default_factory=now)
-    updated: datetime = field(default_factory=now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,14 +110,7 @@ class Interaction(Dated):
     status: str = ""
     context_sid: str | None = None
     webhook_ttid: str | None = None
-    started: float = field(default_factory=time.monotonic)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Media(Dated):
-    content_type: str
-    data: bytes = field(repr=False)
-    filename: str | None = None
+    started: float = field(default_factory=time.monotonic, repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,18 +1,20 @@
 """What happens in channels and conversations, whoever does it: REST calls, agents, the simulated Studio flow."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Json
 from app.sandbox.flex.events import MEMBER, MESSAGE, ROOM, STATE, TYPING, Actor, Events, room_fields, state_fields
-from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.records import CHAT, CONVERSATIONS, Member, Message, Room, Task, iso, new_sid, now
-from app.sandbox.flex.rest import Problem
+from app.sandbox.flex.memory import FlexMemory
+from app.sandbox.flex.records import CHAT, CONVERSATIONS, Member, Message, Room, Task
 from app.sandbox.flex.tasks import Tasks
+from app.sandbox.twilio.records import iso, new_sid, now
 
 # Twilio has a code of its own for this; which one is unverified.
 CONVERSATION_CLOSED = 50415
+MAX_BODY = 1600  # of conversations
 STUDIO = "Studio"
 GREETING = "Thank you. A colleague will be with you in a moment."
 
@@ -24,11 +26,11 @@ class Words:
     body: str | None = None
     attributes: str = "{}"
     media_sid: str | None = None
-    more: dict[str, Any] = field(default_factory=dict)
+    content_sid: str | None = None
 
 
 class Rooms:
-    def __init__(self, memory: Memory, events: Events, tasks: Tasks) -> None:
+    def __init__(self, memory: FlexMemory, events: Events, tasks: Tasks) -> None:
         self._memory = memory
         self._events = events
         self._tasks = tasks
@@ -85,7 +87,7 @@ class Rooms:
             attributes = json.dumps(read_attributes(room) | {"status": "INACTIVE"})
             self.update(room, {"attributes": attributes}, actor)
             return
-        interaction = self._tasks.interaction_of(room.sid)
+        interaction = self._memory.interaction_of(room.sid)
         if interaction:
             self._memory.change(self._memory.interactions, interaction, status="closed")
         self.move(room, "closed", actor)
@@ -126,8 +128,8 @@ class Rooms:
             source=actor.source,
             attributes=words.attributes,
             media_sid=words.media_sid,
+            content_sid=words.content_sid,
             member_sid=member.sid if member else None,
-            **words.more,
         )
         return self._memory.put(self._memory.messages, message)
 

@@ -4,11 +4,12 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Json
-from app.sandbox.flex.memory import Memory
-from app.sandbox.flex.records import Interaction, Room, Task, new_sid
-from app.sandbox.flex.rest import Problem
+from app.sandbox.flex.memory import FlexMemory
+from app.sandbox.flex.records import Interaction, Room, Task
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.records import new_sid
 
 MOVES = {
     "pending": ("canceled",),
@@ -21,7 +22,7 @@ SETUP_SECONDS = 0.2
 
 
 class Tasks:
-    def __init__(self, settings: SandboxSettings, memory: Memory) -> None:
+    def __init__(self, settings: SandboxSettings, memory: FlexMemory) -> None:
         self._settings = settings
         self._memory = memory
 
@@ -75,10 +76,6 @@ class Tasks:
             sid=sid, channel_sid=channel_sid, room_sid=room.sid, kind=kind, routing=routing, task_sid=task.sid, **more
         )
         return self._memory.put(self._memory.interactions, interaction)
-
-    def interaction_of(self, room_sid: str) -> Interaction | None:
-        found = (one for one in self._memory.interactions.values() if one.room_sid == room_sid)
-        return next(found, None)
 
     def move(self, task: Task, status: str, reason: str | None = None) -> Task:
         """As a REST call may; raises `Problem` for any other move."""

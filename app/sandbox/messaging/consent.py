@@ -1,7 +1,7 @@
 """The words by which a customer stops and starts texts to a number, which Twilio itself answers."""
 
 from app.sandbox.messaging.addresses import SMS
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 
 STOP, START, HELP = "STOP", "START", "HELP"
 KEYWORDS = {
@@ -21,7 +21,7 @@ def read_keyword(kind: str, body: str) -> str | None:
     return KEYWORDS.get(body.strip().upper()) if kind == SMS else None
 
 
-def apply(memory: Memory, address: str, keyword: str) -> str | None:
+def apply(memory: MessagingMemory, address: str, keyword: str) -> str | None:
     """Note the wish; what is answered, if it is new."""
     was_out = address in memory.opted_out
     if keyword == STOP:

@@ -2,13 +2,14 @@
 
 import requests
 
-from app.sandbox.flex.records import new_sid
+from app.sandbox.client import send
 from app.sandbox.messaging.addresses import SMS
 from app.sandbox.messaging.records import Media, Message
+from app.sandbox.twilio.records import new_sid
 
 PATIENCE_SECONDS = 10.0
 PICTURES = ("image/jpeg", "image/png", "image/gif")
-PICTURE_MOST, OTHER_MOST = 5_000_000, 500_000
+MAX_PICTURE, MAX_OTHER = 5_000_000, 500_000
 # By kind: the file could not be had, or is too large. Those of channels do not tell the two apart.
 NOT_FETCHED = {SMS: 11200}
 TOO_LARGE = {SMS: 30019}
@@ -28,18 +29,16 @@ def fetch_media(message: Message) -> list[Media]:
 
 def _fetch(message: Message, url: str) -> Media:
     try:
-        with requests.Session() as session:
-            session.trust_env = False
-            response = session.get(url, timeout=PATIENCE_SECONDS)
+        response = send(requests.Request("GET", url), PATIENCE_SECONDS, follow=True)
     except requests.RequestException as problem:
         raise _failure(message, "The file could not be fetched") from problem
     if not response.ok:
         raise _failure(message, f"The file's address answered {response.status_code}")
     content_type = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0]
-    most = PICTURE_MOST if content_type in PICTURES else OTHER_MOST
-    if len(response.content) > most:
+    limit = MAX_PICTURE if content_type in PICTURES else MAX_OTHER
+    if len(response.content) > limit:
         code = TOO_LARGE.get(message.kind, CHANNEL_FAILURE)
-        raise NotFetched(code, f"The file has {len(response.content)} bytes, at most {most} are sent")
+        raise NotFetched(code, f"The file has {len(response.content)} bytes, at most {limit} are sent")
     filename = url.partition("?")[0].rpartition("/")[2]
     sid = new_sid("ME")
     return Media(sid=sid, message_sid=message.sid, content_type=content_type, data=response.content, filename=filename)

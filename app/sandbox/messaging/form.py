@@ -4,12 +4,12 @@ import json
 import re
 from urllib.parse import urlsplit
 
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Json, Refused, is_web_url
-from app.sandbox.flex.form import Param, Reader, flag, json_object, moment, sid, whole, word, words
-from app.sandbox.flex.rest import Problem
 from app.sandbox.messaging.addresses import kind_of
+from app.sandbox.twilio.form import Param, Reader, flag, json_object, moment, params, sid, whole, word, words
 
-BODY_MOST, MEDIA_MOST = 1600, 10
+MAX_BODY, MAX_MEDIA = 1600, 10
 # Codes of Twilio's dictionary; those that the contract does not name are unverified.
 BAD_TO, NO_TO, NO_FROM, NO_BODY, NOT_OURS, OPTED_OUT = 21211, 21604, 21603, 21602, 21606, 21610
 BAD_CALLBACK, TOO_LONG, BAD_MEDIA, TOO_MANY_MEDIA = 21609, 21617, 21620, 21623
@@ -28,8 +28,8 @@ def recipient(value: str, name: str) -> str:
 
 
 def body(value: str, name: str) -> str:
-    if len(value) > BODY_MOST:
-        raise refuse(TOO_LONG, f"The message body has {len(value)} characters, at most {BODY_MOST} are allowed")
+    if len(value) > MAX_BODY:
+        raise refuse(TOO_LONG, f"The message body has {len(value)} characters, at most {MAX_BODY} are allowed")
     return value
 
 
@@ -78,28 +78,24 @@ def fill(template: str, values: Json) -> str:
 
 def create_params(known_service: str) -> dict[str, Param]:
     """Everything that Twilio takes; what is not read further is only checked for its form."""
-    return {
-        "To": Param(recipient),
-        "From": Param(words()),
-        "MessagingServiceSid": Param(service_sid(known_service)),
-        "Body": Param(body),
-        "MediaUrl": Param(media_url, many=True),
-        "ContentSid": Param(sid("HX")),
-        "ContentVariables": Param(variables),
-        "StatusCallback": Param(callback),
-        "ValidityPeriod": Param(whole(1, 36_000)),
-        "PersistentAction": Param(words(), many=True),
-        "SendAt": Param(moment),
-        "ScheduleType": Param(word("fixed")),
-        "ApplicationSid": Param(sid("AP")),
-        "MaxPrice": Param(words()),
-        "Attempt": Param(whole()),
-        "ContentRetention": Param(word("retain", "discard")),
-        "AddressRetention": Param(word("retain", "obfuscate")),
-        "TrafficType": Param(word("free")),
-        "MessageIntent": Param(words()),
-        "RiskCheck": Param(word("enable", "disable")),
-        "FallbackFrom": Param(words()),
-        **{name: Param(flag) for name in ("ProvideFeedback", "ForceDelivery", "SmartEncoded", "ShortenUrls")},
-        "SendAsMms": Param(flag),
-    }
+    return (
+        params(recipient, "To")
+        | params(service_sid(known_service), "MessagingServiceSid")
+        | params(body, "Body")
+        | params(media_url, "MediaUrl", many=True)
+        | params(sid("HX"), "ContentSid")
+        | params(variables, "ContentVariables")
+        | params(callback, "StatusCallback")
+        | params(whole(1, 36_000), "ValidityPeriod")
+        | params(words(), "PersistentAction", many=True)
+        | params(moment, "SendAt")
+        | params(word("fixed"), "ScheduleType")
+        | params(sid("AP"), "ApplicationSid")
+        | params(whole(), "Attempt")
+        | params(word("retain", "discard"), "ContentRetention")
+        | params(word("retain", "obfuscate"), "AddressRetention")
+        | params(word("free"), "TrafficType")
+        | params(word("enable", "disable"), "RiskCheck")
+        | params(words(), "From MaxPrice MessageIntent FallbackFrom")
+        | params(flag, "ProvideFeedback ForceDelivery SmartEncoded ShortenUrls SendAsMms")
+    )

@@ -1,24 +1,32 @@
 """What customers do with their phones: each message is kept and posted to the gateway's webhook."""
 
+from functools import partial
+
+from app.sandbox.answers import Problem
 from app.sandbox.checks import Refused
-from app.sandbox.flex.records import new_sid, now
-from app.sandbox.flex.rest import Problem
 from app.sandbox.messaging import consent
 from app.sandbox.messaging.addresses import WHATSAPP, read_senders
-from app.sandbox.messaging.deliveries import Deliveries
+from app.sandbox.messaging.carrier import Parcel, Result
 from app.sandbox.messaging.inbound_form import button_fields, inbound_form
 from app.sandbox.messaging.media_api import media_url
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.outbound import Outbound
 from app.sandbox.messaging.records import INBOUND, Customer, Media, Message, Place
-from app.sandbox.messaging.transport import Parcel, Result
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.records import new_sid, now
 
 
 class Inbound:
     """The caller holds the memory's lock."""
 
-    def __init__(self, settings: SandboxSettings, memory: Memory, outbound: Outbound, deliveries: Deliveries) -> None:
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        memory: MessagingMemory,
+        outbound: Outbound,
+        deliveries: Deliveries[Parcel],
+    ) -> None:
         self._account_sid = settings.twilio_account_sid
         self._senders = read_senders(settings)
         self._memory = memory
@@ -91,17 +99,8 @@ class Inbound:
         sender, switches = self._senders[customer.kind], self._memory.switches
         url = f"{sender.url}#{switches.overrides}" if switches.overrides else sender.url
         fallback = sender.fallback_url if switches.fallback else None
-        self._deliveries.post(
-            Parcel(
-                customer.sid,
-                INBOUND,
-                message.sid,
-                url,
-                form,
-                fallback,
-                lambda result: self._settle(message.sid, result),
-            )
-        )
+        settle = partial(self._settle, message.sid)
+        self._deliveries.post(Parcel(customer.sid, INBOUND, message.sid, url, form, fallback, settle))
 
     def _settle(self, sid: str, result: Result) -> None:
         with self._memory.lock:

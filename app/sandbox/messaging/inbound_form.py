@@ -3,7 +3,7 @@
 import json
 
 from app.sandbox.messaging.addresses import SMS, WHATSAPP, phone_number
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.prices import count_segments
 from app.sandbox.messaging.records import Button, Customer, Message
 
@@ -13,7 +13,7 @@ TYPES = ("image", "video", "audio")
 
 
 def inbound_form(
-    account_sid: str, memory: Memory, message: Message, customer: Customer, urls: list[tuple[str, str]]
+    account_sid: str, memory: MessagingMemory, message: Message, customer: Customer, urls: list[tuple[str, str]]
 ) -> dict[str, str]:
     """`urls` are those of the files, each with its type."""
     form = {
@@ -66,7 +66,7 @@ def _type(message: Message, urls: list[tuple[str, str]]) -> str:
     return family if family in TYPES else "document"
 
 
-def _reply(memory: Memory, message: Message) -> dict[str, str]:
+def _reply(memory: MessagingMemory, message: Message) -> dict[str, str]:
     """`reply_to` is one of ours or of the customer's own."""
     answered = memory.messages.get(message.reply_to or "")
     if answered is None:

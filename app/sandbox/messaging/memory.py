@@ -1,20 +1,14 @@
-"""All that the messaging stand-in remembers, behind one lock.
-
-Nothing waits for the outside while `lock` is held. `version` grows with every change, so that the page, which
-polls, knows when to look again.
-"""
+"""All that the messaging stand-in remembers."""
 
 import secrets
-import threading
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from app.sandbox.checks import Json
-from app.sandbox.flex.records import Dated, iso, now
 from app.sandbox.messaging.addresses import PREFIXES, SMS
 from app.sandbox.messaging.records import Button, Content, Customer, Media, Message, Outcome, Recording
+from app.sandbox.twilio.memory import Memory, inspected
 
-Record = TypeVar("Record", bound=Dated)
 # Always there, so that buttons can be tried at once.
 READY_CONTENT = Content(
     sid="HX" + "2b" * 16,
@@ -33,49 +27,26 @@ class Switches:
     overrides: str = ""
 
 
-class Memory:
-    def __init__(self, overrides: str = "") -> None:
-        self.lock = threading.RLock()
-        self.secret = secrets.token_bytes(32)
-        self.version = 0
-        self._overrides = overrides
-        self.reset()
+class MessagingMemory(Memory):
+    LINKS = "mms"
 
-    def reset(self) -> None:
-        with self.lock:
-            self.customers: dict[str, Customer] = {}
-            self.messages: dict[str, Message] = {}
-            self.media: dict[str, Media] = {}
-            self.recordings: dict[str, Recording] = {}
-            self.contents: dict[str, Content] = {READY_CONTENT.sid: READY_CONTENT}
-            self.opted_out: set[str] = set()
-            self.outcomes: list[Outcome] = []
-            self.switch_back()
-            self.attempts: list[Json] = []
-            self.refused: list[Json] = []
-            self.version += 1
+    def __init__(self, overrides: str = "") -> None:
+        self._overrides = overrides
+        super().__init__()
+
+    def clear_shelves(self) -> None:
+        self.customers: dict[str, Customer] = {}
+        self.messages: dict[str, Message] = {}
+        self.media: dict[str, Media] = {}
+        self.recordings: dict[str, Recording] = {}
+        self.contents: dict[str, Content] = {READY_CONTENT.sid: READY_CONTENT}
+        self.opted_out: set[str] = set()
+        self.outcomes: list[Outcome] = []
+        self.switch_back()
 
     def switch_back(self) -> None:
         with self.lock:
             self.switches = Switches(overrides=self._overrides)
-
-    def put(self, shelf: dict[str, Record], record: Record) -> Record:
-        with self.lock:
-            shelf[record.sid] = record
-            self.version += 1
-            return record
-
-    def change(self, shelf: dict[str, Record], record: Record, **changes: Any) -> Record:
-        return self.put(shelf, replace(record, updated=now(), **changes))
-
-    def keep(self, name: str, entry: Json) -> None:
-        """Of all memories the REST helper knows, this one keeps refusals only."""
-        with self.lock:
-            self.refused.append(entry)
-
-    def note_attempt(self, attempt: Json) -> None:
-        with self.lock:
-            self.attempts.append(attempt)
 
     def welcome(self, kind: str, address: str, name: str | None = None) -> Customer:
         """The customer with this address, made if there is none."""
@@ -114,28 +85,17 @@ class Memory:
 
     def inspect(self) -> Json:
         with self.lock:
+            shelves: dict[str, dict[str, Any]] = {
+                "customers": self.customers,
+                "messages": self.messages,
+                "media": self.media,
+                "recordings": self.recordings,
+            }
             return {
-                "customers": [_show(customer) for customer in self.customers.values()],
-                "messages": [_show(message) for message in self.messages.values()],
-                "media": [_show(media) for media in self.media.values()],
-                "recordings": [_show(recording) for recording in self.recordings.values()],
+                **{name: [inspected(record) for record in shelf.values()] for name, shelf in shelves.items()},
                 "opted_out": sorted(self.opted_out),
                 "outcomes": [outcome.as_json() for outcome in self.outcomes],
                 "contents": [asdict(content) for content in self.contents.values()],
                 "switches": asdict(self.switches),
-                "attempts": list(self.attempts),
-                "refused": list(self.refused),
+                **{name: list(entries) for name, entries in self.noted.items()},
             }
-
-
-def _show(record: Dated) -> Json:
-    """Fields as they are kept, dates as text, bytes as their number."""
-    shown = {name: value for name, value in vars(record).items() if name != "data"}
-    if isinstance(record, Media):
-        shown["size"] = len(record.data)
-    if isinstance(record, Message):
-        shown |= {"buttons": [asdict(button) for button in record.buttons], "sent": iso(record.sent)}
-        shown["place"] = asdict(record.place) if record.place else None
-    if isinstance(record, Recording):
-        shown["ended"] = iso(record.ended)
-    return shown | {"created": iso(record.created), "updated": iso(record.updated)}

@@ -4,96 +4,80 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from flask import jsonify
-
 from app.sandbox.checks import Json, Refused
-from app.sandbox.flex.form import Param, word, words
-from app.sandbox.flex.records import Form, new_sid
-from app.sandbox.flex.rest import Answer, created, deleted, not_found, read_form, read_query
 from app.sandbox.messaging import form as rules
 from app.sandbox.messaging.addresses import Sender, kind_of, read_senders
+from app.sandbox.messaging.api import Api, uri
 from app.sandbox.messaging.form import refuse
-from app.sandbox.messaging.memory import Memory
-from app.sandbox.messaging.outbound import Outbound
 from app.sandbox.messaging.prices import UNIT, count_segments, price_of
-from app.sandbox.messaging.records import OUTBOUND, Button, Message, Place, rfc2822
-from app.sandbox.messaging.rest import AccountRoutes, page, uri
-from app.sandbox.settings import SandboxSettings
+from app.sandbox.messaging.records import OUTBOUND, Button, Message, Place
+from app.sandbox.twilio.form import params, word, words
+from app.sandbox.twilio.records import Form, new_sid, rfc2822
+from app.sandbox.twilio.rest import OfAccount, picked, read_form
 
-ONE = "/Messages/<message_sid>.json"
+UPDATE = params(words(), "Body") | params(word("canceled"), "Status")
 
 
-class MessagesApi:
-    def __init__(self, settings: SandboxSettings, memory: Memory, outbound: Outbound) -> None:
-        self._settings = settings
-        self._memory = memory
-        self._outbound = outbound
-        self._senders = read_senders(settings)
-        self._params = rules.create_params(settings.twilio_messaging_service_sid)
+def _day_or_moment(value: str, name: str) -> tuple[datetime, datetime]:
+    """The first and the last second that are meant: of a whole day, or just the one."""
+    try:
+        start = datetime.fromisoformat(value)
+    except ValueError as problem:
+        raise Refused(name, "must be YYYY-MM-DD, or a date and time in ISO 8601") from problem
+    start = start if start.tzinfo else start.replace(tzinfo=UTC)
+    length = timedelta(days=1) if len(value) == 10 else timedelta(seconds=1)
+    return start, start + length - timedelta(seconds=1)
 
-    def register(self, routes: AccountRoutes) -> None:
-        routes.add("POST", "/Messages.json", self.create)
-        routes.add("GET", "/Messages.json", self.all)
-        routes.add("GET", ONE, self.fetch)
-        routes.add("POST", ONE, self.update)
-        routes.add("DELETE", ONE, self.delete)
 
-    def create(self) -> Answer:
-        form = read_form(self._params)
+class Messages(Api, OfAccount):
+    paths = ("/Messages",)
+    key = "messages"
+    query = params(words(), "To From") | params(_day_or_moment, "DateSent DateSent< DateSent>")
+
+    def find(self, _: None, name: str) -> Message | None:
+        return self.find_message(name)
+
+    def all(self, _: None, query: Form) -> list[Message]:
+        """Newest first."""
+        return [one for one in reversed(self.memory.messages.values()) if _matches(one, query)]
+
+    def delete(self, message: Message) -> None:
+        self.memory.change(self.memory.messages, message, is_deleted=True)
+
+    def create(self, _: None) -> Message:
+        form = read_form(rules.create_params(self.settings.twilio_messaging_service_sid))
         if not form.get("To"):
             raise refuse(rules.NO_TO, "A 'To' phone number is required")
         sender = self._sender(form)
-        if self._memory.is_opted_out(sender.kind, form["To"]):
+        if self.memory.is_opted_out(sender.kind, form["To"]):
             raise refuse(rules.OPTED_OUT, "Attempt to send to unsubscribed recipient")
-        return created(self.show(self._outbound.send(self._message(form, sender))))
+        return self.outbound.send(self._message(form, sender))
 
-    def fetch(self, message_sid: str) -> Answer:
-        return jsonify(self.show(self.find(message_sid)))
-
-    def all(self) -> Answer:
-        """Newest first."""
-        dates = {f"DateSent{sign}": Param(_day_or_moment) for sign in ("", "<", ">")}
-        query = read_query({"To": Param(words()), "From": Param(words()), **dates})
-        found = [one for one in reversed(self._memory.messages.values()) if _matches(one, query)]
-        return page("messages", found, self.show, query)
-
-    def update(self, message_sid: str) -> Answer:
+    def update(self, message: Message) -> Message:
         """An empty `Body` redacts, `Status` cancels; the customer keeps what has arrived."""
-        message = self.find(message_sid)
-        form = read_form({"Body": Param(words()), "Status": Param(word("canceled"))})
+        form = read_form(UPDATE)
         if not form:
             raise Refused("Body", "is missing, an update needs Body or Status")
         if form.get("Body"):
             raise Refused("Body", "must be empty, a message can only be redacted")
         if "Status" in form:
-            canceled = self._outbound.cancel(message)
+            canceled = self.outbound.cancel(message)
             if canceled is None:
                 raise refuse(rules.NOT_CANCELABLE, f"The message is {message.status} and cannot be canceled")
             message = canceled
-        if "Body" in form:
-            message = self._memory.change(self._memory.messages, message, is_redacted=True)
-        return jsonify(self.show(message))
-
-    def delete(self, message_sid: str) -> Answer:
-        self._memory.change(self._memory.messages, self.find(message_sid), is_deleted=True)
-        return deleted()
-
-    def find(self, message_sid: str) -> Message:
-        message = self._memory.messages.get(message_sid)
-        if message is None or message.is_deleted:
-            raise not_found()
-        return message
+        return self.memory.change(self.memory.messages, message, is_redacted=True) if "Body" in form else message
 
     def _sender(self, form: Form) -> Sender:
         """Who sends: the one that is named, or the service's for the kind of the recipient."""
         kind = kind_of(form["To"])
         assert kind
-        ours = self._senders[kind]
+        senders = read_senders(self.settings)
+        ours = senders[kind]
         if not form.get("From"):
             if not form.get("MessagingServiceSid"):
                 raise refuse(rules.NO_FROM, "A 'From' or 'MessagingServiceSid' is required")
             return ours
-        if form["From"] not in {sender.address for sender in self._senders.values()}:
+        if form["From"] not in {sender.address for sender in senders.values()}:
             raise refuse(rules.NOT_OURS, f"The 'From' {form['From']} is not a sender of this account")
         if form["From"] != ours.address:
             raise refuse(rules.BAD_PAIR, "Invalid From and To pair, both must be of the same channel")
@@ -101,8 +85,8 @@ class MessagesApi:
 
     def _message(self, form: Form, sender: Sender) -> Message:
         media_urls = tuple(form.get("MediaUrl", ()))
-        if len(media_urls) > rules.MEDIA_MOST:
-            raise refuse(rules.TOO_MANY_MEDIA, f"At most {rules.MEDIA_MOST} MediaUrl are allowed")
+        if len(media_urls) > rules.MAX_MEDIA:
+            raise refuse(rules.TOO_MANY_MEDIA, f"At most {rules.MAX_MEDIA} MediaUrl are allowed")
         body, buttons = self._words(form)
         if not body and not media_urls and "PersistentAction" not in form:
             raise refuse(rules.NO_BODY, "A message body, media or content is required")
@@ -128,34 +112,26 @@ class MessagesApi:
             if "ContentVariables" in form:
                 raise Refused("ContentVariables", "needs ContentSid")
             return form.get("Body", ""), ()
-        content = self._memory.contents.get(form["ContentSid"])
+        content = self.memory.contents.get(form["ContentSid"])
         if content is None:
             raise refuse(rules.BAD_CONTENT, f"The ContentSid {form['ContentSid']} does not exist")
         return rules.fill(content.body, form.get("ContentVariables", {})), content.buttons
 
     def show(self, message: Message) -> Json:
-        account = self._settings.twilio_account_sid
+        media = uri(self.settings.twilio_account_sid, f"Messages/{message.sid}/Media.json")
         return {
-            "sid": message.sid,
-            "account_sid": account,
+            **self.stamp(message, "Messages"),
+            **picked(message, "status direction to error_code error_message"),
             "api_version": "2010-04-01",
-            "status": message.status,
-            "direction": message.direction,
-            "to": message.to,
             "from": message.from_,
             "body": "" if message.is_redacted else message.body,
             "num_media": str(message.num_media),
             "num_segments": str(count_segments(message)),
             "messaging_service_sid": message.service_sid,
-            "error_code": message.error_code,
-            "error_message": message.error_message,
-            "date_created": rfc2822(message.created),
-            "date_updated": rfc2822(message.updated),
             "date_sent": rfc2822(message.sent),
             "price": price_of(message),
             "price_unit": UNIT,
-            "uri": uri(account, f"Messages/{message.sid}.json"),
-            "subresource_uris": {"media": uri(account, f"Messages/{message.sid}/Media.json")},
+            "subresource_uris": {"media": media},
         }
 
 
@@ -176,17 +152,6 @@ def _place(form: Form) -> Place | None:
         if found:
             return Place(float(found[1]), float(found[2]), label=found[3] or "")
     return None
-
-
-def _day_or_moment(value: str, name: str) -> tuple[datetime, datetime]:
-    """The first and the last second that are meant: of a whole day, or just the one."""
-    try:
-        start = datetime.fromisoformat(value)
-    except ValueError as problem:
-        raise Refused(name, "must be YYYY-MM-DD, or a date and time in ISO 8601") from problem
-    start = start if start.tzinfo else start.replace(tzinfo=UTC)
-    length = timedelta(days=1) if len(value) == 10 else timedelta(seconds=1)
-    return start, start + length - timedelta(seconds=1)
 
 
 def _matches(message: Message, query: Form) -> bool:

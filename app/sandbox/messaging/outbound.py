@@ -4,15 +4,15 @@ import threading
 import time
 from collections.abc import Sequence
 
-from app.sandbox.flex.records import new_sid, now
 from app.sandbox.messaging.addresses import PREFIXES, SMS, WHATSAPP, mask
-from app.sandbox.messaging.deliveries import Deliveries
+from app.sandbox.messaging.carrier import Parcel
 from app.sandbox.messaging.fetch import NotFetched, fetch_media
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.records import REPLY, Message, Outcome
-from app.sandbox.messaging.transport import Parcel
 from app.sandbox.messaging.twiml import Said
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.twilio.deliveries import Deliveries
+from app.sandbox.twilio.records import new_sid, now
 
 PAUSE_SECONDS = 0.05
 FINAL = ("delivered", "read", "undelivered", "failed", "canceled")
@@ -27,7 +27,7 @@ REASONS = {
 
 
 class Outbound:
-    def __init__(self, settings: SandboxSettings, memory: Memory, deliveries: Deliveries) -> None:
+    def __init__(self, settings: SandboxSettings, memory: MessagingMemory, deliveries: Deliveries[Parcel]) -> None:
         self._settings = settings
         self._memory = memory
         self._deliveries = deliveries

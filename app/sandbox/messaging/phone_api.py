@@ -1,21 +1,21 @@
 """The page on which a person plays a customer with a phone, and the small JSON API behind it; tests use that too."""
 
 from dataclasses import asdict, dataclass
-from http import HTTPStatus
 from random import choices
 
 from flask import Blueprint, Response, jsonify, request
 
+from app.sandbox.answers import Answer, Problem, created
 from app.sandbox.checks import Field, Json, Refused, number, one_of, optional, record, text
-from app.sandbox.flex.form import Param, read_params, words
-from app.sandbox.flex.rest import Answer, Problem, Routes
 from app.sandbox.messaging.addresses import KINDS, MESSENGER, PREFIXES, WHATSAPP, Sender, kind_of
 from app.sandbox.messaging.inbound import Inbound
-from app.sandbox.messaging.media_api import temporary_link
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.outbound import Outbound, is_readable
-from app.sandbox.messaging.records import Customer, Media, Message, Place
+from app.sandbox.messaging.records import Customer, Message, Place
 from app.sandbox.pages import protect, read_body, show
+from app.sandbox.twilio.form import params, read_params, words
+from app.sandbox.twilio.links import show_file
+from app.sandbox.twilio.rest import Routes
 
 NEW = record({"kind": Field(one_of(KINDS)), "address": optional(text(80)), "name": optional(text(80))})
 SAY = record({"text": Field(text(4096)), "replyTo": optional(text(34))})
@@ -36,7 +36,7 @@ NAMES = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Tony", "Radia", "Donald")
 class Phone:
     """The views; all but `page` are called with the lock held."""
 
-    memory: Memory
+    memory: MessagingMemory
     inbound: Inbound
     outbound: Outbound
     senders: dict[str, Sender]
@@ -58,7 +58,7 @@ class Phone:
             raise Refused("address", f"is no address for {kind}, which look like {self.senders[kind].address}")
         name = body.get("name") or (None if address in self.memory.customers else self._name(kind))
         customer = self.memory.welcome(kind, address, str(name) if name else None)
-        return jsonify(self._customer(customer)), HTTPStatus.CREATED
+        return created(self._customer(customer))
 
     def messages(self, address: str) -> Answer:
         customer = self._find(address)
@@ -72,7 +72,7 @@ class Phone:
 
     def send_file(self, address: str) -> Answer:
         """The bytes of a file are the body, its name is in the query."""
-        query = read_params({"filename": Param(words(256)), "text": Param(words(1600))}, request.args)
+        query = read_params(params(words(256), "filename") | params(words(1600), "text"), request.args)
         kind = request.mimetype or "application/octet-stream"
         said = (query.get("filename", ""), query.get("text", ""))
         return self._sent(self.inbound.send_file(self._find(address), kind, request.get_data(), *said))
@@ -85,9 +85,8 @@ class Phone:
         body = read_body(PRESS)
         return self._sent(self.inbound.press(self._find(address), str(body["message"]), str(body["payload"])))
 
-    def read(self, address: str) -> Answer:
+    def read(self, address: str) -> None:
         self.outbound.read(self._find(address).sid)
-        return Response(status=HTTPStatus.NO_CONTENT)
 
     def _find(self, address: str) -> Customer:
         if address not in self.memory.customers:
@@ -110,7 +109,7 @@ class Phone:
 
     def _sent(self, message: Message) -> Answer:
         number = len(self.memory.messages_with(message.customer)) - 1
-        return jsonify(self._message(number, message)), HTTPStatus.CREATED
+        return created(self._message(number, message))
 
     def _customer(self, customer: Customer) -> Json:
         messages = self.memory.messages_with(customer.sid)
@@ -152,16 +151,8 @@ class Phone:
             "type": "parts",
             "text": message.body,
             "quote": answered.body or "A file" if answered else "",
-            "files": [self._file(media) for media in self.memory.media_of(message.sid)],
+            "files": [show_file(self.memory, media) for media in self.memory.media_of(message.sid)],
             "buttons": [asdict(button) for button in message.buttons],
-        }
-
-    def _file(self, media: Media) -> Json:
-        return {
-            "type": "image" if media.content_type.startswith("image/") else "file",
-            "url": temporary_link(self.memory, media),
-            "fileName": media.filename,
-            "description": "",
         }
 
 

@@ -5,12 +5,12 @@ ranges are unverified.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 CONNECT_SECONDS = 5.0
 PATIENCE_SECONDS = 15.0
-RETRIES_MOST = 5
+MAX_RETRIES = 5
 WORDS = ("4xx", "5xx", "ct", "rt", "all")
 
 
@@ -24,6 +24,11 @@ class Policy:
     read: float
     total: float
 
+    def within(self, seconds: float) -> "Policy":
+        """The same for the time that is left."""
+        left = max(seconds, 0.01)
+        return replace(self, connect=min(self.connect, left), read=min(self.read, left), total=min(self.total, left))
+
     def retries_on(self, cause: str) -> bool:
         return cause in self.retried or ("all" in self.retried and cause != "")
 
@@ -34,7 +39,7 @@ def split(url: str) -> tuple[str, Policy]:
     wanted = dict(parse_qsl(fragment))
     words = [word for word in wanted.get("rp", "ct").split(",") if word in WORDS]
     policy = Policy(
-        retries=min(_whole(wanted.get("rc"), 1), RETRIES_MOST),
+        retries=min(_whole(wanted.get("rc"), 1), MAX_RETRIES),
         retried=frozenset(words),
         connect=_seconds(wanted.get("ct"), CONNECT_SECONDS),
         read=_seconds(wanted.get("rt"), PATIENCE_SECONDS),

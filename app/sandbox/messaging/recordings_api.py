@@ -2,43 +2,44 @@
 
 import re
 
-from flask import jsonify
-
 from app.sandbox.checks import Json
-from app.sandbox.flex.form import Param, web_address, word, words
-from app.sandbox.flex.records import new_sid, now
-from app.sandbox.flex.rest import Answer, created, not_found, read_form, read_query
+from app.sandbox.messaging.api import Api
 from app.sandbox.messaging.form import refuse
-from app.sandbox.messaging.memory import Memory
-from app.sandbox.messaging.records import Recording, rfc2822
-from app.sandbox.messaging.rest import AccountRoutes, page, uri
-from app.sandbox.settings import SandboxSettings
+from app.sandbox.messaging.records import Recording
+from app.sandbox.twilio.form import params, web_address, word, words
+from app.sandbox.twilio.records import Form, new_sid, now, rfc2822
+from app.sandbox.twilio.rest import not_found, picked, read_form
 
 NOT_IN_PROGRESS = 21220
 RUNNING = ("in-progress", "paused")
-ONE = "/Calls/<call_sid>/Recordings/<recording_sid>.json"
-CREATE = {
-    "RecordingChannels": Param(word("mono", "dual")),
-    "RecordingTrack": Param(word("inbound", "outbound", "both")),
-    "RecordingStatusCallback": Param(web_address),
-    "RecordingStatusCallbackMethod": Param(word("get", "post", any_case=True)),
-    "RecordingStatusCallbackEvent": Param(words(), many=True),
-    "Trim": Param(word("trim-silence", "do-not-trim")),
-}
+CREATE = (
+    params(word("mono", "dual"), "RecordingChannels")
+    | params(word("inbound", "outbound", "both"), "RecordingTrack")
+    | params(web_address, "RecordingStatusCallback")
+    | params(word("get", "post", any_case=True), "RecordingStatusCallbackMethod")
+    | params(words(), "RecordingStatusCallbackEvent", many=True)
+    | params(word("trim-silence", "do-not-trim"), "Trim")
+)
+STATUS = word("in-progress", "paused", "stopped")
+UPDATE = params(STATUS, "Status", required=True) | params(word("skip", "silence"), "PauseBehavior")
 
 
-class RecordingsApi:
-    def __init__(self, settings: SandboxSettings, memory: Memory) -> None:
-        self._settings = settings
-        self._memory = memory
+class Recordings(Api):
+    paths = ("/Calls/<call_sid>/Recordings",)
+    key = "recordings"
 
-    def register(self, routes: AccountRoutes) -> None:
-        routes.add("POST", "/Calls/<call_sid>/Recordings.json", self.create)
-        routes.add("GET", "/Calls/<call_sid>/Recordings.json", self.all)
-        routes.add("GET", ONE, self.fetch)
-        routes.add("POST", ONE, self.update)
+    def owner(self, call_sid: str) -> str:
+        if not re.fullmatch(r"CA[0-9a-f]{32}", call_sid):
+            raise not_found()
+        return call_sid
 
-    def create(self, call_sid: str) -> Answer:
+    def find(self, call_sid: str, name: str) -> Recording | None:
+        return next((one for one in self._of(call_sid) if one.sid == name), None)
+
+    def all(self, call_sid: str, _: Form) -> list[Recording]:
+        return self._of(call_sid)[::-1]
+
+    def create(self, call_sid: str) -> Recording:
         form = read_form(CREATE)
         if any(recording.status in RUNNING for recording in self._of(call_sid)):
             raise refuse(NOT_IN_PROGRESS, "Requested resource is not eligible for recording")
@@ -48,58 +49,31 @@ class RecordingsApi:
             channels=2 if form.get("RecordingChannels") == "dual" else 1,
             track=form.get("RecordingTrack", "both"),
         )
-        return created(self._show(self._memory.put(self._memory.recordings, recording)))
+        return self.memory.put(self.memory.recordings, recording)
 
-    def all(self, call_sid: str) -> Answer:
-        return page("recordings", self._of(call_sid)[::-1], self._show, read_query({}))
-
-    def fetch(self, call_sid: str, recording_sid: str) -> Answer:
-        return jsonify(self._show(self._find(call_sid, recording_sid)))
-
-    def update(self, call_sid: str, recording_sid: str) -> Answer:
+    def update(self, recording: Recording) -> Recording:
         """Pauses it, takes it up again, or ends it."""
-        recording = self._find(call_sid, recording_sid)
-        params = {
-            "Status": Param(word("in-progress", "paused", "stopped"), required=True),
-            "PauseBehavior": Param(word("skip", "silence")),
-        }
-        status = read_form(params)["Status"]
+        status = read_form(UPDATE)["Status"]
         if recording.status not in RUNNING:
             raise refuse(NOT_IN_PROGRESS, f"The recording is {recording.status}")
         changes = {"status": "completed", "ended": now()} if status == "stopped" else {"status": status}
-        return jsonify(self._show(self._memory.change(self._memory.recordings, recording, **changes)))
+        return self.memory.change(self.memory.recordings, recording, **changes)
 
     def _of(self, call_sid: str) -> list[Recording]:
-        if not re.fullmatch(r"CA[0-9a-f]{32}", call_sid):
-            raise not_found()
-        return [recording for recording in self._memory.recordings.values() if recording.call_sid == call_sid]
+        return [recording for recording in self.memory.recordings.values() if recording.call_sid == call_sid]
 
-    def _find(self, call_sid: str, sid: str) -> Recording:
-        found = next((recording for recording in self._of(call_sid) if recording.sid == sid), None)
-        if found is None:
-            raise not_found()
-        return found
-
-    def _show(self, recording: Recording) -> Json:
-        account = self._settings.twilio_account_sid
+    def show(self, recording: Recording) -> Json:
         length = (recording.ended - recording.created).total_seconds() if recording.ended else None
         return {
-            "sid": recording.sid,
-            "account_sid": account,
+            **self.stamp(recording, f"Calls/{recording.call_sid}/Recordings"),
+            **picked(recording, "call_sid channels track status"),
             "api_version": "2010-04-01",
-            "call_sid": recording.call_sid,
             "conference_sid": None,
-            "channels": recording.channels,
-            "track": recording.track,
             "source": "StartCallRecordingAPI",
-            "status": recording.status,
             "duration": "-1" if length is None else str(int(length)),
             "error_code": None,
             "encryption_details": None,
             "price": None,
             "price_unit": "USD",
             "start_time": rfc2822(recording.created),
-            "date_created": rfc2822(recording.created),
-            "date_updated": rfc2822(recording.updated),
-            "uri": uri(account, f"Calls/{recording.call_sid}/Recordings/{recording.sid}.json"),
         }

@@ -1,17 +1,12 @@
 """What the messaging stand-in keeps, as frozen records; each is replaced, never changed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
 
 from app.sandbox.checks import Json
-from app.sandbox.flex.records import Dated
+from app.sandbox.twilio.records import Dated, File
 
 INBOUND, OUTBOUND, REPLY = "inbound", "outbound-api", "outbound-reply"
-
-
-def rfc2822(moment: datetime | None) -> str | None:
-    return format_datetime(moment) if moment else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +71,8 @@ class Message(Dated):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Media(Dated):
+class Media(File):
     message_sid: str
-    content_type: str
-    data: bytes = field(repr=False)
-    filename: str = ""
     is_deleted: bool = False
 
 

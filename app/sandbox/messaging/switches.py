@@ -1,15 +1,15 @@
 """The switches for tests: how messages end, how we answer, and the content templates that there are."""
 
 from dataclasses import asdict, replace
-from http import HTTPStatus
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, jsonify
 
+from app.sandbox.answers import Answer, created
 from app.sandbox.checks import Field, boolean, integer, list_of, one_of, optional, record, text
-from app.sandbox.flex.rest import Answer, Routes
-from app.sandbox.messaging.memory import Memory
+from app.sandbox.messaging.memory import MessagingMemory
 from app.sandbox.messaging.records import Button, Content, Outcome
 from app.sandbox.pages import protect, read_body
+from app.sandbox.twilio.rest import Routes
 
 OUTCOME = record(
     {
@@ -36,8 +36,8 @@ SWITCHES = record(
 )
 
 
-class Control:
-    def __init__(self, memory: Memory) -> None:
+class Switchboard:
+    def __init__(self, memory: MessagingMemory) -> None:
         self._memory = memory
 
     def show(self) -> Answer:
@@ -48,21 +48,13 @@ class Control:
         self._memory.switches = replace(self._memory.switches, **read_body(SWITCHES))  # type: ignore[arg-type]
         return self.show()
 
-    def switch_back(self) -> Answer:
-        self._memory.switch_back()
-        return Response(status=HTTPStatus.NO_CONTENT)
-
     def list_outcomes(self) -> Answer:
         return jsonify(outcomes=[outcome.as_json() for outcome in self._memory.outcomes])
 
     def add_outcome(self) -> Answer:
         outcome = Outcome(**read_body(OUTCOME))  # type: ignore[arg-type]  # the table above has checked every field
         self._memory.outcomes.append(outcome)
-        return jsonify(outcome.as_json()), HTTPStatus.CREATED
-
-    def forget_outcomes(self) -> Answer:
-        self._memory.outcomes.clear()
-        return Response(status=HTTPStatus.NO_CONTENT)
+        return created(outcome.as_json())
 
     def list_contents(self) -> Answer:
         return jsonify(contents=[asdict(content) for content in self._memory.contents.values()])
@@ -74,19 +66,20 @@ class Control:
         buttons = tuple(Button(**button) for button in given)
         content = Content(str(body["sid"]), str(body["body"]), buttons)
         self._memory.contents[content.sid] = content
-        return jsonify(asdict(content)), HTTPStatus.CREATED
+        return created(asdict(content))
 
 
-def create_blueprint(control: Control, memory: Memory) -> Blueprint:
+def create_blueprint(memory: MessagingMemory) -> Blueprint:
+    board = Switchboard(memory)
     blueprint = Blueprint("messaging_switches", __name__, url_prefix="/messaging")
     routes = Routes(blueprint, memory)
-    routes.add("GET", "/switches", control.show)
-    routes.add("POST", "/switches", control.switch)
-    routes.add("DELETE", "/switches", control.switch_back)
-    routes.add("GET", "/outcomes", control.list_outcomes)
-    routes.add("POST", "/outcomes", control.add_outcome)
-    routes.add("DELETE", "/outcomes", control.forget_outcomes)
-    routes.add("GET", "/contents", control.list_contents)
-    routes.add("POST", "/contents", control.add_content)
+    routes.add("GET", "/switches", board.show)
+    routes.add("POST", "/switches", board.switch)
+    routes.add("DELETE", "/switches", memory.switch_back)
+    routes.add("GET", "/outcomes", board.list_outcomes)
+    routes.add("POST", "/outcomes", board.add_outcome)
+    routes.add("DELETE", "/outcomes", lambda: memory.outcomes.clear())
+    routes.add("GET", "/contents", board.list_contents)
+    routes.add("POST", "/contents", board.add_content)
     protect(blueprint)
     return blueprint

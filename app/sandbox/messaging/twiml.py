@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from app.sandbox.checks import is_web_url
 
 PARSE_FAILURE, BAD_CONTENT_TYPE, BAD_SCHEMA = 12100, 12300, 12200
-LENGTH_MOST = 64_000
+MAX_LENGTH = 64_000
 XML_TYPES = ("text/xml", "application/xml")
 MESSAGE_ATTRIBUTES = {"to", "from", "action", "method", "statusCallback"}
 
@@ -42,8 +42,8 @@ def read_twiml(content_type: str, raw: bytes) -> list[Said]:
 
 
 def _parse(raw: bytes) -> ElementTree.Element:
-    if len(raw) > LENGTH_MOST:
-        raise BadTwiml(PARSE_FAILURE, f"The answer has {len(raw)} bytes, at most {LENGTH_MOST} are read")
+    if len(raw) > MAX_LENGTH:
+        raise BadTwiml(PARSE_FAILURE, f"The answer has {len(raw)} bytes, at most {MAX_LENGTH} are read")
     if b"<!DOCTYPE" in raw:
         raise BadTwiml(PARSE_FAILURE, "The answer has a document type, TwiML has none")
     try:

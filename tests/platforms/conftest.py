@@ -1,3 +1,0 @@
-from tests.platforms.conformance import outside, sinkhole
-
-__all__ = ["outside", "sinkhole"]

@@ -1,0 +1,65 @@
+"""How the processes that run the tests share them: file by file, as a file's tests share what is dear to start.
+
+pytest-xdist's own way (`--dist loadgroup`) goes by marks that it writes into the tests' ids, which pytest 9.2 ignores
+without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# One gateway and one browser for all of a folder.
+TOGETHER = ("tests/journeys/browser/",)
+# Each of these has processes or a server's data of its own.
+ALONE = (
+    "tests/store/test_engine.py",
+    "tests/chaos/test_flex_once.py::test_a_",
+    "tests/chaos/test_full.py",
+    "tests/chaos/test_missing.py",
+)
+# Few but long ones begin, or one process would work alone in the end.
+FIRST = (
+    "tests/journeys/browser/",
+    "tests/journeys/test_up.py",
+    "tests/chaos/",
+    "tests/journeys/",
+    "tests/store/test_engine.py",
+)
+# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, and whatever opens a browser.
+PROCESSES = ("tests/chaos/", "tests/journeys/")
+BROWSER = "browser"  # the fixture
+
+
+class ByFile(LoadScopeScheduling):
+    """Gives a process the tests of one file at a time."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """Tests of one group run in one process, one after the other."""
+    if nodeid.startswith(ALONE):
+        return nodeid
+    return next(filter(nodeid.startswith, TOGETHER), nodeid.partition("::")[0])
+
+
+def place_of(nodeid: str) -> int:
+    """Where among the others a test begins; those of one place stay as they are."""
+    return next((place for place, first in enumerate(FIRST) if nodeid.startswith(first)), len(FIRST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)  # before those that deselect by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: place_of(item.nodeid))
+    for item in items:
+        if item.nodeid.startswith(PROCESSES) or BROWSER in getattr(item, "fixturenames", ()):
+            item.add_marker("processes")
