@@ -32,7 +32,7 @@ def park(gateway: Gateway, name: str, webhook: Webhook, error: Exception) -> str
     )
     text = gateway.redact(raw.decode())
     reason = gateway.redact(f"{type(error).__name__}: {error}")
-    return gateway.store.dead_letters.park(text, name, "unexpected", reason)
+    return gateway.store.dead_letters.keep_webhook(text, name, "unexpected", reason)
 
 
 def unpark(raw: str) -> Webhook:

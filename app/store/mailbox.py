@@ -10,6 +10,7 @@ from msgspec import Struct
 from app.core.acceptance import Acceptance, Entered, Place
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
 from app.store.connection import Connection
+from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
 from app.store.wire import Wire, claim_of, wakes_of
 
@@ -46,7 +47,7 @@ class Mailboxes:
 
     def known(self, scope: str) -> str | None:
         """The id of the message that was accepted under that name (see `accept`), for as long as its window lasts."""
-        client, key = self._connection.client, self._connection.key("x", scope)
+        client, key = self._connection.client, self._connection.key(EXTERNAL_ID, scope)
         found: str | None = self._connection.guard(lambda: client.get(key))
         return found
 
@@ -65,7 +66,7 @@ class Mailboxes:
 
     def thread(self, name: str) -> ThreadState:
         """How far a destination's thread is known."""
-        client, key = self._connection.client, self._connection.key("c", name)
+        client, key = self._connection.client, self._connection.key(THREAD, name)
         seen, read = self._connection.guard(lambda: client.hmget(key, ["seen", "read"]))
         return ThreadState(name, None if seen is None else int(seen), -1 if read is None else int(read))
 

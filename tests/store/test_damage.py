@@ -183,7 +183,7 @@ class Damaged(RuleBasedStateMachine):
             "price": lambda: store.costs.reported(message.id, which),
             "forget": lambda: store.messages.forget([message], ["AC1"]),
             "rewrite": lambda: store.messages.rewrite([message]),
-            "bury": lambda: store.dead_letters.park("{}", "shop", "unexpected", ""),
+            "bury": lambda: store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""),
             "trim": store.dead_letters.trim,
             "declare": lambda: store.lanes.declare(LANES),
         }

@@ -119,7 +119,7 @@ def test_a_hint_that_was_given_up_is_a_letter_without_a_message(store: Store) ->
 
 def test_a_webhook_is_kept_as_it_came_and_replayed_by_its_receiver(store: Store, client: redis.Redis) -> None:
     webhook = '{"body": "\\u0000 \\"ü\\""}'
-    parked = store.dead_letters.park(webhook, "shop", "unexpected", "KeyError: " + "x" * 600)
+    parked = store.dead_letters.keep_webhook(webhook, "shop", "unexpected", "KeyError: " + "x" * 600)
     before = snapshot(client)
     assert store.dead_letters.replay(parked) == ("webhook", ())
     assert snapshot(client) == before
@@ -213,7 +213,7 @@ class TestBounds:
         assert keys(client) == {"lanes", "counts"}
 
     def test_many_go_in_several_steps(self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("app.store.dead_letters.TRIMMED_MOST", 2)
+        monkeypatch.setattr("app.store.dead_letters.MAX_TRIMMED", 2)
         for _ in range(5):
             park(store, clock, "shop")
         clock.advance(31 * 86_400)
@@ -221,7 +221,7 @@ class TestBounds:
 
 
 def test_a_discarded_webhook_is_gone(store: Store, client: redis.Redis) -> None:
-    assert store.dead_letters.discard(store.dead_letters.park("{}", "shop", "unexpected", ""))
+    assert store.dead_letters.discard(store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""))
     assert keys(client) == {"lanes"}
 
 
@@ -229,14 +229,14 @@ def test_the_newest_come_first(store: Store, clock: Clock) -> None:
     letters = []
     for _ in range(4):
         clock.advance(1)
-        letters.append(store.dead_letters.park("{}", "shop", "unexpected", ""))
+        letters.append(store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""))
     assert [letter.id for letter in store.dead_letters.newest(3)] == letters[:0:-1]
     assert store.dead_letters.count() == 4
 
 
 def park(store: Store, clock: Clock, name: str, webhook: str = "{}") -> str:
     clock.advance(1)
-    return store.dead_letters.park(webhook, name, "unexpected", "")
+    return store.dead_letters.keep_webhook(webhook, name, "unexpected", "")
 
 
 def give_up(store: Store, report_to: str = "") -> str:

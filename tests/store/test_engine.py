@@ -55,6 +55,7 @@ from tests.store.model import Known, Model
 from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items
 from tests.support.examples import examples
 from tests.support.gateway import Clock
+from tests.support.keymap import strays
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
 RATES = {SHOP: 2.0}
@@ -460,6 +461,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened: with time, the tick and willing workers, everything that waits is worked, and a last look
         at each chat brings what no webhook told of."""
+        assert strays(self.client) == []
         self.working.clear()
         self.flying.clear()
         for conversation in CONVERSATIONS:
@@ -482,6 +484,7 @@ class Engine(RuleBasedStateMachine):
         self.what_people_write_in_a_chat_goes_out_once_and_in_order()
         self.redis_holds_what_the_model_says()
         self.every_message_costs_what_the_model_says()
+        assert strays(self.client) == []
 
     def every_message_costs_what_the_model_says(self) -> None:
         costs = {known.id: (known.cost, known.turns) for known in self.model.messages.values()}

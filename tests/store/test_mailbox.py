@@ -617,7 +617,7 @@ class TestMemory:
         with pytest.raises(StoreUnavailable):
             real_store.messages.report("x", "sent", scope="bot:inbound:x", direction="inbound", owner="")
         with pytest.raises(StoreUnavailable):
-            real_store.dead_letters.park("{}", "shop", "unexpected", "")
+            real_store.dead_letters.keep_webhook("{}", "shop", "unexpected", "")
         assert snapshot(redis_client) == before
 
     OUTCOMES: dict[str, Callable[[Claim], Outcome]] = {

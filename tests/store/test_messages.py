@@ -213,6 +213,7 @@ class TestLive:
         assert store.messages.live(ANN, first.position, 0) == [second]
         assert store.messages.live(ANN, second.position, 0.001) == []
 
+    @pytest.mark.usefixtures("written_by_hand")
     @pytest.mark.parametrize(
         ("sizes", "expected"),
         [
@@ -244,6 +245,7 @@ class TestLive:
         write(store, 1, live=True, show=True)
         assert len(store.messages.live(ANN, "nonsense", 0)) == 1
 
+    @pytest.mark.usefixtures("written_by_hand")
     def test_a_stream_that_cannot_be_read_at_all_is_an_error(
         self, real_store: Store, redis_client: redis.Redis
     ) -> None:

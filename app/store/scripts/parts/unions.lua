@@ -8,8 +8,8 @@ do
   -- known, it is that; if none, the first.
   local function first_of(cv, other)
     local function last_at(of)
-      local known = redis.call('EXISTS', P .. 'n:' .. of, P .. 't:' .. of, P .. 'q:' .. of .. '|inbound', P .. 'o:' .. of) > 0
-      return tonumber(redis.call('HGET', P .. 's:' .. of, 'last_at') or known and '0' or '-1')
+      local exists = redis.call('EXISTS', P .. 'n:' .. of, P .. 't:' .. of, P .. 'q:' .. of .. '|inbound', P .. 'o:' .. of) > 0
+      return tonumber(redis.call('HGET', P .. 's:' .. of, 'last_at') or exists and '0' or '-1')
     end
     if last_at(other) > last_at(cv) then return other, cv end
     return cv, other
