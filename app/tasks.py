@@ -11,9 +11,9 @@ from celery import Celery
 from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
+from app.core.work import Wake
 from app.log import logger
 from app.outage import Outage
-from app.store.mailbox import Wake
 
 DRAIN = "patchbay.drain"
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from app.core.work import Deliver, Item, Wake, item_of
 from app.store.connection import Connection
 from app.store.keys import DEAD_LETTER, DEAD_LETTERS
-from app.store.mailbox import Limits, Wake, _wakes
+from app.store.limits import Limits
+from app.store.wire import wakes_of
 
 MAX_TRIMMED = 1_000  # in one step, as nobody else is served meanwhile
 
@@ -24,13 +26,12 @@ class DeadLetter(Struct, frozen=True):
     error: str
     at: int
     mailbox: str = ""
-    item: str = ""
+    item: Item | None = None
     webhook: str = ""
 
     @property
     def message_id(self) -> str:
-        kind, _, rest = self.item.partition(" ")
-        return rest if kind == "message" else ""
+        return self.item.message_id if isinstance(self.item, Deliver) else ""
 
 
 class DeadLetters:
@@ -65,14 +66,14 @@ class DeadLetters:
             error=fields.get("error", ""),
             at=int(fields.get("at", 0)),
             mailbox=fields.get("mailbox", ""),
-            item=fields.get("item", ""),
+            item=item_of(fields["item"]) if "item" in fields else None,
             webhook=fields.get("webhook", ""),
         )
 
     def replay(self, dead_letter_id: str) -> tuple[str, tuple[Wake, ...]]:
         """Queue its message again: `ok`, `unknown`, or `webhook` (then the caller must receive it again)."""
         state, *wakes = self._connection.run("replay", {"id": dead_letter_id})
-        return state, _wakes(wakes)
+        return state, wakes_of(wakes)
 
     def discard(self, dead_letter_id: str) -> bool:
         """Forget it, and at once all that only it kept. False if there is no such letter."""

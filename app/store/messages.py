@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from app.core.message import Message, decode, encode
 from app.core.status import Status
+from app.core.work import Wake
 from app.store.connection import Connection
 from app.store.keys import LIST, LIVE, MESSAGE, TIMELINE
-from app.store.mailbox import Limits, Wake, _wakes
+from app.store.limits import Limits
+from app.store.wire import wakes_of
 
 FIELDS = MESSAGE.short("body", "status", "error", "external_id", "status_at", "cost", "cost_what", "cost_nanos")
 """Of a record, as `_record` reads them."""
@@ -75,7 +77,7 @@ class Messages:
             "wait": wait,
         }
         state, *wakes = self._connection.run("report", request)
-        return state, _wakes(wakes)
+        return state, wakes_of(wakes)
 
     def read(self, message_id: str) -> Record | None:
         """One message's record; None if there is none (any more)."""
@@ -140,7 +142,7 @@ class Messages:
         """Call off a message with all its parts; False if it is too late."""
         request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
         state, *wakes = self._connection.run("cancel", request)
-        return state == "ok", _wakes(wakes)
+        return state == "ok", wakes_of(wakes)
 
     def rewrite(self, messages: Sequence[Message]) -> bool:
         """Store other contents of messages of one conversation; False if one of them still waits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from app.core.session import Session, from_fields
 from app.store.connection import Connection
 from app.store.keys import ALIAS, SESSION
-from app.store.mailbox import Limits
+from app.store.limits import Limits
 
 
 class Sessions:

@@ -10,7 +10,7 @@ import redis
 
 from app.store import Store
 from app.store.connection import connect
-from app.store.mailbox import Limits
+from app.store.limits import Limits
 from tests.store.steps import LANES
 from tests.support.gateway import Clock
 from tests.support.keymap import strays

@@ -10,14 +10,15 @@ from typing import Any
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
+from app.core.acceptance import Acceptance
 from app.core.address import address_of
 from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
+from app.core.work import Append
 from app.gateway import Gateway
 from app.platforms.twilio.addresses import is_address, on_the_wire
 from app.platforms.twilio.message import BODY_LIMIT, MAX_MEDIA, is_callback_url, said
-from app.store.mailbox import Append
 from app.store.messages import Record
 from app.web.rest import refusal
 from app.web.rest.account import Account, Sender
@@ -72,8 +73,10 @@ def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: K
         )
         for message_id, part in zip(ids, contents, strict=True)
     ]
-    scope, also = (key.scope, key.whole) if key else ("", "")
-    entered = gateway.store.mailboxes.accept(parts[0], scope=scope, also=also, more=parts[1:])
+    scope, second = (key.scope, key.whole) if key else ("", "")
+    entered = gateway.store.mailboxes.accept(
+        Acceptance(entry=parts[0], scope=scope, second_scope=second, more=tuple(parts[1:]))
+    )
     if key and entered.state == "duplicate":
         return _before(gateway, key, entered.message_id, len(parts))
     if entered.state == "mailbox_full":
