@@ -22,8 +22,8 @@ run: $(RUNS) ## everything on this machine, with stand-ins for the outside platf
 test: check ## the checks and every test; ARGS="-k word" for some of them
 	$(BIN)/pytest $(ARGS)
 
-quick: check ## the checks, and every test without real processes or browsers
-	$(BIN)/pytest -m "not processes" --hypothesis-profile=quick $(ARGS)
+quick: check ## the checks, and every test without real processes, a Redis among them, or browsers
+	$(BIN)/pytest -n 3 -m "not processes" --hypothesis-profile=quick $(ARGS)
 
 deep: install ## ten times as many made-up cases for the property tests; takes its time
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)

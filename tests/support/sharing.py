@@ -28,9 +28,10 @@ FIRST = (
     "tests/journeys/",
     "tests/store/test_engine.py",
 )
-# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, and whatever opens a browser.
+# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis.
 PROCESSES = ("tests/chaos/", "tests/journeys/")
-BROWSER = "browser"  # the fixture
+FIXTURES = {"browser", "redis_server"}
+REAL = "redis"  # of the tests that run on both servers, those on the real one
 
 
 class ByFile(LoadScopeScheduling):
@@ -61,5 +62,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: place_of(item.nodeid))
     for item in items:
-        if item.nodeid.startswith(PROCESSES) or BROWSER in getattr(item, "fixturenames", ()):
+        if starts_something(item):
             item.add_marker("processes")
+
+
+def starts_something(item: pytest.Item) -> bool:
+    asked, chosen = getattr(item, "fixturenames", ()), getattr(item, "callspec", None)
+    on_a_real_one = chosen is not None and chosen.params.get("client") == REAL
+    return item.nodeid.startswith(PROCESSES) or not FIXTURES.isdisjoint(asked) or on_a_real_one
