@@ -9,7 +9,7 @@ import redis
 from msgspec.structs import replace
 
 from app.core.consent import ANSWERS
-from app.core.events import Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import Location, Profile, Text, new_id
 from app.core.render import as_text
 from app.core.session import Session
@@ -435,6 +435,13 @@ class TestConsent:
         self.says(built, "stopp")
         assert self.state(built) == "out: the customer wrote STOPP"
         assert self.timeline(built) == [("customer", "stopp", "STOP"), ("system", "Gut.", None)]
+
+    def test_a_platform_says_that_they_blocked_us_and_that_they_are_back(self, built: Gateway) -> None:
+        Inbox(built).accept("shop", Opted(CUSTOMER, "out"))
+        assert self.state(built) == "out: the platform said so"
+        Inbox(built).accept("shop", Opted(CUSTOMER, "in"))
+        assert self.state(built) == "in: the platform said so"
+        assert self.timeline(built) == []
 
     def test_start_lifts_it(self, built: Gateway) -> None:
         self.says(built, "Stop")

@@ -34,7 +34,7 @@ from app.platforms.twilio.channel import TwilioChannel
 from app.platforms.twilio.message import is_part
 from app.platforms.twilio.webhooks import FORM
 from app.platforms.twiml import destination as twiml
-from app.platforms.twiml.destination import MOST_MESSAGES, TwimlDestination
+from app.platforms.twiml.destination import MAX_MESSAGES, TwimlDestination
 from app.store.lanes import Lanes
 from app.store.mailbox import Mailboxes
 from tests.platforms.conformance import OUTCOMES, Calling, unused
@@ -453,7 +453,7 @@ def test_a_callback_inside_is_refused(outside: Sink) -> None:
 def test_an_application_cannot_flood_a_customer(outside: Sink) -> None:
     outside.answers(says(*["Hi"] * 40, redirect="/in"))
     answer = deliver(outside)
-    assert (len(answer.replies), answer.unsupported) == (MOST_MESSAGES, ("redirect", "messages"))
+    assert (len(answer.replies), answer.unsupported) == (MAX_MESSAGES, ("redirect", "messages"))
 
 
 def test_what_nobody_can_do_is_noted_once(outside: Sink) -> None:
