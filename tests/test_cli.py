@@ -25,7 +25,8 @@ from app.config.schema import Settings, check
 from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway
-from app.inbox import Inbox, park, read
+from app.inbox import Inbox, read
+from app.parked import park
 from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
 from tests.support.gateway import Clock, gateway, run_until_quiet, tables
@@ -567,6 +568,35 @@ def test_provisioning_that_cannot_be_is_one_clear_line(
     assert (1, 1) == (result.exit_code, len(result.stderr.splitlines()))
     assert result.stderr.startswith(f"Error: {sentence}")
     assert "[destinations" not in result.stdout
+
+
+def test_any_platform_is_provisioned_by_its_name(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:
+    flex(CHAT)
+    first = run("provision", "people")
+    (flow,) = flows(flex_sandbox)
+    assert (0, {"destinations": {"people": {"flex_flow_sid": flow["sid"]}}}) == (
+        first.exit_code,
+        tomllib.loads(printed(first)),
+    )
+    assert printed(first) == printed(run("flex", "provision", "people"))
+
+
+NOT_MADE = {
+    "an unknown name": (MADE, "nobody", "There is no channel or destination nobody."),
+    "a channel that needs nothing": (MADE, "shop", "shop needs nothing on its platform that Patchbay could make."),
+    "a destination that needs nothing": (MADE, "desk", "desk needs nothing on its platform that Patchbay could make."),
+    "nobody there": ({"flex_url": "http://127.0.0.1:1"}, "people", "The platform did not do it: no connection"),
+}
+
+
+@pytest.mark.parametrize(("changes", "name", "sentence"), NOT_MADE.values(), ids=NOT_MADE)
+def test_a_platform_that_cannot_be_provisioned_is_one_clear_line(
+    changes: dict[str, Any], name: str, sentence: str, run: Run, flex: Callable[..., None]
+) -> None:
+    flex(CHAT, **changes)
+    result = run("provision", name)
+    assert (1, 1) == (result.exit_code, len(result.stderr.splitlines()))
+    assert result.stderr.startswith(f"Error: {sentence}")
 
 
 def test_what_was_done_before_a_failure_is_shown(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:

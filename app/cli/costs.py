@@ -12,7 +12,7 @@ from app.cli.looking import View, view_of
 from app.cli.printable import printable
 from app.config.file import ConfigError
 from app.core.costs import COLUMNS, Costs, amount_of, asked_for, summed
-from app.core.errors import BadWebhook
+from app.core.errors import InvalidInput
 
 
 @click.group("costs", invoke_without_command=True)
@@ -38,7 +38,7 @@ def show_costs(
     named = {name: value for name, value in (("from", first), ("to", last), ("channel", channel)) if value is not None}
     try:
         asked = asked_for(named, view.providers, view.store.costs.today())
-    except BadWebhook as error:
+    except InvalidInput as error:
         raise ConfigError([(f"--{error.field}", error.rule)]) from None
     rows = view.store.costs.days(asked.first, asked.last, asked.channel)
     click.echo(f"{asked.first} to {asked.last}, in {view.currency}")

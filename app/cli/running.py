@@ -24,7 +24,7 @@ from app.store.workers import WorkerState
 if TYPE_CHECKING:  # each command loads what it needs
     from app.config.schema import Settings
 
-MOST_THREADS = 64  # of one worker
+MAX_THREADS = 64  # of one worker
 OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
 # As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
 ROOT = Path(app.__file__).parent.parent
@@ -103,7 +103,7 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
     look_at_redis(settings)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
-    count = threads or min(MOST_THREADS, sum(lane.concurrency for lane in chosen))
+    count = threads or min(MAX_THREADS, sum(lane.concurrency for lane in chosen))
     _exec(
         "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",

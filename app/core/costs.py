@@ -18,7 +18,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from app.core.errors import BadWebhook
+from app.core.errors import InvalidInput
 from app.core.message import Message
 from app.core.schema import load
 
@@ -29,7 +29,7 @@ RULE = "Must be a decimal number of 0 to 1000 with at most 9 decimals."
 TURN = "turn:"  # begins what a destination's turns are booked under
 EPOCH = date(1970, 1, 1)
 USUAL_DAYS = 30  # of a list where nobody says which
-MOST_DAYS = 366
+MAX_DAYS = 366
 DAY: dict[str, Any] = {
     "format": "%Y-%m-%d",
     "error_messages": {"invalid": "Must be a day as YYYY-MM-DD."},
@@ -244,15 +244,15 @@ def asked_for(values: Mapping[str, str], channels: Container[str], today: date) 
     """What `from`, `to` and `channel` mean: the last 30 days unless they are named.
 
     Raises:
-        BadWebhook: one of them breaks a rule, or there is no such channel.
+        InvalidInput: one of them breaks a rule, or there is no such channel.
     """
     data = load(_asked, values)
     last = data["last"] or today
     first = data["first"] or last - timedelta(days=USUAL_DAYS - 1)
     if first > last:
-        raise BadWebhook("from", "Must not be after to, which is today unless it is named.")
-    if (last - first).days >= MOST_DAYS:
-        raise BadWebhook("from", f"Must leave at most {MOST_DAYS} days up to and with to.")
+        raise InvalidInput("from", "Must not be after to, which is today unless it is named.")
+    if (last - first).days >= MAX_DAYS:
+        raise InvalidInput("from", f"Must leave at most {MAX_DAYS} days up to and with to.")
     if data["channel"] and data["channel"] not in channels:
-        raise BadWebhook("channel", f"There is no channel {data['channel']}.")
+        raise InvalidInput("channel", f"There is no channel {data['channel']}.")
     return Asked(first, last, data["channel"])

@@ -98,13 +98,13 @@ class Failure(Exception):
         self.retry_after = retry_after
         self.maybe_done = maybe_done
 
-    def but(self, kind: Kind | None = None, detail: str | None = None, *, maybe_done: bool | None = None) -> Failure:
-        """The same failure, but of another kind, in other words, or with another idea of whether it was carried out."""
+    def restated(self, kind: Kind | None = None, detail: str | None = None, *, maybe_done: bool = False) -> Failure:
+        """The same failure by another kind or in other words; `maybe_done`: there is more that may have been done."""
         return Failure(
             kind or self.kind,
             self.detail if detail is None else detail,
             retry_after=self.retry_after,
-            maybe_done=self.maybe_done if maybe_done is None else maybe_done,
+            maybe_done=self.maybe_done or maybe_done,
         )
 
 
@@ -115,14 +115,17 @@ class DetailedFailure(Failure):
         super().__init__(failure.kind, failure.detail, retry_after=failure.retry_after, maybe_done=failure.maybe_done)
 
 
-class BadWebhook(Exception):
-    """A webhook's body, or what the API is asked, breaks a rule; answered with 400 and both names. `field` is a dotted
-    path."""
+class InvalidInput(Exception):
+    """What somebody asks for breaks a rule; answered with 400 and both names. `field` is a dotted path."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}" if field else rule)
         self.field = field
         self.rule = rule
+
+
+class BadWebhook(InvalidInput):
+    """A webhook's body breaks a rule."""
 
 
 class Unverified(Exception):

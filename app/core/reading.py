@@ -33,7 +33,7 @@ MARKS = (  # the longer ones first: one begins like another
 UTF_8 = "utf-8"
 PYTHONS_OWN = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})  # no texts' charsets
 LONGEST_CHARSET = 40  # characters of a charset's name
-MOST_DIGITS = 20  # of a whole number of 64 bits, and its sign
+MAX_DIGITS = 20  # of a whole number of 64 bits, and its sign
 TOO_DEEP = "it is nested too deeply"
 
 
@@ -180,7 +180,7 @@ def _parsed_leniently(body: bytes | str, charset: str, problem: str) -> Any:
 
 def _number(digits: str) -> int | float | None:
     """As orjson has it: what is too large for 64 bits is a fraction, and what is too large for that nothing."""
-    if len(digits) <= MOST_DIGITS and digits.lstrip("-").isdecimal():
+    if len(digits) <= MAX_DIGITS and digits.lstrip("-").isdecimal():
         return int(digits)  # `clean` sees to what is just too large
     number = float(digits)
     return number if math.isfinite(number) else None

@@ -58,7 +58,7 @@ from app.core.status import STATUSES
 from app.http import Http, Response
 from app.platforms.channel import Channel, ChannelSchema, Outgoing
 
-MOST_SIGNATURES = 10
+MAX_SIGNATURES = 10
 SECRET_BYTES = range(24, 65)
 HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 OLD_PREFIX = "svix-"  # of the same headers, before they became a standard
@@ -147,7 +147,7 @@ class WebhookChannel(Channel):
         if missing:
             raise Unverified(f"the header {missing[0]} is missing")
         reason = "the signature does not match"
-        entries = signed["webhook-signature"].split()[:MOST_SIGNATURES]
+        entries = signed["webhook-signature"].split()[:MAX_SIGNATURES]
         for signer, entry, body in product(self._signers, entries, _signed_bodies(webhook)):
             try:
                 signer.verify(body, {**signed, "webhook-signature": entry}, json_parse=False)
@@ -286,7 +286,7 @@ def _checked(answer: Response) -> Response:
     except Failure as failure:
         if answer.status in NO_MORE or answer.status in THEIR_OWN:
             raise
-        raise failure.but(errors.UNAVAILABLE) from None
+        raise failure.restated(errors.UNAVAILABLE) from None
 
 
 def plain_text(body: Mapping[str, Any]) -> tuple[str, str, str] | None:

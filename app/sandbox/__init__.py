@@ -22,7 +22,7 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     """A fresh sandbox with its own state; without settings, those of the environment."""
     settings, faults = settings or SandboxSettings.from_env(), Faults()
     stand_ins = [kind(settings, faults) for kind in STAND_INS]
-    app = create_flask(__name__)
+    app = create_flask(__name__, STAND_INS)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
     for blueprint in (blueprint for one in stand_ins for blueprint in one.blueprints()):
         app.register_blueprint(blueprint)

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from app.core.address import address_of
 from app.core.costs import amount_of, asked_for, summed
-from app.core.errors import BadWebhook
+from app.core.errors import InvalidInput
 from app.core.message import conversation_key
 from app.gateway import Gateway
 from app.web.answers import problem
@@ -41,7 +41,7 @@ def costs() -> Any:
     book = _gateway().store.costs
     try:
         asked = asked_for(request.args.to_dict(), _gateway().channels, book.today())
-    except BadWebhook as error:
+    except InvalidInput as error:
         return problem(400, error.rule, error.field)
     rows = book.days(asked.first, asked.last, asked.channel)
     return _answer(

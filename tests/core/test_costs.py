@@ -29,7 +29,7 @@ from app.core.costs import (
     nanos_of,
     summed,
 )
-from app.core.errors import BadWebhook
+from app.core.errors import InvalidInput
 from app.core.message import Message, Text
 from tests.support.values import QUICK
 
@@ -152,6 +152,20 @@ def test_what_a_turn_costs() -> None:
     assert TABLE.of_turn("helper", 0) is TABLE.of_turn("desk", 1) is None
 
 
+TOLD: dict[str, tuple[PriceTable, int, Cost | None]] = {
+    "in the place of the table's price": (TABLE, 7, Cost("turn:helper", 7)),
+    "nothing": (TABLE, 0, None),
+    "less than nothing": (TABLE, -7, None),
+    "more than can be": (TABLE, 10**30, Cost("turn:helper", MOST)),
+    "where nothing is booked": (PriceTable(), 7, None),
+}
+
+
+@pytest.mark.parametrize(("table", "spent", "cost"), TOLD.values(), ids=TOLD)
+def test_what_a_destination_says_that_a_turn_cost(table: PriceTable, spent: int, cost: Cost | None) -> None:
+    assert cost == table.of_turn("helper", 3, spent)
+
+
 def test_a_template_costs_as_much_as_any_other_unless_it_is_said() -> None:
     assert [7, 0] == [ChannelSchema().load(values)["template"] for values in ({"outbound": "0.000000007"}, {})]
     assert 0 == ChannelSchema().load({"outbound": "1", "template": "0"})["template"]
@@ -225,6 +239,6 @@ REFUSED: dict[str, tuple[dict[str, str], str, str]] = {
 
 @pytest.mark.parametrize(("values", "field", "rule"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_asked_for_is_named(values: dict[str, str], field: str, rule: str) -> None:
-    with pytest.raises(BadWebhook) as raised:
+    with pytest.raises(InvalidInput) as raised:
         asked_for(values, ["sms"], TODAY)
     assert (field, True) == (raised.value.field, raised.value.rule.startswith(rule))

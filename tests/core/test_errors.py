@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.core import errors
@@ -23,15 +25,22 @@ def test_a_bad_webhook_names_field_and_rule() -> None:
     assert str(BadWebhook("", "The body is empty.")) == "The body is empty."
 
 
-def test_a_failure_in_other_words_keeps_the_rest() -> None:
-    failure = Failure(errors.TIMED_OUT, "late", retry_after=5.0, maybe_done=True)
-    told = [failure.but(errors.GONE), failure.but(detail="too late"), failure.but(maybe_done=False), failure.but()]
-    assert [
-        (errors.GONE, "late", 5.0, True),
-        (errors.TIMED_OUT, "too late", 5.0, True),
-        (errors.TIMED_OUT, "late", 5.0, False),
-        (errors.TIMED_OUT, "late", 5.0, True),
-    ] == [(one.kind, one.detail, one.retry_after, one.maybe_done) for one in told]
+RESTATED = {
+    "as it was": ({}, (errors.THROTTLED, "HTTP 429", 7.0, False)),
+    "of another kind": ({"kind": errors.GONE}, (errors.GONE, "HTTP 429", 7.0, False)),
+    "in other words": ({"detail": ""}, (errors.THROTTLED, "", 7.0, False)),
+    "with more in doubt": ({"maybe_done": True}, (errors.THROTTLED, "HTTP 429", 7.0, True)),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), RESTATED.values(), ids=RESTATED)
+def test_a_failure_can_be_restated(changes: dict[str, Any], expected: tuple[object, ...]) -> None:
+    found = Failure(errors.THROTTLED, "HTTP 429", retry_after=7.0).restated(**changes)
+    assert expected == (found.kind, found.detail, found.retry_after, found.maybe_done)
+
+
+def test_what_was_in_doubt_stays_in_doubt() -> None:
+    assert Failure(errors.TIMED_OUT, "no answer", maybe_done=True).restated(detail="late").maybe_done
 
 
 def test_a_failure_with_details_is_the_failure_that_it_tells_of() -> None:

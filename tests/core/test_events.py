@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core.events import Accepted, Changed, Ended, Event, Ignored, Reported, Typing, Webhook, Written
+from app.core.events import Accepted, Changed, Ended, Event, Ignored, Opted, Reported, Typing, Webhook, Written
 from app.core.message import Text
 
 LINES: dict[str, tuple[Event, dict[str, Any]]] = {
@@ -18,6 +18,7 @@ LINES: dict[str, tuple[Event, dict[str, Any]]] = {
     "something unknown": (Ignored("poll.created"), {"ignored": "poll.created"}),
     "typing": (Typing("webhook:42"), {"event": "typing"}),
     "a change": (Changed("CH1", 5), {"event": "changed"}),
+    "a block": (Opted("webhook:42", "out"), {"event": "opted"}),
     "the end": (Ended("webhook:42"), {"event": "ended"}),
 }
 

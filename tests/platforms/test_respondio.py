@@ -35,15 +35,9 @@ from app.core.session import Session
 from app.core.status import Status
 from app.http import Http
 from app.platforms.destination import Delivery, Handoff
-from app.platforms.respondio import (
-    ALIAS,
-    RespondioDestination,
-    contact_id,
-    contact_profile,
-    content_from,
-    content_to,
-    conversation_of,
-)
+from app.platforms.respondio.contacts import ALIAS, contact_id, contact_profile, conversation_of
+from app.platforms.respondio.contents import content_from, content_to
+from app.platforms.respondio.destination import RespondioDestination
 from tests.platforms.conformance import Calling, Receiving, changed, post, unused
 from tests.support import fixtures
 from tests.support.sink import Sink, Told

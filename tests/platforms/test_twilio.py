@@ -23,15 +23,17 @@ from twilio.request_validator import RequestValidator
 from app.core import errors
 from app.core.costs import Price
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
-from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, StatusReport, Webhook, Written
+from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, Webhook, Written
 from app.core.message import Attachment, Card, Content, Image, Location, Message, Profile, QuickReply, Text
 from app.core.render import render
 from app.core.schema import keepable, noticing
 from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
-from app.platforms.channel import Outgoing
-from app.platforms.twilio.channel import ADDRESS, ERRORS, FILE_MAX, LOOK_BACK, STATUSES, TwilioChannel
+from app.platforms.channel import Ends, Outgoing, Types
+from app.platforms.offers import Reports
+from app.platforms.twilio.channel import ADDRESS, LOOK_BACK, MAX_FILE, TwilioChannel
+from app.platforms.twilio.outcomes import ERRORS, STATUSES
 from app.platforms.twilio.webhooks import FORM
 from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed
 from tests.support import fixtures
@@ -172,15 +174,10 @@ class TestTwilioChannel(Receiving, Calling):
             "send again": lambda channel, http: channel.send(replace(outgoing, uncertain=True), http),
         }
 
-    @pytest.mark.parametrize("verb", ["report", "typing", "ended"])
-    def test_what_twilio_has_no_call_for_calls_nobody(self, verb: str, outside: Sink) -> None:
-        channel, http = self.adapter_on(outside.url)
-        {
-            "report": lambda: channel.report(StatusReport(MESSAGE, "read"), http),
-            "typing": lambda: channel.typing(CUSTOMER, http),
-            "ended": lambda: channel.ended(CUSTOMER, "end-1", http),
-        }[verb]()
-        assert [] == outside.calls
+    def test_what_twilio_has_no_call_for_is_not_offered(self) -> None:
+        channel = self.build()
+        for calling in (Reports, Types, Ends):
+            assert not isinstance(channel, calling)
         assert (False, False) == (channel.capabilities.typing, channel.capabilities.statuses)
 
 
@@ -1164,7 +1161,7 @@ BAD_FILES: dict[str, tuple[Told, Kind]] = {
     "a redirect to nowhere": (Told(307), errors.UNPARSEABLE),
     "a redirect to a script": (Told(307, headers={"Location": "javascript:alert(1)"}), errors.UNPARSEABLE),
     "a redirect with credentials": (Told(307, headers={"Location": "https://a:b@x.test/"}), errors.UNPARSEABLE),
-    "too large": (Told(200, b"x" * (FILE_MAX + 1)), errors.UNPARSEABLE),
+    "too large": (Told(200, b"x" * (MAX_FILE + 1)), errors.UNPARSEABLE),
 }
 
 

@@ -23,9 +23,10 @@ from app.core.errors import StoreUnavailable
 from app.core.events import Written
 from app.core.message import Attachment, Message, Text
 from app.gateway import Gateway, limits_of
-from app.inbox import Inbox, unpark
+from app.inbox import Inbox
 from app.log import redactor
-from app.platforms.respondio import contact_id
+from app.parked import unpark
+from app.platforms.respondio.contacts import contact_id
 from app.platforms.twilio.links import Links
 from app.platforms.twilio.webhooks import FORM
 from app.store import Store
@@ -378,9 +379,8 @@ def spoil_parse(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(webhook: Any) -> Any:
         raise RuntimeError(f"a bug that holds {TOKEN}")
 
-    for adapters in (built_of(client).channels, built_of(client).destinations):
-        for adapter in adapters.values():
-            monkeypatch.setattr(adapter, "parse", fail)
+    for adapter in built_of(client).offers.webhooks.values():
+        monkeypatch.setattr(adapter, "parse", fail)
 
 
 def built_of(client: FlaskClient) -> Gateway:

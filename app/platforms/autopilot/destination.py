@@ -36,7 +36,7 @@ from app.platforms.twilio.account import Account, TwilioFailure
 HISTORIC_HOST = "https://channels.autopilot.twilio.com"
 RECORDINGS_HOST = "https://api.twilio.com"
 TEXT_LIMIT = 2_048  # of the sister resource Queries; the custom channel's page names none, so it may be configured
-MOST_REPLIES = 50  # to one message; a broken bot must not flood a customer
+MAX_REPLIES = 50  # to one message; a broken bot must not flood a customer
 NOT_WORKED = (401, 429, 503)  # answers after which the same call may be made again
 FOUR_HOURS = 4 * 3600.0  # of silence, after which Autopilot ends a dialogue
 
@@ -202,15 +202,15 @@ def _checked(response: Response) -> Response:
         return response.check(_said(response.body))
     except Failure as failure:
         done = failure.kind.retry and response.status not in NOT_WORKED
-        raise failure.but(maybe_done=failure.maybe_done or done) from None
+        raise failure.restated(maybe_done=done) from None
 
 
 def _bounded(replies: tuple[Content, ...]) -> tuple[Content, ...]:
-    """At most MOST_REPLIES; what is more becomes one text."""
-    if len(replies) <= MOST_REPLIES:
+    """At most MAX_REPLIES; what is more becomes one text."""
+    if len(replies) <= MAX_REPLIES:
         return replies
-    rest = "\n".join(as_text(reply) for reply in replies[MOST_REPLIES - 1 :])
-    return (*replies[: MOST_REPLIES - 1], Text(rest))
+    rest = "\n".join(as_text(reply) for reply in replies[MAX_REPLIES - 1 :])
+    return (*replies[: MAX_REPLIES - 1], Text(rest))
 
 
 def _object(value: Any) -> Mapping[str, Any]:

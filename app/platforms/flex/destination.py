@@ -221,7 +221,7 @@ class FlexDestination(Destination):
         try:
             return self._threads.find(handles, http)
         except Failure as failure:
-            raise failure.but(maybe_done=failure.maybe_done or refused is None) from None
+            raise failure.restated(maybe_done=refused is None) from None
 
     def _end(self, handles: Handles, http: Http) -> None:
         """Close a thread that nobody needs any more."""

@@ -190,7 +190,7 @@ def _failure(answer: Response) -> TwilioFailure:
     except Failure as failure:
         kind = KINDS.get(code, kind_of(answer.status))
         # cut only now, or half a secret would pass for none
-        return TwilioFailure(failure.but(kind, failure.detail[:MAX_QUOTED]), answer.status, code)
+        return TwilioFailure(failure.restated(kind, failure.detail[:MAX_QUOTED]), answer.status, code)
     raise AssertionError("only for answers that are no success")
 
 

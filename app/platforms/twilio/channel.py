@@ -20,117 +20,39 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
 from app.core.address import SMS, address_of
-from app.core.consent import KEYWORDS, plain
 from app.core.costs import Price, nanos_of
-from app.core.errors import Failure, Kind, Unverified
-from app.core.events import Accepted, Event, File, Ignored, Receipt, Reply, Reported, Webhook
-from app.core.message import ATTACHMENT_KINDS, Attachment, Content, Location
+from app.core.errors import Failure, Unverified
+from app.core.events import Accepted, Event, File, Receipt, Reply, Webhook
+from app.core.message import Attachment, Content, Location
 from app.core.reading import encoded
-from app.core.render import Capabilities, as_link, as_text, degrees
-from app.core.schema import ID_LIMIT, LABEL_LIMIT, Lenient, is_web_url, load, text_field, url_field
+from app.core.render import as_link, as_text, degrees
+from app.core.schema import ID_LIMIT, is_web_url, url_field
 from app.core.settings import sid_field
-from app.core.status import Status
-from app.core.text import Unit, length
+from app.core.text import length
 from app.http import Http
 from app.platforms.channel import Channel, ChannelSchema, Outgoing
 from app.platforms.tables import Table, Tables
 from app.platforms.twilio.account import Account, Resource, TwilioFailure, path_part
 from app.platforms.twilio.addresses import on_the_wire
+from app.platforms.twilio.carried import ANSWERED, CAPABILITIES, UNIT, is_carried
 from app.platforms.twilio.inbound import read
 from app.platforms.twilio.links import Links
-from app.platforms.twilio.message import BODY_LIMIT, mime_type_of
+from app.platforms.twilio.message import BODY_LIMIT
+from app.platforms.twilio.outcomes import STATUSES, in_our_words, is_message, reported, why_of
 from app.platforms.twilio.settings import TwilioSchema
 from app.platforms.twilio.webhooks import form_of
 
 API = "https://api.twilio.com"
-FILE_MAX = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
+MAX_FILE = 16 * 1024 * 1024  # bytes; WhatsApp's own limit
 LOOK_BACK = 50  # messages to a customer among which one of ours is looked for
 SKEW = 2  # seconds by which our clock may be ahead of Twilio's
 TOKEN_HEADER = "i-twilio-idempotency-token"  # noqa: S105 - names a webhook, opens nothing
-UNIT: Unit = "utf16"  # of BODY_LIMIT; Twilio does not say, and these are never fewer than the code points
 NOTHING = Reply(200, "<Response/>", {"Content-Type": "text/xml"})  # TwiML; what is to be said comes by the API
 
 ADDRESS = re.compile(
     r"(whatsapp:\+[1-9]\d{4,14}|messenger:\d{1,32}|rcs:[A-Za-z0-9_]{1,100}|(sms:)?(\+[1-9]\d{4,14}|\d{3,8}))\Z"
 )
 MEDIA = re.compile(r"/Messages/((?:MM|SM)[0-9a-fA-F]{32})/Media/(ME[0-9a-fA-F]{32})")
-
-STATUSES: dict[str, Status] = {
-    "accepted": "queued",
-    "scheduled": "queued",
-    "queued": "queued",
-    "sending": "queued",
-    "sent": "sent",
-    "partially_delivered": "sent",  # not all of it has arrived
-    "delivered": "delivered",
-    "read": "read",
-    "undelivered": "failed",
-    "failed": "failed",
-    "canceled": "failed",
-}
-
-INBOUND = ("receiving", "received")  # what stands there in a message of the customer's
-
-# Codes that say more than the status they come with, in answers and in status callbacks.
-ERRORS: dict[int, tuple[Kind, str]] = {
-    20003: (errors.UNAUTHORISED, ""),
-    20429: (errors.THROTTLED, ""),
-    21211: (errors.REJECTED, "the customer's address is none that Twilio knows"),
-    21214: (errors.GONE, "that number cannot be reached"),
-    21408: (errors.MISCONFIGURED, "the account may not send to that country"),
-    21606: (errors.MISCONFIGURED, "the sender is none of the account's, or cannot send there"),
-    21610: (errors.OPTED_OUT, "they wrote STOP; only their START lifts that"),
-    21611: (errors.THROTTLED, "too many messages of this sender wait at Twilio"),
-    21614: (errors.GONE, "that number takes no text messages"),
-    30003: (errors.GONE, "the phone is switched off or out of reach"),
-    30005: (errors.GONE, "there is no such number any more"),
-    30006: (errors.GONE, "a landline, or a carrier that cannot be reached"),
-    63003: (errors.GONE, "there is no such account on that channel"),
-    63007: (errors.MISCONFIGURED, "the account has no sender with that address"),
-    63016: (errors.REJECTED, "they last wrote more than 24 hours ago, so WhatsApp takes only a template (content_sid)"),
-    63018: (errors.THROTTLED, "the channel's own limit for this sender"),
-}
-
-# Twilio's own keywords for SMS, which it answers unless the service handles opt-outs otherwise:
-# https://www.twilio.com/docs/messaging/tutorials/advanced-opt-out
-ANSWERED = frozenset(plain(keyword) for keywords in KEYWORDS.values() for keyword in keywords)
-
-TEXT_AND_FILES = frozenset({"text", "attachment"})
-CAPABILITIES = {
-    provider: Capabilities(
-        contents=TEXT_AND_FILES | more,
-        text_limit=BODY_LIMIT,
-        text_unit=UNIT,
-        described=frozenset(described),
-        resend_safe=True,
-        templates=True,
-    )
-    for provider, more, described in (
-        ("whatsapp", {"location"}, {"image", "video"}),
-        ("messenger", set(), set()),
-        ("rcs", set(), ATTACHMENT_KINDS),
-        (SMS, set(), ATTACHMENT_KINDS),
-    )
-}
-
-# Files that a channel carries; the others go as links. https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages,
-# https://www.twilio.com/docs/messaging/guides/accepted-mime-types; those of Messenger are unverified.
-OFFICE = "application/vnd.openxmlformats-officedocument"
-CARRIED = {
-    "whatsapp": {
-        *("image/jpeg", "image/png", "video/mp4", "text/vcard", "application/pdf", "application/msword"),
-        *("audio/ogg", "audio/amr", "audio/3gpp", "audio/aac", "audio/mpeg"),
-        *(f"{OFFICE}.{kind}" for kind in ("wordprocessingml.document", "presentationml.presentation")),
-        f"{OFFICE}.spreadsheetml.sheet",
-    },
-    "messenger": {"image/jpeg", "image/png", "image/gif", "audio/mpeg", "video/mp4", "application/pdf"},
-    SMS: {
-        *("image/jpeg", "image/png", "image/gif", "image/bmp", "text/vcard", "text/calendar", "application/pdf"),
-        *("audio/mpeg", "audio/mp4", "audio/ogg", "audio/amr", "audio/3gpp"),
-        *("video/mp4", "video/mpeg", "video/quicktime", "video/3gpp", "video/webm"),
-    },
-}
-SYNONYMS = {"image/jpg": "image/jpeg", "audio/mp3": "audio/mpeg", "text/x-vcard": "text/vcard"}
 
 
 class Settings(TwilioSchema, ChannelSchema):
@@ -155,14 +77,6 @@ class Settings(TwilioSchema, ChannelSchema):
     def _has_a_sender(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if not data["address"] and not data["messaging_service_sid"]:
             raise ValidationError("Required, or messaging_service_sid.", "address")
-
-
-class _StatusSchema(Lenient):
-    MessageSid = text_field(LABEL_LIMIT)
-    MessageStatus = text_field(LABEL_LIMIT)
-
-
-_status = _StatusSchema()
 
 
 class TwilioChannel(Channel):
@@ -213,8 +127,8 @@ class TwilioChannel(Channel):
         what became of one."""
         form = form_of(webhook)
         below = webhook.path.removeprefix(f"/channels/{self.name}").strip("/")
-        if (below == "status" or "MessageStatus" in form) and not _is_message(form):
-            return [_reported(form)]
+        if (below == "status" or "MessageStatus" in form) and not is_message(form):
+            return [reported(form)]
         token = webhook.headers.get(TOKEN_HEADER, "")
         events = read(form, token if 0 < len(token) < ID_LIMIT else None, self._shown)
         if self.address and address_of(form["To"]) != self.address:
@@ -237,7 +151,7 @@ class TwilioChannel(Channel):
             sent = self._sent_before(outgoing, dict(form), http) if outgoing.uncertain else None
             return self._receipt(sent or self.account.call("POST", f"{self._url}/Messages.json", http, form))
         except TwilioFailure as failure:
-            raise _in_our_words(failure) from None
+            raise in_our_words(failure) from None
 
     def check_link(self, token: str) -> str:
         return " ".join(self.links.read(token))
@@ -247,7 +161,7 @@ class TwilioChannel(Channel):
         message, media = self.links.read(token)
         try:
             url = f"{self._url}/Messages/{message}/Media/{media}"
-            answer = self.account.download(url, http, into, FILE_MAX)
+            answer = self.account.download(url, http, into, MAX_FILE)
         except TwilioFailure as failure:
             if failure.status == 404:
                 raise Unverified("Twilio has the file no more") from None
@@ -293,7 +207,7 @@ class TwilioChannel(Channel):
         if isinstance(template, str) and template:
             return _template(template, outgoing.message.metadata.get("content_variables")) if outgoing.part == 0 else []
         content = outgoing.content
-        if isinstance(content, Attachment) and _is_carried(content, outgoing.message.customer):
+        if isinstance(content, Attachment) and is_carried(content, outgoing.message.customer):
             described = [("Body", content.description)] if content.description else []
             return [("MediaUrl", content.url), *described]
         if isinstance(content, Location) and "location" in self.capabilities.contents:
@@ -322,7 +236,7 @@ class TwilioChannel(Channel):
             raise Failure(errors.UNPARSEABLE, "the new message has no sid", maybe_done=True)
         status = STATUSES.get(str(sent.get("status")), "queued")
         if status == "failed":
-            kind, why = _why(str(sent.get("error_code") or ""), str(sent.get("error_message") or ""))
+            kind, why = why_of(str(sent.get("error_code") or ""), str(sent.get("error_message") or ""))
             raise Failure(kind, why)
         if status == "queued" and not self._settings["status_callback"]:
             status = "sent"  # nobody will say more
@@ -334,49 +248,11 @@ def _same(table: Table, address: Any) -> bool:
     return isinstance(other, str) and isinstance(address, str) and address_of(other) == address_of(address)
 
 
-def _is_message(form: Mapping[str, str]) -> bool:
-    """Whether a form with a status is a customer's message; they have one, too."""
-    word = form.get("MessageStatus") or form.get("SmsStatus") or ""
-    return word.lower() in INBOUND and ("Body" in form or "NumMedia" in form)
-
-
-def _reported(form: Mapping[str, str]) -> Event:
-    """What became of a message. A word that we do not know changes nothing."""
-    data = load(_status, {"MessageStatus": form.get("SmsStatus"), **form})
-    status = STATUSES.get(data["MessageStatus"])
-    if status is None:
-        return Ignored(f"status.{data['MessageStatus']}")
-    if status != "failed":
-        return Reported(data["MessageSid"], status)
-    kind, why = _why(form.get("ErrorCode", ""), form.get("ErrorMessage", "") or data["MessageStatus"])
-    return Reported(data["MessageSid"], status, f"{kind.code}: {why}")
-
-
-def _why(code: str, message: str) -> tuple[Kind, str]:
-    """The palette's kind of an error that stands in a message, and a sentence about it."""
-    known = int(code) if re.fullmatch(r"[0-9]{5}", code) else 0
-    kind, sentence = ERRORS.get(known, (errors.REJECTED, ""))
-    words = " ".join(part for part in (code, message) if part)
-    return kind, f"{words}; {sentence}" if sentence else words
-
-
-def _in_our_words(failure: TwilioFailure) -> Failure:
-    kind, sentence = ERRORS.get(failure.code, (failure.kind, ""))
-    detail = f"{failure.detail}; {sentence}" if sentence else failure.detail
-    return failure.but(kind, detail)
-
-
 def _template(sid: str, variables: Any) -> list[tuple[str, str]]:
     if not variables:
         return [("ContentSid", sid)]
     text = variables if isinstance(variables, str) else encoded(variables).decode()
     return [("ContentSid", sid), ("ContentVariables", text)]
-
-
-def _is_carried(file: Attachment, customer: str) -> bool:
-    """Whether the customer's channel shows such a file."""
-    found = mime_type_of(file)
-    return SYNONYMS.get(found, found) in CARRIED.get(customer.partition(":")[0], ())
 
 
 def _body(content: Content) -> str:

@@ -33,7 +33,7 @@ from app.core.schema import (
     shortened,
     text_field,
 )
-from app.platforms.twilio.message import JSON_PARAMETERS, MOST_MEDIA, NAMES, REFERRAL, WORDS
+from app.platforms.twilio.message import JSON_PARAMETERS, MAX_MEDIA, NAMES, REFERRAL, WORDS
 
 # Read into the message itself, or the same once more.
 SPOKEN_FOR = {"MessageSid", "SmsSid", "SmsMessageSid", "AccountSid", "ApiVersion", "SmsStatus", "NumMedia", "From"}
@@ -141,7 +141,7 @@ def _contents(
 
 
 def _files(said: Mapping[str, str], used: set[str], media: Callable[[str], str]) -> Iterator[Attachment]:
-    for number in range(MOST_MEDIA):
+    for number in range(MAX_MEDIA):
         url, kind = said.get(f"MediaUrl{number}"), said.get(f"MediaContentType{number}", "")
         if url:
             if not is_web_url(url) or len(url) > URL_LIMIT:

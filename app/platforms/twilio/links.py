@@ -1,4 +1,4 @@
-"""Links of ours to files at Twilio, which nobody else may fetch."""
+"""Links of ours to files at Twilio, each of which has two sids."""
 
 from __future__ import annotations
 
@@ -6,24 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.core.errors import Unverified
-from app.platforms.links import Links as Signed
+from app.platforms import links
 
 
-class Links:
-    """See `app.platforms.links`; a file has two sids, and links outlive a rotation of the tokens that sign them."""
+class Links(links.Links):
+    """See `app.platforms.links`. Links outlive a rotation of the tokens: the last one signs, all of them are good."""
 
     def __init__(self, settings: Mapping[str, Any], salt: str) -> None:
-        # the last token signs, all of them are good
-        self._links = Signed(settings["auth_tokens"][::-1], salt, settings["callback"], settings["media_keep"])
-
-    def to(self, *sids: str) -> str:
-        """The address of the file that these two sids name."""
-        return self._links.to(*sids)
+        super().__init__(settings["auth_tokens"][::-1], salt, settings["callback"], settings["media_keep"])
 
     def read(self, token: str) -> tuple[str, str]:
         """The sids in a link's last part. Raises: Unverified, it is none of ours, or too old."""
-        try:
-            first, second = self._links.read(token)
-        except ValueError:
-            raise Unverified("the link is not valid any more") from None
-        return first, second
+        sids = super().read(token)
+        if len(sids) != 2:
+            raise Unverified("the link is not valid any more")
+        return sids[0], sids[1]

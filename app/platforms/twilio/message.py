@@ -28,7 +28,7 @@ from app.core.status import Status
 from app.core.text import cut
 
 BODY_LIMIT = 1_600
-MOST_MEDIA = 10
+MAX_MEDIA = 10
 
 # Our names in a message's metadata for what Twilio says beside the content; all other parameters of its inbound webhook
 # stand below `twilio` with their own names.

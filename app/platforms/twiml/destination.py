@@ -16,7 +16,6 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlencode
 
-from marshmallow import ValidationError, fields, validate
 from msgspec.structs import replace
 from twilio.request_validator import RequestValidator
 
@@ -28,15 +27,12 @@ from app.core.message import Attachment, Location, Message, derived_id
 from app.core.reading import encodable
 from app.core.render import Capabilities, degrees
 from app.core.schema import URL_LIMIT, is_web_url
-from app.core.settings import sid_field
 from app.http import Http, Response, called
-from app.platforms.destination import Delivery, Destination, DestinationSchema, RestAccess
+from app.platforms.destination import Delivery, Destination, RestAccess
 from app.platforms.tables import Table, Tables
-from app.platforms.twilio.addresses import is_address, on_the_wire
+from app.platforms.twilio.addresses import on_the_wire
 from app.platforms.twilio.message import (
-    CALLBACK_RULE,
     error_of,
-    is_callback_url,
     is_part,
     mime_type_of,
     parameters,
@@ -45,14 +41,14 @@ from app.platforms.twilio.message import (
     sid_of,
     status_word,
 )
-from app.platforms.twilio.settings import TwilioSchema
 from app.platforms.twiml.cookies import LIFE, Cookies
-from app.platforms.twiml.document import METHODS, Document, Target, read
+from app.platforms.twiml.document import Document, Target, read
+from app.platforms.twiml.settings import Settings
 
 API_VERSION = "2010-04-01"
-MOST_REDIRECTS = 5  # in a row
-MOST_MESSAGES = 50  # in answer to one; a broken application must not flood a customer
-MOST_NOTED = 20  # kinds of what nobody can do, of one answer
+MAX_REDIRECTS = 5  # in a row
+MAX_MESSAGES = 50  # in answer to one; a broken application must not flood a customer
+MAX_NOTED = 20  # kinds of what nobody can do, of one answer
 
 
 # Twilio's codes for a call that failed: there was no answer, or none that is a success.
@@ -60,52 +56,11 @@ UNREACHED, HTTP_FAILURE = 11205, 11200
 NO_ANSWER = (errors.UNAVAILABLE, errors.TIMED_OUT)
 
 
-def _address(value: str) -> None:
-    if not is_address(address_of(value)) or " " in value:
-        raise ValidationError("Must be provider:identifier, or a number: webchat:shop, +1555...")
-
-
-def _callback(value: str) -> None:
-    if not is_callback_url(value):
-        raise ValidationError(CALLBACK_RULE)
-
-
-def _callback_field() -> fields.String:
-    return fields.String(load_default=None, allow_none=True, validate=_callback)
-
-
-def _method_field() -> fields.String:
-    return fields.String(load_default=METHODS[0], validate=validate.OneOf(METHODS))
-
-
-class Settings(TwilioSchema, DestinationSchema):
-    """`address` is what the application is written to, as Twilio writes it: a number alone is one for SMS.
-    `callback_url` is told of each message, `fallback_url` if that fails, `status_callback_url` of what became of the
-    application's messages that name no address for that. `messaging_service_sid`: the address is one of this service's.
-    `channel` is the one that is meant where several of one provider use this destination. Without
-    `resend_after_timeout`, a call whose outcome is unknown is not made again."""
-
-    address = fields.String(
-        required=True,
-        validate=_address,
-    )
-    callback_url = fields.String(required=True, validate=_callback)
-    callback_method = _method_field()
-    fallback_url = _callback_field()
-    fallback_method = _method_field()
-    status_callback_url = _callback_field()
-    status_callback_method = _method_field()
-    messaging_service_sid = sid_field("MG", required=False)
-    channel = fields.String(load_default=None)
-    timeout = fields.Float(load_default=15.0, validate=validate.Range(0.1, 300))
-    resend_after_timeout = fields.Boolean(load_default=True)
-
-
 class _Failed(DetailedFailure):
     """A call failed: Twilio's `code` for it, and the `url` that was called. `done`: calls before it succeeded."""
 
     def __init__(self, failure: Failure, code: int, url: str, *, done: bool) -> None:
-        super().__init__(failure.but(maybe_done=failure.maybe_done or done))
+        super().__init__(failure.restated(maybe_done=done))
         self.code = code
         self.url = url.partition("#")[0]
 
@@ -199,12 +154,12 @@ class TwimlDestination(Destination):
     ) -> None:
         """Add a document, and those that it redirects to, to what was told. Raises: _Failed."""
         until = time.monotonic() + self._timeout
-        for step in range(MOST_REDIRECTS + 1):
+        for step in range(MAX_REDIRECTS + 1):
             code, token = UNREACHED, derived_id(delivery.id, f"{which} {step}")
             try:
                 answer = self._call(target, form, token, until, http, cookies.header(target.url))
                 kept, moved = cookies.take(target.url, answer.cookies), _moved(answer, target)
-                if moved and step < MOST_REDIRECTS:
+                if moved and step < MAX_REDIRECTS:
                     target = moved
                     continue
                 code = HTTP_FAILURE
@@ -335,12 +290,12 @@ def _answer(told: Sequence[Document]) -> Answer:
     """What the documents say together."""
     messages = [message for document in told for message in document.messages]
     unsupported = [what for document in told for what in document.unsupported]
-    if len(messages) > MOST_MESSAGES:
+    if len(messages) > MAX_MESSAGES:
         unsupported.append("messages")
     return Answer(
         Receipt(status="delivered"),
-        replies=tuple(content for message in messages[:MOST_MESSAGES] for content in message),
-        unsupported=tuple(dict.fromkeys(unsupported))[:MOST_NOTED],
+        replies=tuple(content for message in messages[:MAX_MESSAGES] for content in message),
+        unsupported=tuple(dict.fromkeys(unsupported))[:MAX_NOTED],
     )
 
 
@@ -348,4 +303,4 @@ def _both(first: _Failed, second: _Failed) -> Failure:
     """As one failure: as long as either may be mended by another try, there is one."""
     kept = first if first.kind.retry or not second.kind.retry else second
     detail = f"{first.detail}; the fallback: {second.detail}"
-    return kept.but(detail=detail, maybe_done=first.maybe_done or second.maybe_done)
+    return kept.restated(detail=detail, maybe_done=first.maybe_done or second.maybe_done)

@@ -22,7 +22,7 @@ from app.core.reading import REPLACEMENT, charset_of, clean_text, decoded
 from app.core.schema import URL_LIMIT, is_web_url
 from app.http import Response
 from app.platforms.twilio.addresses import is_address
-from app.platforms.twilio.message import MOST_MEDIA, is_callback_url, said
+from app.platforms.twilio.message import MAX_MEDIA, is_callback_url, said
 
 # Twilio's codes for answers that cannot be read.
 PARSE_FAILURE, TOO_LARGE, CONTENT_TYPE = 12100, 11750, 12300
@@ -176,7 +176,7 @@ class _Reader:
     def _media(self, verb: ElementTree.Element) -> list[str]:
         named = [_text(noun) for noun in verb.iterfind("Media")]
         urls = [self._from_here(url) if url else "" for url in named]
-        good = [url for url in urls if len(url) <= URL_LIMIT and is_web_url(url)][:MOST_MEDIA]
+        good = [url for url in urls if len(url) <= URL_LIMIT and is_web_url(url)][:MAX_MEDIA]
         self._unsupported += ["media"] * (len(urls) - len(good))
         return good
 

@@ -17,7 +17,7 @@ from app.web.rest.account import Account
 from app.web.rest.refusal import UNKNOWN_PARAMETER, Refused
 from app.web.rest.resource import messages_uri, paging, shown
 
-PAGE_SIZE, PAGE_SIZE_MOST = 50, 1_000
+PAGE_SIZE, MAX_PAGE_SIZE = 50, 1_000
 LOOKED_AT = 5_000  # messages for one page; a page that finds fewer than it may hold leads on all the same
 PAGING = ("Page", "PageSize", "PageToken")
 DIGITS = 10
@@ -28,7 +28,7 @@ A_DAY = 86_400_000
 
 def page(gateway: Gateway, account: Account, args: Mapping[str, str]) -> dict[str, Any]:
     """One page of the list, the newest first. Raises: Refused."""
-    size = _number(args, "PageSize", PAGE_SIZE, 1, PAGE_SIZE_MOST)
+    size = _number(args, "PageSize", PAGE_SIZE, 1, MAX_PAGE_SIZE)
     number = _number(args, "Page", 0, 0, 2**31)
     since, until = _days(args)
     wanted = {name: address_of(args[name]) for name in ("To", "From") if args.get(name)}

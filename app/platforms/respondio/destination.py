@@ -7,74 +7,43 @@ Source: https://respond.io/help/custom-channel/custom-channel and the official s
 from __future__ import annotations
 
 import hmac
-import re
-import string
 from collections.abc import Iterator, Mapping, Sequence
-from hashlib import sha256
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.core import errors
 from app.core.errors import BadWebhook, Failure, Unverified
 from app.core.events import Accepted, Answer, Event, Reply, StatusReport, Webhook, Written
 from app.core.message import (
-    ATTACHMENT_KINDS,
-    Attachment,
     Content,
-    Location,
     Message,
     Profile,
-    QuickReply,
-    Text,
-    coordinate,
     derived_id,
-    split_conversation,
 )
 from app.core.render import Capabilities, render
 from app.core.schema import (
-    LABEL_LIMIT,
-    REPLIES_LIMIT,
     TEXT_LIMIT,
-    URL_LIMIT,
     Id,
     Lenient,
-    code_field,
     id_field,
-    label_field,
     load,
     parse_json,
-    text_field,
     url_field,
 )
 from app.core.settings import secret_field
-from app.core.text import Unit, cut, cut_name
 from app.http import Http
 from app.platforms.destination import Delivery, Destination, DestinationSchema, Handoff
+from app.platforms.respondio.contacts import (
+    ALIAS,
+    CONTACT_LIMIT,
+    contact_id,
+    contact_profile,
+    conversation_of,
+    is_phone,
+)
+from app.platforms.respondio.contents import MESSAGE_SCHEMAS, UNIT, content_from, content_to
 from app.platforms.tables import Table, Tables
-
-CONTACT_LIMIT = 50
-NAME_LIMIT = 50  # of a first name, and of a last name
-UNIT: Unit = "utf16"  # of every limit of theirs; the manual does not say, and these are never fewer
-# The Custom ID alphabet without `=`, which starts an escape, and the `@` of ALIAS.
-PLAIN = f"{string.ascii_letters}{string.digits}_+/"
-ESCAPES = {byte: f"={byte:02X}" for byte in range(256) if chr(byte) not in PLAIN}
-ALIAS = "@@"  # begins a contact id that stands for a conversation too long to be written out
-PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
-FILE_NAME = re.compile(r"[^/\\]*\.\w+")  # the manual wants an extension
-MIME_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(;.*)?")
-
-# What a part of the contact's profile must look like to be sent at all: one bad part has the whole call refused.
-PROFILE = {
-    "firstName": re.compile(r".{1,50}"),
-    "lastName": re.compile(r".{1,50}"),
-    "email": re.compile(r"(?=.{3,50}\Z)[^@\s]+@[^@\s]+"),
-    "phone": re.compile(r".{1,18}"),
-    "profilePic": re.compile(rf"https?://.{{1,{URL_LIMIT - 8}}}"),
-    "locale": re.compile(r"[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*"),
-    "countryCode": re.compile(r"[A-Z]{2}"),
-    "language": re.compile(r"[a-z]{2}"),
-}
 
 
 class Settings(DestinationSchema):
@@ -94,50 +63,6 @@ class Settings(DestinationSchema):
     def _no_channel_for_custom_ids(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if data["channel"] and data["id_type"] == "custom":
             raise ValidationError('Only id_type = "phone" lets agents write first.', "channel")
-
-
-class _TextSchema(Lenient):
-    text = text_field(TEXT_LIMIT)
-
-
-class _FileSchema(Lenient):
-    type = fields.String(required=True, validate=validate.OneOf(ATTACHMENT_KINDS))
-    url = url_field()
-    mimeType = code_field()
-    fileName = label_field(by=cut_name)
-    description = label_field()
-
-
-class _AttachmentSchema(Lenient):
-    attachment = fields.Nested(_FileSchema, required=True)
-
-
-class _LocationSchema(Lenient):
-    """Both spellings and a nested `location` object are in use."""
-
-    latitude = fields.Float(required=True, validate=validate.Range(-90, 90))
-    longitude = fields.Float(required=True, validate=validate.Range(-180, 180))
-    address = label_field()
-
-    @pre_load
-    def _one_spelling(self, data: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
-        flat = {**data, **data["location"]} if isinstance(data.get("location"), Mapping) else dict(data)
-        if flat.get("longitude") is None and "longtitude" in flat:
-            flat["longitude"] = flat["longtitude"]
-        return flat
-
-
-class _QuickReplySchema(Lenient):
-    title = text_field(LABEL_LIMIT)
-    replies = fields.List(text_field(LABEL_LIMIT), required=True, validate=validate.Length(min=1, max=REPLIES_LIMIT))
-
-
-MESSAGE_SCHEMAS: dict[str, Schema] = {
-    "text": _TextSchema(),
-    "attachment": _AttachmentSchema(),
-    "location": _LocationSchema(),
-    "quick_reply": _QuickReplySchema(),
-}
 
 
 class _OutgoingSchema(Lenient):
@@ -286,112 +211,3 @@ class RespondioDestination(Destination):
         if conversation is None:
             raise BadWebhook("contactId", "Is none that this gateway made.")
         return conversation, None, None
-
-
-def is_phone(value: str) -> bool:
-    """Whether this can be a phone number in E.164 form. Numbering plans change, so no plan is asked whether it exists:
-    whoever writes from it does."""
-    return bool(PHONE.fullmatch(value))
-
-
-def contact_id(conversation: str) -> str:
-    """A conversation key in the Custom ID alphabet (`A-Z a-z 0-9 _ = + / @`, at most 50 characters).
-
-    Other bytes are written `=XX`, so the key can be read back; a key too long for that is hashed behind `@@`, and the
-    store remembers what the hash stands for.
-    """
-    raw = conversation.encode()
-    escaped = raw.decode("latin-1").translate(ESCAPES)
-    return escaped if len(escaped) <= CONTACT_LIMIT else ALIAS + sha256(raw).hexdigest()[:40]
-
-
-def conversation_of(contact: str) -> str | None:
-    """The inverse of `contact_id` for ids that are no hash; None if we cannot have made it."""
-    try:
-        raw = re.sub(rb"=([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), contact.encode())
-        conversation = raw.decode()
-    except UnicodeDecodeError:
-        return None
-    channel, customer = split_conversation(conversation)
-    return conversation if channel and ":" in customer and contact_id(conversation) == contact else None
-
-
-def contact_profile(profile: Profile) -> dict[str, str]:
-    """The profile in respond.io's words, without the parts that it would refuse; a null is one of them."""
-    first, _, last = " ".join((profile.name or "").split()).partition(" ")
-    language = (profile.locale or "").replace("_", "-").partition("-")[0].lower()
-    values = {
-        "firstName": cut(first, NAME_LIMIT, UNIT),
-        "lastName": cut(last, NAME_LIMIT, UNIT),
-        "email": profile.email,
-        "phone": profile.phone,
-        "profilePic": profile.picture,
-        "locale": profile.locale,
-        "countryCode": (profile.country or "").upper(),
-        "language": language,
-    }
-    return {name: value for name, value in values.items() if value and PROFILE[name].fullmatch(value)}
-
-
-def content_to(content: Content, longitude: str = "longitude") -> dict[str, Any]:
-    """A content in respond.io's form."""
-    match content:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Attachment():
-            inner = {
-                "type": content.kind,
-                "url": content.url,
-                "mimeType": _matching(MIME_TYPE, content.mime_type),
-                "fileName": _matching(FILE_NAME, _file_name(content)),
-                "description": _label(content.description) if content.kind == "image" else None,
-            }
-            return {"type": "attachment", "attachment": {k: v for k, v in inner.items() if v is not None}}
-        case Location():
-            point = {
-                "type": "location",
-                "latitude": coordinate(content.latitude),
-                longitude: coordinate(content.longitude),
-            }
-            return {**point, "address": _label(content.address)} if content.address else point
-        case QuickReply(title, replies):
-            return {"type": "quick_reply", "title": _label(title), "replies": [_label(reply) for reply in replies]}
-    raise Failure(errors.UNSUPPORTED, f"respond.io has no message type for {content.type}")
-
-
-def _label(text: str | None) -> str | None:
-    return text and cut(text, LABEL_LIMIT, UNIT)
-
-
-def _file_name(file: Attachment) -> str | None:
-    """Without the folders that some systems put before it."""
-    name = re.split(r"[/\\]", file.file_name or "")[-1]
-    return cut_name(name, LABEL_LIMIT, UNIT)
-
-
-def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
-    return value if value and pattern.fullmatch(value) else None
-
-
-def content_from(data: Mapping[str, Any]) -> Content:
-    """An agent's message as content.
-
-    Raises:
-        BadWebhook: the type is unknown, or a field breaks its rule.
-    """
-    kind = data.get("type")
-    schema = MESSAGE_SCHEMAS.get(kind) if isinstance(kind, str) else None
-    if schema is None:
-        raise BadWebhook("message.type", f"Must be one of: {', '.join(MESSAGE_SCHEMAS)}.")
-    values = load(schema, data, "message")
-    match kind:
-        case "text":
-            return Text(values["text"])
-        case "attachment":
-            inner = values["attachment"]
-            return Attachment(
-                inner["type"], inner["url"], inner.get("mimeType"), inner.get("fileName"), inner.get("description")
-            )
-        case "location":
-            return Location(values["latitude"], values["longitude"], values.get("address") or None)
-    return QuickReply(values["title"], tuple(values["replies"]))

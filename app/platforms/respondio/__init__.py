@@ -1,0 +1,1 @@
+"""People who answer in respond.io, over its custom channel."""
