@@ -180,7 +180,7 @@ def test_what_the_chat_shows_is_not_shown_twice(page, channel):
 
 def test_the_focus_does_not_go_where_one_cannot_write(twilio, page, channel):
     page.set_viewport_size({"width": 1000, "height": 740})
-    make_channel(twilio, make_flow(twilio), task_attributes=json.dumps({"name": "Grace"}))
+    make_interaction(twilio, make_conversation(twilio, "webchat:v82").sid, customerName="Grace")
     expect(page.get_by_test_id("task")).to_have_count(2)
     page.get_by_test_id("task").last.click()
     page.get_by_test_id("accept").click()
