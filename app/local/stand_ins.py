@@ -34,7 +34,7 @@ def pages(sandbox: str) -> list[tuple[str, str]]:
 def configuration(folder: Path) -> Path:
     """The sandbox's patchbay.toml, with what stand-ins add to it; a file in `folder`, if they do."""
     whole = resources.files("app.sandbox") / "patchbay.toml"
-    parts = [path.read_text(encoding="utf-8") for path in _files() if path.name.endswith(CONFIG)]
+    parts = [path.read_text(encoding="utf-8") for path in files() if path.name.endswith(CONFIG)]
     if not parts:
         return Path(str(whole))
     written = folder / "sandbox.toml"
@@ -55,9 +55,10 @@ def _gathered(table: str) -> dict[str, str]:
 
 @cache
 def _tables() -> list[Mapping[str, Any]]:
-    named = [path for path in _files() if path.name.endswith(TABLE) and not path.name.endswith(CONFIG)]
+    named = [path for path in files() if path.name.endswith(TABLE) and not path.name.endswith(CONFIG)]
     return [tomllib.loads(path.read_text(encoding="utf-8")) for path in named]
 
 
-def _files() -> list[Any]:
+def files() -> list[Any]:
+    """What stands in `app/sandbox/up`."""
     return sorted((resources.files("app.sandbox") / "up").iterdir(), key=lambda path: path.name)

@@ -48,9 +48,9 @@ def test_a_stand_in_adds_its_part_to_the_configuration(tmp_path: Path, monkeypat
     part.write_text('[channels.toy]\ntype = "webhook"\n')
     told = tmp_path / "toy.toml"
     told.write_text('[addresses]\nSANDBOX_TOY_URL = "/toy"\n')
-    monkeypatch.setattr(stand_ins, "_files", lambda: [part, told])
+    monkeypatch.setattr(stand_ins, "files", lambda: [part, told])
     whole = tomllib.loads(WHOLE.read_text())
     written = tomllib.loads(stand_ins.configuration(tmp_path).read_text())
     assert {**whole["channels"], "toy": {"type": "webhook"}} == written["channels"]
-    monkeypatch.setattr(stand_ins, "_files", lambda: [told])
+    monkeypatch.setattr(stand_ins, "files", lambda: [told])
     assert stand_ins.configuration(tmp_path).read_text() == WHOLE.read_text()

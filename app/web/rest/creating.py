@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from app.core.address import address_of
+from app.core.events import Said
 from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
@@ -36,6 +37,21 @@ def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: K
 
     Raises: Refused, StoreUnavailable.
     """
+    customer = _addressee(form)
+    sender, conversation = _way(gateway, account, form, customer)
+    body, files, metadata = _content(form, gateway, conversation)
+    contents = said(body, files, metadata)
+    consent = gateway.store.consents.read(conversation)
+    if consent and consent.state == "out":
+        if key and (first := gateway.store.mailboxes.known(key.scope)):
+            return _before(gateway, key, first, len(contents))
+        raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
+    channel = split_conversation(conversation)[0]
+    return _recorded(gateway, _entries(gateway, sender, channel, customer, contents), key)
+
+
+def _addressee(form: Mapping[str, str]) -> str:
+    """The customer's address. Raises: Refused, also where the form asks for what no channel can do."""
     for name in UNSUPPORTED:
         if form.get(name):
             raise Refused(refusal.UNKNOWN_PARAMETER, f"{name} is not supported")
@@ -45,33 +61,30 @@ def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: K
     customer = address_of(to)
     if not is_address(customer):
         raise Refused(refusal.BAD_TO, f"The 'To' address {to[:64]} is not valid")
-    sender, conversation = _way(gateway, account, form, customer)
-    body, files, metadata = _content(form, gateway, conversation)
-    consent = gateway.store.consents.read(conversation)
-    contents = said(body, files, metadata)
-    if consent and consent.state == "out":
-        if key and (first := gateway.store.mailboxes.known(key.scope)):
-            return _before(gateway, key, first, len(contents))
-        raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
+    return customer
+
+
+def _entries(gateway: Gateway, sender: Sender, channel: str, customer: str, contents: Sequence[Said]) -> list[Append]:
+    """One for each content; the last one speaks for all."""
     ids = _ids(new_id(), len(contents))
-    parts = [
-        _entry(
-            gateway,
-            sender,
-            Message(
-                id=message_id,
-                direction="outbound",
-                channel=split_conversation(conversation)[0],
-                customer=customer,
-                content=part.content,
-                author="bot",
-                source=sender.destination,
-                at=int(time.time() * 1000),
-                metadata=part.speaking_for(ids[:-1]),
-            ),
+    messages = (
+        Message(
+            id=message_id,
+            direction="outbound",
+            channel=channel,
+            customer=customer,
+            content=part.content,
+            author="bot",
+            source=sender.destination,
+            at=int(time.time() * 1000),
+            metadata=part.speaking_for(ids[:-1]),
         )
         for message_id, part in zip(ids, contents, strict=True)
-    ]
+    )
+    return [_entry(gateway, sender, message) for message in messages]
+
+
+def _recorded(gateway: Gateway, parts: Sequence[Append], key: Key | None) -> Record:
     scope, also = (key.scope, key.whole) if key else ("", "")
     entered = gateway.store.mailboxes.accept(parts[0], scope=scope, also=also, more=parts[1:])
     if key and entered.state == "duplicate":
