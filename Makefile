@@ -11,7 +11,7 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick check fix bench install clean
+.PHONY: help run test quick deep check fix bench install clean
 
 help: ## this list
 	@awk -F ':.* ## ' '/^[a-z]+:.* ## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test: check ## the checks and every test; ARGS="-k word" for some of them
 
 quick: check ## the checks, and every test without real processes or browsers
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=quick $(ARGS)
+
+deep: install ## ten times as many made-up cases for the property tests; takes its time
+	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)

@@ -20,6 +20,7 @@ from app.core.consent import Keywords
 from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
+from app.core.work import Wake
 from app.http import MOST_WAIT, Http
 from app.outage import Outage
 from app.platforms.channel import Channel
@@ -29,7 +30,7 @@ from app.platforms.offers import Offers
 from app.platforms.registry import channel_class, destination_class
 from app.store import Store
 from app.store.connection import Connection, connect
-from app.store.mailbox import LOOK_AGAIN, Limits, Wake
+from app.store.limits import POLL_AGAIN, Limits
 from app.store.messages import Messages
 from app.store.server import Server, look_at
 from app.tasks import Publisher, create_celery
@@ -181,9 +182,9 @@ def limits_of(settings: Settings) -> Limits:
         letters=values["dead_letter_limit"],
         letters_bytes=values["dead_letter_bytes"],
         letters_keep=values["dead_letter_keep"],
-        lease_most=max(UNKNOWN_LEASE, *(lane.lease for lane in lanes)),
-        delay_most=max(MOST_WAIT, *(1 / rate for rate in rates)) if rates else MOST_WAIT,
-        watch_most=max(LOOK_AGAIN, *looks),
+        max_lease=max(UNKNOWN_LEASE, *(lane.lease for lane in lanes)),
+        max_delay=max(MOST_WAIT, *(1 / rate for rate in rates)) if rates else MOST_WAIT,
+        max_poll=max(POLL_AGAIN, *looks),
     )
 
 

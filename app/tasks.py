@@ -6,14 +6,15 @@ Celery carries hints only: "lane L has work". The truth is in the mailboxes, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
+from app.core.work import Wake
 from app.log import logger
 from app.outage import Outage
-from app.store.mailbox import Wake
 
 DRAIN = "patchbay.drain"
 
@@ -33,39 +34,47 @@ def create_celery(
     """
     celery = Celery("patchbay", broker=broker_url, set_as_current=False)
     celery.conf.update(
-        accept_content=["json"],  # never unpickle what stands in the broker
-        task_serializer="json",
+        SETTINGS,
         task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
-        task_create_missing_queues=False,  # a wake-up for a lane that nobody serves is an error, not a new queue
-        task_default_queue="patchbay",
-        task_ignore_result=True,  # outcomes are settled in the store; result keys would litter Redis
-        worker_prefetch_multiplier=1,  # what a worker holds back, another one could have done
-        worker_send_task_events=True,  # for Flower
-        worker_enable_remote_control=True,  # for Flower
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,  # our own log lines are JSON already
-        worker_soft_shutdown_timeout=60.0,  # a cold stop still lets the heads in hand be settled
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        broker_connection_retry_on_startup=True,
-        broker_connection_max_retries=None,  # a worker outlives any outage of its broker
         broker_pool_limit=connections,
-        broker_heartbeat=0,  # of AMQP; with Redis the health check below does this
-        event_queue_prefix="patchbay-events",
-        broker_transport_options={
-            "global_keyprefix": "patchbay-celery:",  # shares a database with the store without mixing
-            "socket_timeout": timeout,  # a half-open connection is noticed, not waited for
-            "socket_connect_timeout": min(timeout, 3.0),
-            "socket_keepalive": True,
-            "health_check_interval": 10,
-            "retry_on_timeout": False,  # with it a worker can hang silently
-            "max_connections": connections,
-            "priority_steps": [0],  # one list per queue: priorities are not used, and each step costs polling
-            "client_name": "patchbay-celery",
-        },
+        broker_transport_options=_transport(timeout, connections, retries),
     )
-    if retries is not None:
-        celery.conf.broker_transport_options["max_retries"] = retries
     return celery
+
+
+SETTINGS: dict[str, Any] = {
+    "accept_content": ["json"],  # never unpickle what stands in the broker
+    "task_serializer": "json",
+    "task_create_missing_queues": False,  # a wake-up for a lane that nobody serves is an error, not a new queue
+    "task_default_queue": "patchbay",
+    "task_ignore_result": True,  # outcomes are settled in the store; result keys would litter Redis
+    "worker_prefetch_multiplier": 1,  # what a worker holds back, another one could have done
+    "worker_send_task_events": True,  # for Flower
+    "worker_enable_remote_control": True,  # for Flower
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,  # our own log lines are JSON already
+    "worker_soft_shutdown_timeout": 60.0,  # a cold stop still lets the heads in hand be settled
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,  # a worker outlives any outage of its broker
+    "broker_heartbeat": 0,  # of AMQP; with Redis the health check below does this
+    "event_queue_prefix": "patchbay-events",
+}
+
+
+def _transport(timeout: float, connections: int, retries: int | None) -> dict[str, Any]:
+    options = {
+        "global_keyprefix": "patchbay-celery:",  # shares a database with the store without mixing
+        "socket_timeout": timeout,  # a half-open connection is noticed, not waited for
+        "socket_connect_timeout": min(timeout, 3.0),
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry_on_timeout": False,  # with it a worker can hang silently
+        "max_connections": connections,
+        "priority_steps": [0],  # one list per queue: priorities are not used, and each step costs polling
+        "client_name": "patchbay-celery",
+    }
+    return options if retries is None else {**options, "max_retries": retries}
 
 
 def unacknowledged(broker_url: str) -> bool:

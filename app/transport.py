@@ -186,7 +186,7 @@ class _Connection:
     def _open(self, purpose: int, address: tuple[int, int, int, Any]) -> socket.socket | int:
         """A socket for an address that the name led to, if it is public."""
         family, kind, protocol, where = address
-        self._refused = self._refused or not _is_public(where)
+        self._refused = self._refused or not is_public(where)
         with suppress(OSError):  # too many are open
             return pycurl.SOCKET_BAD if self._refused else socket.socket(family, kind, protocol)
         return pycurl.SOCKET_BAD
@@ -326,12 +326,12 @@ def shows_inside(name: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return not _is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
+        return not is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
     except OSError:
         return False
 
 
-def _is_public(where: Any) -> bool:
+def is_public(where: Any) -> bool:
     """Whether a socket's address is one that everybody may reach."""
     try:
         ip = ipaddress.ip_address(str(where[0]).partition("%")[0])

@@ -8,19 +8,18 @@ from collections.abc import Iterator
 import pytest
 import redis
 import requests
-from hypothesis import settings
 
 from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
 from tests.support.browser import browser
-from tests.support.examples import USUAL
+from tests.support.examples import load_profiles
 from tests.support.processes import RedisServer
 from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.support.sink import outside, sinkhole
 
 __all__ = ["browser", "outside", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "sinkhole"]
 
-settings.register_profile("quick", max_examples=USUAL // 10)
+load_profiles()
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ from app.config.schema import Settings, check
 from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway
-from app.inbox import Inbox, park, read
+from app.inbox import Inbox, read
+from app.parked import park
 from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
 from tests.support.gateway import Clock, gateway, run_until_quiet, tables

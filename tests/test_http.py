@@ -85,7 +85,7 @@ def test_a_name_that_leads_inside_where_its_public_address_is_silent_is_refused(
 ) -> None:
     url = outside.url.replace("127.0.0.1", "looks-public.example.test")
     resolve(monkeypatch, url, "127.0.0.9", "127.0.0.1")
-    monkeypatch.setattr(module, "_is_public", lambda where: where[0] == "127.0.0.9")
+    monkeypatch.setattr(module, "is_public", lambda where: where[0] == "127.0.0.9")
     assert (errors.REJECTED, []) == (failure(url).kind, outside.calls)
 
 
@@ -170,7 +170,7 @@ def test_a_public_name_is_called_by_the_address_that_was_checked(
     url = outside.url.replace("127.0.0.1", "shop.example.test")
     checked: list[str] = []
     resolve(monkeypatch, url, "127.0.0.1")
-    monkeypatch.setattr(module, "_is_public", lambda where: not checked.append(where[0]))
+    monkeypatch.setattr(module, "is_public", lambda where: not checked.append(where[0]))
     http = Http()
     http.post(f"{url}/")
     http.post(f"{url}/again")

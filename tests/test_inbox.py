@@ -13,9 +13,11 @@ from app.core.events import Changed, Ended, Event, Ignored, Opted, Reported, Typ
 from app.core.message import Location, Profile, Text, new_id
 from app.core.render import as_text
 from app.core.session import Session
+from app.core.work import Achieved, Done, SessionChange
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, park, unpark
-from app.store.mailbox import SessionChange, Settlement
+from app.inbox import Inbox, NotTaken
+from app.parked import park, unpark
+from tests.store.steps import append
 from tests.support.gateway import Clock, gateway
 
 CUSTOMER = "webhook:customer-42"
@@ -206,12 +208,12 @@ def test_a_report_that_overtakes_its_receipt_is_taken(built: Gateway) -> None:
 def chat(built: Gateway) -> Gateway:
     """The desk has opened the chat `CH1` with the customer and wrote number 0 there."""
     mailboxes = built.store.mailboxes
-    (wake,) = mailboxes.append(CONVERSATION, "inbound", "inbound:desk", "handoff") or ()
+    (wake,) = append(built.store, CONVERSATION, "inbound", "inbound:desk", "handoff") or ()
     claim = mailboxes.work("inbound:desk", wake.token, None, lease=30).claim
     assert claim is not None
     session = Session("desk", "human", {"chat": "CH1"})
-    mailboxes.remember(claim, 30, session=session, aliases=["desk:CH1"])
-    done = Settlement(claim, "done", session=SessionChange(session, changes_hands=True))
+    mailboxes.remember(claim, 30, Achieved(session=session, aliases=("desk:CH1",)))
+    done = Done(claim, session=SessionChange(session, changes_hands=True))
     mailboxes.work("inbound:desk", wake.token, done, lease=30)
     accept(built, "desk", LINE)
     return built
@@ -226,7 +228,7 @@ def line(index: int, **changes: Any) -> Written:
 
 
 def seen(built: Gateway) -> int | None:
-    return built.store.mailboxes.chat("desk:CH1").seen
+    return built.store.mailboxes.thread("desk:CH1").seen
 
 
 def items(client: redis.Redis, direction: str) -> list[str]:
@@ -330,12 +332,12 @@ class TestChats:
 
     def test_who_writes_in_a_chat_does_not_take_the_conversation(self, chat: Gateway) -> None:
         mailboxes = chat.store.mailboxes
-        mailboxes.append(CONVERSATION, "inbound", "inbound:desk", "handoff")
+        append(chat.store, CONVERSATION, "inbound", "inbound:desk", "handoff")
         claim = mailboxes.work("inbound:desk", "a-token", None, lease=30).claim
         assert claim is not None
         assert claim.session is not None
         after = SessionChange(replace(claim.session, destination="helper", handles={}), changes_hands=True)
-        mailboxes.settle(Settlement(claim, "done", session=after))
+        mailboxes.settle(Done(claim, session=after))
         accept(chat, "desk", line(1))
         session = chat.store.sessions.read(CONVERSATION)
         assert session is not None

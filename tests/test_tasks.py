@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from app.store.mailbox import Wake
+from app.core.work import Wake
 from app.tasks import Publisher, create_celery
 from tests.support.processes import RedisServer, free_port
 

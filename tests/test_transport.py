@@ -610,7 +610,7 @@ def test_a_certificate_proves_nothing(name: str, authority: trustme.CA, trusting
 def test_the_certificate_is_for_the_name_and_the_connection_to_the_address_that_was_checked(
     monkeypatch: pytest.MonkeyPatch, trusting: Egress
 ) -> None:
-    monkeypatch.setattr(module, "_is_public", lambda where: where[0] == "127.0.0.1")
+    monkeypatch.setattr(module, "is_public", lambda where: where[0] == "127.0.0.1")
     with secured(saying(OK + b"Content-Length: 2\r\n\r\nab"), "shop.example.test") as url:
         named = url.replace("localhost", "shop.example.test")
         resolve(monkeypatch, named, "127.0.0.1")

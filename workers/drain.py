@@ -9,10 +9,11 @@ from functools import partial
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
 from app.core.retry import RetryPolicy
+from app.core.work import SILENT, Behind, Claim, Outcome, Reroute, Retry, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
-from app.store.mailbox import Claim, Settlement, Wake, Worked
-from workers import inbound, outbound, status
+from app.store.mailbox import Worked
+from workers import inbound, outbound, reports
 from workers.dead_ends import led_back
 from workers.failing import failed
 from workers.lease import LeaseLost, insist
@@ -22,8 +23,8 @@ log = logger("drain")
 
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
-Work = Callable[[Gateway, str, Claim], Settlement]
-WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, "status": status.work}
+Work = Callable[[Gateway, str, Claim], Outcome]
+WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, "status": reports.work}
 
 
 class Drainer:
@@ -43,83 +44,80 @@ class Drainer:
         """
         lane = self._gateway.lanes.get(lane_name) or Lane(lane_name, 1, 0.0, UNKNOWN_LEASE, RetryPolicy())
         until = time.monotonic() + time_slice
-        settlement: Settlement | None = None
+        outcome: Outcome | None = None
         heads = 0
         while True:
             go_on = time.monotonic() < until and not self._stopping()
-            worked = self._step(lane, token, settlement, go_on)
+            worked = self._step(lane, token, outcome, go_on)
             self._gateway.publisher.publish(worked.wakes)
             self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
-                settlement = self.attempt(lane, worked.claim)
+                outcome = self.attempt(lane, worked.claim)
                 heads += 1
             elif worked.more and self._gateway.publisher.publish([Wake(lane.name, token)]) and not self._stopping():
-                settlement, until = None, time.monotonic() + time_slice  # nobody else hears of it
+                outcome, until = None, time.monotonic() + time_slice  # nobody else hears of it
             else:
                 return heads
 
-    def attempt(self, lane: Lane, claim: Claim) -> Settlement | None:
+    def attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
         """One attempt at one head; None if the lease was lost and nothing may be settled."""
         kind, _, name = lane.name.partition(":")
         started = time.monotonic()
         try:
-            settlement = WORK[kind](self._gateway, name, claim)
+            outcome = WORK[kind](self._gateway, name, claim)
         except LeaseLost:
             log.warning("lease lost", lane=lane.name, mailbox=claim.mailbox)
             self.tally.add("lease lost", "")
             return None
         except Failure as failure:
-            settlement = failed(claim, failure, lane.retry)
+            outcome = failed(claim, failure, lane.retry)
         except StoreUnavailable as error:  # not the platform's fault, nor the message's
-            settlement = Settlement(
-                claim,
-                "retry",
-                reason="store",
-                error=str(error),
-                due=1.0,
-                counts=False,
-                uncertain=True,
-                lane_effect="none",
-            )
+            outcome = Retry(claim, reason="store", error=str(error), due=1.0, counts=False, uncertain=True, lane=SILENT)
         except Exception as error:  # a bug of ours: the head is tried again, then kept for an operator
-            log.error("unexpected", lane=lane.name, item=claim.item, exc_info=error)
+            log.error("unexpected", lane=lane.name, item=item_text(claim.item), exc_info=error)
             bug = Failure(errors.UNEXPECTED, f"{type(error).__name__}: {error}", maybe_done=True)
-            settlement = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
-        if kind == "inbound" and settlement.outcome == "dead":
-            settlement = led_back(self._gateway, lane, claim, settlement)
-        self.tally.add(settlement.outcome, settlement.reason)
-        self._tell(lane, claim, settlement, time.monotonic() - started)
-        return settlement
+            outcome = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
+        if kind == "inbound":
+            outcome = led_back(self._gateway, lane, claim, outcome)
+        self.tally.add(outcome.name, _why(outcome)[0])
+        self._tell(lane, outcome, time.monotonic() - started)
+        return outcome
 
-    def _step(self, lane: Lane, token: str, settlement: Settlement | None, go_on: bool) -> Worked:
+    def _step(self, lane: Lane, token: str, outcome: Outcome | None, go_on: bool) -> Worked:
         """Settle and claim."""
         work = partial(
             self._gateway.store.mailboxes.work,
-            *(lane.name, token, settlement),
+            *(lane.name, token, outcome),
             lease=lane.lease,
             rate=lane.rate,
             go_on=go_on,
         )
-        return insist(work, lane) if settlement else work()
+        return insist(work, lane) if outcome else work()
 
     def _resend_safe(self, kind: str, name: str) -> bool:
         """Whether a call that may have been made can be made again."""
         platforms = self._gateway.destinations if kind == "inbound" else self._gateway.channels
         return kind == "status" or name not in platforms or platforms[name].capabilities.resend_safe
 
-    def _tell(self, lane: Lane, claim: Claim, settlement: Settlement, took: float) -> None:
+    def _tell(self, lane: Lane, outcome: Outcome, took: float) -> None:
         """The one line that every attempt leaves in the log; one more where only an operator can help."""
-        if settlement.reason == errors.UNAUTHORISED.code:
+        claim, (reason, error) = outcome.claim, _why(outcome)
+        if reason == errors.UNAUTHORISED.code:
             log.error("lane rests", lane=lane.name, advice=errors.UNAUTHORISED.sentence)
         log.info(
             "attempt",
             lane=lane.name,
-            item=claim.item,
+            item=item_text(claim.item),
             attempt=claim.attempt,
             uncertain=claim.uncertain,
-            outcome=settlement.outcome,
-            reason=settlement.reason,
-            error=settlement.error.partition(":")[0],  # what follows are the platform's words, perhaps the customer's
-            due=round(settlement.due, 3),
+            outcome=outcome.name,
+            reason=reason,
+            error=error.partition(":")[0],  # what follows are the platform's words, perhaps the customer's
+            due=round(outcome.due, 3) if isinstance(outcome, Retry) else 0.0,
             ms=round(took * 1000, 1),
         )
+
+
+def _why(outcome: Outcome) -> tuple[str, str]:
+    """Reason and error; '' where there are none."""
+    return ("", "") if isinstance(outcome, Reroute | Behind) else (outcome.reason, outcome.error)

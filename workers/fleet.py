@@ -21,11 +21,11 @@ from celery.worker.request import Request
 
 from app.config.file import CONFIG_VARIABLE
 from app.core.errors import StoreUnavailable
+from app.core.work import Wake
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.local.processes import remembered
 from app.log import logger
 from app.outage import Patience
-from app.store.mailbox import Wake
 from app.store.workers import ALIVE_FOR
 from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
 from workers.care import look_after

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from app.core.errors import StoreUnavailable
+from app.core.work import Achieved, Claim
 from app.gateway import Gateway, Lane
 from app.outage import Patience
-from app.store.mailbox import Claim
 
 AGAIN = 0.2  # seconds
 
@@ -38,12 +38,12 @@ def insist(call: Callable[[], T], lane: Lane) -> T:
             time.sleep(patience.left)
 
 
-def remember(gateway: Gateway, lane: Lane, claim: Claim, **kept: Any) -> None:
-    """Renew the lease, and keep how far the work has come (see `Mailboxes.remember`).
+def remember(gateway: Gateway, lane: Lane, claim: Claim, achieved: Achieved) -> None:
+    """Renew the lease, and keep how far the work has come.
 
     Raises:
         LeaseLost: nothing may be settled any more.
         StoreUnavailable: see `insist`.
     """
-    if not insist(lambda: gateway.store.mailboxes.remember(claim, lane.lease, **kept), lane):
+    if not insist(lambda: gateway.store.mailboxes.remember(claim, lane.lease, achieved), lane):
         raise LeaseLost

@@ -12,6 +12,7 @@ from app.cli.common import complains, config_option, gateway_of, when
 from app.cli.looking import View, view_of
 from app.cli.printable import printable
 from app.core.errors import BadWebhook, Unverified
+from app.core.work import item_text
 from app.store.dead_letters import DeadLetter
 
 if TYPE_CHECKING:  # who only looks does not wait for it
@@ -52,12 +53,12 @@ def show_letter(config: Path | None, letter_id: str) -> None:
         lines |= {"message": record.message.id, "conversation": record.message.conversation}
         lines |= {"author": record.message.author, "content": record.message.content}
     elif letter.webhook:
-        from app.inbox import unpark
+        from app.parked import unpark
 
         webhook = unpark(letter.webhook)
         lines |= {"url": webhook.url.partition("?")[0], "body": webhook.body.decode(errors="replace")}
     else:
-        lines |= {"mailbox": letter.mailbox, "item": letter.item}
+        lines |= {"mailbox": letter.mailbox, "item": item_text(letter.item) if letter.item else ""}
     for name, value in lines.items():
         click.echo(f"{name:14}{printable(str(value))}")
 
@@ -118,7 +119,8 @@ def _replay(gateway: Gateway, letter: DeadLetter) -> None:
 
 def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
-    from app.inbox import Inbox, NotTaken, read, unpark
+    from app.inbox import Inbox, NotTaken, read
+    from app.parked import unpark
 
     webhook = unpark(letter.webhook)
     if letter.where not in gateway.channels and letter.where not in gateway.destinations:

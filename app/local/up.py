@@ -172,6 +172,7 @@ def _environment(plan: Plan) -> dict[str, str]:
         environment |= {
             "SANDBOX_GATEWAY_URL": plan.address,
             "SANDBOX_PUBLIC_URL": sandbox,
+            "SANDBOX_FLOWER_URL": f"http://{HOST}:{plan.flower_port}",
             **stand_ins.addresses(sandbox),
         }
     config = plan.config or environment.get(CONFIG_VARIABLE)

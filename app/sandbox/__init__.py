@@ -7,7 +7,7 @@ adapter which misreads a contract is told so here. All state is in memory, in on
 from flask import Flask
 from werkzeug.serving import BaseWSGIServer
 
-from app.sandbox import control
+from app.sandbox import control, pages
 from app.sandbox.control import Control
 from app.sandbox.faults import Faults
 from app.sandbox.routing import create_flask
@@ -22,10 +22,11 @@ def create_app(settings: SandboxSettings | None = None) -> Flask:
     """A fresh sandbox with its own state; without settings, those of the environment."""
     settings, faults = settings or SandboxSettings.from_env(), Faults()
     stand_ins = [kind(settings, faults) for kind in STAND_INS]
-    app = create_flask(__name__)
+    app = create_flask(__name__, STAND_INS)
     app.config["MAX_CONTENT_LENGTH"] = MEDIA_LIMIT
     for blueprint in (blueprint for one in stand_ins for blueprint in one.blueprints()):
         app.register_blueprint(blueprint)
+    app.register_blueprint(pages.create_kit())
     app.register_blueprint(control.create_blueprint(Control(settings, faults, stand_ins)))
     return app
 

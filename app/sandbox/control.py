@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, jsonify, request
 
-from app.sandbox import faults_api
+from app.sandbox import faults_api, inspection
 from app.sandbox.answers import Answer, done
+from app.sandbox.checks import Json
 from app.sandbox.faults import Faults
-from app.sandbox.messaging.addresses import read_senders
-from app.sandbox.messaging.memory import READY_CONTENT
-from app.sandbox.pages import protect
+from app.sandbox.home import show_home
+from app.sandbox.pages import protect, show, wants_page
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.stand_ins import StandIn
 
@@ -23,13 +23,18 @@ class Control:
     faults: Faults
     stand_ins: Sequence[StandIn]
 
-    def index(self) -> str:
-        senders = read_senders(self.settings).values()
-        return render_template("index.html", settings=self.settings, senders=senders, content=READY_CONTENT.sid)
+    def index(self) -> Response:
+        return show_home(self.settings, faults_api.FaultsApi(self.faults, self.stand_ins).platforms())
 
     def inspect(self) -> Response:
-        faults = {"active": self.faults.active(), "met": self.faults.met()}
-        return jsonify({one.name: one.inspect() for one in self.stand_ins} | {"faults": faults})
+        """What all stand-ins hold: a page for browsers, JSON for programs, and for who asks for it by `?json`."""
+        found: dict[str, Json] = {one.name: one.inspect() for one in self.stand_ins}
+        found["faults"] = {"active": self.faults.active(), "met": self.faults.met()}
+        is_page = wants_page() and "json" not in request.args
+        titles = {one.name: one.title for one in self.stand_ins}
+        answer = show("inspect.html", platforms=inspection.platforms(found, titles)) if is_page else jsonify(found)
+        answer.headers["Vary"] = "Accept"
+        return answer
 
     def reset(self) -> Answer:
         self.faults.reset()

@@ -88,8 +88,9 @@ def parse_fault(body: object, kinds: Kinds) -> Fault:
     one_of(kinds)(fault.target, "target")
     can = kinds[fault.target]
     if fault.kind not in can:
-        calls = "loses none of its outgoing" if set(can) - set(INCOMING) else "makes no outgoing"
-        raise Refused("kind", f"{fault.target} {calls} calls, so it cannot {fault.kind} them")
+        if set(can) - set(INCOMING):
+            raise Refused("kind", f"{fault.target} loses none of its outgoing calls, so it cannot {fault.kind} them")
+        raise Refused("kind", f"{fault.target} makes no outgoing calls that could be told to {fault.kind}")
     return replace(fault, status=fault.status or DEFAULT_STATUS) if fault.kind == "fail" else fault
 
 

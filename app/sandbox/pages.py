@@ -1,6 +1,7 @@
-"""What the pages on which a person plays somebody share."""
+"""What the pages share: their scripts and looks, how they are served, and who may act on them."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
@@ -9,6 +10,21 @@ from app.sandbox.checks import Check, Json, Refused, as_object, read_json_body
 
 # A page shows outside files but runs nothing from outside.
 POLICY = "default-src 'self'; img-src http: https: data:; base-uri 'none'; frame-ancestors 'none'"
+
+# Of the gateway's chat page: they look and work alike. Nothing is imported, the files are only served.
+KIT = Path(__file__).parent.parent / "web" / "static" / "kit"
+
+
+def create_kit() -> Blueprint:
+    """The shared files, below the pages' own ones, and the icon for addresses that are no pages."""
+    kit = Blueprint("kit", __name__, static_folder=KIT, static_url_path="/static/kit")
+    kit.add_url_rule("/favicon.ico", "favicon", lambda: kit.send_static_file("favicon.svg"))
+    return kit
+
+
+def wants_page() -> bool:
+    """A browser, rather than a program, which may say nothing of what it takes."""
+    return request.accept_mimetypes.best_match(("application/json", "text/html")) == "text/html"
 
 
 def show(template: str, **values: object) -> Response:

@@ -1,12 +1,13 @@
-"""How paths lead to views: one map of rules for all sandboxes, and slashes too many.
+"""How paths lead to views: one map of rules for all sandboxes with the same stand-ins, and slashes too many.
 
-Compiling a rule takes a millisecond or two and there are some 150, the same for every sandbox. So the first one
-compiles them, and each later one only says which views of its own they lead to.
+Compiling a rule takes half a millisecond and there are some 150, the same for every sandbox. So the first one compiles
+them, and each later one only says which views of its own they lead to.
 """
 
 import re
 import threading
 from collections.abc import Hashable
+from functools import cache
 from typing import Any
 
 from flask import Flask
@@ -38,13 +39,15 @@ class SharedMap(Map):
                     super().add(rule)
 
 
-RULES = SharedMap()
+@cache
+def _rules(stand_ins: Hashable) -> SharedMap:
+    return SharedMap()
 
 
-def create_flask(name: str) -> Flask:
-    """An application of the package `name` without views of its own yet, on the shared rules."""
+def create_flask(name: str, stand_ins: Hashable) -> Flask:
+    """An application of the package `name`, without views yet, on the rules of all that have these stand-ins."""
     app = Flask(name, static_folder=None)
-    app.url_map = RULES
+    app.url_map = _rules(stand_ins)
     app.static_folder = "static"
     app.add_url_rule("/static/<path:filename>", "static", app.send_static_file)
     _merge_slashes(app)
@@ -60,16 +63,16 @@ def _merge_slashes(app: Flask) -> None:
 
     def merged(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ.get("PATH_INFO", "")
-        if ("//" in path or path.endswith("/")) and not _leads_somewhere(environ):
+        if ("//" in path or path.endswith("/")) and not _leads_somewhere(app, environ):
             environ["PATH_INFO"] = re.sub("/{2,}", "/", path).rstrip("/") or "/"
         return serve(environ, start_response)
 
     app.wsgi_app = merged  # type: ignore[method-assign]  # as Flask's manual does it
 
 
-def _leads_somewhere(environ: dict[str, Any]) -> bool:
+def _leads_somewhere(app: Flask, environ: dict[str, Any]) -> bool:
     try:
-        RULES.bind_to_environ(environ).match()
+        app.url_map.bind_to_environ(environ).match()
     except HTTPException:
         return False
     return True

@@ -62,6 +62,8 @@ class SandboxSettings(Checked):
     gateway_url: str = "http://127.0.0.1:8000"
     # Where the gateway reaches the sandbox; without it, whatever address it called.
     public_url: str = setting("", URL, "an http or https URL without credentials, query and fragment")
+    # Where Flower watches the gateway's workers; without it, no door leads there.
+    flower_url: str = setting("", URL, "an http or https URL without credentials, query and fragment")
     desk: str = setting("desk", NAME, "the name of a destination")
     autopilot_account_sid: str = sid("AC", "5a")
     autopilot_auth_token: str = token("sandbox-auth-token")

@@ -13,7 +13,8 @@ from app.store.consents import Consents
 from app.store.costs import CostBook
 from app.store.dead_letters import DeadLetters
 from app.store.lanes import Lanes
-from app.store.mailbox import Limits, Mailboxes
+from app.store.limits import Limits
+from app.store.mailbox import Mailboxes
 from app.store.messages import Messages
 from app.store.revocations import Revocations
 from app.store.server import Server

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -22,17 +20,16 @@ from redis.retry import Retry
 from app.core.errors import StoreUnavailable
 from app.core.reading import encoded
 from app.outage import Outage
+from app.store import keys
+from app.store.keys import PREFIX, Key
+from app.store.pool import Pool
 
-PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
     *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
 BASE = "base"  # the part with which every script begins
 USES = "-- uses: "  # begins the first line of a script or part that needs others
-# Seconds in which a connection is used again without a look whether it was closed. Under load that look is a tenth of
-# an accept, as it lets go of the interpreter's lock; and a server that goes away fails the calls in flight anyway.
-FRESH = 0.5
 # What passes when Redis is there again. These alone leave open whether a command that was sent is carried out; their
 # subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
@@ -81,19 +78,19 @@ class Connection:
         self.outage: Outage | None = None
         self.refusal: Outage | None = None
         self._clock = clock
-        self.idle: deque[tuple[Any, float]] = deque()  # and since when; appending and popping are atomic
+        self.pool = Pool(client.connection_pool)
         self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
 
-    def key(self, *parts: str) -> str:
-        return self.prefix + ":".join(parts)
+    def key(self, what: Key, *parts: str) -> str:
+        return self.prefix + what.name(*parts)
 
-    def of_person(self, what: str, conversation: str, read: Callable[[Any, str], Any]) -> Any:
+    def of_person(self, what: Key, conversation: str, read: Callable[[Any, str], Any]) -> Any:
         """Read what is kept once for a person, whichever of their addresses the conversation is named by (see `n:` in
         `scripts/parts/people.lua`). One round trip for whoever has one address. Raises: StoreUnavailable."""
 
         def both() -> tuple[str | None, Any]:
             pipeline = self.client.pipeline(transaction=False)
-            pipeline.get(self.key("n", conversation))
+            pipeline.get(self.key(keys.ADDRESS, conversation))
             read(pipeline, self.key(what, conversation))
             leads, found = pipeline.execute()
             return leads, found
@@ -128,15 +125,9 @@ class Connection:
             return self._command("EVAL", script.script, 1, self.prefix, *args)
 
     def _command(self, *words: Any) -> Any:
-        """One command on a connection of our own: borrowing one from redis-py's pool for each costs as much as all
-        the rest. There are as many as there ever were calls at once; one that failed connects anew with the next."""
+        """One command, sent once."""
+        connection = self.pool.take()
         try:
-            connection, last = self.idle.pop()
-        except IndexError:
-            connection, last = self.client.connection_pool.make_connection(), 0.0
-        try:
-            if time.monotonic() - last > FRESH and _was_closed(connection):
-                connection.disconnect()
             if not connection.is_connected:
                 self.guard(connection.connect)  # where that fails, nothing was sent
             connection.send_packed_command([hiredis.pack_command(words)])
@@ -147,7 +138,7 @@ class Connection:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
         finally:
-            self.idle.append((connection, time.monotonic()))
+            self.pool.give(connection)
 
     def knock(self) -> None:
         """Ask whether the server is there; one that answers that we may not ask is. Raises: StoreUnavailable."""
@@ -216,11 +207,3 @@ def _place(client: redis.Redis) -> str:
     if "path" in known:
         return f"unix://{known['path']}"
     return f"redis://{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"
-
-
-def _was_closed(connection: Any) -> bool:
-    """Whether an idle connection has something to read: its end, or what nobody waits for."""
-    try:
-        return bool(connection.can_read(timeout=0))
-    except (redis.ConnectionError, redis.TimeoutError, OSError):
-        return True

@@ -6,6 +6,7 @@ from typing import cast
 
 from app.core.consent import Consent, State
 from app.store.connection import Connection
+from app.store.keys import CONSENT
 
 
 class Consents:
@@ -16,7 +17,7 @@ class Consents:
     def read(self, conversation: str) -> Consent | None:
         """What is known of a customer on a channel; None where nobody ever said anything."""
         state, at, by = self._connection.of_person(
-            "o", conversation, lambda client, key: client.hmget(key, ["state", "at", "by"])
+            CONSENT, conversation, lambda client, key: client.hmget(key, ["state", "at", "by"])
         )
         return Consent(cast("State", state), int(at or 0), by or "") if state else None
 

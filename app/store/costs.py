@@ -9,9 +9,13 @@ import orjson
 
 from app.core.costs import Costs, MessageCosts, day_number, day_of
 from app.store.connection import Connection
+from app.store.keys import COSTS_OF_CONVERSATION, COSTS_OF_DAY, MESSAGE
 from app.store.messages import own_cost
 
 DAY_MS = 86_400_000
+MESSAGE_FIELDS = MESSAGE.short(
+    "conversation", "cost", "cost_what", "cost_nanos", "cost_day", "price_reported", "cost_refs"
+)
 
 
 class CostBook:
@@ -28,7 +32,7 @@ class CostBook:
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
         pipeline = self._client.pipeline(transaction=False)
         for day in days:
-            pipeline.hgetall(self._connection.key("cost", str(day_number(day))))
+            pipeline.hgetall(self._connection.key(COSTS_OF_DAY, str(day_number(day))))
         found: dict[tuple[date, str], Costs] = {}
         for day, booked in zip(days, self._connection.guard(pipeline.execute), strict=True):
             for where, nanos in sorted(booked.items()):
@@ -39,13 +43,17 @@ class CostBook:
 
     def conversation(self, conversation: str) -> Costs | None:
         """All that was booked for a conversation; None if nothing was, or it is forgotten."""
-        booked = self._connection.of_person("cost:c", conversation, lambda client, key: client.hgetall(key))
+        booked = self._connection.of_person(
+            COSTS_OF_CONVERSATION, conversation, lambda client, key: client.hgetall(key)
+        )
         return _all_of((what, int(nanos)) for what, nanos in booked.items()) if booked else None
 
     def message(self, message_id: str) -> MessageCosts | None:
         """What one message cost; None if there is none (any more)."""
-        key = self._connection.key("m", message_id)
-        fields = ["cv", "co", "cw", "cn", "cd", "pr", "ca"]
+        key = self._connection.key(MESSAGE, message_id)
+        fields = MESSAGE.short(
+            "conversation", "cost", "cost_what", "cost_nanos", "cost_day", "price_reported", "cost_refs"
+        )
         conversation, total, what, nanos, day, reported, refs = self._connection.guard(
             lambda: self._client.hmget(key, fields)
         )

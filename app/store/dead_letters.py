@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from app.core.work import Deliver, Item, Wake, item_of
 from app.store.connection import Connection
-from app.store.mailbox import Limits, Wake, _wakes
+from app.store.keys import DEAD_LETTER, DEAD_LETTERS
+from app.store.limits import Limits
+from app.store.wire import wakes_of
 
-TRIMMED_MOST = 1_000  # in one step, as nobody else is served meanwhile
+MAX_TRIMMED = 1_000  # in one step, as nobody else is served meanwhile
 
 
 class DeadLetter(Struct, frozen=True):
@@ -23,13 +26,12 @@ class DeadLetter(Struct, frozen=True):
     error: str
     at: int
     mailbox: str = ""
-    item: str = ""
+    item: Item | None = None
     webhook: str = ""
 
     @property
     def message_id(self) -> str:
-        kind, _, rest = self.item.partition(" ")
-        return rest if kind == "message" else ""
+        return self.item.message_id if isinstance(self.item, Deliver) else ""
 
 
 class DeadLetters:
@@ -38,44 +40,44 @@ class DeadLetters:
         self._client = connection.client
         self._limits = limits
 
-    def park(self, webhook: str, name: str, reason: str, error: str) -> str:
+    def keep_webhook(self, webhook: str, name: str, reason: str, error: str) -> str:
         """Keep a webhook that we could not read; its new id."""
         request = {"webhook": webhook, "name": name, "reason": reason, "error": error[:500]}
         return str(self._connection.run("dead_letter", request))
 
     def newest(self, most: int = 100) -> list[DeadLetter]:
         """The newest come first."""
-        key = self._connection.key("dead")
+        key = self._connection.key(DEAD_LETTERS)
         ids = self._connection.guard(lambda: self._client.zrevrange(key, 0, most - 1))
-        return [letter for letter in (self.show(i) for i in ids) if letter]
+        return [found for found in (self.show(one) for one in ids) if found]
 
     def count(self) -> int:
-        return int(self._connection.guard(lambda: self._client.zcard(self._connection.key("dead"))))
+        return int(self._connection.guard(lambda: self._client.zcard(self._connection.key(DEAD_LETTERS))))
 
-    def show(self, letter_id: str) -> DeadLetter | None:
-        key = self._connection.key("d", letter_id)
+    def show(self, dead_letter_id: str) -> DeadLetter | None:
+        key = self._connection.key(DEAD_LETTER, dead_letter_id)
         fields = self._connection.guard(lambda: self._client.hgetall(key))
         if not fields:
             return None
         return DeadLetter(
-            id=letter_id,
+            id=dead_letter_id,
             where=fields.get("lane", ""),
             reason=fields.get("reason", ""),
             error=fields.get("error", ""),
             at=int(fields.get("at", 0)),
             mailbox=fields.get("mailbox", ""),
-            item=fields.get("item", ""),
+            item=item_of(fields["item"]) if "item" in fields else None,
             webhook=fields.get("webhook", ""),
         )
 
-    def replay(self, letter_id: str) -> tuple[str, tuple[Wake, ...]]:
+    def replay(self, dead_letter_id: str) -> tuple[str, tuple[Wake, ...]]:
         """Queue its message again: `ok`, `unknown`, or `webhook` (then the caller must receive it again)."""
-        state, *wakes = self._connection.run("replay", {"id": letter_id})
-        return state, _wakes(wakes)
+        state, *wakes = self._connection.run("replay", {"id": dead_letter_id})
+        return state, wakes_of(wakes)
 
-    def discard(self, letter_id: str) -> bool:
-        """Forget it, and at once all that only the letter kept. False if there is no such letter."""
-        return bool(self._connection.run("discard", {"id": letter_id, "retention": self._limits.retention}))
+    def discard(self, dead_letter_id: str) -> bool:
+        """Forget it, and at once all that only it kept. False if there is no such letter."""
+        return bool(self._connection.run("discard", {"id": dead_letter_id, "retention": self._limits.retention}))
 
     def trim(self) -> dict[str, int]:
         """Let the oldest go where there are too many or they are too old; how many went of which lane."""
@@ -85,7 +87,7 @@ class DeadLetters:
             "max_bytes": limits.letters_bytes,
             "age_ms": limits.letters_keep * 1000,
             "retention_ms": limits.retention * 1000,
-            "batch": TRIMMED_MOST,
+            "batch": MAX_TRIMMED,
         }
         said = self._connection.run("trim", request)
         return {where: int(count) for where, count in zip(said[::2], said[1::2], strict=True)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from app.store.connection import Connection
+from app.store.keys import BUSY, COUNTS, LANE, LANES, LEASED, READY
 
 
 class LaneState(Struct, frozen=True):
@@ -32,25 +33,25 @@ class Lanes:
     def overview(self, now: float) -> list[LaneState]:
         """Every lane of the configuration, and those of an earlier one with work left. `now` is Unix seconds."""
         key = self._connection.key
-        names = self._connection.guard(lambda: {*self._client.hkeys(key("lanes")), *self._client.smembers(key("busy"))})
+        names = self._connection.guard(lambda: {*self._client.hkeys(key(LANES)), *self._client.smembers(key(BUSY))})
         return [self.state(name, now) for name in sorted(names)]
 
     def state(self, lane: str, now: float) -> LaneState:
         key = self._connection.key
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.hmget(key("lane", lane), ["backlog", "paused_until", "paused_why"])
-        pipeline.zcard(key("ready", lane))
-        pipeline.zcard(key("leased", lane))
+        pipeline.hmget(key(LANE, lane), ["backlog", "paused_until", "paused_why"])
+        pipeline.zcard(key(READY, lane))
+        pipeline.zcard(key(LEASED, lane))
         (backlog, until, why), ready, leased = self._connection.guard(pipeline.execute)
         paused = max(0.0, float(until or 0) / 1000 - now)
         return LaneState(lane, int(backlog or 0), ready, leased, paused, why or "" if paused else "")
 
     def count(self, what: str) -> None:
         """Count something that is no message but worth knowing of."""
-        self._connection.guard(lambda: self._client.hincrby(self._connection.key("counts"), what, 1))
+        self._connection.guard(lambda: self._client.hincrby(self._connection.key(COUNTS), what, 1))
 
     def counts(self) -> dict[str, int]:
-        raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key("counts")))
+        raw = self._connection.guard(lambda: self._client.hgetall(self._connection.key(COUNTS)))
         return {name: int(value) for name, value in sorted(raw.items())}
 
     def ping(self) -> None:

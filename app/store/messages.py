@@ -11,10 +11,14 @@ from msgspec import Struct
 
 from app.core.message import Message, decode, encode
 from app.core.status import Status
+from app.core.work import Wake
 from app.store.connection import Connection
-from app.store.mailbox import Limits, Wake, _wakes
+from app.store.keys import LIST, LIVE, MESSAGE, TIMELINE
+from app.store.limits import Limits
+from app.store.wire import wakes_of
 
-FIELDS = ["body", "st", "er", "xid", "sa", "co", "cw", "cn"]  # of a record, as `_record` reads them
+FIELDS = MESSAGE.short("body", "status", "error", "external_id", "status_at", "cost", "cost_what", "cost_nanos")
+"""Of a record, as `_record` reads them."""
 CHUNK = 200  # of a list, read at once
 LIVE_ENTRIES, LIVE_BYTES = 40, 65_536  # of a stream, read at once; a single message may be longer
 FOREVER = 2**53
@@ -73,7 +77,7 @@ class Messages:
             "wait": wait,
         }
         state, *wakes = self._connection.run("report", request)
-        return state, _wakes(wakes)
+        return state, wakes_of(wakes)
 
     def read(self, message_id: str) -> Record | None:
         """One message's record; None if there is none (any more)."""
@@ -83,14 +87,14 @@ class Messages:
         def call() -> list[Any]:
             pipeline = self._client.pipeline(transaction=False)
             for message_id in message_ids:
-                pipeline.hmget(self._connection.key("m", message_id), FIELDS)
+                pipeline.hmget(self._connection.key(MESSAGE, message_id), FIELDS)
             return pipeline.execute()
 
         return [_record(row) for row in self._connection.guard(call)] if message_ids else []
 
     def timeline(self, conversation: str, most: int = 50) -> list[Record]:
         """The newest messages of a conversation, both directions, oldest first."""
-        key = self._connection.key("t", conversation)
+        key = self._connection.key(TIMELINE, conversation)
         ids = self._connection.guard(lambda: self._client.lrange(key, -most, -1))
         return [record for record in self.read_many(ids) if record]
 
@@ -103,7 +107,7 @@ class Messages:
         Args:
             since, until: Unix ms when Patchbay took them, both included.
         """
-        key = self._connection.key("i", listed)
+        key = self._connection.key(LIST, listed)
         last = min(until if until is not None else FOREVER, behind[0] if behind else FOREVER)
         start = 0  # among those of the moment `last`
         while True:
@@ -121,7 +125,7 @@ class Messages:
 
     def newer(self, listed: str, since: Position, until: int | None = None) -> Iterator[tuple[Position, Record]]:
         """The messages of a list from that position on, it included, the oldest first; `until` in Unix ms."""
-        key, start = self._connection.key("i", listed), 0
+        key, start = self._connection.key(LIST, listed), 0
         last = FOREVER if until is None else until
         while True:
             read = partial(self._client.zrangebyscore, key, since[0], last, start=start, num=CHUNK, withscores=True)
@@ -138,7 +142,7 @@ class Messages:
         """Call off a message with all its parts; False if it is too late."""
         request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
         state, *wakes = self._connection.run("cancel", request)
-        return state == "ok", _wakes(wakes)
+        return state == "ok", wakes_of(wakes)
 
     def rewrite(self, messages: Sequence[Message]) -> bool:
         """Store other contents of messages of one conversation; False if one of them still waits."""
@@ -156,7 +160,7 @@ class Messages:
     def live(self, conversation: str, after: str, wait: float) -> list[LiveEntry]:
         """The next entries of the customer's stream after a position ('0': the first), waiting up to `wait` seconds.
         Never more than `LIVE_ENTRIES`, nor, but for a single message, than `LIVE_BYTES` of messages."""
-        key = self._connection.key("e", conversation)
+        key = self._connection.key(LIVE, conversation)
         try:
             answer = self._connection.guard(
                 lambda: self._client.xread({key: after}, count=LIVE_ENTRIES, block=int(wait * 1000) or None)
@@ -184,7 +188,7 @@ class Messages:
         def call() -> list[Any]:
             pipeline = self._client.pipeline(transaction=False)
             for message_id in message_ids:
-                pipeline.hstrlen(self._connection.key("m", message_id), "body")
+                pipeline.hstrlen(self._connection.key(MESSAGE, message_id), "body")
             return pipeline.execute()
 
         return list(self._connection.guard(call))

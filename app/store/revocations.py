@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.store.connection import Connection
+from app.store.keys import REVOKED
 
 
 class Revocations:
@@ -17,11 +18,11 @@ class Revocations:
 
         Raises: StoreUnavailable.
         """
-        key = self._connection.key("v", conversation)
+        key = self._connection.key(REVOKED, conversation)
         self._connection.guard(lambda: self._client.set(key, repr(until), ex=keep))
 
     def is_revoked(self, conversation: str, made: float) -> bool:
         """Whether a token of that time was taken back. Raises: StoreUnavailable."""
-        key = self._connection.key("v", conversation)
+        key = self._connection.key(REVOKED, conversation)
         until = self._connection.guard(lambda: self._client.get(key))
         return until is not None and made <= float(until)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from app.core.session import Session, from_fields
 from app.store.connection import Connection
-from app.store.mailbox import Limits
+from app.store.keys import ALIAS, SESSION
+from app.store.limits import Limits
 
 
 class Sessions:
@@ -14,11 +15,11 @@ class Sessions:
         self._client = connection.client
 
     def read(self, conversation: str) -> Session | None:
-        key = self._connection.key("s", conversation)
+        key = self._connection.key(SESSION, conversation)
         return from_fields(self._connection.guard(lambda: self._client.hgetall(key)))
 
     def resolve(self, destination: str, alias: str) -> str | None:
         """The conversation that a destination knows as `alias`, or None. A name in use is kept."""
-        key = self._connection.key("a", destination, alias)
+        key = self._connection.key(ALIAS, destination, alias)
         found: str | None = self._connection.guard(lambda: self._client.getex(key, ex=self._keep))
         return found

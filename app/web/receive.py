@@ -9,8 +9,9 @@ from flask import Blueprint, Request, Response, current_app, request
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, park, read
+from app.inbox import Inbox, NotTaken, read
 from app.log import logger
+from app.parked import park
 from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
 from app.web.loopback import is_from_this_machine

@@ -23,9 +23,10 @@ import requests
 from celery import chain
 
 from app.config.schema import check
+from app.core.acceptance import Acceptance
 from app.core.message import Message, Text, new_id
+from app.core.work import Append
 from app.gateway import Gateway, build
-from app.store.mailbox import Append
 from tests.benchmarks import loads
 from tests.support import toml
 from tests.support.gateway import tables
@@ -182,7 +183,7 @@ class Bench:
             now = int(time.time() * 1000)
             message = Message(new_id(), "inbound", "shop", customer, content, "customer", "shop", now, f"b-{number}")
             entry = Append(message, "inbound:desk")
-            gateway.store.mailboxes.accept(entry, scope=f"shop:inbound:b-{number}", follow=True)
+            gateway.store.mailboxes.accept(Acceptance(entry=entry, scope=f"shop:inbound:b-{number}", follow=True))
 
     def _gateway(self) -> Gateway:
         return build(self.settings, role="bench", timeout=5)

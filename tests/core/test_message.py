@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import ValidationError
 
 from app.core.message import (
     Attachment,
@@ -16,6 +17,7 @@ from app.core.message import (
     Image,
     Location,
     Message,
+    Profile,
     QuickReply,
     Text,
     content_from_dict,
@@ -72,6 +74,73 @@ WIRE = {
 @given(messages)
 def test_a_message_survives_its_codec(message: Message) -> None:
     assert message == decode(encode(message))
+
+
+EVERYTHING = Message(
+    "m1",
+    "inbound",
+    "shop",
+    "webhook:42",
+    Location(52.0, 13.4),
+    "customer",
+    "shop",
+    1_767_225_600_000,
+    external_id="x\0\u00e9",
+    profile=Profile(name="Ada"),
+    metadata={"a": [1, None, {"b": 0.5}]},
+)
+STORED = (
+    b'{"id":"m1","direction":"inbound","channel":"shop","customer":"webhook:42",'
+    b'"content":{"type":"location","latitude":52.0,"longitude":13.4},"author":"customer","source":"shop",'
+    b'"at":1767225600000,"external_id":"x\\u0000\xc3\xa9","profile":{"name":"Ada"},'
+    b'"metadata":{"a":[1,null,{"b":0.5}]}}'
+)
+SOMEHOW = {
+    "as we write it": STORED,
+    "as text": STORED.decode(),
+    "a fraction written as a whole number": STORED.replace(b"52.0", b"52"),
+    "with what only a later version knows": STORED.replace(b'"at":', b'"mood":{"type":"good"},"at":').replace(
+        b'"latitude"', b'"height":3,"latitude"'
+    ),
+}
+
+
+def test_a_message_is_stored_as_it_ever_was() -> None:
+    assert STORED == encode(EVERYTHING)
+
+
+@pytest.mark.parametrize("raw", SOMEHOW.values(), ids=SOMEHOW)
+def test_a_stored_message_is_read_whoever_wrote_it(raw: bytes | str) -> None:
+    assert decode(raw) == EVERYTHING
+
+
+ODD = {
+    "half of a pair": ("a\ud83d", "a\N{REPLACEMENT CHARACTER}"),
+    "a pair": ("\U0001f600", "\U0001f600"),
+    "NUL": ("a\0b", "a\0b"),
+}
+
+
+@pytest.mark.parametrize(("text", "stored"), ODD.values(), ids=ODD)
+def test_no_character_stops_a_message_from_being_stored(text: str, stored: str) -> None:
+    message = Message("m1", "inbound", "shop", "webhook:42", Text(text), "customer", "shop", 0, metadata={"a": "b"})
+    assert decode(encode(message)).content == Text(stored)
+
+
+def test_a_half_that_was_stored_costs_only_itself() -> None:
+    raw = encode(Message("m1", "inbound", "shop", "webhook:42", Text("hi"), "customer", "shop", 0))
+    assert decode(raw.replace(b"hi", b"hi\\ud83d")).content == Text("hi\N{REPLACEMENT CHARACTER}")
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"id":"m1"}', STORED.replace(b"location", b"dance")])
+def test_what_is_no_message_is_none(raw: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(raw)
+
+
+def test_a_content_of_a_kind_that_is_unknown_is_none() -> None:
+    with pytest.raises(ValidationError, match="dance"):
+        content_from_dict({"type": "dance"})
 
 
 @QUICK

@@ -12,8 +12,10 @@ import pytest
 import requests
 
 from app.sandbox import SandboxSettings, make_server
+from app.store.connection import connect
 from tests.support import toml
 from tests.support.gateway import tables
+from tests.support.keymap import strays
 from tests.support.processes import RedisServer, System, free_port, wait_until
 from tests.support.shop import Shop
 from tests.support.sink import Sink, sink
@@ -113,9 +115,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         system.start(workers=2)
         yield World(system, store, Sandbox(sandbox), Shop(system.url), shop)
         system.stop()
+    with connect(store.url, timeout=5, name="tests") as client:
+        left = strays(client)
     store.stop()
     server.shutdown()
     server.server_close()
+    assert left == []
 
 
 @pytest.fixture

@@ -32,23 +32,23 @@ class Up:
         self.url = f"http://127.0.0.1:{self.port}"
         self.page = folder / "page.txt"
         command = [PATCHBAY, "up", "--sandbox", "--port", str(self.port), "--workers", "1", *options]
-        self._process = Process(command, self.page, {"PATCHBAY_DATA": str(self.data)}, cwd)
+        self.process = Process(command, self.page, {"PATCHBAY_DATA": str(self.data)}, cwd)
 
     def start(self) -> None:
         self.page.unlink(missing_ok=True)
-        self._process.start()
+        self.process.start()
         wait_until("the page is printed", lambda: "Ctrl-C" in self.page.read_text(), 60)
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        os.kill(self._process.pid, number)
-        wait_until("everything has ended", lambda: not self._process.running, 60)
-        return self._process.stop()
+        os.kill(self.process.pid, number)
+        wait_until("everything has ended", lambda: not self.process.running, 60)
+        return self.process.stop()
 
     def redis(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.data / "redis.sock"))
 
     def parts(self) -> list[psutil.Process]:
-        return psutil.Process(self._process.pid).children(recursive=True)
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def say(self, id: str) -> str:
         """Write as a new visitor; their token."""
@@ -83,7 +83,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     running.start()
     yield running
     running.stop()
-    assert not psutil.pid_exists(running._process.pid)
+    assert not psutil.pid_exists(running.process.pid)
 
 
 def test_the_page_fits_on_a_screen_and_its_curl_line_works(up: Up) -> None:
@@ -273,7 +273,7 @@ def test_what_lies_in_the_working_folder_is_not_taken_for_patchbay_nor_is_a_long
 def test_a_redis_that_is_away_is_named_once_and_so_is_its_return(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     waiting = Up(tmp_path, "--redis", server.url)
-    waiting._process.start()
+    waiting.process.start()
     line = f"Redis at {server.url} cannot be reached: "
     try:
         wait_until("it says what it waits for", lambda: line in waiting.page.read_text())
@@ -307,7 +307,7 @@ def test_where_the_supervisor_cannot_start_its_last_words_are_shown(tmp_path: Pa
 
 def test_asked_to_stop_while_it_starts_it_stops_without_the_page(tmp_path: Path) -> None:
     early = Up(tmp_path)
-    early._process.start()
+    early.process.start()
     wait_until("the supervisor runs", (tmp_path / "data" / "supervisord.pid").exists)
     assert 0 == early.stop()
     assert "Ctrl-C" not in early.page.read_text()

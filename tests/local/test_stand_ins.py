@@ -40,7 +40,7 @@ def test_credentials_are_made_up_anew_and_in_their_shape() -> None:
 
 
 def test_pages_stand_below_the_sandbox() -> None:
-    assert ("Flex desk", f"{SANDBOX}/flex") in stand_ins.pages(SANDBOX)
+    assert ("Flex desk", f"{SANDBOX}/flex   (an agent in Twilio Flex)") in stand_ins.pages(SANDBOX)
 
 
 def test_a_stand_in_adds_its_part_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from app.core.message import Attachment, Card, Content, Image, Location, Message
 from app.core.render import Capabilities, render
 from app.core.session import Session
 from app.core.status import climbs
+from app.core.work import Achieved, Claim
 from app.gateway import Gateway
 from app.http import Http, Response
 from app.inbox import Inbox
@@ -35,7 +36,7 @@ from app.platforms.twilio.webhooks import FORM
 from app.platforms.twiml import destination as twiml
 from app.platforms.twiml.destination import MAX_MESSAGES, TwimlDestination
 from app.store.lanes import Lanes
-from app.store.mailbox import Claim, Mailboxes
+from app.store.mailbox import Mailboxes
 from tests.platforms.conformance import OUTCOMES, Calling, unused
 from tests.support import fixtures
 from tests.support.examples import examples
@@ -974,10 +975,10 @@ def test_an_application_is_asked_about_each_part_once_though_redis_was_out_of_re
     monkeypatch.setattr("workers.lease.AGAIN", 0.0)
     remember, outages = Mailboxes.remember, iter([True, True])
 
-    def flaky(self: Mailboxes, claim: Claim, lease: float, **kept: Any) -> bool:
+    def flaky(self: Mailboxes, claim: Claim, lease: float, achieved: Achieved) -> bool:
         if next(outages, False):
             raise StoreUnavailable("gone")
-        return remember(self, claim, lease, **kept)
+        return remember(self, claim, lease, achieved)
 
     monkeypatch.setattr(Mailboxes, "remember", flaky)
     parts = [says("Nice"), says("A picture!")]

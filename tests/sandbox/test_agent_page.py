@@ -60,5 +60,5 @@ def test_what_does_not_fit_is_said_and_stays_in_the_form(served, page):
     page.get_by_test_id("latitude").fill("99")
     page.get_by_test_id("longitude").fill("1")
     page.get_by_test_id("send").click()
-    expect(page.get_by_role("alert")).to_have_text("latitude: must lie between -90 and 90")
+    expect(page.get_by_role("alert")).to_have_text("Not sent: latitude: must lie between -90 and 90")
     expect(page.get_by_test_id("latitude")).to_have_value("99")

@@ -300,6 +300,7 @@ def test_the_page_by_keyboard_on_a_phone(page, texts, hooks):
     expect(page.get_by_test_id("start-text")).to_have_value("<b>Good day</b>")
     page.get_by_test_id("start-text").press("Enter")
     expect(page.get_by_role("heading", level=2)).to_be_focused()
+    expect(page.get_by_test_id("about")).not_to_contain_text(ADA)
     message = page.get_by_test_id("message")
     expect(message).to_contain_text("<b>Good day</b>")
     expect(message.get_by_text("Queued")).to_be_visible()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 import app.sandbox
+from app.sandbox import create_app
 from tests.support.browser import phone_page
 
 from .flex import (
@@ -157,3 +159,47 @@ def test_the_back_button_returns_to_the_list(served, page, channel):
     expect(page.get_by_test_id("task")).to_be_focused()
     requests.delete(f"{served}/inspect")
     expect(page.get_by_text("No tasks yet.")).to_be_visible()
+
+
+def test_what_the_bot_knows_is_open_until_the_task_is_accepted(twilio, page):
+    make_channel(twilio, make_flow(twilio), task_attributes=json.dumps(KNOWN))
+    page.get_by_test_id("task").press("Enter")
+    expect(page.get_by_test_id("transcript")).to_be_visible()
+    page.get_by_test_id("accept").press("Enter")
+    expect(page.get_by_test_id("composer-text")).to_be_visible()
+    expect(page.get_by_test_id("transcript")).to_be_hidden()
+
+
+def test_what_the_chat_shows_is_not_shown_twice(page, channel):
+    page.get_by_test_id("task").press("Enter")
+    expect(page.get_by_test_id("message")).to_have_count(1)
+    expect(page.get_by_test_id("transcript")).to_be_hidden()
+    page.get_by_text("What the bot knows").press("Enter")
+    expect(page.get_by_test_id("transcript")).to_be_visible()
+
+
+def test_an_agent_sees_that_the_customer_has_left(twilio, page, channel):
+    open_chat(page)
+    expect(page.get_by_test_id("log")).not_to_contain_text("This chat is over")
+    channel.update(attributes=json.dumps({"status": "INACTIVE"}))
+    expect(page.get_by_test_id("log")).to_contain_text(
+        "This chat is over: an agent has ended it, or the customer has left."
+    )
+    expect(page.get_by_test_id("message")).to_have_count(1)
+    expect(page.get_by_test_id("composer-text")).to_be_hidden()
+
+
+NAMES = {
+    "agent_5Fkim": "Kim",
+    "kim": "Kim",
+    "agent_5Fkim_2Dmarie": "Kim-Marie",
+    "kim_40example_2Ecom": "kim@example.com",
+    "ada_5Flovelace": "Ada Lovelace",
+    "x_zz": "X Zz",
+}
+
+
+@pytest.mark.parametrize(("identity", "name"), NAMES.items(), ids=NAMES)
+def test_an_agent_has_the_name_of_a_person(identity, name):
+    client = create_app(replace(SETTINGS, flex_agent=identity)).test_client()
+    assert f"You are <strong>{name}</strong>." in client.get("/flex").text

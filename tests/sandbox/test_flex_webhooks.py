@@ -316,7 +316,7 @@ def test_conversations_try_three_times_more(served, listener, room):
 
 
 def test_its_patience_ends(served, monkeypatch, listener, channel):
-    monkeypatch.setattr(carrier, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(carrier, "PATIENCE_SECONDS", 0.5)
     holding = iter([True])
     listener.hold = lambda: wait_until(lambda: len(seen(served)["attempts"]) > 0) if next(holding, False) else None
     channel.messages.create(body="Hello", **ON)

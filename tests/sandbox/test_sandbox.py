@@ -1,10 +1,15 @@
 import ast
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Blueprint, Response
 
 import app.sandbox
 from app.sandbox import SandboxSettings, create_app, make_server
+from app.sandbox.faults import expose
+from app.sandbox.settings import Checked, setting
+from app.sandbox.stand_ins import STAND_INS
 
 from .calls import BEARER, WEBHOOK, ask, deliver, message_event, webhook_body
 from .test_application import tell
@@ -63,6 +68,57 @@ def test_the_rules_are_compiled_once():
     again = list(create_app(SandboxSettings()).url_map.iter_rules())
     assert len(again) == len(rules) > 100
     assert all(one is other for one, other in zip(rules, again, strict=True))
+
+
+@dataclass(frozen=True)
+class ToySettings(Checked):
+    toy_word: str = setting("hello", "[a-z]+", "a word in small letters")
+
+
+class Toy:
+    """A stand-in that somebody else wrote."""
+
+    name, title, faults = "toy", "Toy", ("fail", "drop")
+
+    def __init__(self, settings, faults):
+        self._word, self._faults, self._asked = ToySettings.from_env().toy_word, faults, 0
+
+    def blueprints(self):
+        blueprint = Blueprint("toy", __name__, url_prefix="/toy")
+        expose(blueprint, "toy", self._faults, lambda status, message: Response(message, status))
+        blueprint.add_url_rule("/ask", "ask", self._ask)
+        return [blueprint]
+
+    def inspect(self):
+        return {"asked": self._asked}
+
+    def reset(self):
+        self._asked = 0
+
+    def _ask(self):
+        self._asked += 1
+        return self._word
+
+
+def test_another_stand_in_needs_its_class_and_its_place_in_the_table(monkeypatch):
+    plain = create_app(SandboxSettings()).test_client()
+    monkeypatch.setattr("app.sandbox.STAND_INS", (*STAND_INS, Toy))
+    monkeypatch.setenv("SANDBOX_TOY_WORD", "ahoy")
+    client = create_app(SandboxSettings()).test_client()
+    assert client.get("/toy/ask").text == "ahoy"
+    assert client.get("/inspect").get_json()["toy"] == {"asked": 1}
+    shown = client.get("/sandbox/faults").get_json()["platforms"][-1]
+    assert (shown["title"], [fault["name"] for fault in shown["faults"]]) == ("Toy", ["down", "drops"])
+    assert client.put("/sandbox/faults/toy/down").status_code == 200
+    assert client.get("/toy/ask").status_code == 503
+    client.delete("/inspect")
+    assert client.get("/inspect").get_json()["toy"] == {"asked": 0}
+    assert plain.get("/toy/ask").status_code == 404
+
+
+def test_a_stand_in_names_what_is_wrong_with_its_own_settings():
+    with pytest.raises(ValueError, match="SANDBOX_TOY_WORD must be a word in small letters"):
+        ToySettings.from_env({"SANDBOX_TOY_WORD": "A word"})
 
 
 def test_without_settings_the_environment_is_read(monkeypatch):

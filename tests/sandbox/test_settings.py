@@ -13,6 +13,7 @@ def test_every_field_can_be_set_from_the_environment():
     values = {
         "gateway_url": "https://gateway.example.test/base/",
         "public_url": "https://sandbox.example.test/behind",
+        "flower_url": "https://flower.example.test/behind",
         "desk": "help",
         "autopilot_account_sid": "AC" + "0" * 32,
         "autopilot_auth_token": "t1",

@@ -10,9 +10,10 @@ import redis
 
 from app.store import Store
 from app.store.connection import connect
-from app.store.mailbox import Limits
+from app.store.limits import Limits
 from tests.store.steps import LANES
 from tests.support.gateway import Clock
+from tests.support.keymap import strays
 from tests.support.processes import RedisServer
 
 
@@ -23,6 +24,21 @@ def client(request: pytest.FixtureRequest) -> redis.Redis:
         return fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2, decode_responses=True)
     found: redis.Redis = request.getfixturevalue("redis_client")
     return found
+
+
+@pytest.fixture(autouse=True)
+def everything_is_on_the_map(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test leaves behind is on the map of Redis, unless it wrote some of it itself (`written_by_hand`)."""
+    name = next((name for name in ("client", "redis_client") if name in request.fixturenames), None)
+    held: redis.Redis | None = request.getfixturevalue(name) if name else None
+    yield
+    if held is not None and "written_by_hand" not in request.fixturenames:
+        assert strays(held) == []
+
+
+@pytest.fixture
+def written_by_hand() -> None:
+    """For tests that write what the store would not."""
 
 
 @pytest.fixture(scope="module")

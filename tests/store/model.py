@@ -8,8 +8,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from app.core.acceptance import Place
 from app.core.status import Status, climbs
-from app.store.mailbox import Append, AppendItem, ChatState, Claim, Limits, Place, SessionChange, Settlement
+from app.core.work import (
+    Append,
+    AppendItem,
+    Behind,
+    Claim,
+    Dead,
+    Outcome,
+    Reroute,
+    Retry,
+    SessionChange,
+    ThreadState,
+    item_text,
+)
+from app.store.limits import Limits
 
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
@@ -184,31 +198,31 @@ class Model:
         box = self.boxes.get(claim.mailbox)
         return box is not None and box.owner == claim.owner
 
-    def settle(self, s: Settlement) -> None:
+    def settle(self, s: Outcome) -> None:
         """Only for a claim whose lease is held."""
         mailbox = s.claim.mailbox
         box = self.boxes[mailbox]
-        known = self.messages.get(s.claim.item.removeprefix("message "))
+        known = self.messages.get(item_text(s.claim.item).removeprefix("message "))
         box.owner = None
         self._breaker(box.lane, s)
-        if s.outcome == "retry":
+        if isinstance(s, Retry):
             spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
             box.attempts += spent
             box.uncertain = box.uncertain or s.uncertain or box.claims > 1
             box.claims = 0
             box.due = self.now + int(s.due * 1000)
             return
-        if s.outcome == "reroute":
+        if isinstance(s, Reroute):
             self.boxes[mailbox] = Box(s.to, self.now, box.items)
             self._wake(s.to)
             return
-        if s.outcome == "behind":
+        if isinstance(s, Behind):
             box.claims, box.attempts, box.uncertain, box.progress = 0, 0, False, {}
-            box.items[:0] = s.front
+            box.items[:0] = map(item_text, s.front)
             box.due = self.now
             return
         item = box.drop_head()
-        if s.outcome == "dead":
+        if isinstance(s, Dead):
             self._bury(mailbox, box.lane, item)
         elif known:
             known.state = "settled"
@@ -224,16 +238,17 @@ class Model:
                 self._climb(known.id, s.status)
         if s.session:
             self._write_session(s.claim.conversation, s.session)
-        if s.watch == 0:
+        if s.poll_in == 0:
             self.watch.pop(s.claim.conversation, None)
-        elif s.watch:
-            self.watch[s.claim.conversation] = self.now + int(s.watch * 1000)
-        if s.chat and s.chat.seen is not None:
-            chat = self.chats.setdefault(s.chat.name, Chat())
-            chat.saw(s.chat.seen)
-            chat.read = s.chat.read
-        box.items[:0] = s.front
-        for again in s.front:
+        elif s.poll_in:
+            self.watch[s.claim.conversation] = self.now + int(s.poll_in * 1000)
+        if s.thread and s.thread.seen is not None:
+            chat = self.chats.setdefault(s.thread.name, Chat())
+            chat.saw(s.thread.seen)
+            chat.read = s.thread.read
+        front = [item_text(item) for item in s.front]
+        box.items[:0] = front
+        for again in front:
             if again.startswith("message "):
                 self.messages[again.removeprefix("message ")].state = "waiting"
         for entry in s.append:
@@ -284,7 +299,7 @@ class Model:
         *,
         progress: dict[str, int] | None = None,
         session: SessionChange | None = None,
-        chat: ChatState | None = None,
+        chat: ThreadState | None = None,
         watch: float = 0.0,
     ) -> None:
         box = self.boxes[claim.mailbox]
@@ -410,7 +425,7 @@ class Model:
             return
         if entry.scope:
             self.seen[entry.scope] = ""
-        self._push(entry.mailbox, entry.lane, entry.item)
+        self._push(entry.mailbox, entry.lane, item_text(entry.item))
 
     def _push(self, mailbox: str, lane: str, item: str) -> None:
         box = self.boxes.setdefault(mailbox, Box(lane, self.now))
@@ -468,21 +483,21 @@ class Model:
             version += change.changes_hands
             self.sessions[conversation] = Held(session.destination, version, session.chat)
 
-    def _breaker(self, name: str, s: Settlement) -> None:
+    def _breaker(self, name: str, s: Outcome) -> None:
         lane, limits = self.lanes[name], self.limits
         probing = lane.prober == s.claim.owner
-        if s.lane_effect == "ok":
+        if s.lane.kind == "ok":
             if lane.failures:
                 self.lanes[name] = replace(lane, failures=0, opened=0, probe=0, prober="")
                 return
-        elif s.lane_effect == "sick":
+        elif s.lane.kind == "sick":
             lane.failures += 1
             if probing or (not lane.opened and lane.failures >= limits.breaker_failures):
                 lane.opened += 1
-                pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.breaker_pause_most)
+                pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.max_breaker_pause)
                 lane.paused_until = max(lane.paused_until, self.now + int(pause * 1000))
-        elif s.lane_effect == "pause":
-            lane.paused_until = max(lane.paused_until, self.now + int(s.pause * 1000))
+        elif s.lane.kind == "pause":
+            lane.paused_until = max(lane.paused_until, self.now + int(s.lane.seconds * 1000))
         if probing:
             lane.probe, lane.prober = 0, ""
 

@@ -7,14 +7,29 @@ from typing import Any
 
 import redis
 
+from app.core.acceptance import Acceptance, Entered
 from app.core.message import Direction, Message, Text, split_conversation
+from app.core.work import (
+    Append,
+    AppendItem,
+    Claim,
+    Done,
+    Item,
+    LaneEffect,
+    Outcome,
+    Wake,
+    item_of,
+    item_text,
+    mailbox_of,
+)
 from app.store import Store
-from app.store.mailbox import Append, Claim, Entered, Settlement, Wake, Worked
+from app.store.mailbox import Worked
 
 ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
 BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
 LANES = dict.fromkeys([BOT, DESK, SHOP, "status:shop", "status:desk"], 50)
 PREFIX = "{patchbay}:"
+SICK = LaneEffect("sick")
 
 
 def message(number: int, conversation: str = ANN, direction: Direction = "inbound") -> Message:
@@ -48,7 +63,15 @@ def write(store: Store, number: int, conversation: str = ANN, **options: Any) ->
     """Accept message `number` from a customer, with that number as its external id."""
     given = {name: options.pop(name) for name in ("direction", "lane", "report_to", "live") if name in options}
     options.setdefault("scope", f"shop:inbound:{number}")
-    return store.mailboxes.accept(entry(number, conversation, **given), **options)
+    return store.mailboxes.accept(Acceptance(entry=entry(number, conversation, **given), **options))
+
+
+def append(
+    store: Store, conversation: str, direction: str, lane: str, text: str, *, follow: bool = False, scope: str = ""
+) -> tuple[Wake, ...] | None:
+    """Put the item with that text into a mailbox."""
+    found = AppendItem(mailbox_of(conversation, direction), lane, item_of(text), scope)
+    return store.mailboxes.append(found, follow=follow)
 
 
 class Drain:
@@ -64,10 +87,10 @@ class Drain:
         self._rate = rate
         self.worked = Worked(None, ())
 
-    def step(self, settlement: Settlement | None = None, *, go_on: bool = True) -> Claim | None:
+    def step(self, outcome: Outcome | None = None, *, go_on: bool = True) -> Claim | None:
         """Settle and claim; None if nothing was claimed."""
         self.worked = self._store.mailboxes.work(
-            self.lane, self.token, settlement, lease=self._lease, rate=self._rate, go_on=go_on
+            self.lane, self.token, outcome, lease=self._lease, rate=self._rate, go_on=go_on
         )
         return self.worked.claim
 
@@ -79,12 +102,12 @@ class Drain:
 
     def finish(self) -> list[str]:
         """Work everything that is due, always done; the items in their order."""
-        items = []
+        worked = []
         claim = self.step()
         while claim:
-            items.append(claim.item)
-            claim = self.step(Settlement(claim, "done"))
-        return items
+            worked.append(item_text(claim.item))
+            claim = self.step(Done(claim))
+        return worked
 
 
 def key(*parts: str) -> str:
@@ -97,7 +120,12 @@ def keys(client: redis.Redis, pattern: str = "*") -> set[str]:
 
 
 def item(number: int) -> str:
+    """The text of a message's item."""
     return f"message {number:032x}"
+
+
+def items(*texts: str) -> tuple[Item, ...]:
+    return tuple(item_of(text) for text in texts)
 
 
 def queued(client: redis.Redis, mailbox: str) -> list[str]:

@@ -9,20 +9,26 @@ import pytest
 import redis
 from msgspec.structs import replace
 
+from app.core.acceptance import Entered, Place, Responder
 from app.core.session import Session
-from app.store import Store
-from app.store.mailbox import (
+from app.core.work import (
+    SILENT,
+    Achieved,
     Append,
     AppendItem,
-    ChatState,
+    Behind,
     Claim,
-    Entered,
-    Limits,
-    Place,
+    Done,
+    Report,
+    Retry,
     SessionChange,
-    Settlement,
-    Take,
+    TellEnd,
+    ThreadState,
+    item_of,
+    item_text,
 )
+from app.store import Store
+from app.store.limits import Limits
 from tests.store.steps import (
     ANN,
     BEN,
@@ -30,8 +36,10 @@ from tests.store.steps import (
     DESK,
     SHOP,
     Drain,
+    append,
     entry,
     item,
+    items,
     key,
     keys,
     lanes_of,
@@ -49,7 +57,7 @@ SMALL = pytest.mark.parametrize("limits", [Limits(mailbox=2, lane=3)], ids=["sma
 
 def say(store: Store, number: int, index: int, **options: Any) -> Entered:
     """The desk's webhook about message `number`, which stands in Ann's chat at `index`."""
-    options.setdefault("take", Take("desk", seize=False))
+    options.setdefault("responder", Responder("desk", seize=False))
     options.setdefault("scope", scope_of(number))
     return write(store, number, direction="outbound", place=Place(CHAT, DESK, index), **options)
 
@@ -65,21 +73,21 @@ def found(number: int) -> Append:
 
 def hear(store: Store, index: int) -> None:
     """All up to `index` is known; -1: the chat was opened and nothing stands in it."""
-    store.mailboxes.look(ANN, Place(CHAT, DESK, index))
+    store.mailboxes.changed(ANN, Place(CHAT, DESK, index))
 
 
 def look(store: Store) -> list[str]:
     """Something changed in Ann's chat; the lanes that are woken."""
-    return lanes_of(store.mailboxes.look(ANN, Place(CHAT, DESK)))
+    return lanes_of(store.mailboxes.changed(ANN, Place(CHAT, DESK)))
 
 
 def held(store: Store, *, conversation: str = ANN, **parts: Any) -> None:
     """The desk holds the conversation."""
     session = Session(**{"destination": "desk", "mode": "human", "handles": {"chat": "CH1"}} | parts)
     drain = Drain(store, DESK)
-    for wake in store.mailboxes.append(conversation, "inbound", DESK, "handoff") or ():
+    for wake in append(store, conversation, "inbound", DESK, "handoff") or ():
         drain.token = wake.token
-    drain.step(Settlement(drain.claim(), "done", session=SessionChange(session, changes_hands=True)))
+    drain.step(Done(drain.claim(), session=SessionChange(session, changes_hands=True)))
 
 
 class TestNumbers:
@@ -102,7 +110,7 @@ class TestNumbers:
         if known is not None:
             hear(store, known)
         entered = say(store, 1, index)
-        assert (state, seen) == (entered.state, store.mailboxes.chat(CHAT).seen)
+        assert (state, seen) == (entered.state, store.mailboxes.thread(CHAT).seen)
 
     def test_of_a_message_that_comes_later_nothing_is_recorded_but_a_look_is_asked_for(
         self, store: Store, client: redis.Redis
@@ -159,7 +167,7 @@ class TestNumbers:
         assert ["ok", "ok", "duplicate"] == [say(store, number, number).state for number in (3, 2, 3)]
         assert [item(3), item(2)] == queued(client, ANN_OUT)
         assert [] == queued(client, ANN_IN)
-        assert store.mailboxes.chat(CHAT).seen == 0
+        assert store.mailboxes.thread(CHAT).seen == 0
 
     @SMALL
     @pytest.mark.parametrize(("before_it", "state"), [(2, "mailbox_full"), (0, "lane_full")])
@@ -182,16 +190,16 @@ class TestNumbers:
         hear(store, 7)
         other = write(store, 1, BEN, direction="outbound", place=Place("desk:CH2", DESK, 3))
         assert other.state == "ok"
-        assert [7, 3] == [store.mailboxes.chat(name).seen for name in (CHAT, "desk:CH2")]
+        assert [7, 3] == [store.mailboxes.thread(name).seen for name in (CHAT, "desk:CH2")]
 
     def test_of_a_chat_that_nobody_knows_nothing_is_known(self, store: Store) -> None:
-        assert ChatState(CHAT, None, -1) == store.mailboxes.chat(CHAT)
+        assert ThreadState(CHAT, None, -1) == store.mailboxes.thread(CHAT)
 
     KEEPERS: dict[str, Callable[[Store], object]] = {
         "accept": lambda store: say(store, 1, 1),
         "look": lambda store: hear(store, 1),
-        "settle": lambda store: settle(store, chat=ChatState(CHAT, 1)),
-        "remember": lambda store: store.mailboxes.remember(handoff(store), 30, chat=ChatState(CHAT, 1)),
+        "settle": lambda store: settle(store, thread=ThreadState(CHAT, 1)),
+        "remember": lambda store: store.mailboxes.remember(handoff(store), 30, Achieved(thread=ThreadState(CHAT, 1))),
     }
 
     @pytest.mark.parametrize("keeps", KEEPERS.values(), ids=KEEPERS)
@@ -201,7 +209,7 @@ class TestNumbers:
         hear(store, 0)
         client.expire(key("c", CHAT), 60)
         keeps(store)
-        assert store.mailboxes.chat(CHAT).seen == 1
+        assert store.mailboxes.thread(CHAT).seen == 1
         assert KEEP - 2 < client.ttl(key("c", CHAT)) <= KEEP
 
     def test_once_it_is_forgotten_the_counting_begins_anew(self, store: Store, client: redis.Redis) -> None:
@@ -209,7 +217,7 @@ class TestNumbers:
         hear(store, 7)
         client.pexpire(key("c", CHAT), 0)
         assert [("ok", 20), ("later", 20)] == [
-            (say(store, n, index).state, store.mailboxes.chat(CHAT).seen) for n, index in ((1, 20), (2, 22))
+            (say(store, n, index).state, store.mailboxes.thread(CHAT).seen) for n, index in ((1, 20), (2, 22))
         ]
 
 
@@ -229,8 +237,8 @@ class TestLooks:
     ) -> None:
         if known is not None:
             hear(store, known)
-        wakes = store.mailboxes.look(ANN, Place(CHAT, DESK, index))
-        assert seen == store.mailboxes.chat(CHAT).seen
+        wakes = store.mailboxes.changed(ANN, Place(CHAT, DESK, index))
+        assert seen == store.mailboxes.thread(CHAT).seen
         assert ([DESK] if looks else []) == lanes_of(wakes)
         assert (["check"] if looks else []) == queued(client, ANN_IN)
 
@@ -253,7 +261,7 @@ class TestLooks:
 
     def test_while_one_waits_to_be_tried_again_no_other_is_asked_for(self, store: Store, client: redis.Redis) -> None:
         look(store)
-        store.mailboxes.settle(Settlement(Drain(store, DESK).claim(), "retry", due=60))
+        store.mailboxes.settle(Retry(Drain(store, DESK).claim(), due=60))
         look(store)
         assert ["check"] == queued(client, ANN_IN)
 
@@ -277,16 +285,16 @@ class TestSettlements:
         look(store)
         claim = Drain(store, DESK).claim()
         assert say(store, 1, 1).state == "ok"
-        store.mailboxes.settle(Settlement(claim, "done", append=(found(1), found(2)), chat=ChatState(CHAT, 2)))
+        store.mailboxes.settle(Done(claim, append=(found(1), found(2)), thread=ThreadState(CHAT, 2)))
 
         assert [item(1), item(102)] == queued(client, ANN_OUT)
         assert store.messages.read(found(1).message.id) is None
-        assert store.mailboxes.chat(CHAT).seen == 2
+        assert store.mailboxes.thread(CHAT).seen == 2
 
     def test_the_webhook_of_a_message_that_was_found_is_a_duplicate(self, store: Store, client: redis.Redis) -> None:
         hear(store, 0)
         look(store)
-        settle(store, append=(found(1),), chat=ChatState(CHAT, 1))
+        settle(store, append=(found(1),), thread=ThreadState(CHAT, 1))
         entered = say(store, 1, 1)
 
         assert ("duplicate", found(1).message.id) == (entered.state, entered.message_id)
@@ -298,8 +306,8 @@ class TestSettlements:
         assert set() == keys(client, "x:*")
 
     def test_what_is_no_message_is_appended_behind_the_messages(self, store: Store, client: redis.Redis) -> None:
-        ended = AppendItem(ANN_OUT, SHOP, "ended 7")
-        settled = store.mailboxes.settle(Settlement(handoff(store), "done", append=(found(1), ended)))
+        ended = AppendItem(ANN_OUT, SHOP, TellEnd("7"))
+        settled = store.mailboxes.settle(Done(handoff(store), append=(found(1), ended)))
 
         assert [item(101), "ended 7"] == queued(client, ANN_OUT)
         assert [SHOP] == lanes_of(settled.wakes)
@@ -308,7 +316,7 @@ class TestSettlements:
 
     def test_what_is_no_message_and_has_a_scope_is_appended_once(self, store: Store, client: redis.Redis) -> None:
         for scope in ("bot:record:1", "bot:record:1", "bot:record:2", "", ""):
-            settle(store, append=(AppendItem(ANN_OUT, SHOP, f"record {scope}", scope),))
+            settle(store, append=(AppendItem(ANN_OUT, SHOP, item_of(f"record {scope}"), scope),))
 
         assert ["record bot:record:1", "record bot:record:2", "record ", "record "] == queued(client, ANN_OUT)
         assert store.lanes.state(SHOP, 0).waiting == 4
@@ -316,23 +324,23 @@ class TestSettlements:
         mark = key("x", "bot:record:1")
         assert 72 * 3_600_000 - 2_000 < client.pttl(mark) <= 72 * 3_600_000
         client.pexpire(mark, 0)
-        settle(store, append=(AppendItem(ANN_OUT, SHOP, "again", "bot:record:1"),))
+        settle(store, append=(AppendItem(ANN_OUT, SHOP, item_of("again"), "bot:record:1"),))
         assert queued(client, ANN_OUT)[-1] == "again"
 
     STATES = {
-        "the first": ([ChatState(CHAT, 4, 2)], ChatState(CHAT, 4, 2)),
-        "further": ([ChatState(CHAT, 4, 2), ChatState(CHAT, 6, 5)], ChatState(CHAT, 6, 5)),
-        "seen never goes back": ([ChatState(CHAT, 4, 2), ChatState(CHAT, 3, 3)], ChatState(CHAT, 4, 3)),
-        "nothing yet": ([ChatState(CHAT)], ChatState(CHAT, -1, -1)),
+        "the first": ([ThreadState(CHAT, 4, 2)], ThreadState(CHAT, 4, 2)),
+        "further": ([ThreadState(CHAT, 4, 2), ThreadState(CHAT, 6, 5)], ThreadState(CHAT, 6, 5)),
+        "seen never goes back": ([ThreadState(CHAT, 4, 2), ThreadState(CHAT, 3, 3)], ThreadState(CHAT, 4, 3)),
+        "nothing yet": ([ThreadState(CHAT)], ThreadState(CHAT, -1, -1)),
     }
 
     @pytest.mark.parametrize(("written", "expected"), STATES.values(), ids=STATES)
     def test_how_far_the_chat_is_known_is_written_with_the_outcome(
-        self, store: Store, written: list[ChatState], expected: ChatState
+        self, store: Store, written: list[ThreadState], expected: ThreadState
     ) -> None:
         for chat in written:
-            settle(store, chat=chat)
-        assert expected == store.mailboxes.chat(CHAT)
+            settle(store, thread=chat)
+        assert expected == store.mailboxes.thread(CHAT)
 
     def test_one_who_lost_the_lease_writes_nothing_of_it(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         look(store)
@@ -341,12 +349,12 @@ class TestSettlements:
         store.mailboxes.sweep()
         before = snapshot(client)
         everything: dict[str, Any] = {
-            "append": (found(1), AppendItem(ANN_OUT, SHOP, "ended 7", "desk:ended:7")),
-            "chat": ChatState(CHAT, 3, 3),
-            "watch": 60.0,
+            "append": (found(1), AppendItem(ANN_OUT, SHOP, TellEnd("7"), "desk:ended:7")),
+            "thread": ThreadState(CHAT, 3, 3),
+            "poll_in": 60.0,
         }
-        assert store.mailboxes.settle(Settlement(slow, "done", **everything)).stale
-        assert store.mailboxes.settle(Settlement(slow, "behind", front=("ended silence",))).stale
+        assert store.mailboxes.settle(Done(slow, **everything)).stale
+        assert store.mailboxes.settle(Behind(slow, front=items("ended silence"))).stale
         assert before == snapshot(client)
 
 
@@ -356,24 +364,24 @@ class TestBehind:
     def test_the_front_is_worked_first_and_then_the_head(self, store: Store, client: redis.Redis) -> None:
         write(store, 1), write(store, 2)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "behind", front=("ended silence", "check"), lane_effect="none"))
+        drain.step(Behind(drain.claim(), front=items("ended silence", "check"), lane=SILENT))
 
         assert ["ended silence", "check", item(1), item(2)] == queued(client, ANN_IN)
         assert store.lanes.state(BOT, 0).waiting == 4
         assert drain.worked.claim is not None
-        first = drain.step(Settlement(drain.worked.claim, "done"))
+        first = drain.step(Done(drain.worked.claim))
         assert first is not None
-        assert first.item == "check"
+        assert item_text(first.item) == "check"
         assert store.lanes.state(BOT, 0).waiting == 3
-        drain.step(Settlement(first, "done"))
+        drain.step(Done(first))
         assert drain.worked.claim is not None
-        drain.step(Settlement(drain.worked.claim, "done"))
+        drain.step(Done(drain.worked.claim))
         assert [item(2)] == queued(client, ANN_IN)
         assert store.lanes.state(BOT, 0).waiting == 1
 
     def test_the_message_stays_as_it_was(self, store: Store, client: redis.Redis) -> None:
         write(store, 1, report_to="shop")
-        store.mailboxes.settle(Settlement(Drain(store).claim(), "behind", front=("ended silence",)))
+        store.mailboxes.settle(Behind(Drain(store).claim(), front=items("ended silence")))
         record = store.messages.read(f"{1:032x}")
         assert record is not None
         assert (record.status, record.error) == ("queued", "")
@@ -383,26 +391,26 @@ class TestBehind:
     def test_no_attempt_is_spent(self, store: Store) -> None:
         write(store, 1)
         drain = Drain(store)
-        first = drain.step(Settlement(drain.claim(), "behind", front=("ended silence",)))
+        first = drain.step(Behind(drain.claim(), front=items("ended silence")))
         assert first is not None
-        assert (first.item, first.attempt, first.uncertain) == ("ended silence", 1, False)
-        again = drain.step(Settlement(first, "done"))
+        assert (item_text(first.item), first.attempt, first.uncertain) == ("ended silence", 1, False)
+        again = drain.step(Done(first))
         assert again is not None
-        assert (again.item, again.attempt, again.uncertain) == (item(1), 1, False)
+        assert (item_text(again.item), again.attempt, again.uncertain) == (item(1), 1, False)
 
     def test_what_was_tried_of_the_head_is_none_of_the_fronts(self, store: Store, clock: Clock) -> None:
         """Else what goes in front would be given up for tries that were never made."""
         write(store, 1)
         drain = Drain(store)
         claim = drain.claim()
-        store.mailboxes.remember(claim, 30, progress={"part": 1})
-        tried = drain.step(Settlement(claim, "retry", uncertain=True))
+        store.mailboxes.remember(claim, 30, Achieved(progress={"part": 1}))
+        tried = drain.step(Retry(claim, uncertain=True))
         assert tried is not None
         clock.advance(3_600)
-        first = drain.step(Settlement(tried, "behind", front=("ended silence",)))
+        first = drain.step(Behind(tried, front=items("ended silence")))
 
         assert first is not None
-        assert first.item == "ended silence"
+        assert item_text(first.item) == "ended silence"
         assert (1, False, {}) == (first.attempt, first.uncertain, first.progress)
         assert clock() == first.first_at
 
@@ -413,10 +421,10 @@ class TestBehind:
             clock.advance(30)
             store.mailboxes.sweep()
         drain = Drain(store)
-        first = drain.step(Settlement(drain.claim(), "behind", front=("ended silence",)))
+        first = drain.step(Behind(drain.claim(), front=items("ended silence")))
         for number in range(2):
             assert first is not None
-            assert (first.item, first.attempt) == ("ended silence", number + 1)
+            assert (item_text(first.item), first.attempt) == ("ended silence", number + 1)
             clock.advance(30)
             store.mailboxes.sweep()
             first = Drain(store, token=f"again {number}").step()
@@ -426,15 +434,15 @@ class TestBehind:
 
     def test_it_is_due_at_once(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         write(store, 1)
-        store.mailboxes.settle(Settlement(Drain(store).claim(), "behind", front=("ended silence",)))
+        store.mailboxes.settle(Behind(Drain(store).claim(), front=items("ended silence")))
         assert client.zscore(key("ready", BOT), ANN_IN) == clock()
         assert client.zcard(key("leased", BOT)) == 0
 
 
 class TestWatching:
     SETTERS: dict[str, Callable[[Store], object]] = {
-        "remember": lambda store: store.mailboxes.settle(Settlement(remembered(store, watch=60.0), "done")),
-        "settle": lambda store: settle(store, watch=60.0),
+        "remember": lambda store: store.mailboxes.settle(Done(remembered(store, poll_in=60.0))),
+        "settle": lambda store: settle(store, poll_in=60.0),
     }
 
     @pytest.mark.parametrize("sets", SETTERS.values(), ids=SETTERS)
@@ -452,7 +460,7 @@ class TestWatching:
 
     def test_a_look_that_comes_to_nothing_is_followed_by_another(self, store: Store, clock: Clock) -> None:
         held(store)
-        settle(store, watch=60.0)
+        settle(store, poll_in=60.0)
         clock.advance(60)
         assert [DESK] == lanes_of(store.mailboxes.sweep())
         assert ["check"] == Drain(store, DESK).finish()
@@ -463,14 +471,14 @@ class TestWatching:
 
     def test_one_that_is_over_is_not_looked_at(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         held(store)
-        settle(store, watch=60.0)
-        settle(store, watch=0.0)
+        settle(store, poll_in=60.0)
+        settle(store, poll_in=0.0)
         assert keys(client, "watch") == set()
 
     def test_the_next_look_is_when_it_was_said_last(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         held(store)
         for seconds in (60.0, 600.0, 300.0):
-            settle(store, watch=seconds)
+            settle(store, poll_in=seconds)
         clock.advance(299)
         store.mailboxes.sweep()
         assert queued(client, ANN_IN) == []
@@ -495,7 +503,7 @@ class TestWatching:
     ) -> None:
         if holder:
             held(store, destination=holder)
-        settle(store, watch=60.0)
+        settle(store, poll_in=60.0)
         clock.advance(60)
         store.mailboxes.sweep()
         assert items == queued(client, ANN_IN)
@@ -503,7 +511,7 @@ class TestWatching:
 
     def test_a_look_that_waits_already_is_enough(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         held(store)
-        settle(store, watch=60.0)
+        settle(store, poll_in=60.0)
         look(store)
         clock.advance(60)
         store.mailboxes.sweep()
@@ -512,8 +520,8 @@ class TestWatching:
     def test_every_conversation_has_its_own_time(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         for number, conversation in enumerate([ANN, BEN]):
             held(store, conversation=conversation)
-            store.mailboxes.append(conversation, "inbound", DESK, "handoff")
-            store.mailboxes.settle(Settlement(Drain(store, DESK).claim(), "done", watch=60.0 * (number + 1)))
+            append(store, conversation, "inbound", DESK, "handoff")
+            store.mailboxes.settle(Done(Drain(store, DESK).claim(), poll_in=60.0 * (number + 1)))
         clock.advance(60)
         store.mailboxes.sweep()
         assert [["check"], []] == [queued(client, f"{one}|inbound") for one in (ANN, BEN)]
@@ -526,14 +534,14 @@ class TestRemembering:
         claim = Drain(store).claim()
         clock.advance(5)
         session = Session("bot", handles={"chat": "CH1"}, since="m1")
-        assert store.mailboxes.remember(claim, 30, session=session, aliases=["bot:CH1"])
+        assert store.mailboxes.remember(claim, 30, Achieved(session=session, aliases=("bot:CH1",)))
 
         assert replace(session, last_at=clock()) == store.sessions.read(ANN)
         assert store.sessions.resolve("bot", "CH1") == ANN
 
     def test_the_next_worker_reads_them(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         write(store, 1)
-        store.mailboxes.remember(Drain(store).claim(), 30, session=Session("bot", handles={"chat": "CH1"}))
+        store.mailboxes.remember(Drain(store).claim(), 30, Achieved(session=Session("bot", handles={"chat": "CH1"})))
         assert KEEP - 2 < client.ttl(key("s", ANN)) <= KEEP
         clock.advance(30)
         store.mailboxes.sweep()
@@ -544,9 +552,9 @@ class TestRemembering:
     def test_a_session_that_changed_hands_meanwhile_is_left_alone(self, store: Store) -> None:
         write(store, 1)
         claim = Drain(store).claim()
-        write(store, 2, direction="outbound", scope="", take=Take("desk"))
+        write(store, 2, direction="outbound", scope="", responder=Responder("desk"))
         before = store.sessions.read(ANN)
-        assert store.mailboxes.remember(claim, 30, session=Session("bot", handles={"chat": "CH1"}))
+        assert store.mailboxes.remember(claim, 30, Achieved(session=Session("bot", handles={"chat": "CH1"})))
         assert before == store.sessions.read(ANN)
 
     def test_one_that_nobody_took_is_written_again_and_again(self, store: Store) -> None:
@@ -554,7 +562,7 @@ class TestRemembering:
         claim = handoff(store)
         assert claim.session is not None
         for handles in ({"chat": "CH1"}, {"chat": "CH1", "ready": True}):
-            store.mailboxes.remember(claim, 30, session=replace(claim.session, handles=handles))
+            store.mailboxes.remember(claim, 30, Achieved(session=replace(claim.session, handles=handles)))
         session = store.sessions.read(ANN)
         assert session is not None
         assert (session.handles, session.version) == ({"chat": "CH1", "ready": True}, 1)
@@ -566,14 +574,14 @@ class TestRemembering:
         before = snapshot(client)
         session = Session("desk", handles={"chat": "CH1"})
         assert not store.mailboxes.remember(
-            claim, 30, session=session, chat=ChatState(CHAT, 3), watch=60.0, aliases=["desk:CH1"]
+            claim, 30, Achieved(session=session, thread=ThreadState(CHAT, 3), poll_in=60.0, aliases=("desk:CH1",))
         )
         assert before == snapshot(client)
 
     def test_the_progress_stays_as_it_was(self, store: Store, clock: Clock) -> None:
         claim = handoff(store)
-        store.mailboxes.remember(claim, 30, progress={"told": 2})
-        store.mailboxes.remember(claim, 30, session=Session("desk"))
+        store.mailboxes.remember(claim, 30, Achieved(progress={"told": 2}))
+        store.mailboxes.remember(claim, 30, Achieved(session=Session("desk")))
         clock.advance(30)
         store.mailboxes.sweep()
         assert {"told": 2} == Drain(store, DESK, "other").claim().progress
@@ -581,8 +589,8 @@ class TestRemembering:
     def test_how_far_the_chat_is_known_never_goes_back(self, store: Store) -> None:
         claim = handoff(store)
         for seen in (-1, 4, 2):
-            store.mailboxes.remember(claim, 30, chat=ChatState(CHAT, seen))
-        assert ChatState(CHAT, 4, -1) == store.mailboxes.chat(CHAT)
+            store.mailboxes.remember(claim, 30, Achieved(thread=ThreadState(CHAT, seen)))
+        assert ThreadState(CHAT, 4, -1) == store.mailboxes.thread(CHAT)
 
 
 class TestTaking:
@@ -614,7 +622,7 @@ class TestTaking:
         hear(store, 0)
         before = store.sessions.read(ANN)
         clock.advance(60)
-        assert say(store, 1, 2, take=Take("desk", seize=seize)).state == "later"
+        assert say(store, 1, 2, responder=Responder("desk", seize=seize)).state == "later"
         assert before == store.sessions.read(ANN)
 
     def test_who_reports_a_status_is_told_whose_session_it_is(self, store: Store) -> None:
@@ -622,25 +630,25 @@ class TestTaking:
         say(store, 1, 1, report_to="desk")
         store.messages.report(f"{1:032x}", "read", scope="", direction="outbound", owner="")
         claim = Drain(store, "status:desk").claim()
-        assert (claim.kind, claim.session) == ("status", store.sessions.read(ANN))
+        assert (type(claim.item), claim.session) == (Report, store.sessions.read(ANN))
         assert claim.session is not None
         assert {"chat": "CH1"} == claim.session.handles
 
 
 def handoff(store: Store) -> Claim:
     """Some work of the desk in Ann's conversation, claimed."""
-    store.mailboxes.append(ANN, "inbound", DESK, "handoff")
+    append(store, ANN, "inbound", DESK, "handoff")
     return Drain(store, DESK).claim()
 
 
 def settle(store: Store, **parts: Any) -> None:
     """Whatever waits for the desk in Ann's conversation is done, and this follows."""
-    store.mailboxes.append(ANN, "inbound", DESK, "handoff")
-    store.mailboxes.settle(Settlement(Drain(store, DESK).claim(), "done", **parts))
+    append(store, ANN, "inbound", DESK, "handoff")
+    store.mailboxes.settle(Done(Drain(store, DESK).claim(), **parts))
     Drain(store, DESK).finish()
 
 
 def remembered(store: Store, **parts: Any) -> Claim:
     claim = handoff(store)
-    assert store.mailboxes.remember(claim, 30, **parts)
+    assert store.mailboxes.remember(claim, 30, Achieved(**parts))
     return claim

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import redis
 
+from app.core.acceptance import Place
 from app.core.session import Session
+from app.core.work import SILENT, Done, LaneEffect, Retry, SessionChange
 from app.store import Store
-from app.store.mailbox import Limits, Place, SessionChange, Settlement
-from tests.store.steps import ANN, BEN, BOT, DESK, Drain, item, key, lanes_of, write
+from app.store.limits import Limits
+from tests.store.steps import ANN, BEN, BOT, DESK, SICK, Drain, item, key, lanes_of, write
 from tests.support.gateway import Clock
 
 LEASE = 30.0
 DAY = 86_400
-LIMITS = Limits(lease_most=LEASE, delay_most=60.0, watch_most=300.0)
+LIMITS = Limits(max_lease=LEASE, max_delay=60.0, max_poll=300.0)
 
 pytestmark = [
     pytest.mark.parametrize("limits", [LIMITS], ids=["short"]),
@@ -37,10 +41,10 @@ def test_what_was_due_is_due(store: Store, clock: Clock, back: int) -> None:
 
 def test_a_retry_is_at_most_as_late_as_it_may_be(store: Store, clock: Clock, back: int) -> None:
     write(store, 1)
-    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", due=20, lane_effect="none"))
+    store.mailboxes.settle(Retry(Drain(store).claim(), due=20, lane=SILENT))
     set_back(store, clock, back)
     store.mailboxes.sweep()
-    clock.advance(LIMITS.delay_most)
+    clock.advance(LIMITS.max_delay)
     store.mailboxes.sweep()
     assert Drain(store).finish() == [item(1)]
 
@@ -63,27 +67,29 @@ def test_a_worker_that_lives_settles_what_it_holds(store: Store, clock: Clock, b
     claim = Drain(store, lease=LEASE).claim()
     set_back(store, clock, back)
     store.mailboxes.sweep()
-    assert not store.mailboxes.settle(Settlement(claim, "done")).stale
+    assert not store.mailboxes.settle(Done(claim)).stale
 
 
 @pytest.mark.parametrize("effect", ["pause", "sick"])
-def test_a_lane_rests_no_longer_than_it_may(store: Store, clock: Clock, back: int, effect: str) -> None:
+def test_a_lane_rests_no_longer_than_it_may(
+    store: Store, clock: Clock, back: int, effect: Literal["pause", "sick"]
+) -> None:
     for number in range(5):
         write(store, number, f"shop/webchat:{number}")
-        settlement = Settlement(Drain(store).claim(), "retry", due=1, lane_effect=effect, pause=20)  # type: ignore[arg-type]  # as listed
+        settlement = Retry(Drain(store).claim(), due=1, lane=LaneEffect(effect, 20))
         store.mailboxes.settle(settlement)
         clock.advance(20 if effect == "pause" and number < 4 else 0)
     assert store.lanes.state(BOT, clock() / 1_000).paused_for > 0
     set_back(store, clock, back)
     store.mailboxes.sweep()
-    clock.advance(LIMITS.delay_most)
+    clock.advance(LIMITS.max_delay)
     store.mailboxes.sweep()
     assert Drain(store).step() is not None
 
 
 def test_a_pause_that_was_over_is_over(store: Store, clock: Clock, back: int) -> None:
     write(store, 1)
-    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", lane_effect="pause", pause=20))
+    store.mailboxes.settle(Retry(Drain(store).claim(), lane=LaneEffect("pause", 20)))
     clock.advance(20)
     set_back(store, clock, back)
     store.mailboxes.sweep()
@@ -93,12 +99,12 @@ def test_a_pause_that_was_over_is_over(store: Store, clock: Clock, back: int) ->
 def test_a_probe_that_died_makes_room_within_a_lease(store: Store, clock: Clock, back: int) -> None:
     for number in range(5):
         write(store, number, f"shop/webchat:{number}")
-        store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", lane_effect="sick"))
+        store.mailboxes.settle(Retry(Drain(store).claim(), lane=SICK))
     clock.advance(5)
     Drain(store, lease=LEASE).claim()
     set_back(store, clock, back)
     store.mailboxes.sweep()
-    clock.advance(LEASE + LIMITS.delay_most)
+    clock.advance(LEASE + LIMITS.max_delay)
     store.mailboxes.sweep()
     assert Drain(store, token="other").step() is not None
 
@@ -130,10 +136,10 @@ def test_a_chat_is_looked_at_when_it_may_be_at_the_latest(store: Store, clock: C
     write(store, 1, lane=DESK)
     claim = Drain(store, DESK).claim()
     session = SessionChange(Session("desk", handles={"chat": "CH"}))
-    store.mailboxes.settle(Settlement(claim, "done", session=session, watch=200))
+    store.mailboxes.settle(Done(claim, session=session, poll_in=200))
     set_back(store, clock, back)
     store.mailboxes.sweep()
-    clock.advance(LIMITS.watch_most)
+    clock.advance(LIMITS.max_poll)
     store.mailboxes.sweep()
     assert Drain(store, DESK).finish() == ["check"]
 
@@ -153,8 +159,8 @@ def test_what_is_due_later_stays_so_while_the_clock_goes_on(
     store: Store, client: redis.Redis, clock: Clock, back: int
 ) -> None:
     write(store, 1)
-    store.mailboxes.settle(Settlement(Drain(store).claim(), "retry", due=back % 50, lane_effect="none"))
-    store.mailboxes.look(ANN, Place("desk:CH", DESK))
+    store.mailboxes.settle(Retry(Drain(store).claim(), due=back % 50, lane=SILENT))
+    store.mailboxes.changed(ANN, Place("desk:CH", DESK))
     due = client.zscore(key("ready", BOT), f"{ANN}|inbound")
     for _ in range(5):
         store.mailboxes.sweep()

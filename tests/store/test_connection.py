@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 import time
@@ -111,7 +112,8 @@ def test_what_interrupts_a_call_leaves_no_answer_behind(
     store = Store(redis_client)
     store.lanes.declare(LANES)
     write(store, 1)
-    ((connection, _),) = store.connection.idle
+    connection = store.connection.pool.take()
+    store.connection.pool.give(connection)
     with monkeypatch.context() as patch:
         patch.setattr(connection, "read_response", _interrupted)
         with pytest.raises(KeyboardInterrupt):
@@ -119,12 +121,24 @@ def test_what_interrupts_a_call_leaves_no_answer_behind(
     assert write(store, 3).message_id == f"{3:032x}"
 
 
+def test_a_process_that_forked_off_shares_no_connection(real_store: Store) -> None:
+    pool = real_store.connection.pool
+    write(real_store, 1)
+    mine = pool.take()
+    pool.give(mine)
+    child = os.fork()
+    if child == 0:
+        os._exit(pool.take() is mine)
+    assert (child, 0) == os.waitpid(child, 0)
+    assert pool.take() is mine
+
+
 def test_threads_that_come_and_go_share_connections(real_store: Store) -> None:
     for number in range(150):
         thread = threading.Thread(target=write, args=(real_store, number))
         thread.start()
         thread.join()
-    assert len(real_store.connection.idle) == 1
+    assert len(real_store.connection.pool) == 1
 
 
 def test_an_idle_connection_that_the_server_closed_is_not_used(
@@ -132,7 +146,7 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(
 ) -> None:
     write(real_store, 1)
     _close_others(redis_client)
-    monkeypatch.setattr("app.store.connection.FRESH", 0.0)
+    monkeypatch.setattr("app.store.pool.FRESH", 0.0)
     assert write(real_store, 2).state == "ok"
 
 

@@ -6,18 +6,20 @@ import pytest
 import redis
 from msgspec.structs import replace
 
+from app.core.acceptance import Acceptance, ConsentStatement, Entered
 from app.core.consent import Consent
+from app.core.work import Done, item_text
 from app.store import Store
-from app.store.mailbox import Entered, Limits, Settlement, Stated
-from tests.store.steps import ANN, BEN, BOT, SHOP, Drain, entry, item, key, queued, write
+from app.store.limits import Limits
+from tests.store.steps import ANN, BEN, BOT, SHOP, Drain, append, entry, item, key, queued, write
 from tests.support.gateway import Clock
 
-OUT = Stated("out", "the customer wrote STOP")
+OUT = ConsentStatement("out", "the customer wrote STOP")
 OTHER = "mail/webchat:ann"  # the same customer on another channel
 
 
-def says(store: Store, number: int, stated: Stated, conversation: str = ANN) -> Entered:
-    return write(store, number, conversation, stated=stated)
+def says(store: Store, number: int, stated: ConsentStatement, conversation: str = ANN) -> Entered:
+    return write(store, number, conversation, consent=stated)
 
 
 def status(store: Store, number: int) -> tuple[str, str]:
@@ -37,7 +39,7 @@ def test_what_was_said_is_kept_with_its_time_and_for_ever(store: Store, client: 
     says(store, 1, OUT)
     assert store.consents.read(ANN) == Consent("out", clock(), "the customer wrote STOP")
     clock.advance(10)
-    says(store, 2, Stated("in", "the customer wrote START"))
+    says(store, 2, ConsentStatement("in", "the customer wrote START"))
     assert store.consents.read(ANN) == Consent("in", clock(), "the customer wrote START")
     assert client.ttl(key("o", ANN)) == -1
 
@@ -73,7 +75,7 @@ def test_a_reply_that_is_settled_after_the_opt_out_fails(store: Store) -> None:
     drain = Drain(store)
     claim = drain.claim()
     says(store, 2, OUT)
-    drain.step(Settlement(claim, "done", append=(entry(3, direction="outbound"),)))
+    drain.step(Done(claim, append=(entry(3, direction="outbound"),)))
     assert status(store, 3) == REFUSED
 
 
@@ -105,7 +107,7 @@ def test_another_customer_behind_him_is_served(store: Store) -> None:
     write(store, 1, direction="outbound")
     write(store, 2, BEN, direction="outbound")
     says(store, 3, OUT)
-    assert Drain(store, SHOP).claim().item == item(2)
+    assert item_text(Drain(store, SHOP).claim().item) == item(2)
 
 
 def test_the_confirmation_goes_out_behind_what_waits(store: Store) -> None:
@@ -113,7 +115,7 @@ def test_the_confirmation_goes_out_behind_what_waits(store: Store) -> None:
     answer = replace(entry(9, direction="outbound"), exempt=True)
     says(store, 2, replace(OUT, answer=answer))
     drain = Drain(store, SHOP)
-    assert drain.claim().item == item(9)
+    assert item_text(drain.claim().item) == item(9)
     assert status(store, 1) == REFUSED
 
 
@@ -136,7 +138,7 @@ def test_his_wish_is_heard_though_there_is_no_room_for_his_message(store: Store)
 
 def test_help_changes_nothing(store: Store) -> None:
     says(store, 1, OUT)
-    says(store, 2, Stated(None, "the customer wrote HELP"))
+    says(store, 2, ConsentStatement(None, "the customer wrote HELP"))
     found = store.consents.read(ANN)
     assert found is not None
     assert found.state == "out"
@@ -144,15 +146,15 @@ def test_help_changes_nothing(store: Store) -> None:
 
 def test_what_he_lifted_is_lifted(store: Store) -> None:
     says(store, 1, OUT)
-    says(store, 2, Stated("in", "the customer wrote START"))
+    says(store, 2, ConsentStatement("in", "the customer wrote START"))
     write(store, 3, direction="outbound")
-    assert Drain(store, SHOP).claim().item == item(3)
+    assert item_text(Drain(store, SHOP).claim().item) == item(3)
 
 
 def test_hints_pass(store: Store) -> None:
     says(store, 1, OUT)
-    store.mailboxes.append(ANN, "outbound", SHOP, "ended")
-    assert Drain(store, SHOP).claim().item == "ended"
+    append(store, ANN, "outbound", SHOP, "ended")
+    assert item_text(Drain(store, SHOP).claim().item) == "ended"
 
 
 REFUSALS = {
@@ -170,9 +172,11 @@ def test_what_his_platform_refuses_for_it_opts_him_out(how: str, error: str, sta
     drain = Drain(store, SHOP)
     claim = drain.claim()
     if how == "in a report":
-        store.messages.report(claim.item.split()[1], "failed", scope="", direction="outbound", owner="", error=error)
+        store.messages.report(
+            item_text(claim.item).split()[1], "failed", scope="", direction="outbound", owner="", error=error
+        )
     else:
-        drain.step(Settlement(claim, "done", status="failed", error=error))
+        drain.step(Done(claim, status="failed", error=error))
     found = store.consents.read(ANN)
     assert (found and found.state) == state
     assert found is None or found.by == "21610 Attempt to send to unsubscribed recipient"
@@ -181,7 +185,7 @@ def test_what_his_platform_refuses_for_it_opts_him_out(how: str, error: str, sta
 def test_a_refusal_that_comes_after_he_lifted_it_is_old_news(store: Store, clock: Clock) -> None:
     write(store, 1, direction="outbound")
     clock.advance(1)
-    says(store, 2, Stated("in", "the customer wrote START"))
+    says(store, 2, ConsentStatement("in", "the customer wrote START"))
     error = "opted_out: 21610"
     store.messages.report(f"{1:032x}", "failed", scope="", direction="outbound", owner="", error=error)
     found = store.consents.read(ANN)
@@ -189,7 +193,7 @@ def test_a_refusal_that_comes_after_he_lifted_it_is_old_news(store: Store, clock
     assert found.state == "in"
     later = entry(3, direction="outbound")
     later = replace(later, message=replace(later.message, at=clock()))
-    store.mailboxes.accept(later, scope="")
+    store.mailboxes.accept(Acceptance(entry=later))
     store.messages.report(f"{3:032x}", "failed", scope="", direction="outbound", owner="", error=error)
     found = store.consents.read(ANN)
     assert found is not None

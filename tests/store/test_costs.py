@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from app.core.costs import Cost, Costs, MessageCosts
 from app.core.message import Direction
 from app.core.status import Status
+from app.core.work import SILENT, AskPrice, Dead, Done, Retry, item_text
 from app.store import Store
-from app.store.mailbox import Limits, Settlement
+from app.store.limits import Limits
 from tests.store.steps import (
     ANN,
     BEN,
     BOT,
-    DESK,
     PREFIX,
     SHOP,
     Drain,
@@ -62,7 +62,7 @@ def send(store: Store, number: int, cost: Cost = OUTBOUND, conversation: str = A
     """A message to a customer that is sent and settled."""
     write(store, number, conversation, direction="outbound", scope="")
     drain = Drain(store, SHOP)
-    drain.step(Settlement(drain.claim(), "done", cost=cost, **settled))
+    drain.step(Done(drain.claim(), cost=cost, **settled))
 
 
 class TestBooking:
@@ -91,7 +91,7 @@ class TestBooking:
         drain = Drain(store, SHOP)
         claim = drain.claim()
         assert (costs(store, 1), of_day(store)) == (MessageCosts(ANN), [])
-        drain.step(Settlement(claim, "done", status="sent", cost=OUTBOUND))
+        drain.step(Done(claim, status="sent", cost=OUTBOUND))
 
         assert costs(store, 1) == MessageCosts(ANN, message=7, day=DAY)
         assert of_day(store) == [Costs(DAY, "shop", outbound=7)]
@@ -99,7 +99,7 @@ class TestBooking:
     def test_a_turn_comes_on_top_of_the_question(self, store: Store) -> None:
         write(store, 1, cost=INBOUND)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "done", cost=TURN))
+        drain.step(Done(drain.claim(), cost=TURN))
 
         assert costs(store, 1) == MessageCosts(ANN, message=5, turns=2, day=DAY)
         assert of_day(store) == [Costs(DAY, "shop", inbound=5, turns=2)]
@@ -108,32 +108,18 @@ class TestBooking:
     def test_a_turn_alone(self, store: Store) -> None:
         write(store, 1)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "done", cost=TURN))
+        drain.step(Done(drain.claim(), cost=TURN))
         assert costs(store, 1) == MessageCosts(ANN, turns=2, day=DAY)
 
     def test_a_turn_is_booked_on_its_own_day(self, store: Store, clock: Clock) -> None:
         write(store, 1, cost=INBOUND)
         clock.advance(86_400)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "done", cost=TURN))
+        drain.step(Done(drain.claim(), cost=TURN))
 
         later = date(2027, 1, 16)
         assert store.costs.days(DAY, later) == [Costs(DAY, "shop", inbound=5), Costs(later, "shop", turns=2)]
         assert costs(store, 1).day == DAY
-
-    NOT_DONE = {
-        "tried again": {"outcome": "retry", "due": 5.0},
-        "given up": {"outcome": "dead", "reason": "rejected", "error": "no"},
-        "for somebody else": {"outcome": "reroute", "to": DESK},
-        "behind something": {"outcome": "behind", "front": ("ended silence",)},
-    }
-
-    @pytest.mark.parametrize("settled", NOT_DONE.values(), ids=NOT_DONE)
-    def test_only_what_is_done_costs_something(self, settled: dict[str, Any], store: Store) -> None:
-        write(store, 1)
-        drain = Drain(store)
-        drain.step(Settlement(drain.claim(), cost=TURN, **settled))
-        assert of_day(store) == []
 
     def test_a_worker_that_lost_its_lease_books_nothing(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         """Nor does one that was killed between its claim and its settlement: the next one books once."""
@@ -143,10 +129,10 @@ class TestBooking:
         clock.advance(60)
         store.mailboxes.sweep()
         held = quick.claim()
-        quick.step(Settlement(held, "done", cost=OUTBOUND))
+        quick.step(Done(held, cost=OUTBOUND))
         before = snapshot(client)
         for late in (lost, held):
-            slow.step(Settlement(late, "done", cost=OUTBOUND))
+            slow.step(Done(late, cost=OUTBOUND))
             assert slow.worked.stale
 
         assert before[f"cost:c:{ANN}"] == snapshot(client)[f"cost:c:{ANN}"] == {"outbound": "7"}
@@ -155,7 +141,7 @@ class TestBooking:
     def test_a_message_without_a_price_leaves_no_trace(self, store: Store, client: redis.Redis) -> None:
         write(store, 1)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "done"))
+        drain.step(Done(drain.claim()))
         assert keys(client, "cost:*") == set()
         assert set(client.hgetall(key("m", named(1)))) == {"body", "st", "cv", "dr", "rp", "lv"}
 
@@ -227,7 +213,7 @@ class TestFailing:
         drain = Drain(store, SHOP)
         claim = drain.claim()
         report(store, 1, "failed")
-        drain.step(Settlement(claim, "done", status="sent", cost=OUTBOUND))
+        drain.step(Done(claim, status="sent", cost=OUTBOUND))
         assert (costs(store, 1).message, of_day(store)) == (0, [])
         report(store, 1, "delivered")
         assert costs(store, 1).message == 7
@@ -235,17 +221,17 @@ class TestFailing:
     def test_a_customers_message_was_received_even_if_nobody_could_be_asked(self, store: Store) -> None:
         write(store, 1, cost=INBOUND)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "dead", reason="rejected", error="no"))
+        drain.step(Dead(drain.claim(), reason="rejected", error="no"))
         assert costs(store, 1) == MessageCosts(ANN, message=5, day=DAY)
         assert of_day(store) == [Costs(DAY, "shop", inbound=5)]
 
     def test_a_message_that_is_replayed_costs_once(self, store: Store) -> None:
         write(store, 1, direction="outbound", scope="")
         drain = Drain(store, SHOP)
-        drain.step(Settlement(drain.claim(), "dead", reason="rejected", error="no"))
+        drain.step(Dead(drain.claim(), reason="rejected", error="no"))
         assert of_day(store) == []
         store.dead_letters.replay(store.dead_letters.newest()[0].id)
-        drain.step(Settlement(drain.claim(), "done", status="sent", cost=OUTBOUND))
+        drain.step(Done(drain.claim(), status="sent", cost=OUTBOUND))
         assert of_day(store) == [Costs(DAY, "shop", outbound=7)]
 
 
@@ -265,8 +251,8 @@ class TestReportedPrices:
             report(store, 1, status)
             assert queued(client, mailbox) == [f"price {named(1)}"]
         claim = Drain(store, PRICES).claim()
-        assert (claim.kind, claim.conversation) == ("price", ANN)
-        store.mailboxes.settle(Settlement(claim, "done"))
+        assert (type(claim.item), claim.conversation) == (AskPrice, ANN)
+        store.mailboxes.settle(Done(claim))
         report(store, 1, "read")
         assert queued(client, mailbox) == [f"price {named(1)}"]
 
@@ -274,9 +260,9 @@ class TestReportedPrices:
         for number in (1, 2):
             send(store, number, ASKING, status="sent")
         drain = Drain(store, PRICES)
-        drain.step(Settlement(drain.claim(), "retry", due=60.0, lane_effect="none"))
+        drain.step(Retry(drain.claim(), due=60.0, lane=SILENT))
         assert drain.worked.claim is not None
-        assert drain.worked.claim.item == f"price {named(2)}"
+        assert item_text(drain.worked.claim.item) == f"price {named(2)}"
 
     @pytest.mark.parametrize("nanos", [0, 3, 7, 10**12], ids=["free", "less", "as much", "more"])
     def test_it_takes_the_place_of_what_was_booked(self, nanos: int, store: Store, clock: Clock) -> None:
@@ -298,7 +284,7 @@ class TestReportedPrices:
         write(store, 1, cost=INBOUND)
         store.costs.reported(named(1), 3)
         drain = Drain(store)
-        drain.step(Settlement(drain.claim(), "done", cost=TURN))
+        drain.step(Done(drain.claim(), cost=TURN))
         store.costs.reported(named(1), 4)
         assert costs(store, 1) == MessageCosts(ANN, message=4, turns=2, day=DAY, reported=True)
         assert of_day(store) == [Costs(DAY, "shop", inbound=4, turns=2)]
@@ -334,10 +320,10 @@ class TestReportedPrices:
     def test_a_dead_letter_of_it_can_be_replayed(self, store: Store, client: redis.Redis) -> None:
         send(store, 1, ASKING, status="sent")
         drain = Drain(store, PRICES)
-        drain.step(Settlement(drain.claim(), "dead", reason="rejected", error="no"))
+        drain.step(Dead(drain.claim(), reason="rejected", error="no"))
         assert costs(store, 1).message == 7
         store.dead_letters.replay(store.dead_letters.newest()[0].id)
-        assert drain.claim().item == f"price {named(1)}"
+        assert item_text(drain.claim().item) == f"price {named(1)}"
 
 
 # --- any traffic ---
@@ -371,7 +357,7 @@ def test_sums_of_days_and_of_conversations_are_those_of_their_messages(
             case "ask":
                 drain = Drain(store)
                 if claim := drain.step():
-                    drain.step(Settlement(claim, "done", cost=Cost("turn:bot", nanos)), go_on=False)
+                    drain.step(Done(claim, cost=Cost("turn:bot", nanos)), go_on=False)
             case "price":
                 store.costs.reported(named(about), nanos)
             case "next day":

@@ -8,7 +8,7 @@ deletes them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import redis
 from hypothesis import HealthCheck, settings
@@ -16,27 +16,33 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from msgspec.structs import replace
 
+from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.costs import Cost
 from app.core.events import Said
 from app.core.message import Text
 from app.core.session import Session
 from app.core.status import STATUSES, Status
-from app.store import Store
-from app.store.buckets import Bucket
-from app.store.mailbox import (
+from app.core.work import (
+    Achieved,
     Append,
     AppendItem,
-    ChatState,
+    Behind,
     Claim,
-    Limits,
-    Place,
+    Dead,
+    Done,
+    LaneEffect,
+    Outcome,
+    Record,
+    Reroute,
+    Retry,
     SessionChange,
-    Settlement,
-    Stated,
-    Take,
+    ThreadState,
     mailbox_of,
 )
-from tests.store.steps import BOT, DESK, SHOP, Drain, entry, item, key, keys
+from app.store import Store
+from app.store.buckets import Bucket
+from app.store.limits import Limits
+from tests.store.steps import BOT, DESK, SHOP, Drain, append, entry, item, items, key, keys
 from tests.support.examples import examples
 from tests.support.gateway import Clock
 
@@ -55,7 +61,6 @@ PROFILE = settings(
 
 some = st.integers(min_value=0, max_value=1_000)
 conversations = st.sampled_from(CONVERSATIONS)
-Outcome = Literal["done", "retry", "dead", "reroute", "behind"]
 
 
 class Damaged(RuleBasedStateMachine):
@@ -124,37 +129,43 @@ class Damaged(RuleBasedStateMachine):
     def a_customer_writes(self, conversation: str, says: str, costs: bool, names: Sequence[str] = ()) -> None:
         number = self._number()
         written = entry(number, conversation, report_to="shop", live=True)
-        stated = Stated(says, "the customer", entry(self._number(), conversation, "outbound")) if says else None  # type: ignore[arg-type]  # as sampled
+        stated = (
+            ConsentStatement(says, "the customer", entry(self._number(), conversation, "outbound")) if says else None
+        )  # type: ignore[arg-type]  # as sampled
         self.store.mailboxes.accept(
-            *(written,),
-            scope=f"shop:inbound:{number}",
-            follow=True,
-            show=True,
-            stated=stated,
-            cost=Cost("inbound", 5, ("SM1",)) if costs else None,
-            names=[name for name in names if name != conversation],
+            Acceptance(
+                entry=written,
+                scope=f"shop:inbound:{number}",
+                follow=True,
+                show=True,
+                consent=stated,
+                cost=Cost("inbound", 5, ("SM1",)) if costs else None,
+                same_person=tuple(name for name in names if name != conversation),
+            )
         )
 
     @rule(conversation=conversations)
     def an_agent_writes_in_parts(self, conversation: str) -> None:
         """The last part speaks for the one before it."""
         first, last = in_parts(self._number(), self._number(), conversation)
-        self.store.mailboxes.accept(first, scope=f"desk:written:{self.made}", more=[last])
+        self.store.mailboxes.accept(Acceptance(entry=first, scope=f"desk:written:{self.made}", more=(last,)))
 
     @rule(conversation=conversations, index=st.sampled_from([None, 0, 1, 5]))
     def an_agent_writes(self, conversation: str, index: int | None) -> None:
         number = self._number()
         place = None if index is None else Place(CHATS[conversation], DESK, index)
         written = entry(number, conversation, "outbound", report_to="desk", live=True)
-        self.store.mailboxes.accept(written, scope=f"desk:written:{number}", take=Take("desk"), place=place)
+        self.store.mailboxes.accept(
+            Acceptance(entry=written, scope=f"desk:written:{number}", responder=Responder("desk"), place=place)
+        )
 
     @rule(conversation=conversations, hint=st.sampled_from(["ended", "typing @1"]))
     def a_hint_comes(self, conversation: str, hint: str) -> None:
-        self.store.mailboxes.append(conversation, "inbound", BOT, hint, follow=True)
+        append(self.store, conversation, "inbound", BOT, hint, follow=True)
 
     @rule(conversation=conversations, index=st.sampled_from([None, 0, 3]))
     def a_chat_is_spoken_of(self, conversation: str, index: int | None) -> None:
-        self.store.mailboxes.look(conversation, Place(CHATS[conversation], DESK, index))
+        self.store.mailboxes.changed(conversation, Place(CHATS[conversation], DESK, index))
 
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), direction=st.sampled_from(["inbound", "outbound"]))
     def a_platform_reports(self, which: int, status: Status, direction: str) -> None:
@@ -172,7 +183,7 @@ class Damaged(RuleBasedStateMachine):
             "price": lambda: store.costs.reported(message.id, which),
             "forget": lambda: store.messages.forget([message], ["AC1"]),
             "rewrite": lambda: store.messages.rewrite([message]),
-            "bury": lambda: store.dead_letters.park("{}", "shop", "unexpected", ""),
+            "bury": lambda: store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""),
             "trim": store.dead_letters.trim,
             "declare": lambda: store.lanes.declare(LANES),
         }
@@ -197,49 +208,55 @@ class Damaged(RuleBasedStateMachine):
         pieces=st.booleans(),
     )
     def work_is_settled(
-        self, which: int, outcome: Outcome, effect: Any, status: Status | None, session: bool, pieces: bool
+        self, which: int, outcome: str, effect: Any, status: Status | None, session: bool, pieces: bool
     ) -> None:
         drain, claim = self.working.pop(which % len(self.working))
         message = claim.message.id if claim.message else ""
-        lane = mailbox_of(claim.conversation, "status:desk")
-        settlement = Settlement(
-            claim,
-            outcome,
-            status=status,
-            error="opted_out: no" if status == "failed" else "no",
-            reason="unavailable",
-            due=1.0,
-            to=DESK,
-            uncertain=session,
-            scope=f"shop:outbound:its-{message}" if message else "",
-            parts=tuple(f"shop:outbound:its-{message}-{n}" for n in "12") if message and pieces else (),
-            session=self._session(claim) if session else None,
-            front=("ended silence",) if outcome in ("done", "behind") else (),
-            append=(
-                entry(self._number(), claim.conversation, "outbound", live=True),
-                AppendItem(lane, "status:desk", "record", f"once {which % 3}"),
-            ),
-            chat=ChatState(CHATS[claim.conversation], which % 4 or None) if session else None,
-            watch=float(which % 3),
-            show=True,
-            event="typing",
-            lane_effect=effect,
-            pause=1.0,
-            cost=Cost("outbound", 7, ("SM1",)) if drain.lane == SHOP else Cost("turn:bot", 2),
+        lane = LaneEffect(effect, 1.0, "unavailable: no")
+        record = AppendItem(
+            mailbox_of(claim.conversation, "status:desk"), "status:desk", Record("CA1"), f"once {which % 3}"
         )
-        self._keep(drain, drain.step(settlement))
+        follows: dict[str, Any] = {
+            "lane": lane,
+            "session": self._session(claim) if session else None,
+            "append": (entry(self._number(), claim.conversation, "outbound", live=True), record),
+            "thread": ThreadState(CHATS[claim.conversation], which % 4 or None) if session else None,
+            "poll_in": float(which % 3),
+        }
+        outcomes: dict[str, Outcome] = {
+            "done": Done(
+                claim,
+                status=status,
+                error="opted_out: no" if status == "failed" else "no",
+                scope=f"shop:outbound:its-{message}" if message else "",
+                parts=tuple(f"shop:outbound:its-{message}-{n}" for n in "12") if message and pieces else (),
+                front=items("ended silence"),
+                show=True,
+                event="typing",
+                cost=Cost("outbound", 7, ("SM1",)) if drain.lane == SHOP else Cost("turn:bot", 2),
+                **follows,
+            ),
+            "dead": Dead(claim, reason="unavailable", error="no", **follows),
+            "retry": Retry(claim, reason="unavailable", error="no", due=1.0, uncertain=session, lane=lane),
+            "reroute": Reroute(claim, DESK, lane=lane),
+            "behind": Behind(claim, items("ended silence"), lane=lane),
+        }
+        self._keep(drain, drain.step(outcomes[outcome]))
 
     @precondition(lambda self: self.working)
     @rule(which=some)
     def work_goes_on(self, which: int) -> None:
         _, claim = self.working[which % len(self.working)]
         self.store.mailboxes.remember(
-            *(claim, 30.0),
-            progress={"part": which},
-            aliases=["desk:CH"],
-            session=self._session(claim).session,
-            chat=ChatState(CHATS[claim.conversation], which % 4 or None),
-            watch=2.0,
+            claim,
+            30.0,
+            Achieved(
+                progress={"part": which},
+                aliases=("desk:CH",),
+                session=self._session(claim).session,
+                thread=ThreadState(CHATS[claim.conversation], which % 4 or None),
+                poll_in=2.0,
+            ),
         )
 
     @rule(which=some, what=st.sampled_from(["replay", "discard"]))
@@ -254,7 +271,7 @@ class Damaged(RuleBasedStateMachine):
         store.lanes.overview(self.clock() / 1_000), store.lanes.counts(), store.dead_letters.newest()
         store.messages.timeline(conversation), store.messages.live(conversation, "0", 0)
         store.sessions.read(conversation), store.consents.read(conversation), store.costs.conversation(conversation)
-        store.costs.message(self._message(which)), store.mailboxes.chat(CHATS[conversation])
+        store.costs.message(self._message(which)), store.mailboxes.thread(CHATS[conversation])
 
     def teardown(self) -> None:
         """What is written now is worked, in each conversation, once the lanes are declared and leases run out."""
@@ -266,7 +283,9 @@ class Damaged(RuleBasedStateMachine):
             self.store.consents.write(conversation, "in", "an operator")
             for direction in ("inbound", "outbound"):
                 number = self._number()
-                self.store.mailboxes.accept(entry(number, conversation, direction), scope=f"last:{number}")  # type: ignore[arg-type]  # as listed
+                self.store.mailboxes.accept(
+                    Acceptance(entry=entry(number, conversation, direction), scope=f"last:{number}")
+                )  # type: ignore[arg-type]  # as listed
                 written.add(item(number))
         worked: set[str] = set()
         for _ in range(30):
@@ -300,12 +319,12 @@ def in_parts(one: int, two: int, conversation: str) -> tuple[Append, Append]:
 
 def test_a_part_that_lost_its_status_is_waited_for_by_none(store: Store, client: redis.Redis) -> None:
     first, last = in_parts(1, 2, CONVERSATIONS[0])
-    store.mailboxes.accept(first, scope="")
+    store.mailboxes.accept(Acceptance(entry=first))
     client.hdel(key("m", first.message.id), "st")
-    store.mailboxes.accept(last, scope="")
+    store.mailboxes.accept(Acceptance(entry=last))
     drain = Drain(store, SHOP)
     for _ in range(2):
-        drain.step(Settlement(drain.worked.claim or drain.claim(), "done", status="sent"))
+        drain.step(Done(drain.worked.claim or drain.claim(), status="sent"))
     record = store.messages.read(last.message.id)
     assert record is not None
     assert "sent" == record.status

@@ -6,11 +6,13 @@ import pytest
 import redis
 from msgspec.structs import replace
 
+from app.core.acceptance import Acceptance
 from app.core.events import Said
 from app.core.message import Text
+from app.core.work import Claim, Dead, Deliver, Done, End, item_text
 from app.store import Store
-from app.store.mailbox import Claim, Limits, Settlement
-from tests.store.steps import ANN, BOT, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
+from app.store.limits import Limits
+from tests.store.steps import ANN, BOT, SHOP, Drain, append, entry, item, key, keys, lanes_of, queued, snapshot, write
 from tests.support.gateway import Clock
 
 MAILBOX = f"{ANN}|inbound"
@@ -20,7 +22,7 @@ RETENTION = 72 * 3_600
 def test_a_message_that_is_given_up_is_kept_with_its_reason(store: Store, client: redis.Redis, clock: Clock) -> None:
     letter = store.dead_letters.show(give_up(store))
     assert letter is not None
-    assert (letter.where, letter.mailbox, letter.item) == (BOT, MAILBOX, item(1))
+    assert (letter.where, letter.mailbox, letter.item) == (BOT, MAILBOX, Deliver(f"{1:032x}"))
     assert (letter.reason, letter.error, letter.at, letter.webhook) == ("rejected", "too long", clock(), "")
     assert letter.message_id == f"{1:032x}"
     record = store.messages.read(letter.message_id)
@@ -37,7 +39,7 @@ def test_its_sender_hears_that_it_failed(store: Store, client: redis.Redis) -> N
 def test_one_that_was_delivered_all_the_same_did_not_fail(store: Store) -> None:
     write(store, 1)
     store.messages.report(f"{1:032x}", "delivered", scope="", direction="inbound", owner="")
-    store.mailboxes.settle(Settlement(Drain(store).claim(), "dead", reason="rejected"))
+    store.mailboxes.settle(Dead(Drain(store).claim(), reason="rejected"))
     record = store.messages.read(f"{1:032x}")
     assert record is not None
     assert record.status == "delivered"
@@ -50,7 +52,13 @@ def test_a_replayed_message_is_worked_again_from_the_beginning(store: Store, cli
     assert (store.dead_letters.count(), keys(client, "d:*")) == (0, set())
 
     claim = Drain(store).claim()
-    assert (claim.item, claim.attempt, claim.uncertain, claim.status, claim.error) == (item(1), 1, False, "queued", "")
+    assert (item_text(claim.item), claim.attempt, claim.uncertain, claim.status, claim.error) == (
+        item(1),
+        1,
+        False,
+        "queued",
+        "",
+    )
 
 
 def test_a_replayed_message_goes_behind_what_waits(store: Store, client: redis.Redis) -> None:
@@ -72,15 +80,13 @@ def test_a_message_in_parts_climbs_again_once_all_that_failed_are_replayed(store
     """The second part speaks for both."""
     parts = [entry(number, direction="outbound") for number in (1, 2)]
     whole = replace(parts[1].message, metadata=Said(Text("x")).speaking_for([parts[0].message.id]))
-    store.mailboxes.accept(parts[0], scope="", more=[replace(parts[1], message=whole)])
+    store.mailboxes.accept(Acceptance(entry=parts[0], more=(replace(parts[1], message=whole),)))
     drain = Drain(store, SHOP)
     claim: Claim | None = drain.claim()
     for number in (1, 2):
         assert claim is not None
         dies = number in dying
-        claim = drain.step(
-            Settlement(claim, "dead" if dies else "done", status=None if dies else "sent", reason="rejected")
-        )
+        claim = drain.step(Dead(claim, reason="rejected") if dies else Done(claim, status="sent"))
     assert "failed" == status(store, 2)
     for letter in store.dead_letters.newest():
         assert "failed" == status(store, 2)
@@ -89,7 +95,7 @@ def test_a_message_in_parts_climbs_again_once_all_that_failed_are_replayed(store
     drain = Drain(store, SHOP, "again")
     claim = drain.claim()
     while claim:
-        claim = drain.step(Settlement(claim, "done", status="sent"))
+        claim = drain.step(Done(claim, status="sent"))
     assert ("sent", "sent") == (status(store, 1), status(store, 2))
 
 
@@ -103,17 +109,17 @@ def test_a_letter_is_replayed_once(store: Store, client: redis.Redis) -> None:
 
 
 def test_a_hint_that_was_given_up_is_a_letter_without_a_message(store: Store) -> None:
-    store.mailboxes.append(ANN, "inbound", BOT, "ended")
-    store.mailboxes.settle(Settlement(Drain(store).claim(), "dead", reason="rejected"))
+    append(store, ANN, "inbound", BOT, "ended")
+    store.mailboxes.settle(Dead(Drain(store).claim(), reason="rejected"))
     (letter,) = store.dead_letters.newest()
-    assert (letter.item, letter.message_id) == ("ended", "")
+    assert (letter.item, letter.message_id) == (End(), "")
     assert store.dead_letters.replay(letter.id)[0] == "ok"
-    assert Drain(store).claim().item == "ended"
+    assert item_text(Drain(store).claim().item) == "ended"
 
 
 def test_a_webhook_is_kept_as_it_came_and_replayed_by_its_receiver(store: Store, client: redis.Redis) -> None:
     webhook = '{"body": "\\u0000 \\"ü\\""}'
-    parked = store.dead_letters.park(webhook, "shop", "unexpected", "KeyError: " + "x" * 600)
+    parked = store.dead_letters.keep_webhook(webhook, "shop", "unexpected", "KeyError: " + "x" * 600)
     before = snapshot(client)
     assert store.dead_letters.replay(parked) == ("webhook", ())
     assert snapshot(client) == before
@@ -139,7 +145,7 @@ def test_the_message_of_a_discarded_letter_is_kept_for_the_reports_that_wait(sto
     assert store.dead_letters.discard(give_up(store, report_to="shop"))
     assert RETENTION - 2 < client.ttl(key("m", f"{1:032x}")) <= RETENTION
     report = Drain(store, "status:shop").claim()
-    assert (report.item, report.message and report.message.id) == (f"status {1:032x} failed", f"{1:032x}")
+    assert (item_text(report.item), report.message and report.message.id) == (f"status {1:032x} failed", f"{1:032x}")
 
 
 class TestBounds:
@@ -187,7 +193,7 @@ class TestBounds:
         clock.advance(age)
         assert store.dead_letters.trim() == {}
         write(store, 2)
-        store.mailboxes.settle(Settlement(Drain(store).claim(), "dead", reason="rejected"))
+        store.mailboxes.settle(Dead(Drain(store).claim(), reason="rejected"))
         assert store.dead_letters.trim() == {BOT: 1}
         assert abs(client.ttl(key("m", f"{1:032x}")) - left) <= 1
         assert client.ttl(key("m", f"{2:032x}")) == -1
@@ -207,7 +213,7 @@ class TestBounds:
         assert keys(client) == {"lanes", "counts"}
 
     def test_many_go_in_several_steps(self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("app.store.dead_letters.TRIMMED_MOST", 2)
+        monkeypatch.setattr("app.store.dead_letters.MAX_TRIMMED", 2)
         for _ in range(5):
             park(store, clock, "shop")
         clock.advance(31 * 86_400)
@@ -215,7 +221,7 @@ class TestBounds:
 
 
 def test_a_discarded_webhook_is_gone(store: Store, client: redis.Redis) -> None:
-    assert store.dead_letters.discard(store.dead_letters.park("{}", "shop", "unexpected", ""))
+    assert store.dead_letters.discard(store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""))
     assert keys(client) == {"lanes"}
 
 
@@ -223,20 +229,20 @@ def test_the_newest_come_first(store: Store, clock: Clock) -> None:
     letters = []
     for _ in range(4):
         clock.advance(1)
-        letters.append(store.dead_letters.park("{}", "shop", "unexpected", ""))
+        letters.append(store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""))
     assert [letter.id for letter in store.dead_letters.newest(3)] == letters[:0:-1]
     assert store.dead_letters.count() == 4
 
 
 def park(store: Store, clock: Clock, name: str, webhook: str = "{}") -> str:
     clock.advance(1)
-    return store.dead_letters.park(webhook, name, "unexpected", "")
+    return store.dead_letters.keep_webhook(webhook, name, "unexpected", "")
 
 
 def give_up(store: Store, report_to: str = "") -> str:
     """Write message 1 and give it up; the letter's id."""
     (wake,) = write(store, 1, report_to=report_to).wakes
     drain = Drain(store, token=wake.token)
-    drain.step(Settlement(drain.claim(), "dead", reason="rejected", error="too long"))
+    drain.step(Dead(drain.claim(), reason="rejected", error="too long"))
     (letter,) = store.dead_letters.newest()
     return letter.id

@@ -19,33 +19,47 @@ from hypothesis.stateful import (
 )
 from msgspec.structs import replace
 
+from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.costs import Cost, Costs, day_of
 from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
-from app.store import Store
-from app.store.dead_letters import DeadLetter
-from app.store.mailbox import (
+from app.core.work import (
+    SILENT,
+    Achieved,
     Append,
     AppendItem,
-    ChatState,
+    Behind,
     Claim,
-    Limits,
-    Place,
+    Dead,
+    Deliver,
+    Done,
+    End,
+    Handoff,
+    LaneEffect,
+    Outcome,
+    Poll,
+    Record,
+    Reroute,
+    Retry,
     SessionChange,
-    Settlement,
-    Stated,
-    Take,
+    TellEnd,
+    ThreadState,
     Wake,
+    item_text,
     mailbox_of,
 )
+from app.store import Store
+from app.store.dead_letters import DeadLetter
+from app.store.limits import Limits
 from tests.store.model import Known, Model
-from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held
+from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items
 from tests.support.examples import examples
 from tests.support.gateway import Clock
+from tests.support.keymap import strays
 
 LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
 RATES = {SHOP: 2.0}
-LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, breaker_pause_most=2.0)
+LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, max_breaker_pause=2.0)
 LEASE = 10.0
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
@@ -83,7 +97,7 @@ class Engine(RuleBasedStateMachine):
         self.made = 0
         self.lines: dict[str, list[bool]] = {conversation: [] for conversation in CONVERSATIONS}
         self.hooks: list[tuple[str, int]] = []
-        self.looks: dict[str, ChatState] = {}
+        self.looks: dict[str, ThreadState] = {}
         self.began: dict[str, int | None] = {}
 
     # time and wake-ups
@@ -135,7 +149,9 @@ class Engine(RuleBasedStateMachine):
         scope = f"shop:inbound:{number}"
         known = Known(written.message.id, conversation, "inbound", "shop")
         state = self.model.accept(known, scope, BOT, follow=True, price=5)
-        entered = self.store.mailboxes.accept(written, scope=scope, follow=True, cost=Cost("inbound", 5, ("SM1",)))
+        entered = self.store.mailboxes.accept(
+            Acceptance(entry=written, scope=scope, follow=True, cost=Cost("inbound", 5, ("SM1",)))
+        )
         assert entered.state == state
         assert entered.message_id == self.model.seen[scope]
         self._owed(entered.wakes)
@@ -154,8 +170,10 @@ class Engine(RuleBasedStateMachine):
         assert self.model.accept(known, scope, BOT, follow=True) == "ok"
         if answer:
             self.model.append(answer)
-        stated = Stated("in" if wants else "out", "the customer", answer)
-        self._owed(self.store.mailboxes.accept(written, scope=scope, follow=True, stated=stated).wakes)
+        stated = ConsentStatement("in" if wants else "out", "the customer", answer)
+        self._owed(
+            self.store.mailboxes.accept(Acceptance(entry=written, scope=scope, follow=True, consent=stated)).wakes
+        )
 
     @rule(who=some)
     def an_agent_writes_and_takes_over(self, who: int) -> None:
@@ -167,7 +185,9 @@ class Engine(RuleBasedStateMachine):
         scope = f"desk:written:{self.made}"
         known = Known(written.message.id, conversation, "outbound", "desk")
         assert self.model.accept(known, scope, SHOP, take="desk") == "ok"
-        self._owed(self.store.mailboxes.accept(written, scope=scope, take=Take("desk")).wakes)
+        self._owed(
+            self.store.mailboxes.accept(Acceptance(entry=written, scope=scope, responder=Responder("desk"))).wakes
+        )
 
     @rule(who=some, people=st.sampled_from([True, True, False]), fate=st.sampled_from(["late", "at once", "lost"]))
     def somebody_writes_in_a_chat(self, who: int, people: bool, fate: str) -> None:
@@ -194,7 +214,9 @@ class Engine(RuleBasedStateMachine):
         known = Known(line.message.id, conversation, "outbound", "desk")
         place = Place(chat_of(conversation), DESK, index)
         state = self.model.accept(known, line.scope, SHOP, place=place)
-        entered = self.store.mailboxes.accept(line, scope=line.scope, take=Take("desk", seize=False), place=place)
+        entered = self.store.mailboxes.accept(
+            Acceptance(entry=line, scope=line.scope, responder=Responder("desk", seize=False), place=place)
+        )
         assert entered.state == state
         assert entered.message_id == self.model.seen.get(line.scope, "")
         self._owed(entered.wakes)
@@ -207,7 +229,7 @@ class Engine(RuleBasedStateMachine):
     @rule(which=some, status=st.sampled_from(STATUSES[1:]), ours=st.booleans())
     def a_platform_reports(self, which: int, status: Status, ours: bool) -> None:
         """By our id or by its own, which may overtake the receipt; in any order, any number of times."""
-        at_work = [claim.item.removeprefix("message ") for _, claim in self.working if claim.kind == "message"]
+        at_work = [claim.item.message_id for _, claim in self.working if isinstance(claim.item, Deliver)]
         at_work = [one for one in at_work if one in self.model.messages]
         about = at_work if at_work and not ours else list(self.model.messages)
         known = self.model.messages[about[which % len(about)]]
@@ -252,27 +274,25 @@ class Engine(RuleBasedStateMachine):
     )
     def work_is_done(self, which: int, status: Status | None, replies: int, named: bool, effect: Effect) -> None:
         drain, claim = self._hand(which)
-        known = self.model.messages.get(claim.item.removeprefix("message "))
+        known = self.model.messages.get(item_text(claim.item).removeprefix("message "))
         more = replies % 3 if drain.lane == BOT else 0
-        ended = AppendItem(mailbox_of(claim.conversation, "outbound"), SHOP, f"ended {self._number()}")
+        ended = AppendItem(mailbox_of(claim.conversation, "outbound"), SHOP, TellEnd(str(self._number())))
         reports = mailbox_of(claim.conversation, "status:desk")
-        once = AppendItem(reports, "status:desk", f"record {self._number()}", scope=f"bot:record:{which % 9}")
-        settlement = Settlement(
+        once = AppendItem(reports, "status:desk", Record(str(self._number())), scope=f"bot:record:{which % 9}")
+        settlement = Done(
             claim,
-            "done",
             status=status,
             scope=platform_id(known) if known and named else "",
             append=(
                 *(entry(self._number(), claim.conversation, "outbound") for _ in range(more)),
                 *self._missed(claim),
-                *((ended,) if claim.kind == "ended" and drain.lane in (BOT, DESK) else ()),
+                *((ended,) if isinstance(claim.item, End) and drain.lane in (BOT, DESK) else ()),
                 *((once,) if drain.lane == BOT else ()),
             ),
             session=self._session(claim, drain.lane.partition(":")[2]) if drain.lane in (BOT, DESK) else None,
-            chat=self.looks.get(claim.owner),
-            watch=replies % 4 if drain.lane == DESK else None,
-            lane_effect=effect,
-            pause=which % 3 + 0.5,
+            thread=self.looks.get(claim.owner),
+            poll_in=replies % 4 if drain.lane == DESK else None,
+            lane=LaneEffect(effect, which % 3 + 0.5),
             cost={BOT: Cost("turn:bot", 2), SHOP: Cost("outbound", 7, ("SM1",))}.get(drain.lane) if known else None,
         )
         self._step(drain, settlement)
@@ -281,18 +301,11 @@ class Engine(RuleBasedStateMachine):
     @rule(which=some, due=st.sampled_from([0.0, 0.5, 2.0]), counts=st.booleans(), doubt=st.booleans(), effect=ill)
     def work_fails(self, which: int, due: float, counts: bool, doubt: bool, effect: Effect) -> None:
         drain, claim = self._hand(which)
-        outcome: Literal["dead", "retry"] = "dead" if claim.attempt > 3 else "retry"
-        settlement = Settlement(
-            claim,
-            outcome,
-            due=due,
-            counts=counts,
-            uncertain=doubt,
-            lane_effect=effect,
-            pause=which % 3 + 0.5,
-            reason="unavailable",
-        )
-        self._step(drain, settlement)
+        lane = LaneEffect(effect, which % 3 + 0.5)
+        if claim.attempt > 3:
+            self._step(drain, Dead(claim, reason="unavailable", lane=lane))
+        else:
+            self._step(drain, Retry(claim, due=due, counts=counts, uncertain=doubt, lane=lane))
 
     @precondition(lambda self: self.working)
     @rule(
@@ -301,15 +314,15 @@ class Engine(RuleBasedStateMachine):
     def work_ends_otherwise(self, which: int, how: str) -> None:
         drain, claim = self._hand(which)
         if how == "rejected":
-            self._step(drain, Settlement(claim, "dead", reason="rejected", error="no"))
+            self._step(drain, Dead(claim, reason="rejected", error="no"))
         elif how == "its time slice ends":
-            self._step(drain, Settlement(claim, "done"), go_on=False)
+            self._step(drain, Done(claim), go_on=False)
         elif how == "its lease is renewed":
             self.working.append((drain, claim))
             held = self.model.owns(claim)
             if held:
                 self.model.remember(claim, int(LEASE * 1000), progress={"part": which})
-            assert self.store.mailboxes.remember(claim, LEASE, progress={"part": which}) is held
+            assert self.store.mailboxes.remember(claim, LEASE, Achieved(progress={"part": which})) is held
 
     @precondition(lambda self: self._inbound())
     @rule(which=some, watch=st.sampled_from([0.0, 0.5, 2.0]))
@@ -317,18 +330,18 @@ class Engine(RuleBasedStateMachine):
         """The session knows it at once, unless somebody else took over."""
         drain, claim = self.working[self._inbound()[which % len(self._inbound())]]
         change = self._session(claim, drain.lane.partition(":")[2])
-        chat = ChatState(chat_of(claim.conversation), -1)
+        chat = ThreadState(chat_of(claim.conversation), -1)
         held = self.model.owns(claim)
         if held:
             self.model.remember(claim, int(LEASE * 1000), session=change, chat=chat, watch=watch)
-        kept = self.store.mailboxes.remember(claim, LEASE, session=change.session, chat=chat, watch=watch)
+        kept = self.store.mailboxes.remember(claim, LEASE, Achieved(session=change.session, thread=chat, poll_in=watch))
         assert kept is held
 
     @precondition(lambda self: self._inbound())
     @rule(which=some)
     def something_must_be_done_first(self, which: int) -> None:
         drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
-        self._step(drain, Settlement(claim, "behind", front=("ended silence",), lane_effect="none"))
+        self._step(drain, Behind(claim, front=items("ended silence"), lane=SILENT))
 
     @precondition(lambda self: self._inbound())
     @rule(which=some, how=st.sampled_from(["elsewhere", "handoff", "late handoff"]))
@@ -337,10 +350,10 @@ class Engine(RuleBasedStateMachine):
         drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
         if how == "elsewhere":
             target = DESK if drain.lane == BOT else BOT
-            self._step(drain, Settlement(claim, "reroute", to=target, lane_effect="none"))
+            self._step(drain, Reroute(claim, target, lane=SILENT))
             return
-        front = ("handoff", claim.item) if how == "late handoff" and claim.kind == "message" else ("handoff",)
-        self._step(drain, Settlement(claim, "done", front=front, session=self._session(claim, "desk", hands=True)))
+        front = (Handoff(), claim.item) if how == "late handoff" and isinstance(claim.item, Deliver) else (Handoff(),)
+        self._step(drain, Done(claim, front=front, session=self._session(claim, "desk", hands=True)))
 
     # the operator
 
@@ -395,7 +408,7 @@ class Engine(RuleBasedStateMachine):
 
     def every_acknowledged_message_is_in_exactly_one_place(self, found: Held) -> None:
         waiting = [item for name in self.model.boxes for item in found.values[f"q:{name}"]]
-        places = Counter([*waiting, *(letter.item for letter in self._letters())])
+        places = Counter([*waiting, *(f"message {letter.message_id}" for letter in self._letters())])
         for known in self.model.messages.values():
             assert places[f"message {known.id}"] + (known.state in ("settled", "discarded")) == 1, known
             kept = found.expiries[f"m:{known.id}"]
@@ -436,7 +449,7 @@ class Engine(RuleBasedStateMachine):
             name = chat_of(conversation)
             if name in self.model.chats:
                 chat = self.model.chats[name]
-                assert self.store.mailboxes.chat(name) == ChatState(name, chat.seen, chat.read)
+                assert self.store.mailboxes.thread(name) == ThreadState(name, chat.seen, chat.read)
 
     @invariant()
     def what_people_write_in_a_chat_goes_out_once_and_in_order(self) -> None:
@@ -448,6 +461,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Whatever happened: with time, the tick and willing workers, everything that waits is worked, and a last look
         at each chat brings what no webhook told of."""
+        assert strays(self.client) == []
         self.working.clear()
         self.flying.clear()
         for conversation in CONVERSATIONS:
@@ -459,8 +473,8 @@ class Engine(RuleBasedStateMachine):
             while self.flying or self.working:
                 if self.working:
                     drain, claim = self._hand(0)
-                    found = {"append": self._missed(claim), "chat": self.looks.get(claim.owner)}
-                    self._step(drain, Settlement(claim, "done", **found))  # type: ignore[arg-type]  # as named
+                    found = Done(claim, append=self._missed(claim), thread=self.looks.get(claim.owner))
+                    self._step(drain, found)
                 else:
                     self._arrive(0)
         assert not self.model.boxes, "something is stranded"
@@ -470,6 +484,7 @@ class Engine(RuleBasedStateMachine):
         self.what_people_write_in_a_chat_goes_out_once_and_in_order()
         self.redis_holds_what_the_model_says()
         self.every_message_costs_what_the_model_says()
+        assert strays(self.client) == []
 
     def every_message_costs_what_the_model_says(self) -> None:
         costs = {known.id: (known.cost, known.turns) for known in self.model.messages.values()}
@@ -483,20 +498,20 @@ class Engine(RuleBasedStateMachine):
 
     # how the machine moves
 
-    def _step(self, drain: Drain, settlement: Settlement | None, *, go_on: bool = True) -> None:
+    def _step(self, drain: Drain, outcome: Outcome | None, *, go_on: bool = True) -> None:
         """One script call; the store must answer as the model does."""
-        stale = settlement is not None and not self.model.owns(settlement.claim)
-        if settlement and not stale:
-            self.model.settle(settlement)
+        stale = outcome is not None and not self.model.owns(outcome.claim)
+        if outcome and not stale:
+            self.model.settle(outcome)
         state, mailbox = self.model.claim(drain.lane, drain.token, int(LEASE * 1000), go_on=go_on)
-        claim = drain.step(settlement, go_on=go_on)
+        claim = drain.step(outcome, go_on=go_on)
         assert drain.worked.stale is stale
         assert drain.worked.more is (state == "more")
         assert (claim is not None) is (state == "claimed"), (state, claim)
         if claim:
             self._check(claim, mailbox)
-            if claim.kind == "check":
-                known = self.store.mailboxes.chat(chat_of(claim.conversation))
+            if isinstance(claim.item, Poll):
+                known = self.store.mailboxes.thread(chat_of(claim.conversation))
                 last = len(self.lines[claim.conversation]) - 1
                 self.looks[claim.owner] = replace(known, seen=max(last, -1 if known.seen is None else known.seen))
                 self.began[claim.owner] = known.seen
@@ -514,14 +529,14 @@ class Engine(RuleBasedStateMachine):
 
     def _check(self, claim: Claim, mailbox: str) -> None:
         box = self.model.boxes[mailbox]
-        assert (claim.mailbox, claim.item) == (mailbox, box.items[0])
+        assert (claim.mailbox, item_text(claim.item)) == (mailbox, box.items[0])
         assert claim.attempt == box.attempts + box.claims
         assert claim.uncertain is (box.uncertain or box.claims > 1)
         assert claim.progress == box.progress
         held = self.model.sessions.get(claim.conversation) if not box.lane.startswith("outbound:") else None
         assert (claim.session and claim.session.destination) == (held and held.destination)
-        if claim.kind == "message":
-            known = self.model.messages[claim.item.split()[1]]
+        if isinstance(claim.item, Deliver):
+            known = self.model.messages[claim.item.message_id]
             assert claim.message is not None
             assert (claim.message.id, claim.status) == (known.id, known.status)
 
@@ -551,7 +566,7 @@ class Engine(RuleBasedStateMachine):
     def _look(self, conversation: str, index: int | None) -> None:
         place = Place(chat_of(conversation), DESK, index)
         self.model.look(conversation, place)
-        self._owed(self.store.mailboxes.look(conversation, place))
+        self._owed(self.store.mailboxes.changed(conversation, place))
 
     def _line(self, conversation: str, index: int) -> Append:
         """A line of the chat, under another id of ours each time."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import redis
 
+from app.core.acceptance import Acceptance
 from app.core.errors import StoreUnavailable
+from app.core.work import SILENT, Claim, Done, LaneEffect, Retry
 from app.store import Store
 from app.store.connection import connect
 from app.store.lanes import LaneState
-from app.store.mailbox import Claim, Settlement
 from tests.store.conftest import opened
-from tests.store.steps import ANN, BEN, BOT, DESK, LANES, Drain, entry, item, lanes_of, write
+from tests.store.steps import ANN, BEN, BOT, DESK, LANES, SICK, Drain, entry, item, lanes_of, write
 from tests.support.gateway import Clock
 
 
@@ -66,7 +67,7 @@ class TestBreaker:
         for number, conversation in enumerate([ANN, BEN]):
             write(store, number, conversation)
         probe = Drain(store)
-        assert probe.step(Settlement(probe.claim(), "done")) is not None
+        assert probe.step(Done(probe.claim())) is not None
         assert Drain(store, token="other").step() is not None
 
     def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute(self, store: Store, clock: Clock) -> None:
@@ -85,7 +86,7 @@ class TestBreaker:
             write(store, number, f"shop/webchat:{number}")
             claims.append(drain.claim())
         for claim in claims:
-            store.mailboxes.settle(Settlement(claim, "retry", lane_effect="sick"))
+            store.mailboxes.settle(Retry(claim, lane=SICK))
         assert store.lanes.state(BOT, clock() / 1_000).paused_for == 5
 
     def test_an_attempt_that_began_before_it_opened_does_not_let_a_second_probe_through(
@@ -96,7 +97,7 @@ class TestBreaker:
         open_breaker(store, clock)
         write(store, 2, BEN)
         Drain(store).claim()
-        store.mailboxes.settle(Settlement(early, "retry", lane_effect="none"))
+        store.mailboxes.settle(Retry(early, lane=SILENT))
         assert Drain(store, token="other").step() is None
 
     def test_it_is_one_lanes_own(self, store: Store, clock: Clock) -> None:
@@ -143,7 +144,7 @@ class TestPause:
         first, *others = [Drain(store, token=f"drain {number}").claim() for number in range(8)]
         store.mailboxes.settle(throttled(first, 60))
         for claim in others:
-            store.mailboxes.settle(Settlement(claim, "retry", lane_effect="sick"))
+            store.mailboxes.settle(Retry(claim, lane=SICK))
         assert store.lanes.state(BOT, clock() / 1_000).paused_for == 60
 
         write(store, 9, lane=DESK)
@@ -152,7 +153,7 @@ class TestPause:
             write(store, number, f"shop/webchat:{number}", lane=DESK)
         one, two = (Drain(store, DESK, token=token).claim() for token in ("one", "two"))
         store.mailboxes.settle(throttled(one, 60))
-        store.mailboxes.settle(Settlement(two, "done"))
+        store.mailboxes.settle(Done(two))
         assert store.lanes.state(DESK, clock() / 1_000).paused_for == 60
 
 
@@ -261,22 +262,20 @@ class TestSweep:
         assert commands() == before + 2  # are there chats to look at, now or ever?
 
 
-def throttled(claim: Claim, seconds: float) -> Settlement:
-    return Settlement(claim, "retry", due=seconds, counts=False, lane_effect="pause", pause=seconds, reason="throttled")
+def throttled(claim: Claim, seconds: float) -> Retry:
+    return Retry(claim, due=seconds, counts=False, lane=LaneEffect("pause", seconds, "throttled: "), reason="throttled")
 
 
 def fail(store: Store, lane: str = BOT, due: float = 0.0) -> Claim:
     """Claim one and fail at it as a sick platform makes it."""
     claim = Drain(store, lane, token="failing").claim()
-    store.mailboxes.settle(
-        Settlement(claim, "retry", due=due, lane_effect="sick", reason="unavailable", error="no answer")
-    )
+    store.mailboxes.settle(Retry(claim, due=due, lane=LaneEffect("sick", why="unavailable: no answer")))
     return claim
 
 
 def open_breaker(store: Store, clock: Clock) -> None:
     """Five failures of a message that is then worked by nobody, and the rest that follows is over."""
     for number in range(5):
-        store.mailboxes.accept(entry(1_000 + number, f"shop/webchat:opener-{number}"), scope="")
+        store.mailboxes.accept(Acceptance(entry=entry(1_000 + number, f"shop/webchat:opener-{number}")))
         fail(store, due=3_600 if number else 0)
     clock.advance(5)

@@ -9,19 +9,24 @@ from itertools import count
 import pytest
 import redis
 
+from app.core.acceptance import Place, Responder
 from app.core.errors import StoreUnavailable
 from app.core.session import Session
+from app.core.work import SILENT, Achieved, Behind, Claim, Dead, Done, Outcome, Reroute, Retry, SessionChange, item_text
 from app.store import Store
-from app.store.mailbox import Claim, Limits, Place, SessionChange, Settlement, Take
+from app.store.limits import Limits
 from tests.store.steps import (
     ANN,
     BEN,
     BOT,
     DESK,
     SHOP,
+    SICK,
     Drain,
+    append,
     entry,
     item,
+    items,
     key,
     keys,
     lanes_of,
@@ -74,9 +79,9 @@ class TestAccepting:
     def test_a_message_with_two_names_is_known_by_either(
         self, scope: str, also: str, state: str, store: Store, client: redis.Redis
     ) -> None:
-        write(store, 1, also="shop:token:a")
+        write(store, 1, second_scope="shop:token:a")
         before = snapshot(client)
-        entered = write(store, 2, scope=scope, also=also)
+        entered = write(store, 2, scope=scope, second_scope=also)
 
         assert state == entered.state
         assert (state == "duplicate") == (snapshot(client) == before)
@@ -85,7 +90,7 @@ class TestAccepting:
     def test_the_second_name_lasts_as_long_as_the_first_and_refused_messages_leave_none(
         self, store: Store, client: redis.Redis
     ) -> None:
-        write(store, 1, also="shop:token:a", window=5.0)
+        write(store, 1, second_scope="shop:token:a", window=5.0)
         assert 3_000 < client.pttl(key("x", "shop:token:a")) <= 5_000
         assert "" not in {name.partition(":")[2] for name in keys(client, "x:*")}
 
@@ -118,14 +123,14 @@ class TestAccepting:
 
         write(store, 3, direction="outbound", scope="desk:written:1")
         assert 290 < client.ttl(key("x", "desk:written:1")) <= 300
-        store.mailboxes.append(ANN, "inbound", BOT, "ended", scope="shop:ended:1")
+        append(store, ANN, "inbound", BOT, "ended", scope="shop:ended:1")
         assert 590 < client.ttl(key("x", "shop:ended:1")) <= 600
 
     @SMALL
     def test_a_full_mailbox_takes_no_more_and_keeps_nothing_of_it(self, store: Store, client: redis.Redis) -> None:
         write(store, 1), write(store, 2)
         before = snapshot(client)
-        entered = write(store, 3, take=Take("desk"))
+        entered = write(store, 3, responder=Responder("desk"))
 
         assert (entered.state, entered.wakes) == ("mailbox_full", ())
         assert snapshot(client) == before
@@ -135,7 +140,7 @@ class TestAccepting:
         for number, conversation in enumerate([ANN, ANN, BEN]):
             write(store, number, conversation)
         before = snapshot(client)
-        entered = write(store, 9, BEN, take=Take("desk"))
+        entered = write(store, 9, BEN, responder=Responder("desk"))
 
         assert (entered.state, entered.wakes) == ("lane_full", ())
         assert snapshot(client) == before
@@ -150,32 +155,32 @@ class TestAccepting:
     @SMALL
     def test_a_full_mailbox_does_without_hints(self, store: Store, client: redis.Redis) -> None:
         for at in range(5):
-            store.mailboxes.append(ANN, "outbound", SHOP, f"typing @{at}")
+            append(store, ANN, "outbound", SHOP, f"typing @{at}")
         assert queued(client, ANN_OUT) == ["typing @0", "typing @1"]
 
     def test_text_comes_through_unchanged(self, store: Store) -> None:
         text = 'null [] {} "quoted" \\ \x00 \n 1e99 ünïcödé 🙂'
-        told = Settlement(claim_of(store, 1), "retry", error=text, reason=text)
+        told = Retry(claim_of(store, 1), error=text, reason=text)
         store.mailboxes.settle(told)
         claim = Drain(store).claim()
         assert claim.error == text
         assert claim.message == entry(1).message
 
     def test_a_follower_joins_the_lane_of_whoever_holds_the_conversation(self, store: Store) -> None:
-        write(store, 1, direction="outbound", scope="", take=Take("desk"))
+        write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
         assert lanes_of(write(store, 2, follow=True).wakes) == [DESK]
 
     def test_a_follower_of_a_destination_that_is_no_longer_there_stays_in_its_own_lane(self, store: Store) -> None:
-        write(store, 1, direction="outbound", scope="", take=Take("forgotten"))
+        write(store, 1, direction="outbound", scope="", responder=Responder("forgotten"))
         assert lanes_of(write(store, 2, follow=True).wakes) == [BOT]
 
     def test_one_who_comes_while_others_wait_goes_behind_them_whatever_the_session_says(
         self, store: Store, client: redis.Redis
     ) -> None:
         write(store, 1)
-        write(store, 2, direction="outbound", scope="", take=Take("desk"))
+        write(store, 2, direction="outbound", scope="", responder=Responder("desk"))
         write(store, 3, follow=True)
-        store.mailboxes.append(ANN, "inbound", BOT, "ended", follow=True)
+        append(store, ANN, "inbound", BOT, "ended", follow=True)
 
         assert queued(client, ANN_IN) == [item(1), item(3), "ended"]
         assert store.lanes.state(BOT, 0).waiting == 3
@@ -199,16 +204,16 @@ class TestOrder:
         for number, conversation in enumerate([ANN, ANN, BEN]):
             write(store, number, conversation)
         drain = Drain(store)
-        held = drain.step(Settlement(drain.claim(), "retry", due=60))
+        held = drain.step(Retry(drain.claim(), due=60))
         assert held is not None
-        assert held.item == item(2)
-        assert drain.step(Settlement(held, "done")) is None
+        assert item_text(held.item) == item(2)
+        assert drain.step(Done(held)) is None
 
         clock.advance(60)
         assert Drain(store).finish() == [item(0), item(1)]
 
     def test_a_retry_is_not_due_a_moment_too_early(self, store: Store, clock: Clock) -> None:
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "retry", due=60))
+        store.mailboxes.settle(Retry(claim_of(store, 1), due=60))
         clock.advance(59.999)
         assert store.mailboxes.sweep() == ()
         clock.advance(0.001)
@@ -219,9 +224,9 @@ class TestOrder:
         claim = claim_of(store, 1, drain)
         write(store, 2)
 
-        following = drain.step(Settlement(claim, "done"))
+        following = drain.step(Done(claim))
         assert following is not None
-        assert following.item == item(2)
+        assert item_text(following.item) == item(2)
 
     def test_a_mailbox_that_was_worked_leaves_no_key_behind(self, store: Store, client: redis.Redis) -> None:
         (wake,) = write(store, 1).wakes
@@ -233,17 +238,17 @@ class TestOrder:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         write(store, 2)
-        following = drain.step(Settlement(claim, "done", front=("handoff", item(1))))
+        following = drain.step(Done(claim, front=items("handoff", item(1))))
 
         assert following is not None
-        assert following.item == "handoff"
+        assert item_text(following.item) == "handoff"
         assert queued(client, ANN_IN) == ["handoff", item(1), item(2)]
         assert store.lanes.state(BOT, 0).waiting == 3
         assert client.ttl(key("m", f"{1:032x}")) == -1, "it waits again, so it is not forgotten"
 
     def test_replies_enter_the_next_mailbox_with_the_outcome(self, store: Store, client: redis.Redis) -> None:
         replies = (entry(2, direction="outbound"), entry(3, direction="outbound"))
-        settled = store.mailboxes.settle(Settlement(claim_of(store, 1), "done", append=replies))
+        settled = store.mailboxes.settle(Done(claim_of(store, 1), append=replies))
 
         assert queued(client, ANN_OUT) == [item(2), item(3)]
         assert lanes_of(settled.wakes) == [SHOP]
@@ -253,7 +258,7 @@ class TestOrder:
     ) -> None:
         for number in (1, 2):
             reply = entry(9, direction="outbound")
-            store.mailboxes.settle(Settlement(claim_of(store, number), "done", append=(reply,)))
+            store.mailboxes.settle(Done(claim_of(store, number), append=(reply,)))
         assert queued(client, ANN_OUT) == [item(9)]
 
 
@@ -285,7 +290,7 @@ class TestWakeUps:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         clock.advance(20)
-        store.mailboxes.remember(claim, 30, progress={})
+        store.mailboxes.remember(claim, 30, Achieved(progress={}))
         clock.advance(20)
         assert write(store, 2).wakes == (), "although its drain's token ran out meanwhile"
 
@@ -297,9 +302,9 @@ class TestWakeUps:
         claim = drain.claim()
 
         assert double.step() is None
-        following = drain.step(Settlement(claim, "done"))
+        following = drain.step(Done(claim))
         assert following is not None
-        assert following.item == item(2)
+        assert item_text(following.item) == item(2)
 
     def test_a_late_one_finds_nothing_to_do_and_leaves_no_token(self, store: Store, client: redis.Redis) -> None:
         (wake,) = write(store, 1).wakes
@@ -327,7 +332,7 @@ class TestWakeUps:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         write(store, 2)
-        assert drain.step(Settlement(claim, "done"), go_on=False) is None
+        assert drain.step(Done(claim), go_on=False) is None
         assert drain.worked.more
         assert client.zscore(key("drains", BOT), drain.token) is not None
 
@@ -335,7 +340,7 @@ class TestWakeUps:
         self, store: Store, client: redis.Redis
     ) -> None:
         drain = Drain(store)
-        drain.step(Settlement(claim_of(store, 1, drain), "done"), go_on=False)
+        drain.step(Done(claim_of(store, 1, drain)), go_on=False)
         assert not drain.worked.more
         assert client.exists(key("drains", BOT)) == 0
 
@@ -349,15 +354,14 @@ class TestLeases:
         store.mailboxes.sweep()
         Drain(store, token="other").claim()
         before = snapshot(client)
-        everything = Settlement(
+        everything = Done(
             slow,
-            "done",
             status="delivered",
             scope="shop:inbound:its",
-            front=("handoff",),
+            front=items("handoff"),
             append=(entry(2, direction="outbound"),),
             session=SessionChange(Session("desk"), changes_hands=True),
-            lane_effect="sick",
+            lane=SICK,
         )
 
         assert store.mailboxes.settle(everything).stale
@@ -366,14 +370,14 @@ class TestLeases:
     def test_a_settlement_twice_changes_nothing_the_second_time(self, store: Store, client: redis.Redis) -> None:
         claim = claim_of(store, 1)
         write(store, 2)
-        store.mailboxes.settle(Settlement(claim, "done"))
-        assert store.mailboxes.settle(Settlement(claim, "done")).stale
+        store.mailboxes.settle(Done(claim))
+        assert store.mailboxes.settle(Done(claim)).stale
         assert queued(client, ANN_IN) == [item(2)]
 
     def test_a_lease_that_ran_out_unnoticed_may_still_be_settled(self, store: Store, clock: Clock) -> None:
         claim = claim_of(store, 1)
         clock.advance(31)
-        assert not store.mailboxes.settle(Settlement(claim, "done")).stale
+        assert not store.mailboxes.settle(Done(claim)).stale
 
     def test_what_a_dead_worker_held_is_worked_on_with_doubt(self, store: Store, clock: Clock) -> None:
         claim = claim_of(store, 1)
@@ -389,14 +393,14 @@ class TestLeases:
         claim_of(store, 1)
         clock.advance(30)
         store.mailboxes.sweep()
-        store.mailboxes.settle(Settlement(Drain(store, token="two").claim(), "retry"))
+        store.mailboxes.settle(Retry(Drain(store, token="two").claim()))
 
         third = Drain(store, token="three").claim()
         assert (third.attempt, third.uncertain) == (3, True)
 
     def test_what_was_remembered_is_there_for_the_next_worker(self, store: Store, clock: Clock) -> None:
         assert store.mailboxes.remember(
-            claim_of(store, 1), 30, progress={"part": 2, "chat": "CH1"}, aliases=["bot:CH1"]
+            claim_of(store, 1), 30, Achieved(progress={"part": 2, "chat": "CH1"}, aliases=("bot:CH1",))
         )
         assert store.sessions.resolve("bot", "CH1") == ANN
         clock.advance(30)
@@ -406,29 +410,29 @@ class TestLeases:
     def test_remembering_renews_the_lease(self, store: Store, clock: Clock) -> None:
         claim = claim_of(store, 1)
         clock.advance(20)
-        store.mailboxes.remember(claim, 30, progress={})
+        store.mailboxes.remember(claim, 30, Achieved(progress={}))
         clock.advance(20)
         store.mailboxes.sweep()
-        assert not store.mailboxes.settle(Settlement(claim, "done")).stale
+        assert not store.mailboxes.settle(Done(claim)).stale
 
     def test_one_who_lost_the_lease_cannot_remember(self, store: Store, client: redis.Redis, clock: Clock) -> None:
         claim = claim_of(store, 1)
         clock.advance(31)
         store.mailboxes.sweep()
         before = snapshot(client)
-        assert not store.mailboxes.remember(claim, 30, progress={"part": 1}, aliases=["bot:CH1"])
+        assert not store.mailboxes.remember(claim, 30, Achieved(progress={"part": 1}, aliases=("bot:CH1",)))
         assert snapshot(client) == before
 
     def test_progress_and_doubt_belong_to_one_message(self, store: Store) -> None:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         write(store, 2)
-        store.mailboxes.remember(claim, 30, progress={"part": 1})
-        again = drain.step(Settlement(claim, "retry", uncertain=True))
+        store.mailboxes.remember(claim, 30, Achieved(progress={"part": 1}))
+        again = drain.step(Retry(claim, uncertain=True))
         assert again is not None
         assert (again.progress, again.uncertain, again.attempt) == ({"part": 1}, True, 2)
 
-        following = drain.step(Settlement(again, "done"))
+        following = drain.step(Done(again))
         assert following is not None
         assert (following.progress, following.uncertain, following.attempt) == ({}, False, 1)
 
@@ -442,9 +446,9 @@ class TestLeases:
             store.mailboxes.sweep()
             claim = Drain(store, token=f"drain {number}").claim()
 
-        assert claim.item == item(2), "the next one is worked at once"
+        assert item_text(claim.item) == item(2), "the next one is worked at once"
         (letter,) = store.dead_letters.newest()
-        assert (letter.reason, letter.item, letter.where) == ("poison", item(1), BOT)
+        assert (letter.reason, letter.message_id, letter.where) == ("poison", f"{1:032x}", BOT)
         record = store.messages.read(f"{1:032x}")
         assert record is not None
         assert (record.status, record.error) == ("failed", "poison: claimed 3 times without a result")
@@ -456,7 +460,7 @@ class TestLeases:
         for _ in range(5):
             clock.advance(30)
             store.mailboxes.sweep()
-            drain.step(Settlement(drain.claim(), "retry", due=1))
+            drain.step(Retry(drain.claim(), due=1))
         assert store.dead_letters.count() == 0
 
 
@@ -464,7 +468,7 @@ class TestCallingOff:
     def test_the_next_message_does_not_wait_for_what_the_head_waited_for(self, store: Store, clock: Clock) -> None:
         write(store, 1, direction="outbound"), write(store, 2, direction="outbound")
         drain = Drain(store, SHOP)
-        drain.step(Settlement(drain.claim(), "retry", due=300))
+        drain.step(Retry(drain.claim(), due=300))
         clock.advance(10)  # so that no wake-up is on its way
         in_time, wakes = store.messages.cancel(ANN, [f"{1:032x}"], "canceled")
         assert in_time
@@ -477,7 +481,7 @@ class TestRerouting:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         write(store, 2), write(store, 3, BEN)
-        drain.step(Settlement(claim, "reroute", to=DESK, lane_effect="none"))
+        drain.step(Reroute(claim, DESK, lane=SILENT))
 
         assert lanes_of(drain.worked.wakes) == [DESK]
         assert [store.lanes.state(lane, 0).waiting for lane in (BOT, DESK)] == [1, 2]
@@ -485,17 +489,17 @@ class TestRerouting:
         assert [store.lanes.state(lane, 0).waiting for lane in (BOT, DESK)] == [1, 0]
 
     def test_what_comes_afterwards_follows(self, store: Store) -> None:
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "reroute", to=DESK, lane_effect="none"))
+        store.mailboxes.settle(Reroute(claim_of(store, 1), DESK, lane=SILENT))
         write(store, 2)
         assert Drain(store, DESK).finish() == [item(1), item(2)]
 
     def test_what_was_tried_with_the_old_target_means_nothing_to_the_new_one(self, store: Store, clock: Clock) -> None:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
-        store.mailboxes.remember(claim, 30, progress={"part": 1})
-        again = drain.step(Settlement(claim, "retry", uncertain=True))
+        store.mailboxes.remember(claim, 30, Achieved(progress={"part": 1}))
+        again = drain.step(Retry(claim, uncertain=True))
         assert again is not None
-        drain.step(Settlement(again, "reroute", to=DESK, lane_effect="none"))
+        drain.step(Reroute(again, DESK, lane=SILENT))
 
         clock.advance(3_600)
         store.mailboxes.sweep()
@@ -506,7 +510,7 @@ class TestRerouting:
 class TestSessions:
     def test_a_settlement_writes_the_session_that_it_read(self, store: Store) -> None:
         change = SessionChange(Session("bot", handles={"dialogue": "UK1"}, since="m5"))
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "done", session=change))
+        store.mailboxes.settle(Done(claim_of(store, 1), session=change))
         claim = claim_of(store, 2)
 
         assert claim.session is not None
@@ -515,15 +519,15 @@ class TestSessions:
 
     def test_a_session_that_changes_hands_has_a_new_version(self, store: Store) -> None:
         change = SessionChange(Session("desk", "human"), changes_hands=True)
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "done", session=change))
+        store.mailboxes.settle(Done(claim_of(store, 1), session=change))
         session = store.sessions.read(ANN)
         assert session is not None
         assert (session.destination, session.mode, session.version) == ("desk", "human", 1)
 
     def test_a_settlement_does_not_overwrite_an_agent_who_took_over_meanwhile(self, store: Store) -> None:
         claim = claim_of(store, 1)
-        write(store, 2, direction="outbound", scope="", take=Take("desk"))
-        store.mailboxes.settle(Settlement(claim, "done", session=SessionChange(Session("bot"))))
+        write(store, 2, direction="outbound", scope="", responder=Responder("desk"))
+        store.mailboxes.settle(Done(claim, session=SessionChange(Session("bot"))))
 
         session = store.sessions.read(ANN)
         assert session is not None
@@ -531,20 +535,20 @@ class TestSessions:
 
     def test_an_agent_who_holds_it_already_keeps_the_session_as_it_is(self, store: Store, clock: Clock) -> None:
         held = Session("desk", "human", handles={"contact": "7"})
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "done", session=SessionChange(held, changes_hands=True)))
+        store.mailboxes.settle(Done(claim_of(store, 1), session=SessionChange(held, changes_hands=True)))
         clock.advance(60)
-        write(store, 2, direction="outbound", scope="", take=Take("desk"))
+        write(store, 2, direction="outbound", scope="", responder=Responder("desk"))
 
         session = store.sessions.read(ANN)
         assert session is not None
         assert (session.handles, session.version, session.last_at) == ({"contact": "7"}, 1, clock())
 
     def test_work_for_the_customer_is_not_given_the_session(self, store: Store) -> None:
-        write(store, 1, direction="outbound", scope="", take=Take("desk"))
+        write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
         assert Drain(store, SHOP).claim().session is None
 
     def test_it_is_kept_for_its_time(self, store: Store, client: redis.Redis) -> None:
-        write(store, 1, direction="outbound", scope="", take=Take("desk"))
+        write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
         assert 30 * 86_400 - 2 < client.ttl(key("s", ANN)) <= 30 * 86_400
 
 
@@ -553,21 +557,21 @@ class TestRetention:
         drain = Drain(store)
         claim = claim_of(store, 1, drain)
         assert client.ttl(kept := key("m", f"{1:032x}")) == -1
-        again = drain.step(Settlement(claim, "retry"))
+        again = drain.step(Retry(claim))
         assert again is not None
         assert client.ttl(kept) == -1
-        drain.step(Settlement(again, "done", scope="bot:inbound:its"))
+        drain.step(Done(again, scope="bot:inbound:its"))
         assert 72 * 3_600 - 2 < client.ttl(kept) <= 72 * 3_600
         assert 72 * 3_600 - 2 < client.ttl(key("x", "bot:inbound:its")) <= 72 * 3_600
 
     def test_the_record_of_a_dead_letter_is_kept(self, store: Store, client: redis.Redis) -> None:
-        store.mailboxes.settle(Settlement(claim_of(store, 1), "dead", reason="rejected"))
+        store.mailboxes.settle(Dead(claim_of(store, 1), reason="rejected"))
         assert client.ttl(key("m", f"{1:032x}")) == -1
 
     def test_a_retry_of_a_forgotten_message_brings_no_record_back(self, store: Store, client: redis.Redis) -> None:
         claim = claim_of(store, 1)
         client.delete(key("m", f"{1:032x}"))
-        store.mailboxes.settle(Settlement(claim, "retry", error="no answer"))
+        store.mailboxes.settle(Retry(claim, error="no answer"))
         assert keys(client, "m:*") == set()
 
     def test_a_quiet_system_keeps_only_what_has_an_expiry_and_what_is_bounded(
@@ -577,8 +581,8 @@ class TestRetention:
         reply = entry(2, direction="outbound", report_to="desk", live=True)
         drain = Drain(store)
         claim = claim_of(store, 1, drain, report_to="shop")
-        store.mailboxes.remember(claim, 30, progress={}, aliases=["bot:CH1"])
-        drain.step(Settlement(claim, "done", status="sent", scope="bot:inbound:its", append=(reply,), session=change))
+        store.mailboxes.remember(claim, 30, Achieved(progress={}, aliases=("bot:CH1",)))
+        drain.step(Done(claim, status="sent", scope="bot:inbound:its", append=(reply,), session=change))
         store.messages.report("other", "sent", scope="bot:inbound:other", direction="inbound", owner="")
         for wake in drain.worked.wakes:
             Drain(store, wake.lane, wake.token).finish()
@@ -607,25 +611,36 @@ class TestMemory:
         with pytest.raises(StoreUnavailable):
             write(real_store, 2)
         with pytest.raises(StoreUnavailable):
-            real_store.mailboxes.append(ANN, "inbound", BOT, "ended")
+            append(real_store, ANN, "inbound", BOT, "ended")
         with pytest.raises(StoreUnavailable):
-            real_store.mailboxes.look(ANN, Place("desk:CH1", DESK))
+            real_store.mailboxes.changed(ANN, Place("desk:CH1", DESK))
         with pytest.raises(StoreUnavailable):
             real_store.messages.report("x", "sent", scope="bot:inbound:x", direction="inbound", owner="")
         with pytest.raises(StoreUnavailable):
-            real_store.dead_letters.park("{}", "shop", "unexpected", "")
+            real_store.dead_letters.keep_webhook("{}", "shop", "unexpected", "")
         assert snapshot(redis_client) == before
 
-    @pytest.mark.parametrize("outcome", ["done", "retry", "dead", "reroute", "behind"])
+    OUTCOMES: dict[str, Callable[[Claim], Outcome]] = {
+        "done": lambda claim: Done(claim, lane=SICK),
+        "retry": lambda claim: Retry(claim, due=9, lane=SICK),
+        "dead": lambda claim: Dead(claim, reason="rejected", lane=SICK),
+        "reroute": lambda claim: Reroute(claim, DESK, lane=SICK),
+        "behind": lambda claim: Behind(claim, (), lane=SICK),
+    }
+
+    @pytest.mark.parametrize("outcome", OUTCOMES.values(), ids=OUTCOMES)
     def test_with_none_left_what_waits_can_be_worked_off(
-        self, real_store: Store, redis_client: redis.Redis, full: Callable[[], object], outcome: str
+        self,
+        real_store: Store,
+        redis_client: redis.Redis,
+        full: Callable[[], object],
+        outcome: Callable[[Claim], Outcome],
     ) -> None:
         for number in (1, 2):
             write(real_store, number)
         full()
         drain = Drain(real_store)
-        settlement = Settlement(drain.claim(), outcome, to=DESK, due=9, lane_effect="sick")  # type: ignore[arg-type]  # an outcome
-        drain.step(settlement)
+        drain.step(outcome(drain.claim()))
         assert not drain.worked.stale
         assert redis_client.hget(key("lane", BOT), "failures") == "1"
 
@@ -639,7 +654,7 @@ class TestMemory:
         full()
         clock.advance(1)
         assert drain.step() is not None  # the first write of this step is of the rate
-        assert drain.step(Settlement(claim, "done")) is None
+        assert drain.step(Done(claim)) is None
         clock.advance(1)
         assert drain.step() is not None
 
@@ -658,7 +673,7 @@ class TestMemory:
         claim = claim_of(real_store, 1)
         full()
         clock.advance(20)
-        assert real_store.mailboxes.remember(claim, 30, progress={"part": 1}, session=Session("bot"))
+        assert real_store.mailboxes.remember(claim, 30, Achieved(progress={"part": 1}, session=Session("bot")))
         clock.advance(20)
         assert real_store.mailboxes.sweep() == ()
         clock.advance(11)
@@ -670,7 +685,7 @@ class TestMemory:
     ) -> None:
         first = claim_of(real_store, 1)
         open_chat = Session("desk", handles={"chat": "CH1"})
-        real_store.mailboxes.settle(Settlement(first, "done", session=SessionChange(open_chat), watch=60))
+        real_store.mailboxes.settle(Done(first, session=SessionChange(open_chat), poll_in=60))
         claim_of(real_store, 2, conversation=BEN)
         full()
         clock.advance(61)
@@ -705,8 +720,8 @@ class TestThreads:
             one = Drain(real_store, token=next(wakes).token)
             claim = one.step()
             while claim:
-                worked.append((claim.mailbox, int(claim.item.split()[1], 16)))
-                claim = one.step(Settlement(claim, "done"))
+                worked.append((claim.mailbox, int(item_text(claim.item).split()[1], 16)))
+                claim = one.step(Done(claim))
 
         together(8, drain)
         assert sorted(number for _, number in worked) == list(range(500))

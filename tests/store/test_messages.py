@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import redis
 
+from app.core.acceptance import Acceptance
 from app.core.status import STATUSES, Status, climbs
+from app.core.work import Done, Outcome, Wake, item_text
 from app.store import Store, messages
-from app.store.mailbox import Settlement, Wake
 from app.store.messages import LiveEntry
-from tests.store.steps import ANN, BEN, SHOP, Drain, entry, item, key, keys, lanes_of, queued, snapshot, write
+from tests.store.steps import ANN, BEN, SHOP, Drain, append, entry, item, key, keys, lanes_of, queued, snapshot, write
 from tests.support.gateway import Clock
 
 ANN_REPORTS = f"{ANN}|status:desk"
@@ -52,7 +53,7 @@ class TestReports:
 
     def test_a_message_is_known_by_the_platforms_own_id(self, store: Store) -> None:
         send(store)
-        settle(store, Settlement(Drain(store, SHOP).claim(), "done", status="sent", scope=ITS_ID))
+        settle(store, Done(Drain(store, SHOP).claim(), status="sent", scope=ITS_ID))
         assert by_its_id(store, "delivered") == "climbed"
         record = store.messages.read(f"{1:032x}")
         assert record is not None
@@ -63,7 +64,7 @@ class TestReports:
         claim = Drain(store, SHOP).claim()
         assert by_its_id(store, "read", "delivered") == "early"
         assert status(store) == "queued"
-        settle(store, Settlement(claim, "done", status="sent", scope=ITS_ID))
+        settle(store, Done(claim, status="sent", scope=ITS_ID))
 
         assert status(store) == "read"
         assert queued(client, ANN_REPORTS) == [f"status {1:032x} read"]
@@ -73,7 +74,7 @@ class TestReports:
         send(store)
         claim = Drain(store, SHOP).claim()
         store.messages.report("its", "failed", scope=ITS_ID, direction="outbound", owner="shop/", error="a b\nc")
-        settle(store, Settlement(claim, "done", scope=ITS_ID))
+        settle(store, Done(claim, scope=ITS_ID))
         record = store.messages.read(f"{1:032x}")
         assert record is not None
         assert (record.status, record.error) == ("failed", "a b\nc")
@@ -104,13 +105,13 @@ class TestReports:
 
     def test_one_about_a_forgotten_message_changes_nothing(self, store: Store, client: redis.Redis) -> None:
         send(store)
-        settle(store, Settlement(Drain(store, SHOP).claim(), "done", scope=ITS_ID))
+        settle(store, Done(Drain(store, SHOP).claim(), scope=ITS_ID))
         client.delete(key("m", f"{1:032x}"))
         assert by_its_id(store, "read") == "unchanged"
         assert keys(client, "m:*") == set()
 
     def test_nobody_hears_of_a_message_whose_sender_did_not_ask(self, store: Store, client: redis.Redis) -> None:
-        store.mailboxes.accept(entry(1, direction="outbound"), scope="")
+        store.mailboxes.accept(Acceptance(entry=entry(1, direction="outbound")))
         assert report(store, "delivered") == ("climbed", ())
         assert keys(client, "q:*status*") == set()
 
@@ -119,7 +120,11 @@ class TestReports:
         report(store, "failed", error="blocked")
         claim = Drain(store, "status:desk").claim()
         assert claim.message == entry(1, direction="outbound").message
-        assert (claim.item, claim.error, claim.status_at) == (f"status {1:032x} failed", "blocked", claim.now)
+        assert (item_text(claim.item), claim.error, claim.status_at) == (
+            f"status {1:032x} failed",
+            "blocked",
+            claim.now,
+        )
 
 
 class TestRecords:
@@ -129,7 +134,7 @@ class TestRecords:
 
     def test_a_timeline_shows_both_directions_in_order(self, store: Store) -> None:
         write(store, 1)
-        settle(store, Settlement(Drain(store).claim(), "done", append=(entry(2, direction="outbound"),)))
+        settle(store, Done(Drain(store).claim(), append=(entry(2, direction="outbound"),)))
         write(store, 3), write(store, 4, BEN)
         assert [record.message.id for record in store.messages.timeline(ANN)] == [f"{n:032x}" for n in (1, 2, 3)]
         assert [record.message.id for record in store.messages.timeline(ANN, 1)] == [f"{3:032x}"]
@@ -174,12 +179,12 @@ class TestLive:
     def test_a_customer_sees_what_was_written_what_came_of_it_and_hints(self, store: Store) -> None:
         write(store, 1, live=True, show=True)
         report(store, "delivered", direction="inbound")
-        store.mailboxes.accept(entry(2, direction="outbound", live=True), scope="")
+        store.mailboxes.accept(Acceptance(entry=entry(2, direction="outbound", live=True)))
         drain = Drain(store, SHOP)
-        store.mailboxes.append(ANN, "outbound", SHOP, "typing @5")
-        hint = drain.step(Settlement(drain.claim(), "done", status="sent", show=True))
+        append(store, ANN, "outbound", SHOP, "typing @5")
+        hint = drain.step(Done(drain.claim(), status="sent", show=True))
         assert hint is not None
-        drain.step(Settlement(hint, "done", event="typing"))
+        drain.step(Done(hint, event="typing"))
 
         shown = store.messages.live(ANN, "0", 0)
         assert [(one.kind, one.message_id, one.status) for one in shown] == [
@@ -195,10 +200,10 @@ class TestLive:
         ]
 
     def test_a_message_is_shown_before_the_reports_that_overtook_it(self, store: Store) -> None:
-        store.mailboxes.accept(entry(1, direction="outbound", live=True), scope="")
+        store.mailboxes.accept(Acceptance(entry=entry(1, direction="outbound", live=True)))
         claim = Drain(store, SHOP).claim()
         by_its_id(store, "delivered")
-        settle(store, Settlement(claim, "done", status="sent", scope=ITS_ID, show=True))
+        settle(store, Done(claim, status="sent", scope=ITS_ID, show=True))
         assert [one.kind for one in store.messages.live(ANN, "0", 0)] == ["message", "status"]
 
     def test_a_reader_goes_on_where_he_was(self, store: Store) -> None:
@@ -208,6 +213,7 @@ class TestLive:
         assert store.messages.live(ANN, first.position, 0) == [second]
         assert store.messages.live(ANN, second.position, 0.001) == []
 
+    @pytest.mark.usefixtures("written_by_hand")
     @pytest.mark.parametrize(
         ("sizes", "expected"),
         [
@@ -239,6 +245,7 @@ class TestLive:
         write(store, 1, live=True, show=True)
         assert len(store.messages.live(ANN, "nonsense", 0)) == 1
 
+    @pytest.mark.usefixtures("written_by_hand")
     def test_a_stream_that_cannot_be_read_at_all_is_an_error(
         self, real_store: Store, redis_client: redis.Redis
     ) -> None:
@@ -265,18 +272,18 @@ class TestLive:
 
     def test_a_channel_without_one_has_none(self, store: Store, client: redis.Redis) -> None:
         send(store)
-        settle(store, Settlement(Drain(store, SHOP).claim(), "done", status="sent", show=True))
+        settle(store, Done(Drain(store, SHOP).claim(), status="sent", show=True))
         assert keys(client, "e:*") == set()
 
 
 def send(store: Store) -> None:
     """Message 1, from the desk, which hears what becomes of it; it waits to be sent."""
-    entered = store.mailboxes.accept(entry(1, direction="outbound", report_to="desk"), scope="")
+    entered = store.mailboxes.accept(Acceptance(entry=entry(1, direction="outbound", report_to="desk")))
     assert entered.state == "ok", item(1)
 
 
-def settle(store: Store, settlement: Settlement) -> None:
-    assert not store.mailboxes.settle(settlement).stale
+def settle(store: Store, outcome: Outcome) -> None:
+    assert not store.mailboxes.settle(outcome).stale
 
 
 def report(

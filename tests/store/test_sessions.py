@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import redis
 
+from app.core.acceptance import Responder
+from app.core.work import Achieved, Done, SessionChange
 from app.store import Store
-from app.store.mailbox import SessionChange, Settlement, Take
 from tests.store.steps import ANN, BEN, Drain, key, write
 from tests.support.gateway import Clock
 
@@ -17,7 +18,7 @@ def test_a_conversation_that_nobody_holds_has_none(store: Store) -> None:
 
 
 def test_one_that_was_taken_is_with_people(store: Store) -> None:
-    taken = write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    taken = write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
     session = store.sessions.read(ANN)
     assert taken.state == "ok"
     assert session is not None
@@ -25,25 +26,35 @@ def test_one_that_was_taken_is_with_people(store: Store) -> None:
 
 
 def test_taking_one_leaves_the_others_alone(store: Store) -> None:
-    write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
     assert store.sessions.read(BEN) is None
 
 
 def test_a_destination_is_known_by_its_own_names_only(store: Store) -> None:
     write(store, 1)
-    store.mailboxes.remember(Drain(store).claim(), 30, progress={}, aliases=["bot:CH1", "bot:CH2"])
+    store.mailboxes.remember(
+        Drain(store).claim(),
+        30,
+        Achieved(
+            progress={},
+            aliases=(
+                "bot:CH1",
+                "bot:CH2",
+            ),
+        ),
+    )
     assert [store.sessions.resolve("bot", alias) for alias in ("CH1", "CH2", "CH3")] == [ANN, ANN, None]
     assert store.sessions.resolve("desk", "CH1") is None
 
 
 def test_one_that_goes_back_as_it_came_is_dated_and_no_more(store: Store, client: redis.Redis, clock: Clock) -> None:
-    write(store, 1, direction="outbound", scope="", take=Take("desk"))
+    write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
     write(store, 2)
     claim = Drain(store).claim()
     assert claim.session is not None
     client.hset(key("s", ANN), "context", '{"written":"meanwhile"}')
     clock.advance(5)
-    store.mailboxes.settle(Settlement(claim, "done", session=SessionChange(claim.session)))
+    store.mailboxes.settle(Done(claim, session=SessionChange(claim.session)))
     session = store.sessions.read(ANN)
     assert session is not None
     assert (session.destination, session.last_at, session.context) == ("desk", clock(), {"written": "meanwhile"})
@@ -51,7 +62,7 @@ def test_one_that_goes_back_as_it_came_is_dated_and_no_more(store: Store, client
 
 def test_a_name_in_use_is_kept_as_long_as_a_session(store: Store, client: redis.Redis) -> None:
     write(store, 1)
-    store.mailboxes.remember(Drain(store).claim(), 30, progress={}, aliases=["bot:CH1"])
+    store.mailboxes.remember(Drain(store).claim(), 30, Achieved(progress={}, aliases=("bot:CH1",)))
     alias = key("a", "bot", "CH1")
     assert MONTH - 2 < client.ttl(alias) <= MONTH
 

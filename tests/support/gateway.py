@@ -8,9 +8,9 @@ from typing import Any
 import redis
 
 from app.config.schema import Settings, check
+from app.core.work import Wake
 from app.gateway import Gateway, limits_of, lists_of
 from app.store import Store
-from app.store.mailbox import Wake
 from workers.drain import Drainer
 
 SECRET = "whsec_Z2F0ZXdheS10ZXN0LXNlY3JldC0yNGJ5"

@@ -10,11 +10,12 @@ import redis
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.core.acceptance import Acceptance
 from app.core.costs import Cost, day_number
+from app.core.work import Done
 from app.gateway import Gateway
 from app.store import Store
 from app.store.connection import connect
-from app.store.mailbox import Settlement
 from app.web import create_app
 from tests.store.steps import ANN, Drain, entry
 from tests.support.gateway import Clock, Recorder, gateway, settings
@@ -42,13 +43,13 @@ def book(built: Gateway, number: int, conversation: str) -> None:
     """A question for 0.005 with a turn for 0.001, and an answer for 0.0135."""
     lane = "inbound:helper"
     mailboxes = built.store.mailboxes
-    mailboxes.accept(entry(2 * number, conversation, lane=lane), scope="", cost=Cost("inbound", 5_000_000))
+    mailboxes.accept(Acceptance(entry=entry(2 * number, conversation, lane=lane), cost=Cost("inbound", 5_000_000)))
     drain = Drain(built.store, lane, f"a {number}")
-    drain.step(Settlement(drain.claim(), "done", cost=Cost("turn:helper", 1_000_000)))
+    drain.step(Done(drain.claim(), cost=Cost("turn:helper", 1_000_000)))
     lane = f"outbound:{conversation.partition('/')[0]}"
-    mailboxes.accept(entry(2 * number + 1, conversation, "outbound", lane=lane), scope="")
+    mailboxes.accept(Acceptance(entry=entry(2 * number + 1, conversation, "outbound", lane=lane)))
     drain = Drain(built.store, lane, f"b {number}")
-    drain.step(Settlement(drain.claim(), "done", status="sent", cost=Cost("template", 13_500_000)))
+    drain.step(Done(drain.claim(), status="sent", cost=Cost("template", 13_500_000)))
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_a_message(client: FlaskClient, built: Gateway) -> None:
 
 
 def test_a_message_that_costs_nothing(client: FlaskClient, built: Gateway) -> None:
-    built.store.mailboxes.accept(entry(9), scope="")
+    built.store.mailboxes.accept(Acceptance(entry=entry(9)))
     answer = ask(client, f"/messages/{9:032x}").get_json()
     assert (None, "0") == (answer["date"], answer["total"])
 

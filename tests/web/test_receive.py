@@ -23,8 +23,9 @@ from app.core.errors import StoreUnavailable
 from app.core.events import Written
 from app.core.message import Attachment, Message, Text
 from app.gateway import Gateway, limits_of
-from app.inbox import Inbox, unpark
+from app.inbox import Inbox
 from app.log import redactor
+from app.parked import unpark
 from app.platforms.respondio.contacts import contact_id
 from app.platforms.twilio.links import Links
 from app.platforms.twilio.webhooks import FORM

@@ -19,12 +19,13 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from twilio.rest.api.v2010.account.message import MessageInstance, MessageList
 
+from app.core.acceptance import Acceptance
 from app.core.errors import StoreUnavailable
 from app.core.events import Reported, Written
 from app.core.message import Attachment, Content, Location, Message, Text, derived_id
+from app.core.work import Achieved, Append, Done, Retry
 from app.gateway import Gateway
 from app.inbox import Inbox
-from app.store.mailbox import Append, Settlement
 from app.web import create_app
 from app.web.rest import listing
 from app.web.rest.resource import segments
@@ -808,7 +809,7 @@ class TestChanging:
         first = built.store.messages.timeline(f"chat/{ADA}")[0].message.id
         for number in range(210):
             write = Message(f"{number:032x}", "outbound", "chat", ADA, Text("x"), "bot", "app", 1)
-            built.store.mailboxes.accept(Append(write, "outbound:chat"), scope="")
+            built.store.mailboxes.accept(Acceptance(entry=Append(write, "outbound:chat")))
         made.update(status="canceled")
         part = built.store.messages.read(first)
         assert part is not None
@@ -824,7 +825,7 @@ class TestChanging:
         named = {"parts": 7 if stranger == "none" else [other.id], "twilio": {"body": "x"}}
         mine = Message("b" * 32, "outbound", "chat", ADA, Text("secret"), "bot", "app", 1, metadata=named)
         for one in (other, mine):
-            recorder(built).publish(built.store.mailboxes.accept(Append(one, "outbound:chat"), scope="").wakes)
+            recorder(built).publish(built.store.mailboxes.accept(Acceptance(entry=Append(one, "outbound:chat"))).wakes)
         run_until_quiet(built)
         messages(f"SM{mine.id}").update(body="")
         kept = built.store.messages.read(other.id)
@@ -848,10 +849,10 @@ class TestChanging:
         claim = mailboxes.work("outbound:chat", "t", None, lease=10.0).claim
         assert claim is not None
         if how == "tried":
-            mailboxes.settle(Settlement(claim, "retry", due=5.0, uncertain=True))
+            mailboxes.settle(Retry(claim, due=5.0, uncertain=True))
         if how == "begun":  # its first part was sent, and surely not its second one
-            assert mailboxes.remember(claim, 10.0, progress={"part": 1})
-            mailboxes.settle(Settlement(claim, "retry", due=5.0))
+            assert mailboxes.remember(claim, 10.0, Achieved(progress={"part": 1}))
+            mailboxes.settle(Retry(claim, due=5.0))
         if how == "claimed by a worker that died":
             clock.advance(20)
             mailboxes.sweep()
@@ -865,7 +866,7 @@ class TestChanging:
         made = messages.create(**GOOD)
         claim = built.store.mailboxes.work("outbound:chat", "t", None, lease=10.0).claim
         assert claim is not None
-        built.store.mailboxes.settle(Settlement(claim, "retry", due=60.0))
+        built.store.mailboxes.settle(Retry(claim, due=60.0))
         assert made.update(status="canceled").status == "canceled"
         assert built.store.lanes.state("outbound:chat", 0).ready == 0
 
@@ -881,7 +882,7 @@ class TestChanging:
 def settle_inbound(built: Gateway) -> None:
     """The application has got what the customer wrote."""
     while claim := built.store.mailboxes.work("inbound:app", "t", None, lease=10.0).claim:
-        built.store.mailboxes.settle(Settlement(claim, "done", status="delivered"))
+        built.store.mailboxes.settle(Done(claim, status="delivered"))
 
 
 class TestMedia:

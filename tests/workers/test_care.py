@@ -27,10 +27,10 @@ def evicting(tmp_path: Path) -> Iterator[redis.Redis]:
 def test_dead_letters_beyond_the_bound_go_and_it_is_said(
     redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.store.dead_letters.TRIMMED_MOST", 2)
+    monkeypatch.setattr("app.store.dead_letters.MAX_TRIMMED", 2)
     built = gateway(redis_client, gateway={"dead_letter_limit": 2})
     for name in ("shop", "shop", "shop", "desk", "shop", "shop"):
-        built.store.dead_letters.park("{}", name, "unexpected", "")
+        built.store.dead_letters.keep_webhook("{}", name, "unexpected", "")
     with capture_logs() as lines:
         look_after(built)
     assert [(line["event"], line["lane"], line["count"]) for line in lines] == [

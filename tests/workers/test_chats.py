@@ -15,12 +15,14 @@ from app.core.events import Answer, Ended, Event, Polled, Receipt, StatusReport,
 from app.core.message import Author, Text, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
+from app.core.work import Achieved, Claim, Done, ThreadState
 from app.gateway import Gateway
 from app.http import Http
 from app.inbox import Inbox
 from app.platforms.destination import Delivery, Destination, Handoff, Keep, Late, Who
 from app.platforms.offers import Offers
-from app.store.mailbox import ChatState, Claim, Mailboxes, Settlement
+from app.store.mailbox import Mailboxes
+from tests.store.steps import append
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office
 
@@ -146,7 +148,7 @@ class Desk:
         self.office.work_later(WATCH)
 
     def asks_for_a_look(self) -> None:
-        wakes = self.gateway.store.mailboxes.append(ADA, "inbound", "inbound:desk", "check", follow=True)
+        wakes = append(self.gateway.store, ADA, "inbound", "inbound:desk", "check", follow=True)
         self.gateway.publisher.publish(wakes or ())
         self.office.work()
 
@@ -208,7 +210,7 @@ class TestOpening:
         desk.office.work()
         assert desk.session.handles == {"chat": "CH1"}
         assert desk.gateway.store.sessions.resolve("desk", "CH1") == ADA
-        assert desk.gateway.store.mailboxes.chat("desk:CH1") == ChatState("desk:CH1", -1)
+        assert desk.gateway.store.mailboxes.thread("desk:CH1") == ThreadState("desk:CH1", -1)
 
         desk.office.work_later(10)
         assert [{}, {"chat": "CH1"}] == desk.people.handles_seen
@@ -309,11 +311,11 @@ class TestOpening:
         """Another worker has the mailbox; what was opened is not written over what it opens."""
         real, slow = Mailboxes.remember, iter([True])
 
-        def late(self: Mailboxes, claim: Claim, lease: float, **kept: Any) -> bool:
+        def late(self: Mailboxes, claim: Claim, lease: float, achieved: Achieved) -> bool:
             if next(slow, False):
                 desk.office.clock.advance(lease + 1)
                 self.sweep()
-            return real(self, claim, lease, **kept)
+            return real(self, claim, lease, achieved)
 
         monkeypatch.setattr(Mailboxes, "remember", late)
         message = desk.office.customer_writes("hello")
@@ -329,7 +331,7 @@ class TestLooking:
     def test_what_was_missed_reaches_the_customer_in_order(self, desk: Desk) -> None:
         desk.with_chat().looks(Polled((written(1), written(2, "busy", "system"), written(3)), seen=3))
         assert ["line 1", "busy", "line 3"] == desk.told()
-        assert desk.gateway.store.mailboxes.chat("desk:CH1").seen == 3
+        assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 3
         messages = [record.message for record in desk.gateway.store.messages.timeline(ADA)][1:]
         assert ["agent", "system", "agent"] == [message.author for message in messages]
         assert ["IM1", "IM2", "IM3"] == [message.external_id for message in messages]
@@ -375,7 +377,7 @@ class TestLooking:
         desk.hears(written(8))
         desk.office.work()
         assert ["line 8"] == desk.told()
-        assert desk.gateway.store.mailboxes.chat("desk:CH1").seen == 8
+        assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 8
 
     def test_what_was_found_keeps_the_session_alive(self, desk: Desk) -> None:
         desk.with_chat()
@@ -564,7 +566,7 @@ class TestEnding:
         for _ in range(5):
             desk.office.work_later(60)
         assert ["Thank you for writing.", "ended", "line 1"] == desk.told()
-        assert desk.gateway.store.mailboxes.chat("desk:CH1").seen == 1
+        assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 1
 
     def test_closing_holds_nobody(self, desk: Desk) -> None:
         desk.with_chat().people.fails["close"] = [BUSY, None]
@@ -579,8 +581,7 @@ class TestEnding:
     def test_silence_that_somebody_broke_meanwhile_ends_nothing(self, desk: Desk) -> None:
         desk.with_chat()
         chat = desk.session.chat
-        mailboxes = desk.gateway.store.mailboxes
-        wakes = mailboxes.append("shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
+        wakes = append(desk.gateway.store, "shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
         desk.gateway.publisher.publish(wakes or ())
         desk.office.work()
         assert (chat, []) == (desk.session.chat, desk.told())
@@ -636,7 +637,7 @@ class TestEnding:
         desk.people.finds.append(Polled((written(1), written(2)), seen=2))
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
-        assert desk.gateway.store.mailboxes.chat("desk:CH1").seen == 2
+        assert desk.gateway.store.mailboxes.thread("desk:CH1").seen == 2
         desk.hears(written(3, "PS"))
         desk.office.work()
         assert ["line 1", "line 2", "Thank you for writing.", "ended", "PS"] == desk.told()
@@ -759,8 +760,8 @@ class TestReports:
 def _write_session(desk: Desk, session: Session) -> None:
     """Write it as the desk's work would."""
     mailboxes = desk.gateway.store.mailboxes
-    (wake,) = mailboxes.append(ADA, "inbound", "inbound:desk", "check", follow=True) or ()
+    (wake,) = append(desk.gateway.store, ADA, "inbound", "inbound:desk", "check", follow=True) or ()
     claim = mailboxes.work("inbound:desk", wake.token, None, lease=30).claim
     assert claim is not None
-    mailboxes.remember(claim, 30, session=session)
-    mailboxes.work("inbound:desk", wake.token, Settlement(claim, "done"), lease=30)
+    mailboxes.remember(claim, 30, Achieved(session=session))
+    mailboxes.work("inbound:desk", wake.token, Done(claim), lease=30)

@@ -12,6 +12,7 @@ from app.core.errors import Failure
 from app.core.events import Written
 from app.core.message import Text, derived_id
 from app.core.session import Session
+from app.core.work import Handoff
 from app.inbox import Inbox
 from app.platforms.destination import UNAVAILABLE
 from tests.support.gateway import gateway
@@ -134,7 +135,7 @@ class TestAHandoff:
         for number in range(3):
             claim = mailboxes.work("inbound:desk", f"t{number}", None, lease=1.0).claim
             assert claim is not None
-            assert "handoff" == claim.item
+            assert claim.item == Handoff()
             office.clock.advance(2)
             mailboxes.sweep()
         office.work_later(60)

@@ -13,7 +13,7 @@ from app.core.message import Attachment, Card, Image, QuickReply, Text
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from workers.inbound import _again, _kept
+from workers.sending import again, kept
 
 
 def test_half_a_character_that_lies_in_the_store_stops_no_worker(office: Office, redis_client: redis.Redis) -> None:
@@ -81,7 +81,7 @@ KEPT = {
 
 @pytest.mark.parametrize("answer", KEPT.values(), ids=KEPT)
 def test_what_is_kept_of_an_answer_comes_back(answer: Answer) -> None:
-    assert answer == _again(orjson.loads(orjson.dumps(_kept(answer))))
+    assert answer == again(orjson.loads(orjson.dumps(kept(answer))))
 
 
 def test_a_handoff_to_nobody_ends_the_dialogue(make_office: MakeOffice) -> None:
@@ -144,7 +144,7 @@ def test_a_day_of_silence_brings_the_customer_back_to_the_bot(office: Office) ->
     assert office.asked()[-1] == "hello again"
 
 
-def test_a_customer_who_ends_the_conversation_gets_the_bot_again(office: Office) -> None:
+def test_a_customer_who_ends_the_conversation_gets_the_botagain(office: Office) -> None:
     office.customer_writes("a human please")
     office.customer_writes("thanks")
     office.customer_ends()
@@ -241,7 +241,7 @@ class TestALateBot:
         assert office.letters() == []
 
 
-def test_a_call_with_unknown_outcome_is_not_made_again(make_office: MakeOffice) -> None:
+def test_a_call_with_unknown_outcome_is_not_madeagain(make_office: MakeOffice) -> None:
     office = make_office(destinations__helper={"timeout": 0.2})
     office.bot.answers(Told(hang=True))
     message = office.customer_writes("hello")
@@ -306,7 +306,7 @@ def test_what_could_not_be_read_of_an_earlier_part_is_not_forgotten(office: Offi
 
 
 def test_typing_is_shown_while_a_bot_thinks(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.inbound.TYPING_AFTER", 0.02)
+    monkeypatch.setattr("workers.replies.TYPING_AFTER", 0.02)
     office = make_office(channels__shop={"typing": True})
 
     def thinks(call: object) -> Told:

@@ -11,6 +11,7 @@ from app.core.errors import Failure
 from app.core.events import Receipt
 from app.core.message import Card, Image, Text
 from app.core.render import Capabilities
+from tests.store.steps import append
 from tests.support.sink import Told
 from tests.workers.conftest import Office
 
@@ -117,8 +118,7 @@ def test_a_hint_that_is_no_longer_true_is_not_shown(office: Office, monkeypatch:
     monkeypatch.setattr(channel, "typing", lambda customer, http: shown.append(customer))
     now = office.clock.now
     for moment in (now - 11_000, now - 1_000):
-        mailboxes = office.gateway.store.mailboxes
-        wakes = mailboxes.append("shop/webhook:ada", "outbound", "outbound:shop", f"typing @{moment}")
+        wakes = append(office.gateway.store, "shop/webhook:ada", "outbound", "outbound:shop", f"typing @{moment}")
         office.gateway.publisher.publish(wakes or ())
     office.work()
     assert shown == ["webhook:ada"]

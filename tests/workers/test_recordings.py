@@ -9,14 +9,15 @@ import requests
 from twilio.rest import Client
 
 from app.core.events import Answer
-from app.store.mailbox import Wake
+from app.core.work import Record, Wake
 from tests.sandbox.flex import connect
 from tests.sandbox.messaging import SETTINGS, fault
+from tests.store.steps import append
 from tests.support.gateway import recorder
 from tests.support.sink import Call, Sink, Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
 from workers.drain import Drainer
-from workers.inbound import _joined
+from workers.sending import joined
 
 CALL = "CA" + "c" * 32
 ADA = "shop/webhook:ada"
@@ -68,7 +69,7 @@ def methods(recordings: Sink) -> list[str]:
 
 def log_of(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     told: list[tuple[str, dict[str, Any]]] = []
-    monkeypatch.setattr("workers.status.log.info", lambda event, **values: told.append((event, values)), raising=False)
+    monkeypatch.setattr("workers.reports.log.info", lambda event, **values: told.append((event, values)), raising=False)
     return told
 
 
@@ -205,7 +206,7 @@ def test_a_dead_letter_that_is_replayed_records_the_call(office: Office, recordi
     office.customer_writes("hello")
     office.work()
     (letter,) = office.gateway.store.dead_letters.newest()
-    assert letter.item == f"record {CALL}"
+    assert letter.item == Record(CALL)
     _, wakes = office.gateway.store.dead_letters.replay(letter.id)
     office.gateway.publisher.publish(wakes)
     office.work()
@@ -247,7 +248,7 @@ def test_an_answer_that_comes_too_late_has_the_call_recorded(make_office: MakeOf
 
 @pytest.mark.parametrize("records", [(CALL, None), (None, CALL)], ids=["the first", "the last"])
 def test_the_answers_to_the_parts_of_a_message_name_one_call(records: tuple[str | None, ...]) -> None:
-    assert _joined([Answer(record=record) for record in records]).record == CALL
+    assert joined([Answer(record=record) for record in records]).record == CALL
 
 
 def test_calls_are_not_recorded_unless_the_configuration_says_so(make_office: MakeOffice, recordings: Sink) -> None:
@@ -266,7 +267,7 @@ def test_what_waits_for_one_who_does_not_record_is_let_go(
     told = log_of(monkeypatch)
     office = make_office()
     lane = f"status:{name}"
-    wakes = office.gateway.store.mailboxes.append(ADA, lane, lane, f"record {CALL}")
+    wakes = append(office.gateway.store, ADA, lane, lane, f"record {CALL}")
     office.gateway.publisher.publish(wakes or ())
     office.work()
     assert [("not recorded", {"destination": name, "call": CALL})] == told

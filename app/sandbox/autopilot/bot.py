@@ -40,8 +40,8 @@ FIXED = (
     Turn("order_status", ("Your order left our warehouse this morning.", "It should be with you tomorrow."), {}),
     Turn("quote", ("Here is your quote.",), {}, shows=(QUOTE_CARD,)),
     Turn("collect_name", ("What is your name?",), {"asked": "name"}),
-    Turn("talk_to_human", ("One moment, I fetch a colleague.",), {}, listens=False),
-    Turn("flag_handoff", ("I pass you on to my team.",), {"handoff": True}, listens=False),
+    Turn("talk_to_human", ("One moment, I'll get a colleague.",), {}, listens=False),
+    Turn("flag_handoff", ("I'm passing you on to my team.",), {"handoff": True}, listens=False),
     Turn("goodbye", ("Goodbye!",), {}, listens=False),
 )
 

@@ -1,5 +1,6 @@
 """The page on which a person plays the Flex agent, and the small JSON API behind it; tests use that as well."""
 
+import re
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify, request
@@ -35,7 +36,7 @@ class Desk:
         return self.agent.memory
 
     def page(self) -> Response:
-        return show("flex.html", agent=self.agent.identity)
+        return show("flex.html", agent=person(self.agent.identity))
 
     def tasks(self) -> Answer:
         """Newest first."""
@@ -136,6 +137,13 @@ def create_blueprint(agent: Agent) -> Blueprint:
     routes.add("POST", f"{chat}/end", agent.end)
     protect(blueprint)
     return blueprint
+
+
+def person(identity: str) -> str:
+    """What to call an agent: Flex writes signs other than letters and digits as `_` and two hex digits."""
+    name = re.sub("_([0-9A-F]{2})", lambda code: chr(int(code[1], 16)), identity)
+    known = name.removeprefix("agent_").replace("_", " ")
+    return name if "@" in name else known.title()
 
 
 def _first(attributes: Json, names: tuple[str, ...]) -> str:

@@ -26,6 +26,7 @@ InRoom = TypeVar("InRoom", Member, Message, Hook, Task, Interaction)
 
 class FlexMemory(Memory):
     LINKS = "media"
+    SHOWN = ("flows", "tasks", "interactions", "media", "addresses")
     NOTED = ("attempts", "refused", "typing")
 
     def __init__(self, settings: SandboxSettings) -> None:
@@ -85,22 +86,9 @@ class FlexMemory(Memory):
     def interaction_of(self, room_sid: str) -> Interaction | None:
         return next(iter(self._of(room_sid, self.interactions.values())), None)
 
-    def inspect(self) -> Json:
-        with self.lock:
-            shelves: dict[str, dict[str, Any]] = {
-                "flows": self.flows,
-                "tasks": self.tasks,
-                "interactions": self.interactions,
-                "media": self.media,
-                "addresses": self.addresses,
-            }
-            return {
-                **{name: [inspected(record) for record in shelf.values()] for name, shelf in shelves.items()},
-                "channels": self._inspect_rooms(CHAT),
-                "conversations": self._inspect_rooms(CONVERSATIONS),
-                "configuration": self.configuration,
-                **{name: list(entries) for name, entries in self.noted.items()},
-            }
+    def inspect_more(self) -> Json:
+        rooms = {"channels": self._inspect_rooms(CHAT), "conversations": self._inspect_rooms(CONVERSATIONS)}
+        return {**rooms, "configuration": self.configuration}
 
     def _inspect_rooms(self, generation: str) -> list[Json]:
         return [self._inspect_room(room) for room in self.rooms.values() if room.generation == generation]

@@ -2,12 +2,11 @@
 
 import secrets
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from app.sandbox.checks import Json
 from app.sandbox.messaging.addresses import PREFIXES, SMS
 from app.sandbox.messaging.records import Button, Content, Customer, Media, Message, Outcome, Recording
-from app.sandbox.twilio.memory import Memory, inspected
+from app.sandbox.twilio.memory import Memory
 
 # Always there, so that buttons can be tried at once.
 READY_CONTENT = Content(
@@ -29,6 +28,7 @@ class Switches:
 
 class MessagingMemory(Memory):
     LINKS = "mms"
+    SHOWN = ("customers", "messages", "media", "recordings")
 
     def __init__(self, overrides: str = "") -> None:
         self._overrides = overrides
@@ -83,19 +83,10 @@ class MessagingMemory(Memory):
                     return outcome
         return None
 
-    def inspect(self) -> Json:
-        with self.lock:
-            shelves: dict[str, dict[str, Any]] = {
-                "customers": self.customers,
-                "messages": self.messages,
-                "media": self.media,
-                "recordings": self.recordings,
-            }
-            return {
-                **{name: [inspected(record) for record in shelf.values()] for name, shelf in shelves.items()},
-                "opted_out": sorted(self.opted_out),
-                "outcomes": [outcome.as_json() for outcome in self.outcomes],
-                "contents": [asdict(content) for content in self.contents.values()],
-                "switches": asdict(self.switches),
-                **{name: list(entries) for name, entries in self.noted.items()},
-            }
+    def inspect_more(self) -> Json:
+        return {
+            "opted_out": sorted(self.opted_out),
+            "outcomes": [outcome.as_json() for outcome in self.outcomes],
+            "contents": [asdict(content) for content in self.contents.values()],
+            "switches": asdict(self.switches),
+        }

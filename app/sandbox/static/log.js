@@ -1,44 +1,63 @@
-// The messages of one conversation: added as they come, changed in place, scrolled along unless somebody reads above.
+// The messages of one conversation: added as they come, changed in place, and gone with what the stand-in forgets.
+import { End } from "./kit/end.js";
 import { messageElement, updateMessage } from "./messages.js";
 
-export class Log {
-  #node; #shown = new Map(); #sticks = true;
+const keyOf = ({ sequence, mId }) => sequence ?? mId;
 
-  constructor(node) {
+export class Log {
+  #node; #shown = new Map(); #note = null;
+
+  constructor(node, latest) {
     this.#node = node;
-    node.addEventListener("scroll", () => {
-      this.#sticks = node.scrollHeight - node.scrollTop - node.clientHeight < 60;
-    });
-    new ResizeObserver(() => this.#stayAtEnd()).observe(node);
+    this.end = new End(node, latest);
   }
 
-  // `finish` may add to a new message's element.
-  show(entries, name, finish) {
+  // `finish` may add to a new message's element; `note` is a line below all of them.
+  show(entries, name, { finish = () => {}, note = "" }) {
     const isFirst = this.#shown.size === 0;
-    this.#sticks ||= isFirst;
+    if (isFirst) this.end.go();
     this.#node.setAttribute("aria-live", isFirst ? "off" : "polite");
+    const keys = new Set(entries.map(keyOf));
+    for (const [key, article] of this.#shown) if (!keys.has(key)) this.#remove(key, article);
     for (const entry of entries) {
-      const known = this.#shown.get(entry.mId);
+      const known = this.#shown.get(keyOf(entry));
       if (known) updateMessage(known, entry);
       else this.#add(entry, name, finish);
     }
-    this.#stayAtEnd();
+    this.#tell(note);
+    this.end.stay();
   }
 
   #add(entry, name, finish) {
     const article = messageElement(entry, name);
-    for (const image of article.querySelectorAll("img")) image.addEventListener("load", () => this.#stayAtEnd());
     finish(article, entry);
-    this.#shown.set(entry.mId, article);
+    this.#shown.set(keyOf(entry), article);
     this.#node.append(article);
+    this.end.news();
+  }
+
+  #remove(key, article) {
+    article.remove();
+    this.#shown.delete(key);
+  }
+
+  #tell(words) {
+    if (words === (this.#note?.textContent ?? "")) {
+      if (words) this.#node.append(this.#note);
+      return;
+    }
+    this.#note?.remove();
+    this.#note = null;
+    if (!words) return;
+    this.#note = document.createElement("p");
+    this.#note.className = "note";
+    this.#note.textContent = words;
+    this.#node.append(this.#note);
   }
 
   empty() {
     this.#shown.clear();
+    this.#note = null;
     this.#node.replaceChildren();
-  }
-
-  #stayAtEnd() {
-    if (this.#sticks) this.#node.scrollTop = this.#node.scrollHeight;
   }
 }

@@ -1,36 +1,23 @@
-// Elements for messages and contacts. Whatever came from outside becomes text, never markup.
+// Elements for the messages and the people at a desk.
+import { element, fileLink, foreign, icon, paragraph, picture, place, timeOf } from "./kit/elements.js";
 
-export const STATUS_WORDS = {
-  queued: ["○", "Queued"], sent: ["✓", "Sent"], delivered: ["✓✓", "Delivered"],
-  read: ["✓✓", "Read"], failed: ["!", "Failed"], accepted: ["○", "Accepted"], scheduled: ["○", "Scheduled"],
-  undelivered: ["!", "Undelivered"], canceled: ["!", "Canceled"], received: ["✓", "Received"], sending: ["○", "Sending"],
+// By status: its sign and its word.
+const STATUSES = {
+  accepted: ["clock", "Accepted"], scheduled: ["clock", "Scheduled"], queued: ["clock", "Queued"], sending: ["clock", "Sending"],
+  sent: ["one", "Sent"], received: ["one", "Received"], delivered: ["two", "Delivered"], read: ["two", "Read"],
+  failed: ["failed", "Failed"], undelivered: ["failed", "Undelivered"], canceled: ["failed", "Canceled"],
 };
+// By author: on which side, as whom, and how a list begins what they said. Whom one talks to is on the other side.
 const AUTHORS = {
-  bot: "Bot", agent: "You", you: "You", business: "Business", network: "Network",
-  twiml: "Application, in TwiML", rest: "Application, over REST",
+  agent: ["own", "You", "You: "], you: ["own", "You", "You: "], bot: ["own", "Bot", "Bot: "],
+  twiml: ["own", "Application, in TwiML", "Answer: "], rest: ["own", "Application, over REST", "Written: "],
+  business: ["other", "Business", ""], network: ["other", "Network", ""],
 };
-export const PREVIEWS = { bot: "Bot: ", agent: "You: ", you: "You: ", twiml: "Answer: ", rest: "Written: " };
-
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
-// Words from outside, in their own direction, which must not turn what stands beside them.
-export function foreign(words) { return element("bdi", {}, words); }
-
-export function paragraph(words) { return element("p", { class: "text", dir: "auto" }, words); }
-
-export function shortTime(timestamp) {
-  return new Date(timestamp).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-}
 
 export function summary(message) {
   const by = {
     text: () => message.text,
-    attachment: () => message.attachment.fileName || message.attachment.type,
+    attachment: () => message.attachment.fileName || message.attachment.description || message.attachment.type,
     location: () => message.address || "location",
     quick_reply: () => message.title,
     parts: () => message.text || message.files[0]?.fileName || "A file",
@@ -38,98 +25,78 @@ export function summary(message) {
   return by ? by() : message.type;
 }
 
-function link(url, words) {
-  if (!/^https?:/i.test(url)) return words;
-  return element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, words);
-}
-
-// Flex sends words along with a file; respond.io does not.
+// Flex sends words along with a file, respond.io describes it.
 function attachment({ text, attachment: { type, url, fileName, description } }) {
-  const words = fileName || description || `Open ${type}`;
-  const caption = text ? [paragraph(text)] : [];
-  if (type !== "image") return [link(url, foreign(words)), ...caption];
-  const picture = element("img", { src: url, class: "picture", alt: description || fileName || "Image" });
-  const opened = link(url, picture);
-  picture.addEventListener("error", () => opened.replaceChildren(foreign(words), " (no preview)"));
-  return [opened, ...caption];
-}
-
-function location(message) {
-  const longitude = message.longitude ?? message.longtitude;
-  const place = `${message.latitude}, ${longitude}`;
-  const map = `https://www.openstreetmap.org/?mlat=${message.latitude}&mlon=${longitude}`;
-  const lines = message.address ? [paragraph(message.address)] : [];
-  return [...lines, link(map, `Location ${place}`)];
+  const words = [text, description].filter(Boolean).map(paragraph);
+  if (type === "image") return [picture(url, description || fileName || "Image"), ...words];
+  return [fileLink(url, fileName || `Open ${type}`), ...words];
 }
 
 // Texts, WhatsApp and Messenger: words with any number of files, and buttons that can be pressed.
 function parts({ text, quote, files, buttons }) {
-  const chips = buttons.map(({ text: words, payload }) =>
-    element("li", {}, element("button", { type: "button", class: "chip", dir: "auto", "data-payload": payload }, words)));
+  const replies = buttons.map(({ text: words, payload }) =>
+    element("button", { type: "button", class: "reply", dir: "auto", "data-payload": payload }, words));
   return [
     ...(quote ? [element("p", { class: "quote" }, element("span", { class: "unseen" }, "In reply to: "), foreign(quote))] : []),
     ...files.flatMap((file) => attachment({ attachment: file })),
     ...(text ? [paragraph(text)] : []),
-    ...(chips.length ? [element("ul", { class: "chips", "aria-label": "Buttons" }, ...chips)] : []),
+    ...(replies.length ? [element("div", { class: "replies", role: "group", "aria-label": "Buttons" }, ...replies)] : []),
   ];
 }
 
 const BODIES = {
   parts,
-  text: (message) => [paragraph(message.text)],
+  text: ({ text }) => [paragraph(text)],
   attachment,
-  location,
-  quick_reply: (message) => [
-    paragraph(message.title),
-    element("ul", { class: "chips", "aria-label": "Replies" }, ...message.replies.map((reply) => element("li", { dir: "auto" }, reply))),
+  location: (where) => [place({ ...where, longitude: where.longitude ?? where.longtitude })], // as the platform's manual has it
+  quick_reply: ({ title, replies }) => [
+    paragraph(title),
+    element("ul", { class: "replies", "aria-label": "Replies" },
+      ...replies.map((reply) => element("li", { class: "offer", dir: "auto" }, reply))),
   ],
 };
 
-function body(message) {
-  const build = BODIES[message.type];
-  return build ? build(message) : [JSON.stringify(message)];
-}
-
-export function messageElement(entry, contactName) {
-  const author = AUTHORS[entry.author] || contactName;
-  const article = element("article", { class: "message", "data-testid": "message", "data-author": entry.author },
-    element("p", { class: "author" }, foreign(author)),
-    ...body(entry.message),
-    element("p", { class: "foot" }, element("span", {}, shortTime(entry.timestamp)), element("span", { class: "ticks" })),
+export function messageElement({ author, message, timestamp, ...entry }, contactName) {
+  const [side, name] = AUTHORS[author] ?? ["other", contactName];
+  const body = BODIES[message.type]?.(message) ?? [JSON.stringify(message)];
+  const article = element("article", { class: "message", "data-testid": "message", "data-author": author, "data-side": side },
+    element("p", { class: name === "You" ? "author unseen" : "author" }, foreign(name)),
+    element("div", { class: "bubble" }, ...body),
+    element("p", { class: "foot" }, element("time", {}, timeOf(timestamp)), element("span", { class: "ticks" })),
     element("p", { class: "problem" }));
   updateMessage(article, entry);
   return article;
 }
 
 // Only what changes after a message was shown, so that a live region does not read it out again.
-export function updateMessage(article, entry) {
-  const status = entry.status || "";
-  article.dataset.mid = entry.mId || "";
-  if (article.dataset.status === status) return;
-  article.dataset.status = status;
-  const [sign, words] = STATUS_WORDS[status] || ["", ""];
+export function updateMessage(article, { status, mId, error }) {
+  article.dataset.mid = mId || "";
+  if (article.dataset.status === (status || "")) return;
+  article.dataset.status = status || "";
+  const [sign, words] = STATUSES[status] ?? [];
   const ticks = article.querySelector(".ticks");
-  ticks.dataset.status = status;
-  ticks.title = words;
-  ticks.replaceChildren(
-    element("span", { "aria-hidden": "true" }, sign), element("span", { class: "unseen" }, words));
-  ticks.hidden = !words;
-  article.querySelector(".problem").textContent = entry.error || "";
+  ticks.title = words ?? "";
+  ticks.replaceChildren(...(words ? [icon(sign), element("span", { class: "unseen" }, words)] : []));
+  article.querySelector(".problem").textContent = error || "";
 }
 
-export function contactElement(contact, isCurrent, choose) {
-  const { last, unread, name, contactId, via } = contact;
-  const who = PREVIEWS[last?.author] || "";
-  const initial = [...name].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "#";
-  const badge = element("span", { class: "unread" }, String(unread), element("span", { class: "unseen" }, " unread"));
+// Two letters of a name; of an address, which has none, the last two digits.
+function initials(name) {
+  const letters = name.split(/\s+/u).map((word) => word.match(/[\p{L}\p{N}]/u)?.[0] ?? "").filter(Boolean);
+  return /\p{L}/u.test(name) ? [letters[0], ...letters.slice(1).slice(-1)].join("").toUpperCase() : name.slice(-2);
+}
+
+// Somebody in the list, or a task: `note` is the `time` of the last message, or a `state` and its words.
+export function contactElement({ key, testid = `contact-${key}`, name, last, via, unread, note }, isCurrent, choose) {
+  const said = last ? [AUTHORS[last.author]?.[2] ?? "", foreign(summary(last.message))] : ["No messages yet"];
   const button = element("button", {
-    type: "button", class: "contact", "data-testid": `contact-${contactId}`, "aria-current": String(isCurrent),
+    type: "button", class: "contact", "data-testid": testid, "data-key": key, "aria-current": String(isCurrent),
   },
-  element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
+  element("span", { class: "face", "aria-hidden": "true" }, initials(name)),
   element("span", { class: "name" }, foreign(name)),
-  element("span", { class: "when" }, last ? shortTime(last.timestamp) : ""),
-  element("span", { class: "preview" }, via ? `${via} · ` : "", ...(last ? [who, foreign(summary(last.message))] : ["No messages yet"])),
-  unread ? badge : "");
-  button.addEventListener("click", () => choose(contactId));
+  element("span", { class: "when", "data-state": note?.state ?? "" }, note?.words ?? (note?.time ? timeOf(note.time) : "")),
+  element("span", { class: "preview" }, via ? `${via} · ` : "", ...said),
+  unread ? element("span", { class: "unread" }, String(unread), element("span", { class: "unseen" }, " unread")) : null);
+  button.addEventListener("click", choose);
   return element("li", {}, button);
 }

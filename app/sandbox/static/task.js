@@ -1,9 +1,7 @@
-// Elements for tasks: an entry of the list, and what a task's attributes say.
-import { element, foreign, paragraph, shortTime, summary } from "./messages.js";
+// What a task's status and its attributes say.
+import { element, foreign, paragraph } from "./kit/elements.js";
 
-const STATES = {
-  waiting: "Waiting", open: "Open", wrapping: "Wrapping up", over: "Over",
-};
+export const STATES = { waiting: "Waiting", open: "Open", wrapping: "Wrapping up", over: "Over" };
 const STATE_OF = { pending: "waiting", reserved: "waiting", assigned: "open", wrapping: "wrapping" };
 
 // A chat may be over before its task is: then the agent still has to complete it.
@@ -12,29 +10,7 @@ export function stateOf(task) {
   return state === "open" && task.isOver ? "wrapping" : state;
 }
 
-export function taskElement(task, isCurrent, choose) {
-  const { last, unread, name, taskSid } = task;
-  const state = stateOf(task);
-  const who = { bot: "Bot: ", agent: "You: " }[last?.author] || "";
-  const initial = [...name].find((letter) => /[\p{L}\p{N}]/u.test(letter)) || "#";
-  const badge = element("span", { class: "unread" }, String(unread), element("span", { class: "unseen" }, " unread"));
-  const button = element("button", {
-    type: "button", class: "contact", "data-testid": "task", "data-task": taskSid, "aria-current": String(isCurrent),
-  },
-  element("span", { class: "face", "aria-hidden": "true" }, initial.toUpperCase()),
-  element("span", { class: "name" }, foreign(name)),
-  element("span", { class: "state", "data-state": state }, STATES[state]),
-  element("span", { class: "preview" },
-    ...(last ? [`${shortTime(last.timestamp)} ${who}`, foreign(summary(last.message))] : ["No messages yet"])),
-  unread ? badge : "");
-  button.addEventListener("click", () => choose(taskSid));
-  return element("li", {}, button);
-}
-
-export function about(task) {
-  const generation = { chat: "Programmable Chat", conversations: "Conversations" }[task.generation] || "no chat";
-  return [task.channel, task.address, generation, STATES[stateOf(task)]].filter(Boolean).join(" · ");
-}
+export const GENERATIONS = { chat: "Programmable Chat", conversations: "Conversations" };
 
 const written = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 
@@ -67,21 +43,21 @@ function memory(value) {
   return isTable ? table(value) : paragraph(written(value));
 }
 
+// By the names that gateways give them.
 const PARTS = [
-  [/transcript|history/i, "Transcript", transcript],
   [/memory|context/i, "Memory", memory],
+  [/transcript|history/i, "Transcript", transcript],
 ];
 
-// Memory and transcript by the names that gateways give them, everything else as it is.
+// Memory, everything else as it is, and the transcript, which is long.
 export function contextParts(attributes) {
   const rest = { ...attributes };
-  const parts = [];
-  for (const [pattern, heading, build] of PARTS) {
-    for (const name of Object.keys(rest).filter((key) => pattern.test(key))) {
-      parts.push(element("h3", {}, heading), build(parsed(rest[name])));
+  const parts = PARTS.map(([pattern, heading, build]) =>
+    Object.keys(rest).filter((key) => pattern.test(key)).flatMap((name) => {
+      const { [name]: value } = rest;
       delete rest[name];
-    }
-  }
-  if (Object.keys(rest).length) parts.push(element("h3", {}, "Other attributes"), table(rest));
-  return parts;
+      return [element("h3", {}, heading), build(parsed(value))];
+    }));
+  if (Object.keys(rest).length) parts.splice(1, 0, [element("h3", {}, "Other attributes"), table(rest)]);
+  return parts.flat();
 }

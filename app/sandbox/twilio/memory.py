@@ -20,10 +20,12 @@ Record = TypeVar("Record", bound=Dated)
 class Memory:
     """Shelves of records by sid, which a product adds, and lists of what happened.
 
-    `LINKS` is the place below `/twilio` where links lead to the files of the shelf `media`.
+    `LINKS` is the place below `/twilio` where links lead to the files of the shelf `media`; `SHOWN` are the shelves
+    that `/inspect` shows as they are.
     """
 
     LINKS: ClassVar[str]
+    SHOWN: ClassVar[tuple[str, ...]]
     NOTED: ClassVar[tuple[str, ...]] = ("attempts", "refused")
     media: Mapping[str, File]
 
@@ -40,6 +42,14 @@ class Memory:
             self.version += 1
 
     def clear_shelves(self) -> None:
+        raise NotImplementedError
+
+    def inspect(self) -> Json:
+        with self.lock:
+            shelves = {name: [inspected(one) for one in getattr(self, name).values()] for name in self.SHOWN}
+            return shelves | self.inspect_more() | {name: list(entries) for name, entries in self.noted.items()}
+
+    def inspect_more(self) -> Json:
         raise NotImplementedError
 
     def put(self, shelf: dict[str, Record], record: Record) -> Record:

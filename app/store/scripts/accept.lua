@@ -41,7 +41,8 @@ end
 local written = rec.cv -- under the address that is named
 local marks = {}
 for _, scope in ipairs({ a.scope, a.also }) do
-  if scope ~= '' then marks[#marks + 1] = P .. 'x:' .. scope end
+  local mark = P .. 'x:' .. scope
+  if scope ~= '' then marks[#marks + 1] = mark end
 end
 local known = redis.call('MGET', P .. 'n:' .. written, unpack(marks))
 leads[written] = known[1]
@@ -65,7 +66,7 @@ if a.consent then consent(rec.cv, a.consent.state, a.consent.by, a.consent.keep)
 if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full', '' } end
 if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
 
-for _, seen in ipairs(marks) do redis.call('SET', seen, rec.id, 'PX', a.window_ms) end
+for _, mark in ipairs(marks) do redis.call('SET', mark, rec.id, 'PX', a.window_ms) end
 if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
 if a.take then take_over(rec.cv, a.take) end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end

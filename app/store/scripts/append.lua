@@ -1,8 +1,8 @@
--- uses: people lanes mailboxes followed
+-- uses: people lanes mailboxes followed items
 -- Append one event that is no message (typing, ended) to a mailbox, once for each `scope` (its external id; '' = always).
 -- ARGV[3]: JSON {mailbox, lane, item, cv, follow, most, scope, window_ms}  ->  {'ok' | 'mailbox_full', wakes...}
 local a = cjson.decode(ARGV[3])
-if string.sub(a.item, 1, 14) ~= 'ended platform' then -- that one is about the very session that has the thread
+if string.sub(a.item, 1, #END_BY_PLATFORM) ~= END_BY_PLATFORM then -- that one is about the very session that has the thread
   a.cv = conversation_of(a.cv)
   a.mailbox = a.cv .. string.match(a.mailbox, '|[^|]*$')
 end

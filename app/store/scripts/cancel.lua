@@ -1,4 +1,4 @@
--- uses: lanes heads forgetting statuses
+-- uses: lanes heads forgetting statuses items
 -- Call off a message that still waits for its customer, with all its parts or not at all. One that a worker has in hand, or
 -- that an earlier try may have brought over, is too late.
 -- ARGV[3]: JSON {ids, cv, retention, error}  ->  {'ok' | 'late', wakes...}
@@ -8,17 +8,17 @@ local queue, box = P .. 'q:' .. mailbox, P .. 'b:' .. mailbox
 local tried = redis.call('HMGET', box, 'owner', 'claims', 'uncertain', 'progress')
 local begun = tried[1] or tried[2] or tried[3] or tried[4]
 for _, id in ipairs(a.ids) do
-  local position = redis.call('LPOS', queue, 'message ' .. id)
+  local position = redis.call('LPOS', queue, DELIVER .. id)
   if not position or (position == 0 and begun) then return { 'late' } end
 end
 local lane = redis.call('HGET', box, 'lane') or 'outbound:' .. string.match(a.cv, '^[^/]*')
 local headless = false
 for _, id in ipairs(a.ids) do
-  if redis.call('LPOS', queue, 'message ' .. id) == 0 then
-    drop_head(mailbox, lane, 'message ' .. id)
+  if redis.call('LPOS', queue, DELIVER .. id) == 0 then
+    drop_head(mailbox, lane, DELIVER .. id)
     headless = true
   else
-    redis.call('LREM', queue, 1, 'message ' .. id)
+    redis.call('LREM', queue, 1, DELIVER .. id)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -1)
   end
   climb(id, 'failed', a.error)

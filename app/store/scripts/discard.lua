@@ -1,16 +1,16 @@
--- uses: even_if_full forgetting dropped_dead_letters
+-- uses: even_if_full forgetting dropped_dead_letters items
 -- Forget a dead letter, and with it what nothing else needs: its message's record, unless a report or a price still waits.
 -- ARGV[3]: JSON {id, retention}  ->  1, or 0 if there is no such letter
 local a = cjson.decode(ARGV[3])
 local item = drop_dead_letter(a.id)
 if not item then return 0 end
-local message = string.match(item, '^message (%S+)')
+local message = string.match(item, DELIVERED)
 if not message then return 1 end
 
 local function is_needed(cv, reports)
   if redis.call('EXISTS', P .. 'q:' .. cv .. '|price-' .. message) == 1 then return true end
   for _, waiting in ipairs(redis.call('LRANGE', P .. 'q:' .. cv .. '|status:' .. reports, '0', '-1')) do
-    if string.match(waiting, '^status (%S+)') == message then return true end
+    if string.match(waiting, REPORTED) == message then return true end
   end
   return false
 end

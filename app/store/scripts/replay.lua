@@ -1,4 +1,4 @@
--- uses: people lanes mailboxes moves dropped_dead_letters
+-- uses: people lanes mailboxes moves dropped_dead_letters items
 -- Put a dead letter's item back at the end of its mailbox, with all its attempts unspent; its message is queued again.
 -- If its customer has several addresses by now, both are those of the one conversation that they lead to.
 -- ARGV[3]: JSON {id}  ->  {'ok' | 'unknown' | 'webhook', wakes...}
@@ -27,7 +27,7 @@ local mailbox, lane, item, webhook = unpack(redis.call('HMGET', P .. 'd:' .. a.i
 if webhook then return { 'webhook' } end
 if not (mailbox and lane and item) then return { 'unknown' } end
 local cv = string.match(mailbox, '^(.*)|[^|]*$') or ''
-local message = string.match(item, '^message (%S+)')
+local message = string.match(item, DELIVERED)
 local body = message and redis.call('HGET', P .. 'm:' .. message, 'body')
 local entry = { mailbox = mailbox, rec = { cv = cv, body = body or '' } }
 move(entry, conversation_of(cv))

@@ -1,4 +1,4 @@
--- uses: even_if_full dropped_dead_letters
+-- uses: even_if_full dropped_dead_letters items
 -- Let the oldest dead letters go: those that are too old, and those of a lane that keeps too many of them or too many bytes.
 -- Their messages' records are kept as long as those of other messages that are done.
 -- ARGV[3]: JSON {max, max_bytes, age_ms, retention_ms, batch (at most so many at once)}  ->  {lane, how many, ...}
@@ -11,7 +11,7 @@ local function drop(id, where)
   if not item then return redis.call('ZREM', P .. 'letters:' .. where, id) end -- the dead letter itself was lost
   if not gone[where] then lanes[#lanes + 1] = where end
   gone[where] = (gone[where] or 0) + 1
-  local message = string.match(item, '^message (%S+)')
+  local message = string.match(item, DELIVERED)
   if message then redis.call('PEXPIRE', P .. 'm:' .. message, str(at + a.retention_ms - now)) end
 end
 
@@ -21,7 +21,7 @@ local function list(id)
   local where, at, item = unpack(redis.call('HMGET', key, 'lane', 'at', 'item'))
   if not where then return redis.call('ZREM', P .. 'dead', id) end
   local new = redis.call('ZADD', P .. 'letters:' .. where, at or NOW, id)
-  local message = item and string.match(item, '^message (%S+)')
+  local message = item and string.match(item, DELIVERED)
   local bytes = message and redis.call('HSTRLEN', P .. 'm:' .. message, 'body') or redis.call('HSTRLEN', key, 'webhook')
   redis.call('HSETNX', key, 'bytes', bytes)
   redis.call('HINCRBY', P .. 'letters', where, new * bytes)

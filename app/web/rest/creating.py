@@ -10,15 +10,16 @@ from typing import Any
 from marshmallow import ValidationError
 from werkzeug.datastructures import MultiDict
 
+from app.core.acceptance import Acceptance
 from app.core.address import address_of
 from app.core.events import Said
 from app.core.message import Message, derived_id, new_id, split_conversation
 from app.core.reading import Unreadable, parsed
 from app.core.schema import OBJECT_LIMIT, URL_LIMIT, is_web_url, keepable
+from app.core.work import Append
 from app.gateway import Gateway
 from app.platforms.twilio.addresses import is_address, on_the_wire
 from app.platforms.twilio.message import BODY_LIMIT, MAX_MEDIA, is_callback_url, said
-from app.store.mailbox import Append
 from app.store.messages import Record
 from app.web.rest import refusal
 from app.web.rest.account import Account, Sender
@@ -37,21 +38,31 @@ def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: K
 
     Raises: Refused, StoreUnavailable.
     """
-    customer = _addressee(form)
+    customer = _customer(form)
     sender, conversation = _way(gateway, account, form, customer)
-    body, files, metadata = _content(form, gateway, conversation)
-    contents = said(body, files, metadata)
+    contents = said(*_content(form, gateway, conversation))
     consent = gateway.store.consents.read(conversation)
     if consent and consent.state == "out":
         if key and (first := gateway.store.mailboxes.known(key.scope)):
             return _before(gateway, key, first, len(contents))
         raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
-    channel = split_conversation(conversation)[0]
-    return _recorded(gateway, _entries(gateway, sender, channel, customer, contents), key)
+    parts = [_entry(gateway, sender, message) for message in _messages(sender, conversation, customer, contents)]
+    scope, second = (key.scope, key.whole) if key else ("", "")
+    entered = gateway.store.mailboxes.accept(
+        Acceptance(entry=parts[0], scope=scope, second_scope=second, more=tuple(parts[1:]))
+    )
+    if key and entered.state == "duplicate":
+        return _before(gateway, key, entered.message_id, len(parts))
+    if entered.state == "mailbox_full":
+        raise Refused(refusal.TOO_MANY, "Too many messages to this recipient are waiting", 429)
+    if entered.state == "lane_full":
+        raise Refused(refusal.UNAVAILABLE, "Too many messages are waiting; this one was not recorded", 503)
+    gateway.publisher.publish(entered.wakes)
+    return Record(parts[-1].message, "queued")
 
 
-def _addressee(form: Mapping[str, str]) -> str:
-    """The customer's address. Raises: Refused, also where the form asks for what no channel can do."""
+def _customer(form: MultiDict[str, str]) -> str:
+    """The address that the message goes to. Raises: Refused, also for what nobody can do."""
     for name in UNSUPPORTED:
         if form.get(name):
             raise Refused(refusal.UNKNOWN_PARAMETER, f"{name} is not supported")
@@ -64,14 +75,14 @@ def _addressee(form: Mapping[str, str]) -> str:
     return customer
 
 
-def _entries(gateway: Gateway, sender: Sender, channel: str, customer: str, contents: Sequence[Said]) -> list[Append]:
-    """One for each content; the last one speaks for all."""
+def _messages(sender: Sender, conversation: str, customer: str, contents: Sequence[Said]) -> list[Message]:
+    """One for each part; the last one speaks for all."""
     ids = _ids(new_id(), len(contents))
-    messages = (
+    return [
         Message(
             id=message_id,
             direction="outbound",
-            channel=channel,
+            channel=split_conversation(conversation)[0],
             customer=customer,
             content=part.content,
             author="bot",
@@ -80,21 +91,7 @@ def _entries(gateway: Gateway, sender: Sender, channel: str, customer: str, cont
             metadata=part.speaking_for(ids[:-1]),
         )
         for message_id, part in zip(ids, contents, strict=True)
-    )
-    return [_entry(gateway, sender, message) for message in messages]
-
-
-def _recorded(gateway: Gateway, parts: Sequence[Append], key: Key | None) -> Record:
-    scope, also = (key.scope, key.whole) if key else ("", "")
-    entered = gateway.store.mailboxes.accept(parts[0], scope=scope, also=also, more=parts[1:])
-    if key and entered.state == "duplicate":
-        return _before(gateway, key, entered.message_id, len(parts))
-    if entered.state == "mailbox_full":
-        raise Refused(refusal.TOO_MANY, "Too many messages to this recipient are waiting", 429)
-    if entered.state == "lane_full":
-        raise Refused(refusal.UNAVAILABLE, "Too many messages are waiting; this one was not recorded", 503)
-    gateway.publisher.publish(entered.wakes)
-    return Record(parts[-1].message, "queued")
+    ]
 
 
 def _ids(first: str, count: int) -> list[str]:

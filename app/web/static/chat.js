@@ -5,11 +5,12 @@ import { Log } from "./chat_log.js";
 import { Outbox } from "./chat_outbox.js";
 import { Reports } from "./chat_reports.js";
 import { Stream } from "./chat_stream.js";
+import { Writing } from "./kit/writing.js";
 
 const PATIENCE_MILLISECONDS = 3000; // a stream that comes back sooner was not worth a word
 const byId = (id) => document.getElementById(id);
 const chat = byId("chat");
-const composer = byId("composer");
+const composer = new Writing(byId("composer"), byId("count"));
 const title = document.title;
 const memory = new Memory(`patchbay:${chat.dataset.name}:`);
 const unread = new Set();
@@ -45,10 +46,7 @@ const stream = new Stream(client, {
     if (data.status === "read") unread.delete(data.id);
   },
   typing: () => log.showTyping(),
-  ended() {
-    log.hideTyping();
-    log.note("This conversation has ended. Write again whenever you like.");
-  },
+  ended: () => log.ended(),
   ready: () => log.caughtUp(),
 }, showConnection);
 
@@ -74,8 +72,7 @@ function beginAnew(words) {
 
 function forget() {
   byId("forgetting").close();
-  composer.value = "";
-  grow();
+  composer.take();
   client.forget();
   composer.focus();
 }
@@ -108,17 +105,13 @@ function showConnection(state) {
   }
 }
 
-function grow() {
-  composer.style.height = "auto";
-  composer.style.height = `${composer.scrollHeight + composer.offsetHeight - composer.clientHeight}px`;
-}
-
 function send(event) {
   event.preventDefault();
-  const text = composer.value.trim();
-  if (text) outbox.add(text);
-  composer.value = "";
-  grow();
+  const { words, isTooLong } = composer;
+  if (words && !isTooLong) {
+    outbox.add(words);
+    composer.take();
+  }
   composer.focus();
 }
 
@@ -132,10 +125,6 @@ byId("form").addEventListener("submit", send);
 byId("forget").addEventListener("click", () => byId("forgetting").showModal());
 byId("forget-yes").addEventListener("click", forget);
 byId("forget-no").addEventListener("click", () => byId("forgetting").close());
-composer.addEventListener("input", grow);
-composer.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event);
-});
 for (const name of ["visibilitychange", "focus"]) addEventListener(name, look);
 // A network that goes away may leave the stream standing, in silence.
 addEventListener("offline", () => showConnection("connecting"));
@@ -146,6 +135,8 @@ addEventListener("online", () => {
 addEventListener("pagehide", () => stream.close());
 addEventListener("pageshow", ({ persisted }) => { if (persisted) stream.open(); });
 
+byId("form").hidden = false; // without this script it would only look as if it worked
+composer.open(chat.dataset.name);
 showUnsent();
 stream.restart();
 outbox.wake();

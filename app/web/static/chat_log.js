@@ -1,9 +1,10 @@
 // The conversation on the page. Order is the server's: what it has not confirmed yet stays below everything it has.
 
-import { climbs, dayElement, dayOf, element, messageElement, showStatus, showTime, withdrawAgain } from "./chat_view.js";
+import { climbs, dayElement, dayOf, messageElement, showStatus, showTime, withdrawAgain } from "./chat_view.js";
+import { element } from "./kit/elements.js";
+import { End } from "./kit/end.js";
 
 const TYPING_MILLISECONDS = 10_000;
-const NEAR_END = 80;
 const UNDELIVERED = "It could not be delivered.";
 
 export class Log {
@@ -12,17 +13,14 @@ export class Log {
   #offers = []; // quick replies that nobody has taken
   #said = new Map(); // what the visitor wrote, and the last message that says it
   #typingTimer = null;
-  #atEnd = true;
-  #top = 0; // where the log stood when it last scrolled
+  #end;
+  #toldBy = null; // who spoke last to the visitor
 
   // `say(text)`: a quick reply was taken, or what failed for good is said anew. `again(clientId)`: what was never accepted
   // is to be sent once more.
   constructor({ log, typing, latest }, { say, again }) {
-    Object.assign(this, { log, typing, latest, say, again });
-    log.addEventListener("scroll", () => this.#scrolled());
-    log.addEventListener("load", () => this.#stay(), true); // pictures grow after they were shown
-    latest.addEventListener("click", () => this.toEnd());
-    new ResizeObserver(() => this.#stay()).observe(log);
+    Object.assign(this, { log, typing, say, again });
+    this.#end = new End(log, latest);
   }
 
   clear() {
@@ -31,6 +29,7 @@ export class Log {
     this.#byClientId.clear();
     this.#offers = [];
     this.#said.clear();
+    this.#toldBy = null;
     this.hideTyping();
   }
 
@@ -46,7 +45,7 @@ export class Log {
     if (status === "waiting" && !message.placed) {
       this.#place(message, at, null);
       this.#climb(message, status, "", true);
-      this.toEnd();
+      this.#end.go();
     } else if (status === "failed" && !message.placed) {
       if (!message.element.isConnected) this.#place(message, at, null);
       this.#climb(message, status, `Not delivered. ${error}`, true);
@@ -66,8 +65,12 @@ export class Log {
     if (isNew) {
       message.placed = true;
       this.#place(message, data.at, this.#firstUnplaced());
-      if (data.author === "customer") this.#took(data.content.text);
-      else this.hideTyping();
+      if (data.author === "customer") {
+        this.#took(data.content.text);
+      } else {
+        this.#toldBy = data.author;
+        this.hideTyping();
+      }
     }
     this.#climb(message, data.status, data.error);
     return isNew;
@@ -82,14 +85,14 @@ export class Log {
   // A line of our own between the messages.
   note(words) {
     this.log.insertBefore(element("p", { class: "note" }, words), this.#firstUnplaced() ?? this.typing);
-    this.#stay();
+    this.#end.stay();
   }
 
   showTyping(milliseconds = TYPING_MILLISECONDS) {
     this.typing.hidden = false;
     clearTimeout(this.#typingTimer);
     this.#typingTimer = setTimeout(() => this.hideTyping(), milliseconds);
-    this.#stay();
+    this.#end.stay();
   }
 
   hideTyping() {
@@ -97,15 +100,17 @@ export class Log {
     this.typing.hidden = true;
   }
 
-  toEnd() {
-    this.#atEnd = true;
-    this.#stay();
+  // Whoever answered may have said goodbye in words of their own.
+  ended() {
+    this.hideTyping();
+    if (this.#toldBy !== "system") this.note("This conversation has ended. Write again whenever you like.");
+    this.#toldBy = null;
   }
 
   // Everything that was there has been shown; from here on, news are read out.
   caughtUp() {
     this.log.setAttribute("aria-live", "polite");
-    this.#stay();
+    this.#end.stay();
   }
 
   #make({ author, content }) {
@@ -141,8 +146,8 @@ export class Log {
     const next = before ?? this.typing;
     if (message.element.nextElementSibling !== next) this.log.insertBefore(message.element, next);
     this.#arrange();
-    if (this.#atEnd) this.#stay();
-    else if (message.element.dataset.author !== "customer") this.latest.hidden = false;
+    if (message.element.dataset.author === "customer") this.#end.stay();
+    else this.#end.news();
   }
 
   // Statuses only climb. `anew`: a message that was never accepted begins again, or fails again.
@@ -153,7 +158,7 @@ export class Log {
     const repeats = this.#said.get(message.text) === message;
     const once = repeats ? () => this.say(message.text) : null;
     showStatus(message.element, status, error || UNDELIVERED, anew ? () => this.again(message.clientId) : once);
-    this.#stay();
+    this.#end.stay();
   }
 
   #firstUnplaced() {
@@ -201,18 +206,5 @@ export class Log {
         author = null;
       }
     }
-  }
-
-  // Only a person scrolls up; that pictures grew below is no reason to stay behind.
-  #scrolled() {
-    const top = this.log.scrollTop;
-    if (this.log.scrollHeight - top - this.log.clientHeight < NEAR_END) this.#atEnd = true;
-    else if (top < this.#top) this.#atEnd = false;
-    this.#top = top;
-    if (this.#atEnd) this.latest.hidden = true;
-  }
-
-  #stay() {
-    if (this.#atEnd) this.log.scrollTop = this.log.scrollHeight;
   }
 }

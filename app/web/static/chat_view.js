@@ -1,4 +1,6 @@
-// Elements for messages. Whatever came from outside becomes text, never markup.
+// Elements for the messages of the chat page.
+
+import { element, fileLink, icon, link, paragraph, picture, place, timeOf } from "./kit/elements.js";
 
 export const RANK = { waiting: -1, queued: 0, sent: 1, delivered: 2, read: 3 };
 const TICKS = {
@@ -6,9 +8,6 @@ const TICKS = {
   delivered: ["two", "Delivered"], read: ["two", "Read"], failed: ["failed", "Not delivered"],
 };
 const NAMES = { customer: "You", bot: "Bot", agent: "Agent", system: "Notice" };
-const LINK = /https?:\/\/[^\s<>"]+/gi;
-const LONGEST_LINK = 2048;
-const AFTER_LINK = new Set(".,;:!?'*_");
 
 // The ladder of statuses: they only climb; `failed` ends unless proof of delivery arrives later.
 export function climbs(from, to) {
@@ -18,27 +17,10 @@ export function climbs(from, to) {
   return RANK[to] > RANK[from];
 }
 
-export function element(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children.filter((child) => child !== null));
-  return node;
-}
-
-function icon(name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#icon-${name}`);
-  svg.append(use);
-  return svg;
-}
-
 // `choose(text)`: the visitor took a quick reply.
 export function messageElement(author, content, choose) {
   const body = (BODIES[content.type] ?? unknown)(content, choose);
-  return element("article", { class: "message", "data-testid": "message", "data-author": author },
+  return element("article", { class: "message", "data-testid": "message", "data-author": author, "data-side": author === "customer" ? "own" : "other" },
     author === "bot" || author === "agent" ? element("span", { class: "face", "aria-hidden": "true" }, icon(author)) : null,
     element("p", { class: author === "customer" ? "author unseen" : "author" }, NAMES[author] ?? author),
     element("div", { class: "bubble" }, ...body),
@@ -49,7 +31,7 @@ export function showTime(message, at) {
   const moment = new Date(at);
   const time = message.querySelector("time");
   time.dateTime = moment.toISOString();
-  time.textContent = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  time.textContent = timeOf(moment);
 }
 
 // Ticks are labelled images: their changes are not read out, unlike `problem`, the sentence that says what failed.
@@ -71,7 +53,7 @@ export function showStatus(message, status, problem, again) {
 function problemElement(words, again) {
   const line = element("p", { class: "problem" }, words);
   if (again) {
-    const button = element("button", { type: "button", class: "plain", "data-testid": "again" }, "Try again");
+    const button = element("button", { type: "button", class: "plain again", "data-testid": "again" }, "Try again");
     button.addEventListener("click", again);
     line.append(" ", button);
   }
@@ -88,66 +70,16 @@ export function dayElement(at) {
   return element("p", { class: "day", "data-day": dayOf(at) }, ["Today", "Yesterday"][ago] ?? date);
 }
 
-function link(url, ...children) {
-  if (!/^https?:/i.test(url)) return element("span", {}, ...children);
-  return element("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, ...children);
-}
-
-// How much of what was found is the link: not what ends a sentence, and a closing bracket only if it was opened in it.
-function linkLength(found) {
-  let open = 0;
-  for (const letter of found) open += letter === "(" ? 1 : letter === ")" ? -1 : 0;
-  let end = found.length;
-  for (; end > 0; end -= 1) {
-    const letter = found[end - 1];
-    if (letter === ")" && open < 0) open += 1;
-    else if (!AFTER_LINK.has(letter)) break;
-  }
-  return end;
-}
-
-// Whatever somebody wrote is shown in its own direction, and each of its lines in that line's.
-function paragraph(text) {
-  const line = element("p", { class: "text", dir: "auto" });
-  let from = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    if (found.length > LONGEST_LINK) continue; // no address of a page; it stays text
-    const url = found.slice(0, linkLength(found));
-    if (url.endsWith("://")) continue;
-    line.append(text.slice(from, index), link(url, element("bdi", { dir: "ltr" }, url)));
-    from = index + url.length;
-  }
-  line.append(text.slice(from));
-  return line;
-}
-
-function foreign(words) { return element("bdi", {}, words); }
-
-function picture(url, words) {
-  const image = element("img", { src: url, alt: words, class: "picture" });
-  const opened = link(url, image);
-  image.addEventListener("error", () => opened.replaceChildren(foreign(words), " (no preview)"));
-  return opened;
-}
-
 function attachment({ kind, url, file_name: name, description, mime_type: mime }) {
   const words = description || name;
   if (kind === "image") return [picture(url, words || "Image"), ...(description ? [paragraph(description)] : [])];
-  const file = link(url, element("span", { class: "file" }, icon("file"), words ? foreign(words) : "Open the file"));
+  const file = fileLink(url, words);
   if (kind !== "video" && kind !== "audio") return [file];
   const player = element(kind, { src: url, controls: "", preload: "metadata", "aria-label": words || kind });
   if (mime && !player.canPlayType(mime)) return [file];
   const shown = element("div", { class: "media" }, player, ...(words ? [paragraph(words)] : []));
   player.addEventListener("error", () => shown.replaceWith(file));
   return [shown];
-}
-
-function location({ latitude, longitude, address }) {
-  const place = `${latitude}, ${longitude}`;
-  const map = `https://www.openstreetmap.org/?mlat=${latitude}&mlon=${longitude}#map=16/${latitude}/${longitude}`;
-  return [element("div", { class: "place" }, icon("place"), element("div", {},
-    ...(address ? [element("p", { class: "text", dir: "auto" }, address)] : []),
-    element("p", { class: "point" }, place), link(map, "Show on the map")))];
 }
 
 function quickReply({ title, replies }, choose) {
@@ -167,4 +99,4 @@ function card({ text, images = [] }) {
 
 function unknown() { return [element("p", { class: "text" }, "This message cannot be shown here.")]; }
 
-const BODIES = { text: ({ text }) => [paragraph(text)], attachment, location, quick_reply: quickReply, card };
+const BODIES = { text: ({ text }) => [paragraph(text)], attachment, location: (where) => [place(where)], quick_reply: quickReply, card };

@@ -33,7 +33,7 @@ def desk(windows: Windows, running: Gateway) -> Desk:
 def hand_over(chat: Chat, desk: Desk, words: str) -> None:
     """The visitor asks for a person, says something to him, and the agent opens the conversation."""
     chat.say("May I talk to a person?")
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(words)
     desk.choose(words)
     expect(desk.message(words)).to_be_visible()
@@ -311,7 +311,7 @@ def test_the_keyboard_is_enough(chat: Chat, desk: Desk, words: str) -> None:
     keys.type("please")
     keys.press("Enter")
     expect(chat.own("I want an agent\nplease")).to_be_visible()
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     keys.type(words)
     keys.press("Enter")
 

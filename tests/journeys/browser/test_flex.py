@@ -22,16 +22,17 @@ def test_the_bot_hands_over_an_agent_answers_and_ends_it(
     chat = Chat(windows.new().open(f"{running.base}/chat/{channel}"))
     chat.is_ready()
     chat.say("May I talk to a person?")
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(words)
 
     desk = FlexDesk(windows.new().open(f"{running.sandbox}/flex"))
     desk.accept(words)
     expect(desk.message("May I talk to a person?")).to_be_visible()
-    expect(desk.message("One moment, I fetch a colleague.")).to_be_visible()
+    expect(desk.message("One moment, I'll get a colleague.")).to_be_visible()
     desk.say("Good day, Kim here.")
     expect(chat.agent("Good day, Kim here.")).to_have_attribute("data-status", "read")
     expect(desk.message("Good day, Kim here.")).to_have_attribute("data-status", "read")
+    expect(chat.own(words)).to_have_attribute("data-status", "read")
     desk.send_file("quote.png", "image/png", PICTURE)
     picture = chat.messages.get_by_role("img", name="quote.png")
     expect(picture).to_be_visible()
@@ -39,5 +40,7 @@ def test_the_bot_hands_over_an_agent_answers_and_ends_it(
 
     desk.end()
     expect(chat.page.get_by_text("The agent has left. The bot is back.")).to_be_visible()
+    expect(desk.page.get_by_text("This chat is over")).to_be_visible()
     chat.say(f"{words} again")
     expect(chat.bot(f"You said: {words} again")).to_be_visible()
+    expect(chat.page.get_by_text("This conversation has ended.")).to_have_count(0)  # one notice is enough

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from .conftest import Gateway, Windows
 from .pages import Chat
@@ -285,3 +285,90 @@ def test_it_comes_again_with_another_ticket_where_it_was(windows: Windows, runni
     assert len(tickets) == 3
     assert not any("token" in query for query in asked)
     window.errors.clear()  # a browser tells its console about requests that were refused
+
+
+ENDS = {
+    "with words of who answered": ([message(1, {"type": "text", "text": "Bye."}, "system")], 0),
+    "without": ([message(1, {"type": "text", "text": "Bye."}, "agent")], 1),
+    "with nothing said": ([], 1),
+    "though the visitor wrote meanwhile": (
+        [
+            message(1, {"type": "text", "text": "Bye."}, "system"),
+            message(2, {"type": "text", "text": "Hm"}, "customer"),
+        ],
+        0,
+    ),
+    "twice, and words for the first alone": (
+        [message(1, {"type": "text", "text": "Bye."}, "system"), ("ended", {"at": 1})],
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "notes"), ENDS.values(), ids=ENDS)
+def test_an_end_is_told_once(
+    page: Page, running: Gateway, before: list[tuple[str, dict[str, Any]]], notes: int
+) -> None:
+    show(page, running.chat, *before, ("ended", {"at": 2}))
+    expect(page.get_by_text("This conversation has ended. Write again whenever you like.")).to_have_count(notes)
+
+
+def test_what_is_half_written_outlives_a_reload_of_its_tab(page: Page, running: Gateway) -> None:
+    show(page, running.chat)
+    page.get_by_test_id("composer").fill("half\na thought\nin four\nlines")
+    page.reload()
+    expect(page.get_by_test_id("composer")).to_have_value("half\na thought\nin four\nlines")
+    box = page.get_by_test_id("composer").bounding_box()
+    assert box is not None
+    assert box["height"] > 90  # all of it can be seen
+    other = page.context.new_page()
+    other.goto(running.chat)
+    expect(other.get_by_test_id("composer")).to_have_value("")
+    page.get_by_test_id("composer").press("Enter")
+    expect(page.get_by_test_id("message")).to_have_count(1)
+    page.reload()
+    Chat(page).is_ready()
+    expect(page.get_by_test_id("composer")).to_have_value("")
+
+
+def test_a_text_that_is_too_long_is_counted_and_held_back(page: Page, running: Gateway) -> None:
+    chat = show(page, running.chat)
+    composer, count = page.get_by_test_id("composer"), page.get_by_test_id("count")
+    chat.say("x" * 7001)
+    expect(count).to_have_text("1 character too many: shorten it, or send it in parts.")
+    expect(composer).to_have_value("x" * 7001)
+    expect(chat.messages).to_have_count(0)
+    composer.fill("x" * 6901)
+    expect(count).to_have_text("99 characters left.")
+    composer.fill("x" * 6900)
+    expect(count).to_have_text("")
+    composer.press("Enter")
+    expect(chat.messages).to_have_count(1)
+
+
+def test_without_scripts_it_says_so_and_does_not_look_usable(browser: Browser, running: Gateway) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(running.chat)
+        expect(page.locator("noscript p")).to_be_visible()
+        assert "This chat needs JavaScript." in page.content()
+        expect(page.get_by_test_id("composer")).to_be_hidden()
+        expect(page.get_by_test_id("send")).to_be_hidden()
+
+
+def test_the_gateway_leads_to_the_sandboxs_home_page(page: Page, running: Gateway) -> None:
+    page.goto(f"{running.base}/")
+    expect(page).to_have_url(f"{running.sandbox}/")
+    expect(page).to_have_title("Patchbay sandbox")
+    page.get_by_role("list").get_by_role("link", name="Chat shop").click()
+    expect(page).to_have_url(running.chat)
+
+
+@pytest.mark.parametrize("path", ["", "inspect", "agent", "flex", "phone", "application"])
+@pytest.mark.parametrize("width", [320, 390])
+def test_the_sandboxs_pages_fit_a_phone(windows: Windows, running: Gateway, path: str, width: int) -> None:
+    page = windows.new(viewport={"width": width, "height": 800}).open(f"{running.sandbox}/{path}")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    header = page.get_by_role("banner").bounding_box()
+    assert header is not None
+    assert header["height"] < 60  # one line

@@ -28,6 +28,7 @@ def fits(page: Page) -> None:
     for what in ("document.documentElement", "document.getElementById('log')", "document.getElementById('composer')"):
         assert page.evaluate(f"{what}.scrollWidth <= {what}.clientWidth"), what
     expect(page.get_by_test_id("send")).to_be_in_viewport(ratio=1)
+    assert page.locator(".whom").evaluate("one => one.clientHeight") < 75  # a name and a line, however long they are
 
 
 @pytest.mark.parametrize(("place", "fields"), INPUTS.items(), ids=INPUTS)
@@ -59,7 +60,7 @@ def test_the_desk_shows_what_both_sides_wrote(windows: Windows, running: Gateway
     chat = Chat(windows.new().open(running.chat))
     chat.is_ready()
     chat.say("May I talk to a person?")
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(f"{ARABIC} {words}")
     desk = Desk(windows.new().open(running.desk))
     desk.choose(words)
@@ -79,7 +80,7 @@ def test_the_flex_desk_shows_what_the_bot_knows(windows: Windows, running: Gatew
     chat.is_ready()
     for text in (f"{ARABIC} {words}", "May I talk to a person?"):
         chat.say(text)
-    expect(chat.bot("One moment, I fetch a colleague.")).to_be_visible()
+    expect(chat.bot("One moment, I'll get a colleague.")).to_be_visible()
     chat.say(f"{HEBREW} {words}")
     desk = FlexDesk(windows.new().open(f"{running.sandbox}/flex"))
     desk.accept(words)

@@ -1,4 +1,4 @@
--- uses: tokens people lanes heads releases entries given_up
+-- uses: tokens people lanes heads releases entries given_up items
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned = 0 -- heads that were given up here
@@ -14,7 +14,7 @@ do
   -- The id of a message that was on its way when its customer opted out.
   local function unwanted_message(mailbox, item)
     person, several = conversation_of(string.match(mailbox, '^(.*)|[^|]*$'))
-    local id = string.match(item, '^message (%x+)')
+    local id = string.match(item, DELIVERED)
     if not id or not wants_none(person) then return nil end
     return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
   end
@@ -26,8 +26,8 @@ do
       refuse(unwanted, retention)
     elseif item then
       dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
-      if item == 'handoff' then
-        redis.call('LPUSH', P .. 'q:' .. mailbox, 'lost handoff')
+      if item == HANDOFF then
+        redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
         redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
       end
       poisoned = poisoned + 1
@@ -78,7 +78,7 @@ do
     redis.call('ZADD', P .. 'drains:' .. lane, until_, drain)
     if probes then redis.call('HSET', P .. 'lane:' .. lane, 'probe', until_, 'prober', owner) end
     local cv = string.match(mailbox, '^(.*)|[^|]*$')
-    local id = string.match(item, '^message (%x+)') or string.match(item, '^status (%x+)')
+    local id = string.match(item, DELIVERED) or string.match(item, REPORTED)
     local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
     local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
     local to = several and redis.call('GET', P .. 'to:' .. person) or ''

@@ -1,4 +1,4 @@
--- uses: mailboxes records forgetting statuses
+-- uses: mailboxes records forgetting statuses items
 -- A message enters: its record and its place in its mailbox come into being together. One for a customer who wants none has
 -- failed instead, and whoever wrote it hears that at once.
 
@@ -13,5 +13,5 @@ end
 local function enter(rec, mailbox, lane, state)
   record(rec)
   if rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) then return refuse(rec.id, rec.retention) end
-  push(mailbox, lane, 'message ' .. rec.id, state)
+  push(mailbox, lane, DELIVER .. rec.id, state)
 end

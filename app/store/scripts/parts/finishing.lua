@@ -1,7 +1,7 @@
--- uses: live bookings receipts statuses forgetting
+-- uses: live bookings receipts statuses forgetting items
 -- A head is done: its message costs, is shown, has ids and a status, and may be forgotten, all at once.
 local function finish(s)
-  local id = string.match(s.item, '^message (%S+)')
+  local id = string.match(s.item, DELIVERED)
   if id then
     if s.cost then book(id, s.cv, s.cost) end
     if s.show then

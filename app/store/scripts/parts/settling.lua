@@ -1,4 +1,4 @@
--- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers
+-- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers items
 -- The head that was worked is settled: it leaves its mailbox only here, together with the record of its outcome and
 -- everything that follows from it. Whoever lost the lease settles nothing.
 
@@ -8,7 +8,7 @@ do
   local function put_in_front(mailbox, lane, items)
     for n = #items, 1, -1 do
       redis.call('LPUSH', P .. 'q:' .. mailbox, items[n])
-      local again = string.match(items[n], '^message (%S+)')
+      local again = string.match(items[n], DELIVERED)
       if again then redis.call('PERSIST', P .. 'm:' .. again) end
       redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     end
@@ -16,7 +16,7 @@ do
 
   -- The head stays: it is tried again later, in another lane, or behind what must be done first.
   local function settle_undone(s, lane, claims)
-    local box, queue, id = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox, string.match(s.item, '^message (%S+)')
+    local box, queue, id = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox, string.match(s.item, DELIVERED)
     if s.outcome == 'retry' then
       -- claims that ended without a result have spent attempts, and whether they did their work is still unknown
       local spent = tonumber(claims or '1') - 1

@@ -1,4 +1,4 @@
--- uses: people mailboxes live consents costs prices
+-- uses: people mailboxes live consents costs prices items
 -- A message's status climbs (the ladder of app/core/status.py), together with what follows from it: a report to whoever the
 -- message came from, an entry in the customer's live stream, what it costs, and that they want no more messages, if it failed
 -- for that.
@@ -62,7 +62,7 @@ do
     if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
     if rec[7] then book_climb(id, rec[2], rec[1], status) end
     if rec[3] and rec[3] ~= '' then
-      push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], 'status ' .. id .. ' ' .. status)
+      push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], REPORT .. id .. ' ' .. status)
     end
     if rec[4] and rec[4] ~= '' then
       live(rec[2], tonumber(rec[4]), 'kind', 'status', 'id', id, 'status', status, 'error', err or '')

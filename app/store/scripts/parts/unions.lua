@@ -1,4 +1,4 @@
--- uses: people mailboxes records
+-- uses: people mailboxes records items
 -- Two conversations turn out to be one person's. All that is known of them comes together, and from then on every address
 -- leads to the one: there is no moment in which half of it has moved.
 
@@ -8,8 +8,8 @@ do
   -- known, it is that; if none, the first.
   local function first_of(cv, other)
     local function last_at(of)
-      local known = redis.call('EXISTS', P .. 'n:' .. of, P .. 't:' .. of, P .. 'q:' .. of .. '|inbound', P .. 'o:' .. of) > 0
-      return tonumber(redis.call('HGET', P .. 's:' .. of, 'last_at') or known and '0' or '-1')
+      local exists = redis.call('EXISTS', P .. 'n:' .. of, P .. 't:' .. of, P .. 'q:' .. of .. '|inbound', P .. 'o:' .. of) > 0
+      return tonumber(redis.call('HGET', P .. 's:' .. of, 'last_at') or exists and '0' or '-1')
     end
     if last_at(other) > last_at(cv) then return other, cv end
     return cv, other
@@ -52,7 +52,7 @@ do
     redis.call('DEL', P .. 'w:' .. goes, P .. 'to:' .. goes)
     local session = redis.call('HMGET', P .. 's:' .. goes, 'destination', 'handles')
     if session[1] and cjson.decode(session[2] or '{}').chat then
-      push(goes .. '|inbound', 'inbound:' .. session[1], 'ended')
+      push(goes .. '|inbound', 'inbound:' .. session[1], END)
     end
   end
 

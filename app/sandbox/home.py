@@ -1,0 +1,64 @@
+"""The sandbox's home page: every door, with whom one plays behind it, and the faults of each platform as buttons."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from flask import Response, url_for
+
+from app.sandbox.checks import Json
+from app.sandbox.messaging.addresses import read_senders
+from app.sandbox.messaging.memory import READY_CONTENT
+from app.sandbox.pages import show
+from app.sandbox.settings import SandboxSettings
+
+HOUSE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Door:
+    title: str
+    what: str
+    url: str
+
+
+def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
+    """By what one does there."""
+    gateway = settings.gateway_url.rstrip("/")
+    inside = [
+        Door("Inspect", "What the stand-ins were told, and what was wrong with it", url_for("control.inspect")),
+        Door("Readiness", "Whether the gateway takes messages, and how many workers it has", f"{gateway}/readyz"),
+    ]
+    if settings.flower_url:
+        inside.append(Door("Flower", "The gateway's workers; the terminal shows the login", settings.flower_url))
+    chats = [Door(f"Chat {name}", title, f"{gateway}/chat/{name}") for name, title in chat_titles().items()]
+    return {"Write in a chat": chats, "Play a part on a platform": _pages(), "Look inside": inside}
+
+
+@cache
+def chat_titles() -> dict[str, str]:
+    """The gateway's chats by name, as the sandbox's configuration has them, and what stand-ins add to it."""
+    files = [HOUSE / "patchbay.toml", *sorted(HOUSE.glob("up/*.patchbay.toml"))]
+    channels = [one for file in files for one in tomllib.loads(file.read_text()).get("channels", {}).items()]
+    return {name: values["title"] for name, values in channels if values["type"] == "webchat"}
+
+
+def _pages() -> list[Door]:
+    """The pages of the stand-ins: the path of each, and in brackets what it is for."""
+    files = (tomllib.loads(file.read_text()) for file in sorted(HOUSE.glob("up/*.toml")))
+    told = [(title, told.partition(" ")) for file in files for title, told in file.get("pages", {}).items()]
+    return [Door(title, what.strip(" ()"), path) for title, (path, _, what) in told]
+
+
+def show_home(settings: SandboxSettings, platforms: Sequence[Json]) -> Response:
+    """`platforms` with their faults, as `/sandbox/faults` has them."""
+    return show(
+        "home.html",
+        settings=settings,
+        doors=doors(settings),
+        platforms=platforms,
+        senders=read_senders(settings).values(),
+        content=READY_CONTENT.sid,
+    )

@@ -1,0 +1,36 @@
+"""What bounds all that is kept: seconds and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct, field
+
+POLL_AGAIN = 3_600.0  # seconds, as in `scripts/sweep.lua`
+
+
+class Limits(Struct, frozen=True):
+    """Seconds and counts that bound what is kept. `windows`: the `dedup_window` of channels and destinations that have
+    one of their own. A lane keeps `letters` dead letters, with `letters_bytes` of messages and webhooks, for
+    `letters_keep` seconds. Nothing lies further ahead than `max_lease`, `max_delay`, `max_poll` seconds, unless the
+    clock was set back."""
+
+    retention: int = 72 * 3600
+    dedup_window: float = 72 * 3600
+    windows: Mapping[str, float] = field(default_factory=dict)
+    session_keep: int = 30 * 86_400
+    mailbox: int = 1_000
+    lane: int = 200_000
+    breaker_failures: int = 5
+    breaker_pause: float = 5.0
+    max_breaker_pause: float = 60.0
+    letters: int = 10_000
+    letters_bytes: int = 32 * 1024 * 1024
+    letters_keep: int = 30 * 86_400
+    max_lease: float = 3_600.0
+    max_delay: float = 3_600.0
+    max_poll: float = POLL_AGAIN
+
+    def window_ms(self, scope: str) -> int:
+        """How long an external id is remembered; a name space begins with whose it is."""
+        return int(self.windows.get(scope.partition(":")[0], self.dedup_window) * 1000)
