@@ -12,14 +12,13 @@ from app.core import errors
 from app.core.errors import Failure, Kind
 from app.egress import Egress, EgressSchema, authorities
 from app.http import Http
-from tests.platforms.conformance import outside, sinkhole
 from tests.support.processes import free_port
 from tests.support.proxy import Proxy, http_proxy, socks_proxy
 from tests.support.sink import Sink, Told
 from tests.test_http import INSIDE, NAMES, failure, url_of
 from tests.test_transport import OK, saying, secured, trusting
 
-__all__ = ["outside", "sinkhole", "trusting"]
+__all__ = ["trusting"]
 
 PASSWORD = "proxy-password-0001"
 LOGIN = "Basic cGF0Y2hiYXk6cHJveHktcGFzc3dvcmQtMDAwMQ=="  # patchbay and the password

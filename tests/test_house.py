@@ -114,7 +114,7 @@ def speaks_of_an_item(node: ast.AST) -> bool:
 # --- tests reach no private names of ours ---
 
 THEIRS = {"_content", "_from"}  # also names of libraries that tests speak to
-REACH_PRIVATE_NAMES: set[str] = {}
+REACH_PRIVATE_NAMES: set[str] = set()
 
 
 def test_tests_reach_no_private_names() -> None:
