@@ -60,4 +60,5 @@ def _tables() -> list[Mapping[str, Any]]:
 
 
 def files() -> list[Any]:
+    """What stands in `app/sandbox/up`."""
     return sorted((resources.files("app.sandbox") / "up").iterdir(), key=lambda path: path.name)

@@ -12,11 +12,13 @@ SANDBOX = "SANDBOX_PUBLIC_URL"  # set where `patchbay up --sandbox` runs; its ho
 blueprint = Blueprint("home", __name__)
 
 
-@blueprint.get("/")
+@blueprint.route("/", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def page() -> Any:
     """Leads to the sandbox where there is one; else browsers are told what this is. Programs find nothing here."""
     takes = request.accept_mimetypes
     sandbox = os.environ.get(SANDBOX)
+    if request.method not in ("GET", "HEAD"):
+        abort(404)
     if sandbox and takes.best_match(("text/html", "application/json")) == "text/html":
         response = redirect(f"{sandbox.rstrip('/')}/")
     elif takes.best_match(("application/json", "text/html")) == "text/html":

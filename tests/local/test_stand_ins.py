@@ -21,8 +21,8 @@ def environment() -> dict[str, str]:
     return {**stand_ins.credentials(), **stand_ins.addresses(SANDBOX)}
 
 
-def test_the_configuration_of_the_sandbox_wants_nothing_else() -> None:
-    raw = tomllib.loads(WHOLE.read_text())
+def test_the_configuration_of_the_sandbox_wants_nothing_else(tmp_path: Path) -> None:
+    raw = tomllib.loads(stand_ins.configuration(tmp_path).read_text())
     settings = check(raw, environment())
     assert set(raw["channels"]) | set(raw["destinations"]) == {*settings.channels, *settings.destinations}
 

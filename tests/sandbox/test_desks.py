@@ -83,11 +83,12 @@ def test_what_was_refused_meanwhile_is_a_draft_again(served, page):
     held = []
     page.route("**/messages", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
     send(page, "on its way")
+    while not held:  # pytest-timeout bounds it
+        page.wait_for_timeout(20)
     back(page)
     choose(page, OTHER)
-    page.wait_for_timeout(50)
-    held.pop().fulfill(status=400, json={"error": {"message": "no"}})
-    page.wait_for_timeout(200)
+    with page.expect_response("**/messages"):
+        held.pop().fulfill(status=400, json={"error": {"message": "no"}})
     expect(written(page)).to_have_value("")
     expect(page.get_by_role("alert")).to_have_count(0)
     back(page)

@@ -178,6 +178,20 @@ def test_what_the_chat_shows_is_not_shown_twice(page, channel):
     expect(page.get_by_test_id("transcript")).to_be_visible()
 
 
+def test_the_focus_does_not_go_where_one_cannot_write(twilio, page, channel):
+    page.set_viewport_size({"width": 1000, "height": 740})
+    make_interaction(twilio, make_conversation(twilio, "webchat:v82").sid, customerName="Grace")
+    expect(page.get_by_test_id("task")).to_have_count(2)
+    page.get_by_test_id("task").last.click()
+    page.get_by_test_id("accept").click()
+    expect(page.get_by_test_id("composer-text")).to_be_focused()
+    page.get_by_test_id("task").first.click()
+    expect(page.get_by_role("heading", level=2)).to_have_text("Grace")
+    expect(page.get_by_role("heading", level=2)).to_be_focused()
+    page.get_by_test_id("task").last.click()
+    expect(page.get_by_test_id("composer-text")).to_be_focused()
+
+
 def test_an_agent_sees_that_the_customer_has_left(twilio, page, channel):
     open_chat(page)
     expect(page.get_by_test_id("log")).not_to_contain_text("This chat is over")

@@ -243,6 +243,7 @@ def test_a_claim_says_each_thing_by_its_name(store: Store, client: redis.Redis, 
     write(store, 1)
     session = {"destination": "bot", "handles": '{"dialogue":"UK1"}', "version": "3"}
     client.hset(key("s", ANN), mapping=session)
+    client.expire(key("s", ANN), KEPT)
     client.hset(key("m", f"{1:032x}"), mapping={"st": "sent", "er": "why", "sa": "77"})
     client.hset(
         key("b", f"{ANN}|inbound"), mapping={"claims": "1", "attempts": "5", "progress": '{"part":1}', "first": "66"}

@@ -49,6 +49,12 @@ def test_with_the_sandbox_it_leads_to_its_home_page(
     assert client.get("/", headers=PROGRAMS["JSON"]).status_code == 404
 
 
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_done_there(client: FlaskClient, method: str) -> None:
+    answer = client.open("/", method=method, headers=BROWSER)
+    assert (answer.status_code, answer.mimetype) == (404, "application/json")
+
+
 def test_every_address_has_an_icon(client: FlaskClient) -> None:
     icon = client.get("/favicon.ico")
     assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")

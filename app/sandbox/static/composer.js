@@ -88,6 +88,7 @@ export class Composer {
     const words = kind === "text" ? this.#writing.take() : () => {};
     this.#problem.textContent = "";
     this.showFields();
+    if (kind === "text") this.focus();
     try {
       await this.#send(message);
     } catch (error) {

@@ -43,6 +43,7 @@ export class Desk {
     this.#remember(key);
     this.#show("conversation");
     this.#showList();
+    this.#showHeading();
     const shown = inLine(() => this.#showConversation()).catch(report);
     if (isSmall.matches || !this.composer.isShown) byId("customer-name").focus();
     else this.composer.focus();
