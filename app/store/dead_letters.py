@@ -83,9 +83,9 @@ class DeadLetters:
         """Let the oldest go where there are too many or they are too old; how many went of which lane."""
         limits = self._limits
         request = {
-            "max": limits.letters,
-            "max_bytes": limits.letters_bytes,
-            "age_ms": limits.letters_keep * 1000,
+            "max": limits.dead_letters,
+            "max_bytes": limits.dead_letter_bytes,
+            "age_ms": limits.dead_letter_keep * 1000,
             "retention_ms": limits.retention * 1000,
             "batch": MAX_TRIMMED,
         }

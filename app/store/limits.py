@@ -11,8 +11,8 @@ POLL_AGAIN = 3_600.0  # seconds, as in `scripts/sweep.lua`
 
 class Limits(Struct, frozen=True):
     """Seconds and counts that bound what is kept. `windows`: the `dedup_window` of channels and destinations that have
-    one of their own. A lane keeps `letters` dead letters, with `letters_bytes` of messages and webhooks, for
-    `letters_keep` seconds. Nothing lies further ahead than `max_lease`, `max_delay`, `max_poll` seconds, unless the
+    one of their own. A lane keeps so many `dead_letters`, with `dead_letter_bytes` of messages and webhooks, for
+    `dead_letter_keep` seconds. Nothing lies further ahead than `max_lease`, `max_delay`, `max_poll` seconds, unless the
     clock was set back."""
 
     retention: int = 72 * 3600
@@ -24,9 +24,9 @@ class Limits(Struct, frozen=True):
     breaker_failures: int = 5
     breaker_pause: float = 5.0
     max_breaker_pause: float = 60.0
-    letters: int = 10_000
-    letters_bytes: int = 32 * 1024 * 1024
-    letters_keep: int = 30 * 86_400
+    dead_letters: int = 10_000
+    dead_letter_bytes: int = 32 * 1024 * 1024
+    dead_letter_keep: int = 30 * 86_400
     max_lease: float = 3_600.0
     max_delay: float = 3_600.0
     max_poll: float = POLL_AGAIN

@@ -47,7 +47,7 @@ from tests.support.examples import examples
 from tests.support.gateway import Clock
 
 LANES = {BOT: 2, DESK: 2, SHOP: 2, "status:shop": 2, "status:desk": 2}
-LIMITS = Limits(breaker_failures=2, letters=2, letters_keep=3_600)
+LIMITS = Limits(breaker_failures=2, dead_letters=2, dead_letter_keep=3_600)
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben")]
 NAMES = [*CONVERSATIONS, "shop/webchat:third"]  # of one person each, until a webhook names two of them
 CHATS = {conversation: f"desk:CH-{conversation[-3:]}" for conversation in CONVERSATIONS}

@@ -151,7 +151,7 @@ def test_the_message_of_a_discarded_letter_is_kept_for_the_reports_that_wait(sto
 class TestBounds:
     """`trim` is called by every worker now and then."""
 
-    @pytest.mark.parametrize("limits", [Limits(letters=3)], ids=["three"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letters=3)], ids=["three"])
     def test_the_oldest_of_a_lane_go_where_there_are_too_many(
         self, store: Store, client: redis.Redis, clock: Clock
     ) -> None:
@@ -162,19 +162,19 @@ class TestBounds:
         assert store.lanes.counts() == {"forgotten:shop": 2}
         assert store.dead_letters.trim() == {}
 
-    @pytest.mark.parametrize("limits", [Limits(letters_bytes=100)], ids=["100 bytes"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letter_bytes=100)], ids=["100 bytes"])
     def test_the_oldest_of_a_lane_go_where_they_are_too_big(self, store: Store, clock: Clock) -> None:
         for name, size in (("shop", 60), ("desk", 100), ("shop", 50), ("shop", 50)):
             park(store, clock, name, "x" * size)
         assert store.dead_letters.trim() == {"shop": 1}
         assert [letter.where for letter in store.dead_letters.newest()] == ["shop", "shop", "desk"]
 
-    @pytest.mark.parametrize("limits", [Limits(letters_bytes=100)], ids=["100 bytes"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letter_bytes=100)], ids=["100 bytes"])
     def test_a_letter_is_as_big_as_its_message(self, store: Store) -> None:
         give_up(store)
         assert store.dead_letters.trim() == {BOT: 1}
 
-    @pytest.mark.parametrize("limits", [Limits(letters_keep=100)], ids=["100 s"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letter_keep=100)], ids=["100 s"])
     def test_those_that_are_too_old_go(self, store: Store, clock: Clock) -> None:
         park(store, clock, "shop")
         clock.advance(98)
@@ -185,7 +185,7 @@ class TestBounds:
         assert store.dead_letters.count() == 1
 
     @pytest.mark.parametrize(("age", "left"), [(100, RETENTION - 100), (RETENTION + 1, -2)], ids=["young", "old"])
-    @pytest.mark.parametrize("limits", [Limits(letters=1)], ids=["one"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letters=1)], ids=["one"])
     def test_its_message_is_kept_as_long_as_others(
         self, store: Store, client: redis.Redis, clock: Clock, age: int, left: int
     ) -> None:
@@ -198,7 +198,7 @@ class TestBounds:
         assert abs(client.ttl(key("m", f"{1:032x}")) - left) <= 1
         assert client.ttl(key("m", f"{2:032x}")) == -1
 
-    @pytest.mark.parametrize("limits", [Limits(letters=2)], ids=["two"])
+    @pytest.mark.parametrize("limits", [Limits(dead_letters=2)], ids=["two"])
     def test_letters_of_an_earlier_version_are_bounded_like_others(
         self, store: Store, client: redis.Redis, clock: Clock
     ) -> None:

@@ -8,6 +8,7 @@ from importlib import resources
 import pytest
 
 from app.store.connection import BASE, SCRIPTS, text_of, texts_of, uses
+from app.store.limits import POLL_AGAIN
 
 FOLDER = resources.files("app.store") / "scripts"
 TEXTS = {name: (FOLDER / f"{name}.lua").read_text() for name in SCRIPTS}
@@ -110,3 +111,8 @@ def test_a_file_is_short_and_so_are_its_functions(file: str) -> None:
 def test_a_file_begins_with_what_it_is_for(file: str) -> None:
     lines = FILES[file].splitlines()[1 if uses(FILES[file]) else 0 :]
     assert re.match(r"-- [A-Z]", lines[0])
+
+
+def test_a_poll_that_comes_to_nothing_is_made_up_for_when_the_store_says() -> None:
+    (found,) = re.findall(r"^local POLL_AGAIN_MS = (\d+)", TEXTS["sweep"], re.MULTILINE)
+    assert int(found) == POLL_AGAIN * 1_000

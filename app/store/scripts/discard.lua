@@ -1,6 +1,6 @@
 -- uses: even_if_full forgetting dropped_dead_letters items
 -- Forget a dead letter, and with it what nothing else needs: its message's record, unless a report or a price still waits.
--- ARGV[3]: JSON {id, retention}  ->  1, or 0 if there is no such letter
+-- ARGV[3]: JSON {id, retention}  ->  1, or 0 if there is no such dead letter
 local a = cjson.decode(ARGV[3])
 local item = drop_dead_letter(a.id)
 if not item then return 0 end
