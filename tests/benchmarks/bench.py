@@ -43,8 +43,8 @@ WAITING = 5_000
 PER_SECOND, SECONDS = 50, 10
 
 GOALS = {
-    "receiver_ratio": (">=", 1 / 3),
-    "delivery_ratio": (">=", 0.7),
+    "receiver_ratio": (">=", 0.36),
+    "delivery_ratio": (">=", 1.2),
     "celery_chain_ratio": (">=", 15.0),
     "latency_p50_ms": ("<", 5.0),
     "latency_p99_ms": ("<", 20.0),
