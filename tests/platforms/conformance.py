@@ -6,6 +6,7 @@ by its label.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -42,7 +43,7 @@ def changed(webhook: Webhook, **headers: str | None) -> Webhook:
     return replace(webhook, headers={name: value for name, value in kept.items() if value is not None})
 
 
-class Conforming:
+class Conforming(ABC):
     """An adapter with its settings, and the tables that the tests below run over."""
 
     adapter_class: ClassVar[Any]
@@ -100,14 +101,14 @@ class Receiving(Conforming):
     good: ClassVar[str]
     path: ClassVar[str]
 
-    def sign(self, body: bytes, **changes: Any) -> Webhook:
-        raise NotImplementedError
+    @abstractmethod
+    def sign(self, body: bytes, **changes: Any) -> Webhook: ...
 
-    def spoils(self) -> dict[str, Callable[[Webhook], Webhook]]:
-        raise NotImplementedError
+    @abstractmethod
+    def spoils(self) -> dict[str, Callable[[Webhook], Webhook]]: ...
 
-    def bad_bodies(self) -> dict[str, tuple[Any, str]]:
-        raise NotImplementedError
+    @abstractmethod
+    def bad_bodies(self) -> dict[str, tuple[Any, str]]: ...
 
     def rotated(self) -> Any:
         """The adapter with a new secret before the old one; None where a platform has only one."""
@@ -214,8 +215,8 @@ class Calling(Conforming):
     url_key: ClassVar[str]
     tables: ClassVar[dict[str, str]] = {"call": "calls", "outcome": "outcomes"}
 
-    def calls(self) -> dict[str, Callable[[Any, Http], object]]:
-        raise NotImplementedError
+    @abstractmethod
+    def calls(self) -> dict[str, Callable[[Any, Http], object]]: ...
 
     def outcomes(self) -> dict[str, Any]:
         return OUTCOMES

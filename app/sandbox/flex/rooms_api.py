@@ -1,5 +1,6 @@
 """What Chat and Conversations share: finding rooms and what is in them, and the parameters and checks of both."""
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from flask import request
@@ -43,12 +44,8 @@ class InRooms(Api):
     def room_of(self, part: Member | Message | Hook) -> Room:
         return self.memory.rooms[part.room_sid]
 
-    def show_part(self, record: Member | Message | Hook) -> Json:
-        """What each of its kind says, in the words of its generation."""
-        raise NotImplementedError
 
-
-class Members(InRooms):
+class Members(InRooms, ABC):
     """`index` and `at` are what the generation calls how far a member has read, and since when."""
 
     name = "<path:name>"
@@ -56,6 +53,10 @@ class Members(InRooms):
     fields: ClassVar[str]
     index: ClassVar[str]
     at: ClassVar[str]
+
+    @abstractmethod
+    def show_part(self, record: Member | Message | Hook) -> Json:
+        """What each of its kind says, in the words of its generation."""
 
     def find(self, room: Room, name: str) -> Member | None:
         return self.memory.member(room.sid, name)

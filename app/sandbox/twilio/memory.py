@@ -6,6 +6,7 @@
 
 import secrets
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from datetime import datetime
@@ -17,7 +18,7 @@ from app.sandbox.twilio.records import Dated, File, iso, now
 Record = TypeVar("Record", bound=Dated)
 
 
-class Memory:
+class Memory(ABC):
     """Shelves of records by sid, which a product adds, and lists of what happened.
 
     `LINKS` is the place below `/twilio` where links lead to the files of the shelf `media`; `SHOWN` are the shelves
@@ -41,16 +42,18 @@ class Memory:
             self.clear_shelves()
             self.version += 1
 
+    @abstractmethod
     def clear_shelves(self) -> None:
-        raise NotImplementedError
+        """Forget all records."""
 
     def inspect(self) -> Json:
         with self.lock:
             shelves = {name: [inspected(one) for one in getattr(self, name).values()] for name in self.SHOWN}
             return shelves | self.inspect_more() | {name: list(entries) for name, entries in self.noted.items()}
 
+    @abstractmethod
     def inspect_more(self) -> Json:
-        raise NotImplementedError
+        """What else `/inspect` shows."""
 
     def put(self, shelf: dict[str, Record], record: Record) -> Record:
         with self.lock:
