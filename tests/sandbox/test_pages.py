@@ -10,10 +10,11 @@ import app.sandbox
 from app.sandbox import SandboxSettings, create_app
 from app.sandbox.home import chat_titles
 
-PAGES = ("/", "/inspect", "/agent", "/flex", "/phone", "/application")
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 HOUSE = Path(app.sandbox.__file__).parent
 KIT = HOUSE.parent / "web" / "static" / "kit"
+TOLD = [tomllib.loads(file.read_text()).get("pages", {}) for file in sorted(HOUSE.glob("up/*.toml"))]
+PAGES = ("/", "/inspect", *(told.split()[0] for pages in TOLD for told in pages.values()))
 
 
 @pytest.fixture(params=PAGES)
@@ -69,9 +70,9 @@ def test_every_chat_and_every_page_of_a_stand_in_has_a_door(client):
     chats = {name for name, values in channels.items() if values["type"] == "webchat"}
     assert chats <= chat_titles().keys()
     html = client.get("/").text
-    for file in HOUSE.glob("up/*.toml"):
-        for title, told in tomllib.loads(file.read_text()).get("pages", {}).items():
-            assert f'<a href="{told.split()[0]}">{title}</a>' in html
+    assert {"/agent", "/flex", "/phone", "/application"} <= set(PAGES)
+    for title, told in (one for pages in TOLD for one in pages.items()):
+        assert f'<a href="{told.split()[0]}">{title}</a>' in html
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:5555"])
