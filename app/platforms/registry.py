@@ -30,6 +30,7 @@ KINDS: Mapping[str, tuple[type, type]] = {  # what the class and its Settings mu
 }
 OURS = "Patchbay"
 BUILT_IN = {
+    "channel.telegram": "app.platforms.telegram.channel:TelegramChannel",
     "channel.twilio": "app.platforms.twilio.channel:TwilioChannel",
     "channel.webchat": "app.platforms.webchat:WebchatChannel",
     "channel.webhook": "app.platforms.webhook:WebhookChannel",

@@ -13,6 +13,7 @@ from app.sandbox.flex import Flex
 from app.sandbox.messaging import Messaging
 from app.sandbox.respondio import Respondio
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.telegram import Telegram
 
 
 class StandIn(Protocol):
@@ -40,4 +41,5 @@ STAND_INS: tuple[Callable[[SandboxSettings, Faults], StandIn], ...] = (
     Flex,
     Messaging,
     Application,
+    Telegram,
 )
