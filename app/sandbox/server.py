@@ -5,6 +5,7 @@ start of the next. This one reads the whole body before the application runs, so
 Every answer says what becomes of its connection: clients that keep them would otherwise use one that is gone.
 """
 
+from collections.abc import Iterable
 from io import BytesIO
 
 from flask import Flask
@@ -15,6 +16,7 @@ BODY_LIMIT = 1_000_000
 # Files go up under paths that end with `Media` or `media`.
 MEDIA_LIMIT = 16_000_000
 IDLE_SECONDS = 75.0
+BODILESS = ("204", "304")
 
 
 class KeepAliveHandler(serving.WSGIRequestHandler):
@@ -33,8 +35,12 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
         length = int(self.headers.get("Content-Length", "0"))
         self.environ = environ = self.make_environ()
         environ["wsgi.input"] = BytesIO(self.rfile.read(length))
-        chunks, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
-        self._write(status, list(headers), b"".join(chunks))
+        pieces, status, headers = run_wsgi_app(self.server.app, environ)
+        try:
+            self._answer(status, list(headers), pieces)
+        finally:
+            if close := getattr(pieces, "close", None):
+                close()
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Requests are kept for `/inspect`, not logged."""
@@ -52,6 +58,20 @@ class KeepAliveHandler(serving.WSGIRequestHandler):
     def _close_with(self, status: str) -> None:
         self.close_connection = True
         self._write(status, [("Content-Length", "0")], b"")
+
+    def _answer(self, status: str, headers: list[tuple[str, str]], pieces: Iterable[bytes]) -> None:
+        """As a whole, where it has a length or no body; else piece by piece, as it is made."""
+        is_whole = any(name.lower() == "content-length" for name, _ in headers) or status[:3] in BODILESS
+        if is_whole or self.command == "HEAD":
+            self._write(status, headers, b"".join(pieces))
+        elif self.request_version == "HTTP/1.0":
+            self.close_connection = True
+            self._write(status, headers, b"")
+            self.wfile.writelines(pieces)
+        else:
+            self._write(status, [*headers, ("Transfer-Encoding", "chunked")], b"")
+            self.wfile.writelines(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece)
+            self.wfile.write(b"0\r\n\r\n")
 
     def _write(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
         code, _, reason = status.partition(" ")

@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from flask import Flask, Response
+
+from app.sandbox.server import build_server
 
 from .calls import ASK_V2
 
@@ -79,6 +82,45 @@ def test_a_session_goes_through_both(served):
         session.trust_env = False
         for headers in ({}, {"Connection": "close"}, {}, {}):
             assert session.get(f"{served}/faults", headers=headers).status_code == 200
+
+
+STREAMS = {
+    "in chunks": ("HTTP/1.1", "chunked", "keep-alive"),
+    "by the old protocol": ("HTTP/1.0", None, "close"),
+    "by the old protocol, kept": ("HTTP/1.0\r\nConnection: keep-alive", None, "close"),
+}
+
+
+@pytest.mark.parametrize(("version", "coding", "said"), STREAMS.values(), ids=STREAMS)
+def test_an_answer_of_unknown_length_is_sent_as_it_is_made(version, coding, said):
+    more, gone = threading.Event(), threading.Event()
+
+    def pieces():
+        yield b"one"
+        more.wait(5)
+        yield b""
+        yield b"two"
+
+    def view():
+        response = Response(pieces(), content_type="text/event-stream")
+        response.call_on_close(gone.set)
+        return response
+
+    app = Flask(__name__)
+    app.add_url_rule("/", view_func=view)
+    server = build_server(app, "127.0.0.1", 0)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as raw:
+        raw.sendall(f"GET / {version}\r\nHost: x\r\n\r\n".encode())
+        answer = http.client.HTTPResponse(raw)
+        answer.begin()
+        assert answer.read1() == b"one"
+        more.set()
+        assert answer.read() == b"two"
+        assert (coding, said) == (answer.getheader("Transfer-Encoding"), answer.getheader("Connection"))
+        assert gone.wait(5)
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_body_that_nobody_read_does_not_spill_into_the_next_request(connection):
