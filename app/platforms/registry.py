@@ -37,6 +37,7 @@ BUILT_IN = {
     "destination.autopilot": "app.platforms.autopilot.destination:AutopilotDestination",
     "destination.flex_chat": "app.platforms.flex.chat:FlexChatDestination",
     "destination.flex_conversations": "app.platforms.flex.conversations:FlexConversationsDestination",
+    "destination.openai": "app.platforms.openai.destination:OpenaiDestination",
     "destination.respondio": "app.platforms.respondio.destination:RespondioDestination",
     "destination.twiml": "app.platforms.twiml.destination:TwimlDestination",
 }

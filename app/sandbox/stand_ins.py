@@ -11,6 +11,7 @@ from app.sandbox.checks import Json
 from app.sandbox.faults import Faults
 from app.sandbox.flex import Flex
 from app.sandbox.messaging import Messaging
+from app.sandbox.openai import Openai
 from app.sandbox.respondio import Respondio
 from app.sandbox.settings import SandboxSettings
 from app.sandbox.telegram import Telegram
@@ -42,4 +43,5 @@ STAND_INS: tuple[Callable[[SandboxSettings, Faults], StandIn], ...] = (
     Messaging,
     Application,
     Telegram,
+    Openai,
 )
