@@ -107,8 +107,9 @@ class Receiving(Conforming):
     @abstractmethod
     def spoils(self) -> dict[str, Callable[[Webhook], Webhook]]: ...
 
-    @abstractmethod
-    def bad_bodies(self) -> dict[str, tuple[Any, str]]: ...
+    def bad_bodies(self) -> dict[str, tuple[Any, str]]:
+        """What this platform refuses beyond `BAD_BODIES`."""
+        return {}
 
     def rotated(self) -> Any:
         """The adapter with a new secret before the old one; None where a platform has only one."""
