@@ -726,7 +726,9 @@ SPENT: dict[str, tuple[dict[str, Any], Any, int | None]] = {
         {"prompt_tokens": 4, "prompt_tokens_details": {"cached_tokens": 9}, "completion_tokens": 0},
         4 * 1_250,
     ),
-    "nonsense": (PRICES, {"prompt_tokens": -4, "completion_tokens": "many"}, 0),
+    "nonsense": (PRICES, {"prompt_tokens": -4, "completion_tokens": "many"}, None),
+    "more than can be": (PRICES, {"prompt_tokens": 2**63, "completion_tokens": None}, None),
+    "an empty object": (PRICES, {}, None),
     "not told": (PRICES, None, None),
     "without prices": ({}, {"prompt_tokens": 1200, "completion_tokens": 80}, None),
 }

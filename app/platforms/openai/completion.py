@@ -16,6 +16,7 @@ from app.core.text import cut
 
 LONGEST_REASON = 1_000
 MILLION = 1_000_000
+MOST_TOKENS = 1_000_000_000  # that anybody would believe of one answer
 # Around what a model thought before its answer, where a server leaves that in.
 THINKS, THOUGHT = "<think>", "</think>"
 FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
@@ -146,16 +147,20 @@ def _memory(call: Call | None, flags: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def usage_from(usage: Any, names: Sequence[str]) -> Usage | None:
-    """`names` of the fields: what was read, its details, what was written."""
-    if not isinstance(usage, Mapping):
+    """`names` of the fields: what was read, its details, what was written. None, where nothing that can be was told of
+    either: an answer that costs an unknown amount is none for nothing."""
+    read, details, written = (usage.get(name) if isinstance(usage, Mapping) else None for name in names)
+    counts = _count(read), _count(written)
+    if counts == (None, None):
         return None
-    read, details, written = (usage.get(name) for name in names)
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else 0
-    return Usage(_count(read), _count(cached), _count(written))
+    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    return Usage(counts[0] or 0, cached or 0, counts[1] or 0)
 
 
-def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
+def _count(value: Any) -> int | None:
+    """A number of tokens; None for what is none."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole and 0 <= value <= MOST_TOKENS else None
 
 
 def words_in(content: Any, *types: str) -> str:
