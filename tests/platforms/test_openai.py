@@ -517,6 +517,15 @@ def test_streams_of_all_kinds_are_read(body: bytes, outside: Sink) -> None:
     assert HELLO == deliver(outside)
 
 
+@pytest.mark.parametrize("index", ["", '"index":null,', '"index":"0",'])
+def test_a_call_in_a_stream_may_have_no_number(index: str, outside: Sink) -> None:
+    """Some servers say a call as a whole, and none of which it is."""
+    call = f'{{{index}"function":{{"name":"hand_over","arguments":"{{}}"}}}}'
+    body = f'data: {{"choices":[{{"delta":{{"tool_calls":[{call}]}},"finish_reason":"tool_calls"}}]}}\n\n'
+    outside.answers(Told(200, body.encode(), STREAM))
+    assert Answer(GOOD, handoff=True) == deliver(outside)
+
+
 def test_what_breaks_behind_the_end_of_an_answer_is_no_loss() -> None:
     lost = Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
     assert HELLO == destination().deliver(delivery(), taking(chunks("Hello ", "you"), then=lost))

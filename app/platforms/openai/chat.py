@@ -88,12 +88,13 @@ class ChatEvents:
             self._text.append(words_in(delta.get("content"), "text"))
             self._refusal.append(text_of(delta.get("refusal")))
             for position, call in enumerate(listed(delta.get("tool_calls"))):
-                self._add_call(call.get("index", position), call.get("function"))
+                index = call.get("index")
+                self._add_call(index if isinstance(index, int) else position, call.get("function"))
         if choice.get("finish_reason"):
             self.whole, self._ended = True, choice["finish_reason"]
 
-    def _add_call(self, index: Any, function: Any) -> None:
-        if isinstance(index, int) and isinstance(function, Mapping):
+    def _add_call(self, index: int, function: Any) -> None:
+        if isinstance(function, Mapping):
             known = self._calls.setdefault(index, {"name": "", "arguments": ""})
             for key in known:
                 known[key] += text_of(function.get(key))
