@@ -73,6 +73,12 @@ class TestOpenaiDestination(Calling):
                 False,
                 (1.5, 1.5),
             ),
+            "429 with an age": (
+                Told(429, headers={"Retry-After-Ms": "9999999"}),
+                errors.THROTTLED,
+                False,
+                (3_600.0, 3_600.0),
+            ),
             "429 for want of money": (
                 Told(429, fixtures.raw("openai", "error_quota"), {"Retry-After": "9"}),
                 errors.UNAUTHORISED,
@@ -847,6 +853,15 @@ BAD_SETTINGS: dict[str, tuple[str, Any]] = {
 def test_settings_are_checked(key: str, value: Any) -> None:
     with pytest.raises(ValidationError) as raised:
         destination(**{key: value})
+    assert [key] == list(raised.value.messages_dict)
+
+
+@pytest.mark.parametrize("name", ["reply", "reason"])
+@pytest.mark.parametrize("key", ["handoff_tool", "end_tool"])
+def test_a_flag_has_a_name_of_its_own(key: str, name: str) -> None:
+    destination(**{key: name})
+    with pytest.raises(ValidationError) as raised:
+        destination(**{key: name, "handoff_by": "json"})
     assert [key] == list(raised.value.messages_dict)
 
 

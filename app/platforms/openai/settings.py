@@ -11,6 +11,7 @@ from app.core.costs import AmountField
 from app.core.schema import keepable, url_field
 from app.core.settings import secret_field
 from app.platforms.destination import DestinationSchema
+from app.platforms.openai.completion import REASON, REPLY
 
 OPENAI = "https://api.openai.com/v1"
 TOOL = validate.Regexp(r"[A-Za-z0-9_-]{1,64}\Z", error="Must be 1 to 64 letters, digits, _ or -.")
@@ -76,6 +77,12 @@ class Settings(DestinationSchema):
     def _tools_have_two_names(self, data: Mapping[str, Any], **kwargs: Any) -> None:
         if data["end_tool"] == data["handoff_tool"]:
             raise ValidationError("Must differ from handoff_tool.", "end_tool")
+
+    @validates_schema
+    def _flags_have_names_of_their_own(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        for key in ("handoff_tool", "end_tool"):
+            if data["handoff_by"] == "json" and data[key] in (REPLY, REASON):
+                raise ValidationError(f"Must not be {data[key]}, which is another field of the answer in JSON.", key)
 
     @validates_schema
     def _whole_prices(self, data: Mapping[str, Any], **kwargs: Any) -> None:
