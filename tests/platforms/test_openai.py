@@ -340,6 +340,22 @@ def test_the_newest_turns_that_fit_come_along(tokens: int, expected: list[str], 
     assert "\n".join(expected) == text
 
 
+SHORTENED: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "whole": ({}, ["Hello!", "Hi", "Ho", "now"]),
+    "by messages": ({"history_messages": 3}, ["Hi", "Ho", "now"]),
+    "by tokens": ({"history_tokens": 7}, ["now"]),
+}
+
+
+@pytest.mark.parametrize(("bounds", "expected"), SHORTENED.values(), ids=SHORTENED)
+def test_a_shortened_history_begins_with_the_customer(
+    bounds: dict[str, Any], expected: list[str], outside: Sink
+) -> None:
+    """One that is whole may begin with a message of ours: it is what they answer."""
+    told = delivery("now", message("Hello!", "bot"), message("Hi"), message("Ho", "bot"))
+    assert expected == [text for _, text in roles_of(ask(outside, told, **bounds).json)]
+
+
 def test_other_scripts_count_for_more(outside: Sink) -> None:
     told = delivery("now", message("包" * 12))
     assert roles_of(ask(outside, told, history_tokens=15).json) == [("user", "now")]
@@ -803,7 +819,7 @@ def test_what_is_too_long_is_asked_once_with_half_the_history(told: Told, outsid
     assert ANSWERS["text"] == deliver(outside, delivery("now", *history))
     first, second = (roles_of(call.json) for call in outside.calls)
     assert [text for _, text in first] == ["m0", "m1", "m2", "m3", "m4\nnow"]
-    assert [text for _, text in second] == ["m3", "m4\nnow"]
+    assert second == [("user", "m4\nnow")]
 
 
 def test_what_is_still_too_long_is_rejected(outside: Sink) -> None:

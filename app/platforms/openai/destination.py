@@ -27,7 +27,7 @@ from app.platforms.openai.failures import LONGEST_DETAIL, TooLong, checked
 from app.platforms.openai.responses import Responses
 from app.platforms.openai.settings import OPENAI, Settings
 from app.platforms.openai.stream import Collects, Reading
-from app.platforms.openai.turns import MOST_PICTURES, Part, Picture, Turn, alternating, before, turn_of
+from app.platforms.openai.turns import MOST_PICTURES, Part, Picture, Turn, alternating, before, from_customer, turn_of
 
 MOST_BYTES = 16 * 1024 * 1024  # of a stream, in which each word has a hundred bytes around it
 MOST_PICTURE = 5 * 1024 * 1024
@@ -79,7 +79,8 @@ class OpenaiDestination(Destination):
         asked = turn_of("user", delivery.content, sees=sees)
         if asked is None:  # nobody is asked nothing
             return Answer(Receipt(status="delivered"), spent=0)
-        past = before(delivery.history, self._tokens, sees=sees)
+        shortened = len(delivery.history) >= self.history
+        past = before(delivery.history, self._tokens, sees=sees, shortened=shortened)
         customer = self._named(delivery.message.conversation)
         with self._discreet():
             try:
@@ -87,7 +88,7 @@ class OpenaiDestination(Destination):
             except TooLong:
                 if not past:
                     raise
-                completion = self._ask([*past[(len(past) + 1) // 2 :], asked], customer, http)
+                completion = self._ask([*from_customer(past[(len(past) + 1) // 2 :]), asked], customer, http)
         return answer_from(completion, self._words, self._prices)
 
     def _ask(self, turns: Sequence[Turn], customer: Mapping[str, str], http: Http) -> Completion:

@@ -7,7 +7,7 @@ one, since the templates of some models want the sides to alternate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import dropwhile, groupby
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -49,8 +49,12 @@ def turn_of(role: Role, content: Content, *, sees: bool) -> Turn | None:
     return Turn(role, parts) if parts else None
 
 
-def before(history: Iterable[Message], tokens: int, *, sees: bool) -> list[Turn]:
-    """What was said before, oldest first: the newest turns that are estimated to be at most so many tokens."""
+def before(history: Iterable[Message], tokens: int, *, sees: bool, shortened: bool) -> list[Turn]:
+    """What was said before, oldest first: the newest turns that are estimated to be at most so many tokens.
+
+    Args:
+        shortened: there was more before the history's first message.
+    """
     said = (turn_of(_role(message), message.content, sees=sees) for message in history)
     turns = [turn for turn in said if turn]
     left, kept = tokens, 0
@@ -59,7 +63,14 @@ def before(history: Iterable[Message], tokens: int, *, sees: bool) -> list[Turn]
         if left < 0:
             break
         kept += 1
-    return turns[len(turns) - kept :]
+    newest = turns[len(turns) - kept :]
+    return from_customer(newest) if shortened or kept < len(turns) else newest
+
+
+def from_customer(turns: Iterable[Turn]) -> list[Turn]:
+    """The turns from the customer's first one on: where a conversation was cut, an answer to what is not there says
+    little, and the templates of some models refuse one that begins with an answer."""
+    return list(dropwhile(lambda turn: turn.role != "user", turns))
 
 
 def estimated(turn: Turn) -> int:
