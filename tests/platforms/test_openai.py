@@ -694,6 +694,23 @@ FLAGS: dict[str, tuple[str, Answer]] = {
     "a reply that is none": ('{"reply": [1]}', Answer(GOOD, unsupported=("no_answer",))),
     "an object of its own": ('{"a": 1}', Answer(GOOD, (Text('{"a": 1}'),))),
     "plain words": ("Hi", Answer(GOOD, (Text("Hi"),))),
+    "broken off": (
+        '```json\n{"reply": "Hi \\"you\\" \\ud83d',
+        Answer(GOOD, (Text('Hi "you" \N{REPLACEMENT CHARACTER}'),)),
+    ),
+    "broken off in a character": ('{"reply": "Hi \\u00', Answer(GOOD, (Text("Hi"),))),
+    "broken off behind a flag": (
+        '{"hand_over": true, "reply": "I fetch',
+        Answer(GOOD, (Text("I fetch"),), handoff=True),
+    ),
+    "broken off in the reason": ('{"hand_over": true, "reason": "Wa', Answer(GOOD, handoff=True)),
+    "a comma too many": (
+        '{"reply": "Bye\n", "hand_over": false, "bye": true,}',
+        Answer(GOOD, (Text("Bye"),), end=True),
+    ),
+    "an escape that is none": (r'{"reply": "I\'m \x \\", "bye": true}', Answer(GOOD, (Text("I'm x \\"),), end=True)),
+    "a flag in the reply": ('{"reply": "\\"bye\\": true",}', Answer(GOOD, (Text('"bye": true'),))),
+    "an example in words": ('Write "reply": "Hi", and', Answer(GOOD, (Text('Write "reply": "Hi", and'),))),
 }
 
 

@@ -21,6 +21,8 @@ MOST_TOKENS = 1_000_000_000  # that anybody would believe of one answer
 THINKS, THOUGHT = "<think>", "</think>"
 FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
 REPLY, REASON = "reply", "reason"
+OBJECT = re.compile(r"\s*(?:```(?:json)?)?\s*\{")
+REPLY_SO_FAR = re.compile(rf'"{REPLY}"\s*:\s*"((?:[^"\\]|\\u[0-9a-fA-F]{{4}}|\\[^u])*)')
 
 
 class Call(Struct, frozen=True):
@@ -124,13 +126,30 @@ def _flagged(said: str, words: Words) -> tuple[str, Mapping[str, Any]]:
     try:
         value = parsed(fenced[1] if fenced else said)
     except Unreadable:
-        return said, {}
+        return _so_far(said, words)
     names = {REPLY, words.handoff, words.end} - {None}
     if not isinstance(value, Mapping) or names.isdisjoint(value):
         return said, {}
     reply = value.get(REPLY)
     flags = {name: value for name in (words.handoff, words.end) if name and value.get(name) in (True, "true")}
     return reply if isinstance(reply, str) else "", flags
+
+
+def _so_far(said: str, words: Words) -> tuple[str, Mapping[str, Any]]:
+    """The same of an object that broke off, or that is not quite JSON: the customer reads no braces."""
+    flags: dict[str, Any] = {
+        name: {} for name in (words.handoff, words.end) if name and re.search(rf'"{name}"\s*:\s*"?true\b', said)
+    }
+    reply = REPLY_SO_FAR.search(said)
+    if not OBJECT.match(said) or not (reply or flags):
+        return said, {}
+    return _unquoted(reply[1]) if reply else "", flags
+
+
+def _unquoted(text: str) -> str:
+    """What a string of JSON says; an escape that JSON does not have stands for its character."""
+    known = re.sub(r"\\(.)", lambda found: found[0] if found[1] in '"\\/bfnrtu' else found[1], text, flags=re.DOTALL)
+    return text_of(parsed(f'"{known}"'))
 
 
 def _memory(call: Call | None, flags: Mapping[str, Any]) -> Mapping[str, Any]:
