@@ -483,6 +483,9 @@ NOT_FETCHED = (
     "Bad Request: wrong file identifier/HTTP URL specified",
     "Bad Request: wrong type of the web page content",
     "Bad Request: WEBPAGE_MEDIA_EMPTY",
+    "Bad Request: invalid file HTTP URL specified: Wrong port number specified in the URL",
+    "Bad Request: wrong HTTP URL specified",
+    "Bad Request: wrong remote file identifier specified: Wrong padding in the string",
 )
 
 
@@ -620,6 +623,13 @@ def test_a_photo_is_its_largest_size() -> None:
 def test_a_file_that_is_there_no_more_is_not_found(description: str, outside: Sink) -> None:
     channel = built(api_url=outside.url)
     outside.answers(refused(400, f"Bad Request: {description}"))
+    with pytest.raises(Unverified):
+        channel.media(link_of(channel, "message_photo"), Http([outside.url]), io.BytesIO())
+
+
+def test_a_path_that_leads_nowhere_any_more_is_not_found(outside: Sink) -> None:
+    channel = built(api_url=outside.url)
+    outside.answers(ok({"file_path": "photos/file_1.jpg"}), refused(404, "Not Found"))
     with pytest.raises(Unverified):
         channel.media(link_of(channel, "message_photo"), Http([outside.url]), io.BytesIO())
 

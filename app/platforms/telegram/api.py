@@ -34,13 +34,15 @@ REFUSALS: tuple[tuple[int, str, Kind], ...] = (
     (400, "peer_id_invalid", errors.GONE),
     (400, "upgraded to a supergroup", errors.GONE),  # we write to no groups
 )
+NOT_FOUND = 404
 STATUSES: Mapping[int, Kind] = {
-    404: errors.UNAUTHORISED,  # a wrong token has no methods
+    NOT_FOUND: errors.UNAUTHORISED,  # a wrong token has no methods
     409: errors.MISCONFIGURED,
 }
 # The file at an address that we named could not be had, or is none that Telegram takes.
 FILE_REFUSED = (
-    "failed to get http url content", "wrong file identifier", "wrong type of the web page content",
+    "failed to get http url content", "wrong file identifier", "wrong remote file identifier", "http url specified",
+    "wrong type of the web page content",
     "webpage_curl_failed", "webpage_media_empty", "photo_invalid_dimensions", "image_process_failed",
     "voice_messages_forbidden",
 )  # fmt: skip
@@ -98,7 +100,10 @@ class Bot:
         if not isinstance(path, str) or not path:
             raise Failure(errors.UNPARSEABLE, "the file has no path")
         url = f"{self._base}/file/bot{self._token}/{quote(path, errors='replace')}"
-        self._checked(http.download(url, into, timeout=self._timeout, most_bytes=MAX_FILE))
+        answer = http.download(url, into, timeout=self._timeout, most_bytes=MAX_FILE)
+        if answer.status == NOT_FOUND:  # the token is right, or there would be no path
+            raise Unverified("Telegram has the file no more")
+        self._checked(answer)
         return File("")
 
     def _checked(self, answer: Response) -> Response:
