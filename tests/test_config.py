@@ -224,6 +224,12 @@ def test_what_is_wrong_with_the_prices_is_named_by_its_key(at: str, value: Any, 
     assert keys == problems(with_({**tables(), "costs": COSTS}, at, value))
 
 
+@pytest.mark.parametrize("type_", ["fax", 5, None])
+def test_prices_of_a_channel_of_no_type_are_no_problem_of_their_own(type_: object) -> None:
+    raw = tables(channels__shop={"type": type_}, costs=COSTS, costs__channels__shop={"reported": True})
+    assert ["channels.shop.type"] == problems(raw)
+
+
 def test_the_price_table() -> None:
     twilio = {"account_sid": ACCOUNT, "auth_tokens": ["twilio-token-0001"], "address": "+15551239998"}
     raw = tables(

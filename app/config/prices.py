@@ -45,13 +45,14 @@ def _prices(tables: Any, kind: str, resolved: Mapping[str, Any], found: Found) -
             continue
         if valid := validated(PRICES[kind](), values, key, found):
             prices[name] = valid
-        if valid and valid.get("reported") and not _is_told(type_of(priced)):
+        if valid and valid.get("reported") and _is_untold(type_of(priced)):
             found.append((f"{key}.reported", f"Must be false: no channel of type {type_of(priced)} is told prices."))
     return prices
 
 
-def _is_told(type_: str) -> bool:
-    """Whether channels of that type are told what their platform charged."""
+def _is_untold(type_: str) -> bool:
+    """Whether channels of that type are never told what their platform charged; a type that is none is named as
+    such."""
     with suppress(KeyError, PlatformError):
-        return issubclass(channel_class(type_), TellsPrices)
+        return not issubclass(channel_class(type_), TellsPrices)
     return False
