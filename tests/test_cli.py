@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -597,6 +598,16 @@ def test_a_platform_that_cannot_be_provisioned_is_one_clear_line(
     result = run("provision", name)
     assert (1, 1) == (result.exit_code, len(result.stderr.splitlines()))
     assert result.stderr.startswith(f"Error: {sentence}")
+
+
+def test_what_a_platform_says_writes_no_lines_of_ours(run: Run, config: Path) -> None:
+    with sink() as outside:
+        said = {"last_error_message": "502\x1b[2J\nNothing to change."}
+        outside.answers(*[Told(200, json.dumps({"ok": True, "result": found}).encode()) for found in (said, True)])
+        bot = {"type": "telegram", "token": "7700001:AAH-made-up", "secret_tokens": ["tg_secret-0000"]}
+        config.write_text(toml.dumps(tables(channels__tg={**bot, "destination": "helper", "api_url": outside.url})))
+        result = run("provision", "tg")
+    assert "The last webhook that failed: 502\\x1b[2J\\nNothing to change.\n" in result.stdout
 
 
 def test_what_was_done_before_a_failure_is_shown(run: Run, flex: Callable[..., None], flex_sandbox: str) -> None:

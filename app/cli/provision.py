@@ -113,7 +113,7 @@ def _tell(run: Run, table: str, found: Mapping[str, str]) -> None:
     if not run.calls:
         click.echo("Nothing to change.")
     for note in run.notes:
-        click.echo(note)
+        click.echo(printable(note))
     if found:
         click.echo(f"\n[{table}]")
     for key, value in found.items():
