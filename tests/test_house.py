@@ -44,8 +44,6 @@ def test_no_function_is_long() -> None:
 PLACES = ("app/platforms/", SANDBOX)
 ALSO_A_WORD = {"webhook"}  # every platform sends them
 NAME_PLATFORMS: set[str] = {
-    "app/cli/__init__.py",
-    "app/cli/provision.py",
     "app/web/rest/__init__.py",
     "app/web/rest/creating.py",
     "app/web/rest/listing.py",

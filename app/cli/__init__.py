@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 
 import click
+
+from app.platforms.commands import OLDER_NAMES
 
 # name: (module, function, what --help says of it)
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
@@ -16,7 +19,6 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "consent": ("consent", "consent", "Who wants no messages on a channel."),
     "costs": ("costs", "show_costs", "What messages cost, per day and channel."),
     "dead-letters": ("letters", "dead_letters", "Messages that were given up, and webhooks that could not be read."),
-    "flex": ("provision", "flex", "`provision`, by the name that it had for Flex."),
     "lanes": ("running", "lanes", "Show what waits in every lane, and what was counted."),
     "provision": ("provision", "provision", "Make what a channel or destination needs on its platform."),
     "receiver": ("running", "receiver", "Take webhooks and serve the pages."),
@@ -30,18 +32,25 @@ class Commands(click.Group):
     """Finds its commands in the table."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return sorted([*COMMANDS, *OLDER_NAMES])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in OLDER_NAMES:
+            return _loaded("provision").by_older_name(cmd_name)  # type: ignore[no-any-return]  # of a module
         if cmd_name not in COMMANDS:
             return None
         module, function, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"{__name__}.{module}"), function)
-        return command
+        return getattr(_loaded(module), function)  # type: ignore[no-any-return]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        words = {name: words for name, (_, _, words) in COMMANDS.items()}
+        words |= {name: f"`provision`, by the name that it had for {one.title}." for name, one in OLDER_NAMES.items()}
         with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, _, words) in COMMANDS.items()])
+            formatter.write_dl(sorted(words.items()))
+
+
+def _loaded(module: str) -> ModuleType:
+    return import_module(f"{__name__}.{module}")
 
 
 @click.group(cls=Commands)

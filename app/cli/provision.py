@@ -18,6 +18,7 @@ from app.config.tables import KINDS, tables_of, type_of
 from app.core.errors import Failure
 from app.http import Http
 from app.platforms.channel import Channel
+from app.platforms.commands import OLDER_NAMES
 from app.platforms.destination import Destination
 from app.platforms.provision import Provisions, Run
 from app.platforms.registry import PlatformError, platforms
@@ -40,19 +41,20 @@ def provision(config: Path | None, name: str, dry_run: bool) -> None:
     run_for(config, name, dry_run)
 
 
-@click.group()
-def flex() -> None:
-    """`provision`, by the name that it had for Flex."""
+def by_older_name(name: str) -> click.Group:
+    """The group of commands that a platform had by its own name."""
+    title, owner = OLDER_NAMES[name].title, OLDER_NAMES[name].owner
 
+    @click.command("provision", help=f"Make, or find and correct, what a {title} destination needs in its project.")
+    @config_option
+    @click.argument("destination")
+    @DRY_RUN
+    @complains
+    def provision(config: Path | None, destination: str, dry_run: bool) -> None:
+        kinds, nothing = ["destinations"], f"is no {title} destination."
+        run_for(config, destination, dry_run, kinds=kinds, who=owner, nothing=nothing)
 
-@flex.command("provision")
-@config_option
-@click.argument("destination")
-@DRY_RUN
-@complains
-def provision_flex(config: Path | None, destination: str, dry_run: bool) -> None:
-    """Make, or find and correct, what a Flex destination needs in its project."""
-    run_for(config, destination, dry_run, kinds=["destinations"], who="Twilio", nothing="is no Flex destination.")
+    return click.Group(name, [provision], help=f"`provision`, by the name that it had for {title}.")
 
 
 def run_for(
