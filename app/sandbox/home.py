@@ -10,10 +10,9 @@ from pathlib import Path
 from flask import Response, url_for
 
 from app.sandbox.checks import Json
-from app.sandbox.messaging.addresses import read_senders
-from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.pages import show
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.stand_ins import StandIn
 
 HOUSE = Path(__file__).parent
 
@@ -63,14 +62,14 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def show_home(settings: SandboxSettings, platforms: Sequence[Json]) -> Response:
+def show_home(settings: SandboxSettings, stand_ins: Sequence[StandIn], platforms: Sequence[Json]) -> Response:
     """`platforms` with their faults, as `/sandbox/faults` has them."""
+    sandbox = url_for("control.index", _external=True).rstrip("/")
     return show(
         "home.html",
         settings=settings,
         doors=doors(settings),
         chats=chat_titles(settings),
         platforms=platforms,
-        senders=read_senders(settings).values(),
-        content=READY_CONTENT.sid,
+        accounts={one.title: one.accounts(sandbox) for one in stand_ins},
     )

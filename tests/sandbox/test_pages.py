@@ -75,6 +75,14 @@ def test_every_chat_and_every_page_of_a_stand_in_has_a_door(client):
         assert f'<a href="{told.split()[0]}">{title}</a>' in html
 
 
+def test_the_home_page_says_of_every_stand_in_where_it_is(client):
+    html = client.get("/", base_url="http://127.0.0.1:4321").text
+    _, *accounts = html.partition('class="accounts"')[2].split("<h3>")
+    titles = [one["title"] for one in client.get("/sandbox/faults").get_json()["platforms"]]
+    assert titles == [one.partition("<")[0] for one in accounts]
+    assert [] == [one for one in accounts if "<dd>http://127.0.0.1:4321/" not in one]
+
+
 def home_of(chats):
     return create_app(SandboxSettings(chats=chats)).test_client().get("/").text
 
