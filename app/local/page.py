@@ -14,11 +14,10 @@ ANSWERED_WITHIN = 20  # seconds for which the command line waits for an answer
 
 def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     """Addresses, logins and a command to try; at most 20 lines."""
-    channels = list(map(build_channel, settings.channels.values()))
-    hooks = [channel for channel in channels if not isinstance(channel, HasChatPage)]
+    chats = _chats(settings)
+    hooks = [name for name in settings.channels if name not in chats]
     # the sandbox knows where its own go
-    rows = [(f"Webhooks {hook.name}", f"{plan.address}/channels/{hook.name}") for hook in hooks if not plan.sandbox]
-    chats = {channel.name: channel for channel in channels if isinstance(channel, HasChatPage)}
+    rows = [(f"Webhooks {hook}", f"{plan.address}/channels/{hook}") for hook in hooks if not plan.sandbox]
     rows += [(f"Chat {name}", f"{plan.address}/chat/{name}") for name in chats]
     sandbox = f"http://{HOST}:{plan.sandbox_port}"
     start = ("Start here", f"{sandbox}/   (every door, and what to try first)")
@@ -35,6 +34,17 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
             "",
         ]
     return "\n".join([*lines, "  Ctrl-C stops everything and finishes the work in hand.", ""])
+
+
+def chat_titles(settings: Settings) -> dict[str, str]:
+    """What stands above each chat, by the channel's name."""
+    return {name: chat.title for name, chat in _chats(settings).items()}
+
+
+def _chats(settings: Settings) -> dict[str, HasChatPage]:
+    """The channels with a page to write on, by name."""
+    channels = map(build_channel, settings.channels.values())
+    return {channel.name: channel for channel in channels if isinstance(channel, HasChatPage)}
 
 
 def _curl(plan: Plan, name: str, chat: HasChatPage) -> str:

@@ -30,7 +30,7 @@ from app.core.errors import StoreUnavailable
 from app.gateway import check_redis
 from app.local import stand_ins
 from app.local.embedded import CannotStart, broker_url, forget_socket, server_url
-from app.local.page import page
+from app.local.page import chat_titles, page
 from app.local.processes import (
     DATA_VARIABLE,
     HOST,
@@ -59,6 +59,7 @@ def run(plan: Plan) -> int:
     """
     environment = _environment(plan)
     settings = load(Path(environment[CONFIG_VARIABLE]), environment)
+    environment |= {"SANDBOX_CHATS": orjson.dumps(chat_titles(settings)).decode()} if plan.sandbox else {}
     embedded = settings.gateway["redis_url"] == server_url(plan.data)
     for sentence in [] if embedded else check_redis(settings):
         click.echo(f"Warning: {sentence}", err=True)

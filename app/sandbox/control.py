@@ -24,7 +24,7 @@ class Control:
     stand_ins: Sequence[StandIn]
 
     def index(self) -> Response:
-        return show_home(self.settings, faults_api.FaultsApi(self.faults, self.stand_ins).platforms())
+        return show_home(self.settings, self.stand_ins, faults_api.FaultsApi(self.faults, self.stand_ins).platforms())
 
     def inspect(self) -> Response:
         """What all stand-ins hold: a page for browsers, JSON for programs, and for who asks for it by `?json`."""

@@ -1,5 +1,6 @@
 """The sandbox's home page: every door, with whom one plays behind it, and the faults of each platform as buttons."""
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +10,9 @@ from pathlib import Path
 from flask import Response, url_for
 
 from app.sandbox.checks import Json
-from app.sandbox.messaging.addresses import read_senders
-from app.sandbox.messaging.memory import READY_CONTENT
 from app.sandbox.pages import show
 from app.sandbox.settings import SandboxSettings
+from app.sandbox.stand_ins import StandIn
 
 HOUSE = Path(__file__).parent
 
@@ -33,13 +33,19 @@ def doors(settings: SandboxSettings) -> dict[str, list[Door]]:
     ]
     if settings.flower_url:
         inside.append(Door("Flower", "The gateway's workers; the terminal shows the login", settings.flower_url))
-    chats = [Door(f"Chat {name}", title, f"{gateway}/chat/{name}") for name, title in chat_titles().items()]
-    return {"Write in a chat": chats, "Play a part on a platform": _pages(), "Look inside": inside}
+    chats = [Door(f"Chat {name}", title, f"{gateway}/chat/{name}") for name, title in chat_titles(settings).items()]
+    rooms = {"Write in a chat": chats, "Play a part on a platform": _pages(), "Look inside": inside}
+    return {what: behind for what, behind in rooms.items() if behind}
+
+
+def chat_titles(settings: SandboxSettings) -> dict[str, str]:
+    """The gateway's chats by name."""
+    return dict(json.loads(settings.chats)) if settings.chats else _own_chats()
 
 
 @cache
-def chat_titles() -> dict[str, str]:
-    """The gateway's chats by name, as the sandbox's configuration has them, and what stand-ins add to it."""
+def _own_chats() -> dict[str, str]:
+    """As the sandbox's configuration has them, and what stand-ins add to it."""
     files = [HOUSE / "patchbay.toml", *sorted(HOUSE.glob("up/*.patchbay.toml"))]
     channels = [one for file in files for one in tomllib.loads(file.read_text()).get("channels", {}).items()]
     return {name: values["title"] for name, values in channels if values["type"] == "webchat"}
@@ -49,16 +55,21 @@ def _pages() -> list[Door]:
     """The pages of the stand-ins: the path of each, and in brackets what it is for."""
     files = (tomllib.loads(file.read_text()) for file in sorted(HOUSE.glob("up/*.toml")))
     told = [(title, told.partition(" ")) for file in files for title, told in file.get("pages", {}).items()]
-    return [Door(title, what.strip(" ()"), path) for title, (path, _, what) in told]
+    return [Door(title, _sentence(what.strip(" ()")), path) for title, (path, _, what) in told]
 
 
-def show_home(settings: SandboxSettings, platforms: Sequence[Json]) -> Response:
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def show_home(settings: SandboxSettings, stand_ins: Sequence[StandIn], platforms: Sequence[Json]) -> Response:
     """`platforms` with their faults, as `/sandbox/faults` has them."""
+    sandbox = url_for("control.index", _external=True).rstrip("/")
     return show(
         "home.html",
         settings=settings,
         doors=doors(settings),
+        chats=chat_titles(settings),
         platforms=platforms,
-        senders=read_senders(settings).values(),
-        content=READY_CONTENT.sid,
+        accounts={one.title: one.accounts(sandbox) for one in stand_ins},
     )

@@ -11,7 +11,7 @@ FAILED = ("violations", "refused")  # what the gateway must not have done
 # What says most about an entry, in the order in which it reads well.
 TELLING = (
     "event", "kind", "target", "method", "path", "status", "value", "author", "direction", "current_task",
-    "name", "friendly_name", "contactId", "user_id", "customer", "from_", "to", "text", "body", "message", "error",
+    "name", "friendly_name", "contactId", "user_id", "customer", "from_", "to", "text", "caption", "body", "message", "error",
 )  # fmt: skip
 
 
@@ -82,8 +82,13 @@ def _entry(value: object) -> Entry:
 
 
 def _line(entry: Json) -> str:
-    told = (_words(entry[name]) for name in TELLING if name in entry)
-    return " · ".join(words for words in told if words) or "an entry"
+    """What is told by numbers alone is known by the names of what it holds."""
+    told = [words for name in TELLING if name in entry and (words := _words(entry[name]))]
+    if all(map(str.isdecimal, told)):
+        told += filter(
+            None, [", ".join(name for name, value in entry.items() if value and isinstance(value, dict | list))]
+        )
+    return " · ".join(told) or "an entry"
 
 
 def _words(value: object) -> str:

@@ -3,6 +3,7 @@
 The variable of a setting is its name in capitals, behind `SANDBOX_`.
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -64,6 +65,8 @@ class SandboxSettings(Checked):
     public_url: str = setting("", URL, "an http or https URL without credentials, query and fragment")
     # Where Flower watches the gateway's workers; without it, no door leads there.
     flower_url: str = setting("", URL, "an http or https URL without credentials, query and fragment")
+    # The gateway's chats, titles by name as a JSON object; without it, those of the sandbox's own configuration.
+    chats: str = ""
     desk: str = setting("desk", NAME, "the name of a destination")
     autopilot_account_sid: str = sid("AC", "5a")
     autopilot_auth_token: str = token("sandbox-auth-token")
@@ -114,6 +117,16 @@ class SandboxSettings(Checked):
 
     def problems(self) -> list[str]:
         parts, problems = urlsplit(self.gateway_url), super().problems()
-        if parts.scheme in ("http", "https") and parts.hostname and not parts.username:
-            return problems
-        return [*problems, f"{variable('gateway_url')} must be an http or https URL without credentials"]
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            problems.append(f"{variable('gateway_url')} must be an http or https URL without credentials")
+        if self.chats and not _are_titles(self.chats):
+            problems.append(f"{variable('chats')} must be a JSON object of titles by name")
+        return problems
+
+
+def _are_titles(value: str) -> bool:
+    try:
+        titles = json.loads(value)
+    except ValueError:
+        return False
+    return isinstance(titles, dict) and all(isinstance(title, str) for title in titles.values())

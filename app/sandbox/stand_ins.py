@@ -1,6 +1,6 @@
 """The stand-ins that there are: the one place that names them all."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from flask import Blueprint
@@ -34,6 +34,9 @@ class StandIn(Protocol):
     def inspect(self) -> Json: ...
 
     def reset(self) -> None: ...
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        """What a gateway is told about it, by words for people; `sandbox` is our own address, without a slash behind it."""
 
 
 STAND_INS: tuple[Callable[[SandboxSettings, Faults], StandIn], ...] = (

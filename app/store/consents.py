@@ -21,6 +21,8 @@ class Consents:
         )
         return Consent(cast("State", state), int(at or 0), by or "") if state else None
 
-    def write(self, conversation: str, state: State, by: str) -> None:
-        """What an operator knows. With `out`, what waits for the customer fails as soon as its turn comes."""
-        self._connection.run("consent", {"cv": conversation, "state": state, "by": by})
+    def write(self, conversation: str, state: State, by: str, keep: int | None = None) -> None:
+        """What an operator or a platform knows, for `keep` seconds, else for ever. With `out`, what waits for the
+        customer fails as soon as its turn comes. Raises: StoreUnavailable."""
+        request = {"cv": conversation, "state": state, "by": by}
+        self._connection.run("consent", request if keep is None else {**request, "keep": keep})

@@ -246,7 +246,10 @@ LAST_ADDRESS = Key(
 )
 CONSENT = Key(
     *("consent", "o", "<conversation>", "hash", "whether a customer wants messages on this channel"),
-    *("perhaps", "for ever; 30 days (`session_keep`) where a chat's customer stated it"),
+    *(
+        "perhaps",
+        "for ever; 30 days (`session_keep`) where a chat's customer stated it, `token_days` where they were forgotten",
+    ),
     ("consents", "unions"),
     _fields(("state", "state", "in or out"), ("by", "by", "who said so"), ("at", "at", "when, ms")),
 )

@@ -22,6 +22,8 @@ def is_forgotten(gateway: Gateway, name: str, holder: Holder) -> bool:
 
 
 def revoke(gateway: Gateway, name: str, channel: HasChatPage, customer: str) -> None:
-    """Take back every token that this visitor has by now. Raises: StoreUnavailable."""
-    conversation = conversation_key(name, customer)
-    gateway.store.revocations.revoke(conversation, time.time(), channel.token_seconds + 1)
+    """Take back every token that this visitor has by now; whoever still writes to them hears that nobody reads it.
+    Raises: StoreUnavailable."""
+    conversation, keep = conversation_key(name, customer), channel.token_seconds + 1
+    gateway.store.revocations.revoke(conversation, time.time(), keep)
+    gateway.store.consents.write(conversation, "out", "forgotten on their device", keep)

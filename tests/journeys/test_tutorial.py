@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
 from tests.support.processes import free_port, wait_until
 
@@ -38,9 +39,11 @@ def test_the_tutorial_works(tmp_path: Path) -> None:
     try:
         wait_until("the gateway is up", lambda: "Ctrl-C" in log.read_text(), 60)
         said = talk(here(block("console", 1)).split(), tmp_path, "hello")
+        home = requests.get(f"http://127.0.0.1:{gateway + 1}/", timeout=5).text
     finally:
         up.send_signal(signal.SIGINT)
         up.wait(60)
+    assert "/chat/" not in home  # this gateway has none
     accepted, *events = said
     assert json.loads(accepted.removeprefix("> "))["accepted"][0]["duplicate"] is False
     assert any("message.created" in event and "Ask me for a quote" in event for event in events)

@@ -62,3 +62,14 @@ def test_what_does_not_fit_is_said_and_stays_in_the_form(served, page):
     page.get_by_test_id("send").click()
     expect(page.get_by_role("alert")).to_have_text("Not sent: latitude: must lie between -90 and 90")
     expect(page.get_by_test_id("latitude")).to_have_value("99")
+
+
+def test_a_conversation_on_a_phone_has_its_heading_and_says_that_the_sandbox_is_away(served, page):
+    deliver(served, message_event())
+    page.get_by_test_id(f"contact-{CONTACT_ID}").click()
+    expect(page.get_by_role("heading", level=1, name="Agent desk")).to_have_count(1)
+    assert page.get_by_role("banner").first.evaluate("bar => bar.clientHeight") == 0  # the room is the conversation's
+    page.route("**/agent/api/**", lambda route: route.abort())
+    away = page.get_by_text("The sandbox does not answer.")
+    expect(away).to_be_visible()
+    expect(away).to_be_in_viewport(ratio=1)

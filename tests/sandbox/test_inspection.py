@@ -47,6 +47,9 @@ LINES = {
     "a message within": ({"author": "bot", "message": {"type": "text", "text": "Hi"}}, "bot · Hi"),
     "a file within": ({"message": {"type": "attachment"}}, "attachment"),
     "an attempt": ({"event": "read", "status": 200, "error": None}, "read · 200"),
+    "an update with a place": ({"status": 200, "error": "", "message": {"location": {"x": 1}}}, "200 · message"),
+    "a picture": ({"message_id": 7, "photo": [{"file_id": "a"}], "replies": []}, "photo"),
+    "a picture with words": ({"photo": [{"file_id": "a"}], "caption": "Look"}, "Look"),
     "nothing that says much": ({"size": 3}, "an entry"),
     "nothing filled in": ({"text": "", "error": None}, "an entry"),
 }

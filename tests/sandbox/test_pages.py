@@ -58,7 +58,7 @@ def test_an_address_that_is_no_page_has_an_icon_too(client):
 
 def test_the_home_page_has_every_door(client, settings):
     html = client.get("/").text
-    doors = {f"{settings.gateway_url}/chat/{name}" for name in chat_titles()} | {
+    doors = {f"{settings.gateway_url}/chat/{name}" for name in chat_titles(settings)} | {
         f"{settings.gateway_url}/readyz",
         *PAGES[1:],
     }
@@ -68,11 +68,32 @@ def test_the_home_page_has_every_door(client, settings):
 def test_every_chat_and_every_page_of_a_stand_in_has_a_door(client):
     channels = tomllib.loads((HOUSE / "patchbay.toml").read_text())["channels"]
     chats = {name for name, values in channels.items() if values["type"] == "webchat"}
-    assert chats <= chat_titles().keys()
+    assert chats <= chat_titles(SandboxSettings()).keys()
     html = client.get("/").text
     assert {"/agent", "/flex", "/phone", "/application"} <= set(PAGES)
     for title, told in (one for pages in TOLD for one in pages.items()):
         assert f'<a href="{told.split()[0]}">{title}</a>' in html
+
+
+def test_the_home_page_says_of_every_stand_in_where_it_is(client):
+    html = client.get("/", base_url="http://127.0.0.1:4321").text
+    _, *accounts = html.partition('class="accounts"')[2].split("<h3>")
+    titles = [one["title"] for one in client.get("/sandbox/faults").get_json()["platforms"]]
+    assert titles == [one.partition("<")[0] for one in accounts]
+    assert [] == [one for one in accounts if "<dd>http://127.0.0.1:4321/" not in one]
+
+
+def home_of(chats):
+    return create_app(SandboxSettings(chats=chats)).test_client().get("/").text
+
+
+def test_the_chats_are_those_that_the_gateway_really_has():
+    html = home_of('{"help": "Ask <us>"}')
+    assert re.findall(r'href="http://127.0.0.1:8000/chat/([^"]+)">', html) == ["help", "help"]  # above, and its door
+    assert "Ask &lt;us&gt;" in html
+    assert "Try this first" not in html  # it begins in the chat "flex"
+    assert "/chat/" not in home_of("{}")
+    assert "Write in a chat" not in home_of("{}")
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:5555"])

@@ -545,6 +545,12 @@ def test_a_visitor_can_be_forgotten(client: FlaskClient, built: Gateway) -> None
     assert write(client, new_visitor(client), "c1").status_code == 202
 
 
+def test_who_writes_to_somebody_forgotten_hears_that_it_does_not_arrive(client: FlaskClient, built: Gateway) -> None:
+    ann = new_visitor(client)
+    assert forget(client, ann).status_code == 204
+    assert status_of(built, answer_as_agent(built, ann, "Still there?")) == "failed"
+
+
 def test_forgetting_takes_back_every_token_up_to_now_and_none_later(
     client: FlaskClient, built: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

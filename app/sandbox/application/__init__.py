@@ -3,6 +3,8 @@
 It knows Twilio's own library and nothing of the gateway, whose address takes the place of Twilio's.
 """
 
+from collections.abc import Mapping
+
 from flask import Blueprint
 
 from app.sandbox.application import page, webhooks
@@ -29,6 +31,15 @@ class Application:
 
     def reset(self) -> None:
         self._memory.reset()
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        hooks = {what: f"{sandbox}/application/{what.lower()}" for what in ("Message", "Fallback", "Status")}
+        return {
+            **hooks,
+            "Twilio's REST": self._settings.gateway_url,
+            "Account SID": self._settings.application_account_sid,
+            "Address": self._settings.application_address,
+        }
 
     def blueprints(self) -> list[Blueprint]:
         return [

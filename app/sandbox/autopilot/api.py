@@ -50,6 +50,13 @@ class Autopilot:
     def reset(self) -> None:
         self._dialogues.reset()
 
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        return {
+            "Base URL": f"{sandbox}/autopilot",
+            "Account SID": self._settings.autopilot_account_sid,
+            "Assistant SID": self._settings.autopilot_assistant_sid,
+        }
+
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint(self.name, __name__, url_prefix="/autopilot")
         # Functions that run after a request run in reverse: the call is over before a fault cuts the connection.

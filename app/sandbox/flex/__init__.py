@@ -4,6 +4,8 @@ Each product is mounted under `/twilio/` and the first label of its host, so `ht
 becomes `/twilio/chat/v2/...`.
 """
 
+from collections.abc import Mapping
+
 from flask import Blueprint
 
 from app.sandbox.checks import Json
@@ -55,6 +57,16 @@ class Flex:
     def reset(self) -> None:
         self._deliveries.reset()
         self._memory.reset()
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        sids = {
+            "Account SID": self._settings.twilio_account_sid,
+            "Chat service": self._settings.flex_chat_service_sid,
+            "Workspace": self._settings.flex_workspace_sid,
+            "Workflow": self._settings.flex_workflow_sid,
+            "FlexFlow": self._settings.flex_flow_sid,
+        }
+        return {"Base URL": f"{sandbox}/twilio/<product>", **{name: sid for name, sid in sids.items() if sid}}
 
     def blueprints(self) -> list[Blueprint]:
         return [

@@ -3,6 +3,8 @@
 `https://api.twilio.com/2010-04-01/...` becomes `/twilio/api/2010-04-01/...`.
 """
 
+from collections.abc import Mapping
+
 from flask import Blueprint
 
 from app.sandbox.checks import Json
@@ -13,7 +15,7 @@ from app.sandbox.messaging.api import PREFIX, AccountRoutes
 from app.sandbox.messaging.carrier import Carrier
 from app.sandbox.messaging.inbound import Inbound
 from app.sandbox.messaging.media_api import MediaOfMessages
-from app.sandbox.messaging.memory import MessagingMemory
+from app.sandbox.messaging.memory import READY_CONTENT, MessagingMemory
 from app.sandbox.messaging.messages_api import Messages
 from app.sandbox.messaging.outbound import Outbound
 from app.sandbox.messaging.phone_api import Phone
@@ -43,6 +45,16 @@ class Messaging:
         self._deliveries.reset()
         self._outbound.reset()
         self._memory.reset()
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        senders = read_senders(self._settings).values()
+        return {
+            "Base URL": f"{sandbox}/twilio/api",
+            "Account SID": self._settings.twilio_account_sid,
+            **{phone_api.KIND_NAMES[one.kind]: f"{one.address} → {one.url}" for one in senders},
+            "Messaging service": self._settings.twilio_messaging_service_sid,
+            "Content with buttons": READY_CONTENT.sid,
+        }
 
     def blueprints(self) -> list[Blueprint]:
         inbound = Inbound(self._settings, self._memory, self._outbound, self._deliveries)

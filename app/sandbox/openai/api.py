@@ -1,6 +1,7 @@
 """The views of the stand-in, below `/openai/v1`. It remembers for tests alone what it was asked."""
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from hmac import compare_digest
@@ -53,6 +54,9 @@ class Openai:
     def inspect(self) -> Json:
         with self._lock:
             return {"calls": list(self._calls), "refused": list(self._refused)}
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        return {"Base URL": f"{sandbox}/openai/v1", "Model": self._settings.openai_model}
 
     def blueprints(self) -> list[Blueprint]:
         blueprint = Blueprint(self.name, __name__, url_prefix="/openai/v1")

@@ -1,5 +1,7 @@
 """Stand-in for respond.io: its Webhook URL, its outgoing calls, and the agents who answer."""
 
+from collections.abc import Mapping
+
 from flask import Blueprint
 
 from app.sandbox.checks import Json
@@ -28,6 +30,14 @@ class Respondio:
     def reset(self) -> None:
         self._outgoing.reset()
         self._workspace.reset()
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        return {
+            "Webhook URL": f"{sandbox}/respondio{webhook.WEBHOOK}",
+            "Outgoing calls": self._settings.outgoing_url,
+            "Channel id": self._settings.respondio_channel_id,
+            "Contact id type": self._settings.respondio_id_type,
+        }
 
     def blueprints(self) -> list[Blueprint]:
         desk = Agent(self._settings, self._workspace, self._outgoing)

@@ -12,6 +12,7 @@ const desk = new Desk({
   about: ({ contactId, isBlocked, isTyping }) =>
     [`id ${contactId}`, ...(isBlocked ? ["has blocked the bot"] : []), ...(isTyping ? ["the bot is typing"] : [])].join(" · "),
   canWrite: ({ isBlocked }) => !isBlocked,
+  note: ({ isBlocked }) => (isBlocked ? "They have blocked the bot. Nothing reaches them until they let it in again." : ""),
   make: {
     text: (text, file) => (file ? asFile(file, text) : text ? asJson("messages", { text }) : null),
     location: () => asJson("location", position()),
@@ -19,7 +20,7 @@ const desk = new Desk({
   },
   shown(person) {
     byId("block").hidden = !person;
-    byId("block").textContent = person?.isBlocked ? "Let the bot in again" : "Block the bot";
+    byId("block").textContent = person?.isBlocked ? "Unblock" : "Block the bot";
   },
 });
 

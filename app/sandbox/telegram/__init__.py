@@ -1,5 +1,6 @@
 """Stand-in for Telegram: the Bot API, the webhook's updates, and the people who write to the bot."""
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from flask import Blueprint
@@ -34,6 +35,13 @@ class Telegram:
     def reset(self) -> None:
         self._updates.reset()
         self._memory.reset()
+
+    def accounts(self, sandbox: str) -> Mapping[str, str]:
+        return {
+            "API URL": f"{sandbox}/telegram",
+            "Bot": f"@{self._api.bot['username']}",
+            "Webhook": self._memory.webhook.url,
+        }
 
     def blueprints(self) -> list[Blueprint]:
         desk = Page(self._memory, self._api, self._updates)

@@ -127,3 +127,31 @@ class Application:
 
     def message(self, text: str) -> Locator:
         return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
+
+
+@dataclass(frozen=True)
+class Telegram:
+    page: Page
+
+    def add(self, name: str) -> None:
+        self.page.get_by_test_id("start-name").fill(name)
+        self.page.get_by_test_id("start").click()
+        expect(self.page.get_by_role("heading", name=name)).to_be_visible()
+
+    def say(self, text: str) -> None:
+        self.page.get_by_test_id("composer-text").fill(text)
+        self.page.get_by_test_id("send").click()
+
+    def send_file(self, name: str, kind: str, content: bytes, caption: str) -> None:
+        self.page.get_by_test_id("file").set_input_files({"name": name, "mimeType": kind, "buffer": content})
+        self.say(caption)
+
+    def press(self, words: str) -> None:
+        self.page.get_by_test_id("log").get_by_role("button", name=words).click()
+
+    def block(self) -> None:
+        """Or let the bot in again."""
+        self.page.get_by_test_id("block").click()
+
+    def message(self, text: str) -> Locator:
+        return self.page.get_by_test_id("message").filter(has=self.page.get_by_text(text, exact=True))
