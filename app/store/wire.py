@@ -104,8 +104,8 @@ class Wire:
             "rec": self._record(entry),
             "mailbox": entry.mailbox,
             "lane": entry.lane,
-            "most": limits.mailbox,
-            "most_lane": limits.lane,
+            "max_mailbox": limits.mailbox,
+            "max_lane": limits.lane,
             "follow": a.follow,
             "show": a.show,
             "session_keep": limits.session_keep,
@@ -113,7 +113,7 @@ class Wire:
         if who := a.responder:
             request["take"] = {"destination": who.destination, "mode": who.mode, "seize": who.seize}
         if a.place:
-            request["chat"] = self.place(a.place)
+            request["thread"] = self.place(a.place)
         if a.second_scope:
             request["also"] = a.second_scope
         more = a.more
@@ -135,7 +135,7 @@ class Wire:
             "item": item_text(entry.item),
             "cv": entry.mailbox.rpartition("|")[0],
             "follow": follow,
-            "most": self._limits.mailbox,
+            "max_mailbox": self._limits.mailbox,
             "scope": entry.scope,
             "window_ms": self._limits.window_ms(entry.scope),
         }
@@ -194,15 +194,15 @@ class Wire:
         if achieved.session:
             request["session"] = self._session(SessionChange(achieved.session))
         if achieved.thread:
-            request["chat"] = self._thread(achieved.thread)
+            request["thread"] = self._thread(achieved.thread)
         if achieved.poll_in:
-            request["watch_ms"] = _ahead(achieved.poll_in, self._limits.max_poll)
+            request["poll_ms"] = _ahead(achieved.poll_in, self._limits.max_poll)
         return request
 
     def longest(self) -> Request:
         """How far ahead anything may lie."""
         limits = self._limits
-        longest = {"lease": limits.max_lease, "delay": limits.max_delay, "watch": limits.max_poll}
+        longest = {"lease": limits.max_lease, "delay": limits.max_delay, "poll": limits.max_poll}
         return {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
 
     def _done(self, done: Done) -> Request:
@@ -228,7 +228,7 @@ class Wire:
             "pause_ms": _ahead(effect.seconds, limits.max_delay),
             "threshold": limits.breaker_failures,
             "cooldown_ms": int(limits.breaker_pause * 1000),
-            "cooldown_most_ms": int(limits.max_breaker_pause * 1000),
+            "max_cooldown_ms": int(limits.max_breaker_pause * 1000),
         }
 
     def _consequences(self, outcome: Done | Dead) -> Request:
@@ -239,9 +239,9 @@ class Wire:
         if outcome.session:
             request["session"] = self._session(outcome.session, outcome.claim.session)
         if outcome.thread:
-            request["chat"] = self._thread(outcome.thread)
+            request["thread"] = self._thread(outcome.thread)
         if outcome.poll_in is not None:
-            request["watch_ms"] = _ahead(outcome.poll_in, self._limits.max_poll)
+            request["poll_ms"] = _ahead(outcome.poll_in, self._limits.max_poll)
         return request
 
     def _append(self, entry: Append | AppendItem) -> Request:
@@ -301,9 +301,9 @@ class Wire:
         return {"name": thread.name, "seen": thread.seen, "read": thread.read, "keep": self._limits.session_keep}
 
 
-def _ahead(seconds: float, most: float) -> int:
+def _ahead(seconds: float, longest: float) -> int:
     """In ms, and no further ahead than the sweep lets stand."""
-    return int(min(seconds, most) * 1000)
+    return int(min(seconds, longest) * 1000)
 
 
 def _pairs(flat: Sequence[Any]) -> Any:

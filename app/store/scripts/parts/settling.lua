@@ -63,10 +63,10 @@ do
     end
     if s.outcome == 'done' then finish(s) else dead_letter(s.mailbox, lane, s.item, s.reason, s.error) end
     if s.session then write_session(s.cv, s.session) end
-    if s.watch_ms then poll_later(s.cv, s.watch_ms) end
-    if s.chat and type(s.chat.seen) == 'number' then
-      saw(s.chat.name, s.chat.seen, s.chat.keep)
-      redis.call('HSET', P .. 'c:' .. s.chat.name, 'read', str(s.chat.read))
+    if s.poll_ms then poll_later(s.cv, s.poll_ms) end
+    if s.thread and type(s.thread.seen) == 'number' then
+      saw(s.thread.name, s.thread.seen, s.thread.keep)
+      redis.call('HSET', P .. 'c:' .. s.thread.name, 'read', str(s.thread.read))
     end
     put_in_front(s.mailbox, lane, s.front)
     for _, op in ipairs(s.append) do follow_up(op) end
