@@ -71,7 +71,7 @@ def _with_consequences(
     if after.refused:
         return replace(outcome, session=SessionChange(after))
     follows: list[Append | AppendItem] = list(outcome.append)
-    if session.chat and session.destination in gateway.destinations:
+    if session.thread and session.destination in gateway.destinations:
         follows.append(closing(claim.conversation, session, "dead_end"))
     if after.destination != session.destination:
         follows += _apology(gateway, claim, session)
