@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from app.core.costs import Cost
 from app.core.message import Message
 from app.core.session import Session
-from app.core.status import Status
+from app.core.status import STATUSES, Status
 
 
 class Deliver(Struct, frozen=True):
@@ -88,7 +88,7 @@ class AskPrice(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """What another version wrote."""
+    """What another version wrote. It becomes a dead letter as it is, which that version can replay."""
 
     text: str
 
@@ -132,6 +132,13 @@ def _ended(words: str) -> Item:
     return TellEnd(words) if words else End()
 
 
+def _report(words: str) -> Report:
+    message_id, status = words.split(" ", 1)
+    if status not in STATUSES:
+        raise ValueError(status)
+    return Report(message_id, cast("Status", status))
+
+
 def _close(words: str) -> Close:
     by, handles = words.split(" ", 1)
     return Close(by, orjson.loads(handles))
@@ -164,7 +171,7 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
     TAGS[Poll]: lambda words: Poll(),
     TAGS[End]: _ended,
     TAGS[Typing]: lambda words: Typing(int(words.removeprefix("@"))),
-    TAGS[Report]: lambda words: Report(*cast("Any", words.split(" ", 1))),
+    TAGS[Report]: _report,
     TAGS[Close]: _close,
     TAGS[Record]: Record,
     TAGS[AskPrice]: AskPrice,

@@ -39,6 +39,7 @@ from app.core.work import (
 from app.store.limits import Limits
 
 Request = dict[str, Any]
+GARBLED = "\ufffd"  # what a byte that is no text was read as
 
 
 class Claimed(NamedTuple):
@@ -145,11 +146,11 @@ class Wire:
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
     def outcome(self, outcome: Outcome) -> Request:
-        claim, limits = outcome.claim, self._limits
+        claim, limits, item = outcome.claim, self._limits, item_text(outcome.claim.item)
         request: Request = {
             "mailbox": claim.mailbox,
             "owner": claim.owner,
-            "item": item_text(claim.item),
+            "item": item,
             "cv": claim.conversation,
             "outcome": outcome.name,
             "retention": limits.retention,
@@ -178,6 +179,8 @@ class Wire:
                 request["front"] = [item_text(item) for item in outcome.front]
         if outcome.lane.kind in ("sick", "pause"):
             request |= self._breaker(outcome.lane)
+        if GARBLED in item:  # the script takes the head as it stands
+            request["garbled"] = True
         return request
 
     def achieved(self, claim: Claim, achieved: Achieved, lease: float) -> Request:

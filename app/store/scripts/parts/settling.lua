@@ -46,6 +46,7 @@ do
     local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
     local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
     if owner ~= s.owner or not lane then return 'stale' end
+    if s.garbled then s.item = redis.call('LINDEX', queue, '0') or s.item end -- text could not carry all its bytes
     local finished = s.outcome == 'done' or s.outcome == 'dead'
     if finished then
       drop_head(s.mailbox, lane, s.item)
