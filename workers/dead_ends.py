@@ -27,7 +27,7 @@ def led_back(gateway: Gateway, lane: Lane, claim: Claim, outcome: Outcome) -> Ou
     Raises:
         StoreUnavailable: for as long as a lease lasts.
     """
-    if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver):
+    if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver) or claim.damaged:
         return outcome
     change = outcome.session
     session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation), lane)

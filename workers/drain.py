@@ -23,6 +23,7 @@ log = logger("drain")
 
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
 
+DAMAGED = "what Redis keeps of its message, its session or its progress cannot be read"
 UNKNOWN = "this version does not know what is to be done; replay it with the version that wrote it"
 
 Work = Callable[[Gateway, str, Claim], Outcome]
@@ -66,7 +67,7 @@ class Drainer:
         kind, _, name = lane.name.partition(":")
         started = time.monotonic()
         try:
-            outcome = _unknown(claim) or WORK[kind](self._gateway, name, claim)
+            outcome = _unworkable(claim) or WORK[kind](self._gateway, name, claim)
         except LeaseLost:
             log.warning("lease lost", lane=lane.name, mailbox=claim.mailbox)
             self.tally.add("lease lost", "")
@@ -120,9 +121,14 @@ class Drainer:
         )
 
 
-def _unknown(claim: Claim) -> Outcome | None:
-    """What another version left here is kept for it."""
-    return Dead(claim, reason="unknown", error=UNKNOWN, lane=SILENT) if isinstance(claim.item, Unknown) else None
+def _unworkable(claim: Claim) -> Outcome | None:
+    """What another version left here is kept for it, what is damaged for an operator."""
+    if isinstance(claim.item, Unknown):
+        return Dead(claim, reason="unknown", error=UNKNOWN, lane=SILENT)
+    if claim.damaged:
+        log.error("damaged", mailbox=claim.mailbox, error=claim.damaged.partition(":")[0])
+        return Dead(claim, reason="damaged", error=DAMAGED, lane=SILENT)
+    return None
 
 
 def _why(outcome: Outcome) -> tuple[str, str]:

@@ -136,7 +136,7 @@ def _report(words: str) -> Report:
     message_id, status = words.split(" ", 1)
     if status not in STATUSES:
         raise ValueError(status)
-    return Report(message_id, cast("Status", status))
+    return Report(message_id, status)
 
 
 def _close(words: str) -> Close:
@@ -216,7 +216,8 @@ class Claim(Struct, frozen=True):
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
-    its message last climbed. `to` is the address that the customer last wrote from, where they have several.
+    its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
+    says what is wrong with what is kept of it, which then is left out.
     """
 
     mailbox: str
@@ -234,6 +235,7 @@ class Claim(Struct, frozen=True):
     status_at: int = 0
     session: Session | None = None
     to: str = ""
+    damaged: str = ""
 
 
 class ThreadState(Struct, frozen=True):

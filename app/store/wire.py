@@ -64,9 +64,18 @@ class Claimed(NamedTuple):
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
-    """The claim that a script's list says."""
+    """The claim that a script's list says. Whoever has it must settle it, though what is kept of it be damaged."""
     size = len(Claimed._fields)
     said = Claimed._make(answer[:size])
+    try:
+        return _claim(said, dict(_pairs(answer[size:])))
+    except (ValueError, TypeError, AttributeError) as error:  # of JSON that is none, or is something else
+        attempt = int(said.attempts) + int(said.claims)
+        item, damaged = item_of(said.item), f"{type(error).__name__}: {error}"
+        return Claim(said.mailbox, said.owner, item, said.conversation, int(said.now), attempt, damaged=damaged)
+
+
+def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
     return Claim(
         mailbox=said.mailbox,
         owner=said.owner,
@@ -81,7 +90,7 @@ def claim_of(answer: Sequence[Any]) -> Claim:
         error=said.error,
         first_at=int(said.first_at),
         status_at=int(said.status_at or 0),
-        session=sessions.from_fields(dict(_pairs(answer[size:]))),
+        session=sessions.from_fields(session),
         to=said.to,
     )
 

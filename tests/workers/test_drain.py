@@ -13,7 +13,7 @@ from app.store.mailbox import Mailboxes
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from workers.drain import UNKNOWN, Drainer
+from workers.drain import DAMAGED, UNKNOWN, Drainer
 
 
 def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office) -> None:
@@ -268,3 +268,35 @@ def test_what_a_newer_version_wrote_waits_for_it_byte_by_byte(
     office.work_later(10)
     assert ([*asked, "still there?"], len(said) + 1) == (office.asked(), len(office.said()))
     assert 1 == len(office.letters())
+
+
+DAMAGE = {
+    "a message that is no JSON": ("m", {"body": "{"}),
+    "a message that is another one": ("m", {"body": "[1]"}),
+    "a session without a date": ("s", {"last_at": "soon"}),
+    "a session whose names are no JSON": ("s", {"handles": "{"}),
+    "progress that is no JSON": ("b", {"progress": "{"}),
+}
+
+
+@pytest.mark.parametrize(("kind", "fields"), DAMAGE.values(), ids=DAMAGE)
+def test_what_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(
+    make_office: MakeOffice, redis_client: redis.Redis, kind: str, fields: dict[str, str]
+) -> None:
+    office = make_office(destinations__helper={"concurrency": 1})
+    office.customer_writes("hello")
+    office.work()
+    message = office.customer_writes("again")
+    whose = {"m": message, "s": "shop/webhook:ada", "b": "shop/webhook:ada|inbound"}[kind]
+    before = redis_client.hgetall(f"{{patchbay}}:{kind}:{whose}")
+    redis_client.hset(f"{{patchbay}}:{kind}:{whose}", mapping=fields)
+    office.customer_writes("hello", "ben")
+    office.work()
+    assert ({f"damaged: {DAMAGED}"}, ["hello", "hello"]) == (set(office.letters()), office.asked())
+    if kind != "b":
+        redis_client.hset(f"{{patchbay}}:{kind}:{whose}", mapping={name: before[name] for name in fields})
+    for letter in office.gateway.store.dead_letters.newest():  # that it failed cannot be reported either
+        office.gateway.publisher.publish(office.gateway.store.dead_letters.replay(letter.id)[1])
+    office.work()
+    assert [] == office.letters()
+    assert (["hello", "hello", "again"], "delivered") == (office.asked(), office.status(message))
