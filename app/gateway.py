@@ -21,7 +21,7 @@ from app.core.message import conversation_key, split_conversation
 from app.core.retry import RetryPolicy
 from app.core.routing import Route
 from app.core.work import Wake
-from app.http import MOST_WAIT, Http
+from app.http import MAX_WAIT, Http
 from app.outage import Outage
 from app.platforms.channel import Channel
 from app.platforms.consent import keywords_of
@@ -183,7 +183,7 @@ def limits_of(settings: Settings) -> Limits:
         dead_letter_bytes=values["dead_letter_bytes"],
         dead_letter_keep=values["dead_letter_keep"],
         max_lease=max(UNKNOWN_LEASE, *(lane.lease for lane in lanes)),
-        max_delay=max(MOST_WAIT, *(1 / rate for rate in rates)) if rates else MOST_WAIT,
+        max_delay=max(MAX_WAIT, *(1 / rate for rate in rates)) if rates else MAX_WAIT,
         max_poll=max(POLL_AGAIN, *looks),
     )
 

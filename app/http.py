@@ -28,9 +28,9 @@ from app.log import REDACTED
 from app.request import credentials, host_and_port, request, target
 from app.transport import Choose, Headers, Take, Transport
 
-MOST_BYTES = 2 * 1024 * 1024
-MOST_SAID = 4_096  # bytes of an error that are looked at
-MOST_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
+MAX_BYTES = 2 * 1024 * 1024
+MAX_SAID = 4_096  # bytes of an error that are looked at
+MAX_WAIT = 3_600.0  # seconds that a platform may ask us to wait; a slip there must not stop a lane for years
 
 # Answers that speak about the message (permanent), by status. All other 4xx are `rejected` too.
 KINDS = {
@@ -43,7 +43,7 @@ KINDS = {
 GZIP = ("gzip", "x-gzip")
 PACKED = (*GZIP, "deflate")
 MOVED = (301, 302, 303, 307, 308)
-MOST_MOVES = 2  # a link of ours, then one at its platform
+MAX_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
 
 STRAIGHT = Egress()
@@ -96,7 +96,7 @@ class Response(Struct, frozen=True):
         """
         if self.ok:
             return self
-        said = clean_text(detail or self.body[:MOST_SAID].decode("utf-8", "replace")).strip()
+        said = clean_text(detail or self.body[:MAX_SAID].decode("utf-8", "replace")).strip()
         for secret in self.secrets:
             said = said.replace(secret, REDACTED)
         said = said if detail else said[:200]  # shortened last: half a secret would not be recognised
@@ -113,7 +113,7 @@ class Response(Struct, frozen=True):
         seconds = _number(value)
         if seconds is None:
             seconds = _seconds_until(value, time.time() if now is None else now)
-        return None if seconds is None else min(max(0.0, seconds), MOST_WAIT)
+        return None if seconds is None else min(max(0.0, seconds), MAX_WAIT)
 
 
 def kind_of(status: int) -> errors.Kind:
@@ -182,10 +182,10 @@ class Http:
             sent.setdefault("content-type", "application/json")
         return self.request("POST", url, data=data, headers=sent, **options)
 
-    def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MOST_BYTES) -> Response:
-        """GET a file at an address that an outsider chose, and go where it has moved to, at most `MOST_MOVES` times.
+    def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MAX_BYTES) -> Response:
+        """GET a file at an address that an outsider chose, and go where it has moved to, at most `MAX_MOVES` times.
         No credentials, and no host of the configuration is exempt from the SSRF guard; else like `request`."""
-        for _ in range(MOST_MOVES):
+        for _ in range(MAX_MOVES):
             answer = self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
             where = answer.moved_to(url)
             if where is None:
@@ -200,7 +200,7 @@ class Http:
         *,
         auth: tuple[str, str] | None = None,
         timeout: float = 10.0,
-        most_bytes: int = MOST_BYTES,
+        most_bytes: int = MAX_BYTES,
     ) -> Response:
         """GET what may be large: the body of a success is written into `into` as it comes, so it never lies in memory
         as a whole, and the answer's own is empty; else like `request`."""
@@ -223,7 +223,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float = 10.0,
-        most_bytes: int = MOST_BYTES,
+        most_bytes: int = MAX_BYTES,
         take: Take | None = None,
     ) -> Response:
         """One call; the answer, whatever its status.

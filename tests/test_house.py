@@ -109,6 +109,14 @@ def speaks_of_an_item(node: ast.AST) -> bool:
     return False
 
 
+# --- one thing, one word: a limit is a `MAX_...` ---
+
+
+def test_limits_have_one_word() -> None:
+    names = ((file, name) for file, tree in trees("app", "workers") for node in ast.walk(tree) for name in given(node))
+    only(set(), (f"{file}: {name}" for file, name in names if name.isupper() and "MOST" in name.split("_")))
+
+
 # --- tests reach no private names of ours ---
 
 THEIRS = {"_content", "_from"}  # also names of libraries that tests speak to

@@ -20,7 +20,7 @@ from requests.structures import CaseInsensitiveDict
 from app import transport as module
 from app.core import errors
 from app.core.errors import Failure, Kind
-from app.http import MOST_BYTES, MOST_WAIT, Http, Response, called, kind_of
+from app.http import MAX_BYTES, MAX_WAIT, Http, Response, called, kind_of
 from app.request import host_and_port
 from tests.support.processes import free_port
 from tests.support.sink import Sink, Told
@@ -426,16 +426,16 @@ def test_a_download_has_a_largest_size(outside: Sink) -> None:
 
 def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> None:
     http = Http([outside.url])
-    outside.answers(Told(200, b"x" * MOST_BYTES))
-    assert len(http.post(outside.url).body) == MOST_BYTES
-    outside.answers(Told(200, b"x" * (MOST_BYTES + 1)))
+    outside.answers(Told(200, b"x" * MAX_BYTES))
+    assert len(http.post(outside.url).body) == MAX_BYTES
+    outside.answers(Told(200, b"x" * (MAX_BYTES + 1)))
     assert_too_large(failure(outside.url, http))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate without its wrapping"])
 def test_an_answer_that_unpacks_without_end_is_not_read(encoding: str, outside: Sink) -> None:
     name, pack = PACKED[encoding]
-    outside.answers(Told(200, pack(b"\0" * (100 * MOST_BYTES)), {"Content-Encoding": name}))
+    outside.answers(Told(200, pack(b"\0" * (100 * MAX_BYTES)), {"Content-Encoding": name}))
     assert_too_large(failure(outside.url, Http([outside.url])))
 
 
@@ -555,14 +555,14 @@ WAITS: dict[str, tuple[str, float | None]] = {
     "a fraction": ("1.5", 1.5),
     "spaces": (" 7 ", 7.0),
     "negative": ("-5", 0.0),
-    "years": ("999999999", MOST_WAIT),
+    "years": ("999999999", MAX_WAIT),
     "without end": ("inf", None),
     "no number": ("nan", None),
     "a date": (format_datetime(datetime.fromtimestamp(NOW + 90, UTC), usegmt=True), 90.0),
     "a date without a zone": ("Thu, 01 Jan 2026 00:01:30", 90.0),
     "a date in another zone": ("Thu, 01 Jan 2026 01:01:30 +0100", 90.0),
     "a date that has passed": ("Wed, 31 Dec 2025 23:00:00 GMT", 0.0),
-    "a date far away": ("Fri, 01 Jan 2100 00:00:00 GMT", MOST_WAIT),
+    "a date far away": ("Fri, 01 Jan 2100 00:00:00 GMT", MAX_WAIT),
     "a date that is none": ("Thu, 99 Foo 2026 00:00:00 GMT", None),
     "a word": ("soon", None),
     "empty": ("", None),
@@ -582,4 +582,4 @@ def test_without_a_retry_after_there_is_none() -> None:
 @given(st.text(st.characters(codec="latin-1")))
 def test_any_retry_after_is_a_bounded_wait_or_none(value: str) -> None:
     seconds = Response(503, {"retry-after": value}, b"").retry_after()
-    assert seconds is None or 0 <= seconds <= MOST_WAIT
+    assert seconds is None or 0 <= seconds <= MAX_WAIT

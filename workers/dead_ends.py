@@ -27,7 +27,7 @@ def led_back(gateway: Gateway, lane: Lane, claim: Claim, outcome: Outcome) -> Ou
     Raises:
         StoreUnavailable: for as long as a lease lasts.
     """
-    if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver):
+    if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver) or claim.damaged:
         return outcome
     change = outcome.session
     session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation), lane)
@@ -71,7 +71,7 @@ def _with_consequences(
     if after.refused:
         return replace(outcome, session=SessionChange(after))
     follows: list[Append | AppendItem] = list(outcome.append)
-    if session.chat and session.destination in gateway.destinations:
+    if session.thread and session.destination in gateway.destinations:
         follows.append(closing(claim.conversation, session, "dead_end"))
     if after.destination != session.destination:
         follows += _apology(gateway, claim, session)

@@ -9,7 +9,7 @@ from functools import partial
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
 from app.core.retry import RetryPolicy
-from app.core.work import SILENT, Behind, Claim, Outcome, Reroute, Retry, Wake, item_text
+from app.core.work import SILENT, Behind, Claim, Dead, Outcome, Reroute, Retry, Unknown, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Worked
@@ -22,6 +22,9 @@ from workers.tally import Tally
 log = logger("drain")
 
 TIME_SLICE = 5.0  # seconds after which a drain makes room for other lanes
+
+DAMAGED = "what Redis keeps of its message, its session or its progress cannot be read"
+UNKNOWN = "this version does not know what is to be done; replay it with the version that wrote it"
 
 Work = Callable[[Gateway, str, Claim], Outcome]
 WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, "status": reports.work}
@@ -64,7 +67,7 @@ class Drainer:
         kind, _, name = lane.name.partition(":")
         started = time.monotonic()
         try:
-            outcome = WORK[kind](self._gateway, name, claim)
+            outcome = _unworkable(claim) or WORK[kind](self._gateway, name, claim)
         except LeaseLost:
             log.warning("lease lost", lane=lane.name, mailbox=claim.mailbox)
             self.tally.add("lease lost", "")
@@ -116,6 +119,16 @@ class Drainer:
             due=round(outcome.due, 3) if isinstance(outcome, Retry) else 0.0,
             ms=round(took * 1000, 1),
         )
+
+
+def _unworkable(claim: Claim) -> Outcome | None:
+    """What another version left here is kept for it, what is damaged for an operator."""
+    if isinstance(claim.item, Unknown):
+        return Dead(claim, reason="unknown", error=UNKNOWN, lane=SILENT)
+    if claim.damaged:
+        log.error("damaged", mailbox=claim.mailbox, error=claim.damaged.partition(":")[0])
+        return Dead(claim, reason="damaged", error=DAMAGED, lane=SILENT)
+    return None
 
 
 def _why(outcome: Outcome) -> tuple[str, str]:

@@ -71,7 +71,7 @@ def _holder(gateway: Gateway, route: Route, claim: Claim) -> Session:
     session = claim.session
     if session and isinstance(claim.item, Handoff):
         return session
-    if session is None or session.destination not in gateway.destinations or not session.chat:
+    if session is None or session.destination not in gateway.destinations or not session.thread:
         session = current(session, route, gateway.timeouts, claim.now)
     return replace(session, since=claim.message.id) if claim.message and not session.since else session
 
@@ -79,7 +79,7 @@ def _holder(gateway: Gateway, route: Route, claim: Claim) -> Session:
 def _worked(job: Job, route: Route) -> Outcome:
     match job.claim.item:
         case Deliver() if job.claim.message:
-            if job.session.chat and silent(job.session, job.gateway.timeouts, job.claim.now):
+            if job.session.thread and silent(job.session, job.gateway.timeouts, job.claim.now):
                 return Behind(job.claim, (End("silence"),), lane=SILENT)
             return deliver(job, route, job.claim.message)
         case Handoff():
@@ -105,7 +105,7 @@ def deliver(job: Job, route: Route, message: Message) -> Outcome:
     except Failure as failure:
         return _failed(job, route, message, failure, sending.so_far())
     if answer.over:  # the end is worked first; then the message goes to whoever answers next
-        return Behind(job.claim, (End("platform", job.session.chat),))
+        return Behind(job.claim, (End("platform", job.session.thread),))
     answer = _in_time(job, answer, time.monotonic() - started)
     return _answered(job, route, message, answer, _cost(job, parts, answer.spent))
 

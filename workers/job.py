@@ -35,11 +35,11 @@ class Job:
     def keep(self, handles: Mapping[str, Any], *, seen: int | None = None) -> None:
         """See `app.platforms.destination.Keep`. Raises: LeaseLost, StoreUnavailable."""
         self.session = replace(self.session, handles=dict(handles))
-        chat = self.session.chat
+        thread = self.session.thread
         self.achieved(
             Achieved(
                 session=self.session,
-                aliases=self._named([chat] if chat else []),
+                aliases=self._named([thread] if thread else []),
                 thread=ThreadState(self.thread_name, seen) if seen is not None else None,
                 poll_in=self.poll_every or 0.0,
             )
@@ -62,7 +62,7 @@ class Job:
     @property
     def thread_name(self) -> str:
         """Of the session's open thread, with its name space."""
-        return f"{self.destination.name}:{self.session.chat}"
+        return f"{self.destination.name}:{self.session.thread}"
 
     def achieved(self, achieved: Achieved) -> None:
         lease.remember(self.gateway, self.lane, self.claim, achieved)

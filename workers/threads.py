@@ -71,7 +71,7 @@ def opened(job: Job, route: Route) -> Outcome:
 def polled(job: Job) -> Outcome:
     """Look at the thread: what was missed, what was read, whether it is over or was left."""
     claim, session = job.claim, job.session
-    if not session.chat or not job.poll_every:
+    if not session.thread or not job.poll_every:
         return Done(claim, poll_in=0.0, lane=SILENT)
     try:
         found, state = _poll(job)
@@ -83,7 +83,7 @@ def polled(job: Job) -> Outcome:
         return Done(claim, reason=outcome.reason, error=outcome.error, poll_in=job.poll_every, lane=outcome.lane)
     front: tuple[Item, ...] = ()
     if found.over:
-        front = (End("platform", session.chat),)
+        front = (End("platform", session.thread),)
     elif not found.written and silent(session, job.gateway.timeouts, claim.now):
         front = (End("silence"),)
     return Done(
@@ -99,13 +99,13 @@ def polled(job: Job) -> Outcome:
 def ended(job: Job, route: Route, end: End) -> Outcome:
     """The session is over: bring along what was missed, have its thread taken down, and tell the customer."""
     claim, session = job.claim, job.session
-    if end.thread and end.thread != session.chat:
+    if end.thread and end.thread != session.thread:
         return Done(claim, lane=SILENT)  # an earlier one
     if end.by == "silence" and not silent(session, job.gateway.timeouts, claim.now):
         return Done(claim, lane=SILENT)  # somebody has spoken meanwhile
     written: tuple[Append | AppendItem, ...] = ()
     state: ThreadState | None = None
-    if session.chat:
+    if session.thread:
         try:
             found, state = _poll(job)
             written = _carried_over(job, found)
@@ -149,7 +149,7 @@ def closed(gateway: Gateway, name: str, claim: Claim, close: Close) -> Outcome:
 
 def given_up(job: Job, outcome: Outcome) -> Outcome:
     """The outcome of a failed try; if it was the last one, a thread that stands half is taken down."""
-    if not isinstance(outcome, Dead) or not job.session.chat or job.threads is None:
+    if not isinstance(outcome, Dead) or not job.session.thread or job.threads is None:
         return outcome
     try:
         if not job.threads.abandon(job.session, job.gateway.http):
@@ -172,7 +172,7 @@ def _poll(job: Job) -> tuple[Polled, ThreadState]:
     known = store.mailboxes.thread(job.thread_name)
     found = job.threads.poll(job.session, known.seen, job.gateway.http) if job.threads else Polled()
     for index in range(known.read + 1, found.read + 1):
-        ref = f"{job.session.chat}/{index}"
+        ref = f"{job.session.thread}/{index}"
         scope, owner = f"{name}:inbound:{ref}", job.claim.conversation
         _, wakes = store.messages.report(ref, "read", scope=scope, direction="inbound", owner=owner, wait=False)
         job.gateway.publisher.publish(wakes)

@@ -23,7 +23,7 @@ from app.core.message import Message
 from app.core.schema import load
 
 NANOS = 10**9
-MOST = 1_000 * NANOS  # for one message
+MAX_NANOS = 1_000 * NANOS  # for one message
 AMOUNT = re.compile(r"[0-9]{1,4}(\.[0-9]{1,9})?")
 RULE = "Must be a decimal number of 0 to 1000 with at most 9 decimals."
 TURN = "turn:"  # begins what a destination's turns are booked under
@@ -95,7 +95,7 @@ class PriceTable(Struct, frozen=True):
         """
         if spent is None:
             return _cost(f"{TURN}{destination}", parts * self.turns.get(destination, 0))
-        return _cost(f"{TURN}{destination}", min(max(spent, 0), MOST)) if self.currency else None
+        return _cost(f"{TURN}{destination}", min(max(spent, 0), MAX_NANOS)) if self.currency else None
 
 
 class Costs(Struct, frozen=True):
@@ -166,7 +166,7 @@ def nanos_of(text: str) -> int:
         raise ValueError(RULE)
     whole, _, part = text.partition(".")
     nanos = int(whole) * NANOS + int(part.ljust(9, "0"))
-    if nanos > MOST:
+    if nanos > MAX_NANOS:
         raise ValueError(RULE)
     return nanos
 

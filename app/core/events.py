@@ -51,7 +51,7 @@ class Written(Struct, frozen=True):
     A channel names the `customer` by address. A destination names the `conversation` by its key, or an `alias` that an
     earlier delivery remembered; if there is none, `customer` is the bare identifier of somebody whom it may write to
     first. Where `external_id` is missing, equal contents within `window` seconds count as one. `index` is the message's
-    number in the chat `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
+    number in the thread `alias`, where the platform counts; with `more`, parts of the same number follow. `identity` is
     the name under which a destination's platform knows the writer: a customer's own words that come back are dropped.
     `token` names the webhook that brought it, where a platform sends one again under other ids. `part` counts what a
     platform's one message was taken apart into; it costs something once. `aliases` are other addresses of the same
@@ -101,8 +101,8 @@ class Typing(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """The conversation's session is over; the next message begins with the channel's first destination again.
 
-    `external_id` tells a repeated webhook from a second end. A destination that names a chat by `alias` ends only the
-    session that has this chat.
+    `external_id` tells a repeated webhook from a second end. A destination that names a thread by `alias` ends only the
+    session that has this thread.
     """
 
     external_id: str | None = None
@@ -119,7 +119,7 @@ class Opted(Struct, frozen=True):
 
 
 class Changed(Struct, frozen=True):
-    """A destination's chat changed. With `index`: by a message that needs nothing from us, a step in the counting.
+    """A destination's thread changed. With `index`: by a message that needs nothing from us, a step in the counting.
     Without: in a way that only asking its platform tells."""
 
     alias: str
@@ -181,7 +181,7 @@ class Answer(Struct, frozen=True):
 
     `replies` go to the customer in order; `unsupported` names what it asked for beside them and nobody can do.
     `handles` replaces what the session remembers of the destination (None: no change). `handoff` moves the session to
-    the channel's people, `end` closes it; `memory` goes along with a handoff. `over`: the chat was over before, so
+    the channel's people, `end` closes it; `memory` goes along with a handoff. `over`: the thread was over before, so
     nobody there reads the message; it is for whoever comes next. `record` is the sid of a call that is to be recorded.
     `spent`: nanos of the configured currency that this answer cost there, in the place of the price of a turn.
     """
@@ -199,7 +199,7 @@ class Answer(Struct, frozen=True):
 
 
 class Polled(Struct, frozen=True):
-    """What a look at a destination's chat found.
+    """What a poll of a destination's thread found.
 
     `written` came from there and was not seen before, oldest first; `seen` is the number of the last message that was
     looked at, `read` of the last one of the customer's that people have read (-1: none). `over`: it has ended.

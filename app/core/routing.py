@@ -57,7 +57,7 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
 
     A dead end leads back to who answered first. An end is dead where all that is still written would die, too: nobody
     took the handoff, the thread is gone, the platform did not come back in all the tries, or messages were refused in a
-    row. Who answered first loses only what they hold of the conversation; an open chat tells by itself whether it
+    row. Who answered first loses only what they hold of the conversation; an open thread tells by itself whether it
     stands, so refused messages say nothing about that.
 
     Args:
@@ -72,7 +72,7 @@ def after_death(session: Session, route: Route, kind: Kind, now: int, *, handoff
         return None
     if kind.speaks_of in ("thread", "platform"):
         return led_back(session, route, now)
-    if kind.speaks_of == "content" or session.chat:
+    if kind.speaks_of == "content" or session.thread:
         return None
     refused = session.refused + 1
     return led_back(session, route, now) if refused >= MAX_REFUSED else replace(session, refused=refused)

@@ -14,10 +14,10 @@ Mode = Literal["bot", "human"]
 class Session(Struct, frozen=True):
     """`since` is the id of the message it began with, `last_at` is in Unix ms, `version` rises with each new holder.
 
-    `handles` belong to the destination alone (a dialogue sid), but for `chat`: the name under which its webhooks speak
-    of what was opened there. `context` is what the bot knew when it handed over. `refused` counts the messages that the
-    destination has refused in a row. `late` is the id of the message that was handed over because its answer did not
-    come in time.
+    `handles` belong to the destination alone (a dialogue sid), but for `chat`, its thread: the name under which its
+    webhooks speak of what was opened there. `context` is what the bot knew when it handed over. `refused` counts the
+    messages that the destination has refused in a row. `late` is the id of the message that was handed over because its
+    answer did not come in time.
     """
 
     destination: str
@@ -31,7 +31,8 @@ class Session(Struct, frozen=True):
     late: str = ""
 
     @property
-    def chat(self) -> str:
+    def thread(self) -> str:
+        """What the destination has open for the conversation; '': nothing."""
         return str(self.handles.get("chat", ""))
 
 

@@ -27,7 +27,7 @@ STOP = r"[.!?\u2026]"
 SENTENCE = rf"(?<!{STOP}){STOP}++[\p{{Pe}}\p{{Pf}}\"']*+\s++|[\u3002\uff01\uff1f]++"
 WORD = r"\S(?=\s)|\s"
 ENDS = tuple(map(regex.compile, (PARAGRAPH, LINE, SENTENCE, WORD)))
-MOST = {"characters": 1, "utf16": 2, "bytes": 4}  # units that one code point takes
+MAX_UNITS = {"characters": 1, "utf16": 2, "bytes": 4}  # units that one code point takes
 LONGEST_EXTENSION = 16  # characters, the dot included
 
 
@@ -66,7 +66,7 @@ def split(text: str, limit: int, unit: Unit) -> Iterator[str]:
 
 def _fits(text: str, limit: int, unit: Unit) -> bool:
     """Nearly every text does by far, or by far does not, and is not counted: a code point takes at least one unit."""
-    return len(text) * MOST[unit] <= limit or (len(text) <= limit and length(text, unit) <= limit)
+    return len(text) * MAX_UNITS[unit] <= limit or (len(text) <= limit and length(text, unit) <= limit)
 
 
 def _fitting(text: str, limit: int, unit: Unit) -> int:

@@ -15,7 +15,7 @@ from msgspec import Struct, field
 from app.core.costs import Cost
 from app.core.message import Message
 from app.core.session import Session
-from app.core.status import Status
+from app.core.status import STATUSES, Status
 
 
 class Deliver(Struct, frozen=True):
@@ -88,7 +88,7 @@ class AskPrice(Struct, frozen=True):
 
 
 class Unknown(Struct, frozen=True):
-    """What another version wrote."""
+    """What another version wrote. It becomes a dead letter as it is, which that version can replay."""
 
     text: str
 
@@ -132,6 +132,13 @@ def _ended(words: str) -> Item:
     return TellEnd(words) if words else End()
 
 
+def _report(words: str) -> Report:
+    message_id, status = words.split(" ", 1)
+    if status not in STATUSES:
+        raise ValueError(status)
+    return Report(message_id, status)
+
+
 def _close(words: str) -> Close:
     by, handles = words.split(" ", 1)
     return Close(by, orjson.loads(handles))
@@ -164,7 +171,7 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
     TAGS[Poll]: lambda words: Poll(),
     TAGS[End]: _ended,
     TAGS[Typing]: lambda words: Typing(int(words.removeprefix("@"))),
-    TAGS[Report]: lambda words: Report(*cast("Any", words.split(" ", 1))),
+    TAGS[Report]: _report,
     TAGS[Close]: _close,
     TAGS[Record]: Record,
     TAGS[AskPrice]: AskPrice,
@@ -209,7 +216,8 @@ class Claim(Struct, frozen=True):
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
-    its message last climbed. `to` is the address that the customer last wrote from, where they have several.
+    its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
+    says what is wrong with what is kept of it, which then is left out.
     """
 
     mailbox: str
@@ -227,6 +235,7 @@ class Claim(Struct, frozen=True):
     status_at: int = 0
     session: Session | None = None
     to: str = ""
+    damaged: str = ""
 
 
 class ThreadState(Struct, frozen=True):

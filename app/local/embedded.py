@@ -32,7 +32,7 @@ PARTED = 11
 VALKEY_FORMATS = (9, 0)  # the first version of Valkey with a format of its own
 SPLIT = (7, 0)  # the first version of Redis that keeps its append-only file in several parts
 SOCKET = "redis.sock"
-SOCKET_MOST = 103 if sys.platform == "darwin" else 107  # bytes of a socket's path
+MAX_SOCKET = 103 if sys.platform == "darwin" else 107  # bytes of a socket's path
 MEMORY_SHARE = 4  # the server may take a quarter of the machine's memory; then messages are refused, none thrown away
 LEAST_MEMORY = 64 * 1024 * 1024  # bytes
 MEMORY_VARIABLE = "PATCHBAY_REDIS_MEMORY"  # in place of that share, as Redis writes it: 512mb, 2gb
@@ -149,7 +149,7 @@ def _asked(path: str) -> Server | None:
 
 
 def _fits(socket: Path) -> bool:
-    return len(os.fsencode(socket)) <= SOCKET_MOST
+    return len(os.fsencode(socket)) <= MAX_SOCKET
 
 
 def _short_folder(data: Path) -> Path:

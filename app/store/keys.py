@@ -13,7 +13,7 @@ from msgspec import Struct
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
 
-Type = Literal["string", "list", "set", "zset", "hash", "stream", "none"]
+Type = Literal["string", "list", "set", "zset", "hash", "stream", "any", "none"]
 Expiry = Literal["never", "always", "when done", "perhaps"]
 """Whether a key goes by itself. `when done`: not while something waits for it."""
 
@@ -312,7 +312,7 @@ BUCKET = Key(
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
     *("never", ""),
-    ("take", "trim", "Lanes.count"),
+    ("take", "trim", "base", "Lanes.count"),
     _fields(("<what>", "count")),
 )
 WORKERS = Key(
@@ -330,6 +330,11 @@ NOTHING = Key(
     *("never", ""),
     ("even_if_full",),
 )
+DAMAGED = Key(
+    *("damaged", "damaged", "<key>", "any", "a key of another type than this map has, set aside so that work goes on"),
+    *("perhaps", "until a person deletes it, or it went by itself"),
+    ("base",),
+)
 
 GROUPS: dict[str, Sequence[Key]] = {
     "Messages": (MESSAGE, TIMELINE, LIST, LIVE, EXTERNAL_ID, EARLY),
@@ -338,7 +343,7 @@ GROUPS: dict[str, Sequence[Key]] = {
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),
     "Dead letters": (DEAD_LETTER, DEAD_LETTERS, DEAD_LETTERS_OF, DEAD_LETTER_BYTES),
-    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, NOTHING),
+    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, DAMAGED, NOTHING),
 }
 KEYS = tuple(key for group in GROUPS.values() for key in group)
 

@@ -62,7 +62,7 @@ class Mailboxes:
 
     def changed(self, conversation: str, place: Place) -> tuple[Wake, ...]:
         """Hear of a destination's thread what is no message for the customer; see `Place`."""
-        return wakes_of(self._connection.run("chat", {"cv": conversation, **self._wire.place(place)}))
+        return wakes_of(self._connection.run("thread", {"cv": conversation, **self._wire.place(place)}))
 
     def thread(self, name: str) -> ThreadState:
         """How far a destination's thread is known."""

@@ -39,6 +39,7 @@ from app.core.work import (
 from app.store.limits import Limits
 
 Request = dict[str, Any]
+GARBLED = "\ufffd"  # what a byte that is no text was read as
 
 
 class Claimed(NamedTuple):
@@ -63,9 +64,18 @@ class Claimed(NamedTuple):
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
-    """The claim that a script's list says."""
+    """The claim that a script's list says. Whoever has it must settle it, though what is kept of it be damaged."""
     size = len(Claimed._fields)
     said = Claimed._make(answer[:size])
+    try:
+        return _claim(said, dict(_pairs(answer[size:])))
+    except (ValueError, TypeError, AttributeError) as error:  # of JSON that is none, or is something else
+        attempt = int(said.attempts) + int(said.claims)
+        item, damaged = item_of(said.item), f"{type(error).__name__}: {error}"
+        return Claim(said.mailbox, said.owner, item, said.conversation, int(said.now), attempt, damaged=damaged)
+
+
+def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
     return Claim(
         mailbox=said.mailbox,
         owner=said.owner,
@@ -80,7 +90,7 @@ def claim_of(answer: Sequence[Any]) -> Claim:
         error=said.error,
         first_at=int(said.first_at),
         status_at=int(said.status_at or 0),
-        session=sessions.from_fields(dict(_pairs(answer[size:]))),
+        session=sessions.from_fields(session),
         to=said.to,
     )
 
@@ -104,8 +114,8 @@ class Wire:
             "rec": self._record(entry),
             "mailbox": entry.mailbox,
             "lane": entry.lane,
-            "most": limits.mailbox,
-            "most_lane": limits.lane,
+            "max_mailbox": limits.mailbox,
+            "max_lane": limits.lane,
             "follow": a.follow,
             "show": a.show,
             "session_keep": limits.session_keep,
@@ -113,7 +123,7 @@ class Wire:
         if who := a.responder:
             request["take"] = {"destination": who.destination, "mode": who.mode, "seize": who.seize}
         if a.place:
-            request["chat"] = self.place(a.place)
+            request["thread"] = self.place(a.place)
         if a.second_scope:
             request["also"] = a.second_scope
         more = a.more
@@ -135,7 +145,7 @@ class Wire:
             "item": item_text(entry.item),
             "cv": entry.mailbox.rpartition("|")[0],
             "follow": follow,
-            "most": self._limits.mailbox,
+            "max_mailbox": self._limits.mailbox,
             "scope": entry.scope,
             "window_ms": self._limits.window_ms(entry.scope),
         }
@@ -145,11 +155,11 @@ class Wire:
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
     def outcome(self, outcome: Outcome) -> Request:
-        claim, limits = outcome.claim, self._limits
+        claim, limits, item = outcome.claim, self._limits, item_text(outcome.claim.item)
         request: Request = {
             "mailbox": claim.mailbox,
             "owner": claim.owner,
-            "item": item_text(claim.item),
+            "item": item,
             "cv": claim.conversation,
             "outcome": outcome.name,
             "retention": limits.retention,
@@ -178,6 +188,8 @@ class Wire:
                 request["front"] = [item_text(item) for item in outcome.front]
         if outcome.lane.kind in ("sick", "pause"):
             request |= self._breaker(outcome.lane)
+        if GARBLED in item:  # the script takes the head as it stands
+            request["garbled"] = True
         return request
 
     def achieved(self, claim: Claim, achieved: Achieved, lease: float) -> Request:
@@ -194,15 +206,15 @@ class Wire:
         if achieved.session:
             request["session"] = self._session(SessionChange(achieved.session))
         if achieved.thread:
-            request["chat"] = self._thread(achieved.thread)
+            request["thread"] = self._thread(achieved.thread)
         if achieved.poll_in:
-            request["watch_ms"] = _ahead(achieved.poll_in, self._limits.max_poll)
+            request["poll_ms"] = _ahead(achieved.poll_in, self._limits.max_poll)
         return request
 
     def longest(self) -> Request:
         """How far ahead anything may lie."""
         limits = self._limits
-        longest = {"lease": limits.max_lease, "delay": limits.max_delay, "watch": limits.max_poll}
+        longest = {"lease": limits.max_lease, "delay": limits.max_delay, "poll": limits.max_poll}
         return {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
 
     def _done(self, done: Done) -> Request:
@@ -228,7 +240,7 @@ class Wire:
             "pause_ms": _ahead(effect.seconds, limits.max_delay),
             "threshold": limits.breaker_failures,
             "cooldown_ms": int(limits.breaker_pause * 1000),
-            "cooldown_most_ms": int(limits.max_breaker_pause * 1000),
+            "max_cooldown_ms": int(limits.max_breaker_pause * 1000),
         }
 
     def _consequences(self, outcome: Done | Dead) -> Request:
@@ -239,9 +251,9 @@ class Wire:
         if outcome.session:
             request["session"] = self._session(outcome.session, outcome.claim.session)
         if outcome.thread:
-            request["chat"] = self._thread(outcome.thread)
+            request["thread"] = self._thread(outcome.thread)
         if outcome.poll_in is not None:
-            request["watch_ms"] = _ahead(outcome.poll_in, self._limits.max_poll)
+            request["poll_ms"] = _ahead(outcome.poll_in, self._limits.max_poll)
         return request
 
     def _append(self, entry: Append | AppendItem) -> Request:
@@ -301,9 +313,9 @@ class Wire:
         return {"name": thread.name, "seen": thread.seen, "read": thread.read, "keep": self._limits.session_keep}
 
 
-def _ahead(seconds: float, most: float) -> int:
+def _ahead(seconds: float, longest: float) -> int:
     """In ms, and no further ahead than the sweep lets stand."""
-    return int(min(seconds, most) * 1000)
+    return int(min(seconds, longest) * 1000)
 
 
 def _pairs(flat: Sequence[Any]) -> Any:

@@ -33,8 +33,8 @@ WAIT = 1.5  # seconds between two signs of life
 LOOK_AGAIN = 10.0  # seconds after which a quiet stream's reader is looked at
 
 # Of one process. Each stream has a thread of its own; a poll has one of those for webhooks, but only while it reads.
-MOST_STREAMS = int(os.environ.get(THREADS_VARIABLE) or 32)
-MOST_POLLS = 4
+MAX_STREAMS = int(os.environ.get(THREADS_VARIABLE) or 32)
+MAX_POLLS = 4
 STREAMS_PER_VISITOR = 4  # windows of one browser
 STREAMS_PER_ADDRESS = 16  # a household, an office; further ones poll
 STREAM_BYTES, POLL_BYTES = 262_144, 65_536  # of one answer, but for a single message that is longer
@@ -143,7 +143,7 @@ class Stopping:
         return self._told.is_set()
 
 
-stream_places, poll_places, poll_turns = Places(MOST_STREAMS), Places(MOST_POLLS), Turns()
+stream_places, poll_places, poll_turns = Places(MAX_STREAMS), Places(MAX_POLLS), Turns()
 stopping = Stopping()
 
 

@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 from msgspec.structs import replace
 
 from app.core.costs import (
-    MOST,
+    MAX_NANOS,
     NANOS,
     AmountField,
     Asked,
@@ -39,7 +39,7 @@ TEMPLATE = replace(MESSAGE, metadata={"content_sid": "HX1"})
 
 # --- amounts ---
 
-amounts = st.integers(0, MOST)
+amounts = st.integers(0, MAX_NANOS)
 
 
 @QUICK
@@ -85,8 +85,8 @@ READ: dict[str, tuple[Any, int | None]] = {
     "a whole number": (2, 2 * NANOS),
     "a small number": (1e-09, 1),
     "a number that no double holds": (0.1, 100_000_000),
-    "the most": (1000, MOST),
-    "the most as text": ("1000.000000000", MOST),
+    "the most": (1000, MAX_NANOS),
+    "the most as text": ("1000.000000000", MAX_NANOS),
     "more": ("1000.000000001", None),
     "ten decimals": ("0.0000000001", None),
     "ten decimals as number": (1e-10, None),
@@ -156,7 +156,7 @@ TOLD: dict[str, tuple[PriceTable, int, Cost | None]] = {
     "in the place of the table's price": (TABLE, 7, Cost("turn:helper", 7)),
     "nothing": (TABLE, 0, None),
     "less than nothing": (TABLE, -7, None),
-    "more than can be": (TABLE, 10**30, Cost("turn:helper", MOST)),
+    "more than can be": (TABLE, 10**30, Cost("turn:helper", MAX_NANOS)),
     "where nothing is booked": (PriceTable(), 7, None),
 }
 

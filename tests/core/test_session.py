@@ -47,13 +47,13 @@ def test_missing_fields_have_defaults(fields: dict[str, str], expected: Session 
     assert expected == from_fields(fields)
 
 
-CHATS: dict[str, tuple[dict[str, object], str]] = {
+THREADS: dict[str, tuple[dict[str, object], str]] = {
     "nothing open": ({}, ""),
     "a dialogue": ({"dialogue": "UK1"}, ""),
-    "a chat": ({"chat": "CH1", "ready": True}, "CH1"),
+    "a thread": ({"chat": "CH1", "ready": True}, "CH1"),
 }
 
 
-@pytest.mark.parametrize(("handles", "chat"), CHATS.values(), ids=CHATS)
-def test_a_session_knows_its_chat(handles: dict[str, object], chat: str) -> None:
-    assert chat == Session("desk", handles=handles).chat
+@pytest.mark.parametrize(("handles", "thread"), THREADS.values(), ids=THREADS)
+def test_a_session_knows_its_thread(handles: dict[str, object], thread: str) -> None:
+    assert thread == Session("desk", handles=handles).thread

@@ -61,6 +61,7 @@ UNKNOWN = [
     "typing",
     "typing @soon",
     "status x",
+    f"status {ID} exploded",
     "close it",
     "close x [1]",
 ]

@@ -338,7 +338,7 @@ class Answering(Http):
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, cookies: tuple[str, ...]) -> None:
         super().__init__()
         self._answer = Response(status, headers, body, cookies=cookies)
-        self._left = MOST_CALLS
+        self._left = MAX_CALLS
 
     def _call(self, *args: Any) -> Response:  # type: ignore[override]  # it needs to know what it answers
         self._left -= 1
@@ -347,7 +347,7 @@ class Answering(Http):
         return self._answer
 
 
-MOST_CALLS = 40  # a chat whose pages lead on and on
+MAX_CALLS = 40  # a chat whose pages lead on and on
 
 
 def answers(good: dict[str, Any]) -> st.SearchStrategy[Answering]:

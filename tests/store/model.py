@@ -88,7 +88,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Letter:
+class DeadLetter:
     mailbox: str
     lane: str
     item: str
@@ -131,7 +131,7 @@ class Model:
         self.seen: dict[str, str] = {}
         self.named: dict[str, str] = {}  # a platform's own id -> ours
         self.early: dict[str, list[Status]] = {}
-        self.letters: list[Letter] = []
+        self.letters: list[DeadLetter] = []
         self.sessions: dict[str, Held] = {}
         self.chats: dict[str, Chat] = {}
         self.watch: dict[str, int] = {}
@@ -471,7 +471,7 @@ class Model:
             self._push(mailbox, "status:shop", f"price {known.id}")
 
     def _bury(self, mailbox: str, lane: str, item: str) -> None:
-        self.letters.append(Letter(mailbox, lane, "handoff again" if item == "handoff" else item))
+        self.letters.append(DeadLetter(mailbox, lane, "handoff again" if item == "handoff" else item))
         if item.startswith("message "):
             self.messages[item.removeprefix("message ")].state = "dead"
             self._climb(item.removeprefix("message "), "failed")
@@ -481,7 +481,7 @@ class Model:
         version = held.version if held else 0
         if version == session.version:
             version += change.changes_hands
-            self.sessions[conversation] = Held(session.destination, version, session.chat)
+            self.sessions[conversation] = Held(session.destination, version, session.thread)
 
     def _breaker(self, name: str, s: Outcome) -> None:
         lane, limits = self.lanes[name], self.limits

@@ -1,4 +1,4 @@
-"""Whatever keys and fields are missing, no script fails, and what comes afterwards is worked.
+"""Whatever keys and fields are missing or of the wrong type, no script fails, and what comes afterwards is worked.
 
 A script that fails after its first write leaves half of what it does, so here every verb of the store runs in any order
 while keys, fields and members disappear between the calls, as they do where a server throws them away or somebody
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -42,7 +43,7 @@ from app.core.work import (
 from app.store import Store
 from app.store.buckets import Bucket
 from app.store.limits import Limits
-from tests.store.steps import BOT, DESK, SHOP, Drain, append, entry, item, items, key, keys
+from tests.store.steps import ANN, BEN, BOT, DESK, SHOP, Drain, append, entry, item, items, key, keys, write
 from tests.support.examples import examples
 from tests.support.gateway import Clock
 
@@ -98,6 +99,11 @@ class Damaged(RuleBasedStateMachine):
     def a_key_of_a_kind_is_lost(self, prefix: str, which: int) -> None:
         if found := sorted(name for name in keys(self.client) if name.startswith(prefix)):
             self.client.delete("{patchbay}:" + found[which % len(found)])
+
+    @rule(which=some, value=st.sampled_from(["text", ["a", "list"]]))
+    def a_key_is_of_another_type(self, which: int, value: str | list[str]) -> None:
+        if found := sorted(self.client.keys()):
+            spoil(self.client, found[which % len(found)], value)
 
     @rule(which=some, what=some)
     def a_part_of_a_key_is_lost(self, which: int, what: int) -> None:
@@ -268,10 +274,24 @@ class Damaged(RuleBasedStateMachine):
     @rule(which=some)
     def everything_is_looked_at(self, which: int) -> None:
         store, conversation = self.store, CONVERSATIONS[which % 2]
-        store.lanes.overview(self.clock() / 1_000), store.lanes.counts(), store.dead_letters.newest()
-        store.messages.timeline(conversation), store.messages.live(conversation, "0", 0)
-        store.sessions.read(conversation), store.consents.read(conversation), store.costs.conversation(conversation)
-        store.costs.message(self._message(which)), store.mailboxes.thread(CHATS[conversation])
+        looks: list[Callable[[], Any]] = [
+            lambda: store.lanes.overview(self.clock() / 1_000),
+            store.lanes.counts,
+            store.dead_letters.newest,
+            lambda: store.messages.timeline(conversation),
+            lambda: store.messages.live(conversation, "0", 0),
+            lambda: store.sessions.read(conversation),
+            lambda: store.consents.read(conversation),
+            lambda: store.costs.conversation(conversation),
+            lambda: store.costs.message(self._message(which)),
+            lambda: store.mailboxes.thread(CHATS[conversation]),
+        ]
+        for look in looks:
+            try:
+                look()
+            except redis.ResponseError as error:  # whoever only looks sets nothing aside
+                if not str(error).startswith("WRONGTYPE"):
+                    raise
 
     def teardown(self) -> None:
         """What is written now is worked, in each conversation, once the lanes are declared and leases run out."""
@@ -311,6 +331,15 @@ class Damaged(RuleBasedStateMachine):
         return self.made
 
 
+def spoil(client: redis.Redis, name: str, value: str | list[str] = "text") -> None:
+    """Let a key hold a text or a list, in the place of what it held."""
+    client.delete(name)
+    if isinstance(value, str):
+        client.set(name, value)
+    else:
+        client.rpush(name, *value)
+
+
 def in_parts(one: int, two: int, conversation: str) -> tuple[Append, Append]:
     first, last = (entry(number, conversation, "outbound", report_to="desk") for number in (one, two))
     whole = Said(Text("x")).speaking_for([first.message.id])
@@ -328,6 +357,58 @@ def test_a_part_that_lost_its_status_is_waited_for_by_none(store: Store, client:
     record = store.messages.read(last.message.id)
     assert record is not None
     assert "sent" == record.status
+
+
+OF_ANN = {
+    "records": [key("m", f"{1:032x}")],
+    "a queue": [key("q", f"{ANN}|inbound")],
+    "what is known of a mailbox": [key("b", f"{ANN}|inbound")],
+    "a session": [key("s", ANN)],
+    "consent": [key("o", ANN)],
+    "a timeline": [key("t", ANN)],
+    "a live stream": [key("e", ANN)],
+    "addresses": [key("w", ANN), key("to", ANN)],
+    "costs": [key("cost:c", ANN)],
+    "all of them": [key(kind, ANN) for kind in ("s", "o", "t", "e", "w", "to", "cost:c")],
+}
+
+
+@pytest.mark.parametrize("spoiled", OF_ANN.values(), ids=OF_ANN)
+@pytest.mark.parametrize("when", ["waiting", "at work"])
+def test_one_damaged_conversation_stops_neither_its_lane_nor_itself(
+    real_store: Store, redis_client: redis.Redis, written_by_hand: None, clock: Clock, spoiled: list[str], when: str
+) -> None:
+    store, client = real_store, redis_client
+    store.lanes.declare({BOT: 1})
+    wakes = [*write(store, 1, ANN, live=True, show=True).wakes, *write(store, 2, BEN).wakes]
+    store.consents.write(ANN, "in", "an operator")
+    drain = Drain(store, BOT, wakes[0].token)
+    claim = drain.claim() if when == "at work" else None
+    for name in spoiled:
+        client.delete(name)
+        client.hset(name, "a", "b") if ":to:" in name else client.set(name, "text")
+    change = SessionChange(Session("bot"))
+    while claim := drain.step(claim and Done(claim, session=change, status="delivered", cost=Cost("turn:bot", 2))):
+        pass
+    store.mailboxes.sweep()
+    state = store.messages.report(f"{2:032x}", "read", scope="s", direction="inbound", owner="", error="")[0]
+    assert "climbed" == state
+    assert "ok" == write(store, 3, ANN, live=True, show=True, follow=True, cost=Cost("inbound", 5)).state
+    clock.advance(3_600)
+    assert [item(3)] == [one for wake in store.mailboxes.sweep() for one in Drain(store, BOT, wake.token).finish()][-1:]
+
+
+def test_a_damaged_session_stops_no_sweep(
+    real_store: Store, redis_client: redis.Redis, written_by_hand: None, clock: Clock
+) -> None:
+    store, client = real_store, redis_client
+    drain = Drain(store, BOT, write(store, 1, ANN).wakes[0].token)
+    drain.step(Done(drain.claim(), session=SessionChange(Session("desk", handles={"chat": "CH1"})), poll_in=5.0))
+    spoil(client, key("s", ANN))
+    write(store, 2, BEN)
+    clock.advance(60)
+    assert [BOT] == [wake.lane for wake in store.mailboxes.sweep()]
+    assert ("text", {"damaged:s": 1}) == (client.get(key("damaged", "s", ANN)), store.lanes.counts())
 
 
 def test_no_script_fails_whatever_is_missing(machine_client: redis.Redis) -> None:

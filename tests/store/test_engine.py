@@ -439,7 +439,7 @@ class Engine(RuleBasedStateMachine):
         for conversation in CONVERSATIONS:
             session = self.store.sessions.read(conversation)
             held = self.model.sessions.get(conversation)
-            assert (session and (session.destination, session.version, session.chat)) == (
+            assert (session and (session.destination, session.version, session.thread)) == (
                 held and (held.destination, held.version, held.chat)
             )
 

@@ -49,9 +49,9 @@ class Call:
 def calls(text: str) -> Iterator[Call]:
     variables = variables_of(text)
     flat = re.sub(r"\s+", " ", re.sub(r"--.*", "", text))
-    for match in re.finditer(r"redis\.call\('([A-Z]+)', ", flat):
+    for match in re.finditer(r"redis\.p?call\('([A-Z]+)', ", flat):
         key, *arguments = split(flat[match.end() :])
-        every = [key, *arguments] if match[1] in ("DEL", "EXISTS", "MGET") else [key]
+        every = [key, *arguments] if match[1] in ("DEL", "EXISTS", "MGET", "RENAME") else [key]
         found = {one for each in every for one in prefixes(each, variables)}
         yield Call(match[1], found, arguments)
 

@@ -52,7 +52,7 @@ RECORD = {
     "retention": 259_200,
     "ix": ["AC1"],
 }
-BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "cooldown_most_ms": 60_000}
+BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 60_000}
 NOTHING: dict[str, Any] = {"error": "", "front": [], "append": []}
 LIVE = Append(message(1), "inbound:bot", report_to="shop", live=True, scope="desk:written:1", exempt=True)
 
@@ -105,8 +105,8 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
                 "changes_hands": True,
                 "keep": KEPT,
             },
-            "chat": {"name": "desk:CH1", "seen": 3, "read": 4, "keep": KEPT},
-            "watch_ms": 5_500,
+            "thread": {"name": "desk:CH1", "seen": 3, "read": 4, "keep": KEPT},
+            "poll_ms": 5_500,
             "cost": {"what": "outbound", "nanos": 5, "keep": KEPT, "refs": '["SM1"]'},
         },
     ),
@@ -116,7 +116,7 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
             "outcome": "done",
             "lane": "ok",
             "session": {"version": 3, "fields": [], "changes_hands": False, "keep": KEPT},
-            "watch_ms": 0,
+            "poll_ms": 0,
         },
     ),
     "to be tried again": (
@@ -176,8 +176,8 @@ def test_acceptances_travel() -> None:
         "rec": RECORD,
         "mailbox": f"{ANN}|inbound",
         "lane": "inbound:bot",
-        "most": 1_000,
-        "most_lane": 200_000,
+        "max_mailbox": 1_000,
+        "max_lane": 200_000,
         "follow": False,
         "show": False,
         "session_keep": KEPT,
@@ -210,7 +210,7 @@ def test_acceptances_travel() -> None:
         "show": True,
         "also": "shop:token:1",
         "take": {"destination": "desk", "mode": "human", "seize": False},
-        "chat": {"name": "desk:CH1", "lane": "inbound:desk", "keep": KEPT, "index": 4, "more": False},
+        "thread": {"name": "desk:CH1", "lane": "inbound:desk", "keep": KEPT, "index": 4, "more": False},
         "consent": {"state": "out", "by": "the customer wrote STOP", "keep": KEPT},
         "more": [{**item, "rec": live, **once}, {**item, "rec": RECORD}],
         "cost": {"what": "inbound", "nanos": 5, "keep": KEPT},
@@ -233,8 +233,8 @@ def test_what_is_achieved_travels() -> None:
         **nothing,
         "aliases": ["bot:CH1"],
         "progress": '{"part":1}',
-        "chat": {"name": "bot:CH1", "seen": 2, "read": -1, "keep": KEPT},
-        "watch_ms": 2_000,
+        "thread": {"name": "bot:CH1", "seen": 2, "read": -1, "keep": KEPT},
+        "poll_ms": 2_000,
     }
 
 

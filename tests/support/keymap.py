@@ -34,7 +34,7 @@ def _strays(
     if key is None:
         yield "is not on the map"
         return
-    if held != key.type:
+    if key.type not in (held, "any"):
         yield f"is a {held}, not a {key.type}"
         return
     goes = left >= 0

@@ -76,14 +76,14 @@ class People(Destination):
     def poll(self, session: Session, seen: int | None, http: Http) -> Polled:
         self.looked_behind.append(seen)
         self.before_look()
-        self._call("check", session.chat)
+        self._call("check", session.thread)
         return self.finds.pop(0) if self.finds else Polled()
 
     def close(self, session: Session, who: Who, http: Http) -> None:
-        self._call("close", session.chat, who)
+        self._call("close", session.thread, who)
 
     def abandon(self, session: Session, http: Http) -> bool:
-        self._call("abandon", session.chat)
+        self._call("abandon", session.thread)
         return not session.handles.get("ready")
 
     def done(self, *verbs: str) -> list[tuple[Any, ...]]:
@@ -527,7 +527,7 @@ class TestEnding:
         desk.office.work()
         assert [] == desk.people.calls
         assert [] == desk.told()
-        assert desk.session.chat == "CH2"
+        assert desk.session.thread == "CH2"
 
     def test_a_second_end_of_the_same_chat_changes_nothing(self, desk: Desk) -> None:
         desk.with_chat().hears(Ended("EV1", alias="CH1"))
@@ -547,10 +547,10 @@ class TestEnding:
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         assert [] == desk.told()
-        assert desk.session.chat == "CH1"
+        assert desk.session.thread == "CH1"
         desk.office.work_later(10)
         assert ["line 1", "Thank you for writing.", "ended"] == desk.told()
-        assert desk.session.chat == ""
+        assert desk.session.thread == ""
 
     def test_it_waits_for_a_look_no_longer_than_a_customer_does(self, desk: Desk) -> None:
         """What was missed comes when the desk is well again."""
@@ -560,7 +560,7 @@ class TestEnding:
         for _ in range(2):
             desk.office.work_later(5)
         assert ["Thank you for writing.", "ended"] == desk.told()
-        assert desk.session.chat == ""
+        assert desk.session.thread == ""
         del desk.people.fails["check"]
         desk.people.finds += [Polled((written(1),), seen=1)]
         for _ in range(5):
@@ -573,18 +573,18 @@ class TestEnding:
         desk.hears(Ended("EV1", alias="CH1"))
         desk.office.work()
         assert ["Thank you for writing.", "ended"] == desk.told()
-        assert desk.session.chat == ""
+        assert desk.session.thread == ""
         desk.office.work_later(10)
         assert [("close", "CH1", "platform")] * 2 == desk.people.done("close")
         assert [] == desk.office.letters()
 
     def test_silence_that_somebody_broke_meanwhile_ends_nothing(self, desk: Desk) -> None:
         desk.with_chat()
-        chat = desk.session.chat
+        chat = desk.session.thread
         wakes = append(desk.gateway.store, "shop/webhook:ada", "inbound", "inbound:desk", "ended silence")
         desk.gateway.publisher.publish(wakes or ())
         desk.office.work()
-        assert (chat, []) == (desk.session.chat, desk.told())
+        assert (chat, []) == (desk.session.thread, desk.told())
 
     FINALLY: dict[str, tuple[str, list[str]]] = {
         "it cannot be looked at": ("check", []),

@@ -177,7 +177,7 @@ class TestAHandoff:
         desk.people.fails["open"] = [BUSY]
         office.customer_writes("a human please")
         office.work()
-        assert "CH1" == desk.session.chat
+        assert "CH1" == desk.session.thread
         del house.destinations["desk"], house.timeouts["desk"]
         house.lanes = {name: lane for name, lane in house.lanes.items() if not name.endswith(":desk")}
         house.declare()
@@ -383,7 +383,7 @@ class TestAMessageToPeople:
         for _ in range(4):
             desk.office.customer_writes("hello?")
         desk.office.work()
-        assert ("desk", "CH1") == (desk.session.destination, desk.session.chat)
+        assert ("desk", "CH1") == (desk.session.destination, desk.session.thread)
 
 
 class TestWithTheFirstDestination:
@@ -440,7 +440,7 @@ class TestWithTheFirstDestination:
         desk.office.customer_writes("lost")
         desk.office.customer_writes("hello?")
         desk.office.work()
-        assert ("desk", "CH2") == (desk.session.destination, desk.session.chat)
+        assert ("desk", "CH2") == (desk.session.destination, desk.session.thread)
         assert [] == desk.told()
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import redis
 
 from app.core.errors import StoreUnavailable
+from app.core.work import AppendItem, Unknown, mailbox_of
 from app.store.mailbox import Mailboxes
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from workers.drain import Drainer
+from workers.drain import DAMAGED, UNKNOWN, Drainer
 
 
 def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office) -> None:
@@ -237,3 +239,64 @@ def test_a_stopping_worker_does_not_work_on_for_want_of_another(office: Office) 
 
 def test_a_wake_up_for_a_lane_that_nobody_knows_does_nothing(office: Office) -> None:
     assert 0 == Drainer(office.gateway).drain("inbound:gone", "token")
+
+
+@pytest.mark.parametrize("lane", ["inbound:helper", "outbound:shop", "status:shop"])
+@pytest.mark.parametrize("item", [b"dance with them", b"handoff once", b"dance \xff \xc3\xa9\xfe"])
+def test_what_a_newer_version_wrote_waits_for_it_byte_by_byte(
+    office: Office, redis_client: redis.Redis, lane: str, item: bytes
+) -> None:
+    office.customer_writes("hello")
+    office.work()
+    asked, said = office.asked(), office.said()
+    mailbox = mailbox_of("shop/webhook:ada", lane.split(":")[0] if lane != "status:shop" else lane)
+    store = office.gateway.store
+    wakes = store.mailboxes.append(AppendItem(mailbox, lane, Unknown("made of text")))
+    office.gateway.publisher.publish(wakes or ())
+    redis_client.lset(f"{{patchbay}}:q:{mailbox}", 0, item)
+    office.work()
+    assert [f"unknown: {UNKNOWN}"] == office.letters()
+    (letter,) = store.dead_letters.newest()
+    server = redis_client.connection_pool.connection_kwargs
+    with redis.Redis(server["host"], server["port"]) as raw:
+        assert item == raw.hget(f"{{patchbay}}:d:{letter.id}", "item")
+        assert (mailbox, lane) == (letter.mailbox, letter.where)
+        assert ("ok", []) == (store.dead_letters.replay(letter.id)[0], office.letters())
+        assert [item] == raw.lrange(f"{{patchbay}}:q:{mailbox}", 0, -1)
+    office.work_later(10)
+    office.customer_writes("still there?")
+    office.work_later(10)
+    assert ([*asked, "still there?"], len(said) + 1) == (office.asked(), len(office.said()))
+    assert 1 == len(office.letters())
+
+
+DAMAGE = {
+    "a message that is no JSON": ("m", {"body": "{"}),
+    "a message that is another one": ("m", {"body": "[1]"}),
+    "a session without a date": ("s", {"last_at": "soon"}),
+    "a session whose names are no JSON": ("s", {"handles": "{"}),
+    "progress that is no JSON": ("b", {"progress": "{"}),
+}
+
+
+@pytest.mark.parametrize(("kind", "fields"), DAMAGE.values(), ids=DAMAGE)
+def test_what_cannot_be_read_is_a_dead_letter_and_holds_nobody_up(
+    make_office: MakeOffice, redis_client: redis.Redis, kind: str, fields: dict[str, str]
+) -> None:
+    office = make_office(destinations__helper={"concurrency": 1})
+    office.customer_writes("hello")
+    office.work()
+    message = office.customer_writes("again")
+    whose = {"m": message, "s": "shop/webhook:ada", "b": "shop/webhook:ada|inbound"}[kind]
+    before = redis_client.hgetall(f"{{patchbay}}:{kind}:{whose}")
+    redis_client.hset(f"{{patchbay}}:{kind}:{whose}", mapping=fields)
+    office.customer_writes("hello", "ben")
+    office.work()
+    assert ({f"damaged: {DAMAGED}"}, ["hello", "hello"]) == (set(office.letters()), office.asked())
+    if kind != "b":
+        redis_client.hset(f"{{patchbay}}:{kind}:{whose}", mapping={name: before[name] for name in fields})
+    for letter in office.gateway.store.dead_letters.newest():  # that it failed cannot be reported either
+        office.gateway.publisher.publish(office.gateway.store.dead_letters.replay(letter.id)[1])
+    office.work()
+    assert [] == office.letters()
+    assert (["hello", "hello", "again"], "delivered") == (office.asked(), office.status(message))

@@ -27,10 +27,10 @@ from app.platforms.openai.failures import LONGEST_DETAIL, TooLong, checked
 from app.platforms.openai.responses import Responses
 from app.platforms.openai.settings import OPENAI, Settings
 from app.platforms.openai.stream import Collects, Reading
-from app.platforms.openai.turns import MOST_PICTURES, Part, Picture, Turn, alternating, before, from_customer, turn_of
+from app.platforms.openai.turns import MAX_PICTURES, Part, Picture, Turn, alternating, before, from_customer, turn_of
 
-MOST_BYTES = 16 * 1024 * 1024  # of a stream, in which each word has a hundred bytes around it
-MOST_PICTURE = 5 * 1024 * 1024
+MAX_STREAM = 16 * 1024 * 1024  # bytes, of which each word has a hundred around it
+MAX_PICTURE_BYTES = 5 * 1024 * 1024
 
 
 class Form(Protocol):
@@ -101,7 +101,7 @@ class OpenaiDestination(Destination):
                 json={**body, **customer},
                 headers={"authorization": f"Bearer {self._key}"} if self._key else {},
                 timeout=self._timeout,
-                most_bytes=MOST_BYTES,
+                most_bytes=MAX_STREAM,
                 take=reading.take if self._streams else None,
             )
         except Failure:
@@ -151,7 +151,7 @@ def _embedded(turns: Sequence[Turn], timeout: float, http: Http) -> list[Turn]:
     """The turns with their pictures in them. All of them are fetched within the time-out."""
 
     def whole(part: Part) -> Part:
-        return _fetched(part, timeout / MOST_PICTURES, http) if isinstance(part, Picture) else part
+        return _fetched(part, timeout / MAX_PICTURES, http) if isinstance(part, Picture) else part
 
     return [replace(turn, parts=tuple(map(whole, turn.parts))) for turn in turns]
 
@@ -159,7 +159,7 @@ def _embedded(turns: Sequence[Turn], timeout: float, http: Http) -> list[Turn]:
 def _fetched(picture: Picture, timeout: float, http: Http) -> Part:
     """The picture itself; in words, if it cannot be had."""
     try:
-        found = http.fetch(picture.url, timeout=timeout, most_bytes=MOST_PICTURE)
+        found = http.fetch(picture.url, timeout=timeout, most_bytes=MAX_PICTURE_BYTES)
     except Failure:
         return picture.words
     type_ = found.headers.get("content-type", "").partition(";")[0].strip().lower()

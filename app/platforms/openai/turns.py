@@ -20,7 +20,7 @@ Role = Literal["user", "assistant"]
 BYTES_OF_A_TOKEN = 3  # on the safe side: English has about four in one, Chinese three
 TOKENS_OF_A_TURN = 4  # what stands around its words
 TOKENS_OF_A_PICTURE = 1_000
-MOST_PICTURES = 4  # the newest; each one costs time and money with every question
+MAX_PICTURES = 4  # the newest; each one costs time and money with every question
 
 
 class Picture(Struct, frozen=True):
@@ -90,7 +90,7 @@ def alternating(turns: Iterable[Turn]) -> list[Turn]:
 
 
 def _few_pictures(turns: Sequence[Turn]) -> list[Turn]:
-    left = MOST_PICTURES
+    left = MAX_PICTURES
     found: list[Turn] = []
     for turn in reversed(turns):
         parts: list[Part] = []

@@ -16,7 +16,7 @@ from app.core import errors
 from app.core.errors import DetailedFailure, Failure, Kind, Unverified
 from app.core.events import File
 from app.core.reading import Unreadable, parsed
-from app.http import MOST_WAIT, Http, Response
+from app.http import MAX_WAIT, Http, Response
 
 API = "https://api.telegram.org"
 MAX_FILE = 20_000_000  # bytes; Telegram gives bots no larger ones
@@ -146,4 +146,4 @@ def _seconds(parameters: Any) -> float | None:
     seconds = parameters.get("retry_after") if isinstance(parameters, dict) else None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
         return None
-    return min(max(0.0, seconds), MOST_WAIT)
+    return min(max(0.0, seconds), MAX_WAIT)

@@ -1,12 +1,13 @@
 -- uses: people unions moves lanes threads gaps polls followed live consents bookings entries
 -- Accept one message: the dedup mark, the record, the place in its mailbox and the wake-up come into being together, or
 -- not at all. So there is no moment in which a message is marked as seen but not stored.
--- ARGV[3]: JSON {scope, also, names, window_ms, rec, mailbox, lane, most, most_lane, follow, take, chat, consent, more, cost}
+-- ARGV[3]: JSON {scope, also, names, window_ms, rec, mailbox, lane, max_mailbox, max_lane, follow, take, thread, consent, more,
+-- cost}
 --   also:   a second name; whichever of the two was seen before, the message is a duplicate
 --   names: conversations that further addresses of the same customer would have; all lead to one from now on
 --   follow: the lane is that of the session's destination, if there is a session
 --   take:   {destination, mode, seize} that is active in the conversation; with `seize` it holds it from now on
---   chat:   {name, index, more, lane, keep}: the message's number in a thread of the destination. Behind a gap it is not
+--   thread: {name, index, more, lane, keep}: the message's number in a thread of the destination. Behind a gap it is not
 --           recorded: a poll is asked for, which will find what is missing and this message, in order. A thread that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
 --   consent: {state, by, keep} that the customer states with this message; kept for so many seconds, without for ever
@@ -49,9 +50,9 @@ leads[written] = known[1]
 for n = 1, #marks do
   if known[n + 1] then return { 'duplicate', known[n + 1] } end
 end
-local gap = a.chat and leaves_gap(a.chat.name, a.chat.index)
-if gap and has_thread(rec.cv, a.chat.name) then
-  poll(rec.cv, a.chat.lane)
+local gap = a.thread and leaves_gap(a.thread.name, a.thread.index)
+if gap and has_thread(rec.cv, a.thread.name) then
+  poll(rec.cv, a.thread.lane)
   return { 'later', '', unpack(wakes) }
 end
 local cv, several = conversation_of(written)
@@ -63,11 +64,11 @@ move(a, cv)
 local state = redis.call('HMGET', P .. 'b:' .. a.mailbox, 'lane', 'owner')
 local lane = state[1] or a.follow and lane_of_session(rec.cv, a.lane) or a.lane
 if a.consent then consent(rec.cv, a.consent.state, a.consent.by, a.consent.keep) end -- heard, though there be no room
-if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.most then return { 'mailbox_full', '' } end
-if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.most_lane then return { 'lane_full', '' } end
+if redis.call('LLEN', P .. 'q:' .. a.mailbox) >= a.max_mailbox then return { 'mailbox_full', '' } end
+if tonumber(redis.call('HGET', P .. 'lane:' .. lane, 'backlog') or '0') >= a.max_lane then return { 'lane_full', '' } end
 
 for _, mark in ipairs(marks) do redis.call('SET', mark, rec.id, 'PX', a.window_ms) end
-if a.chat and not gap and not a.chat.more then saw(a.chat.name, a.chat.index, a.chat.keep) end
+if a.thread and not gap and not a.thread.more then saw(a.thread.name, a.thread.index, a.thread.keep) end
 if a.take then take_over(rec.cv, a.take) end
 if rec.lv ~= '' and a.show then live(rec.cv, tonumber(rec.lv), 'kind', 'message', 'id', rec.id) end
 enter(rec, a.mailbox, lane, state)

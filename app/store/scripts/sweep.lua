@@ -2,7 +2,7 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what then lies further ahead
 -- than anything can is brought back, and so is what was due already by the clock of the lane's last sweep (`swept`).
--- ARGV[3]: JSON {lease_ms, delay_ms, watch_ms}, the longest that there are  ->  {wakes...}
+-- ARGV[3]: JSON {lease_ms, delay_ms, poll_ms}, the longest that there are  ->  {wakes...}
 local POLL_AGAIN_MS = 3600000 -- if the poll that is owed comes to nothing
 local MAX_BROUGHT_BACK = 1000 -- of one list, in one sweep
 local longest = cjson.decode(ARGV[3])
@@ -43,7 +43,7 @@ local function free(lane)
   end
 end
 
-bring_back(P .. 'watch', now + longest.watch_ms, '+inf', now)
+bring_back(P .. 'watch', now + longest.poll_ms, '+inf', now)
 for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', NOW, 'LIMIT', 0, 50)) do
   poll_later(conversation, redis.call('HEXISTS', P .. 's:' .. conversation, 'destination') * POLL_AGAIN_MS)
   local lane = lane_of_session(conversation)

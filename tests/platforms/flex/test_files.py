@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.message import Attachment, derived_id
-from app.http import MOST_MOVES, Response
+from app.http import MAX_MOVES, Response
 from app.platforms.twilio.webhooks import FORM
 from tests.platforms.flex.generations import Generation
 from tests.platforms.flex.line import Line, failing
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_brought_goes_as_its_link(
     place.deliver(content=Attachment("image", url, more.get("mime_type"), "a.png"))
     assert [(CUSTOMER, f"a.png: {url}")] == place.said()
     assert seen(place.url)["media"] == []
-    tries = 1 + MOST_MOVES if told.status == 302 else 1
+    tries = 1 + MAX_MOVES if told.status == 302 else 1
     assert (0 if more.get("media") == "link" else tries) == len(outside.calls)
 
 

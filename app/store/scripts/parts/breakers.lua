@@ -20,7 +20,7 @@ do
       local failures = redis.call('HINCRBY', key, 'failures', 1)
       if probing or (not state[2] and failures >= s.threshold) then
         local opened = redis.call('HINCRBY', key, 'opened', 1)
-        pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.cooldown_most_ms), s.why)
+        pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.max_cooldown_ms), s.why)
       end
     elseif s.lane == 'pause' then
       pause(key, s.pause_ms, s.why)

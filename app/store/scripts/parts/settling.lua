@@ -46,6 +46,7 @@ do
     local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
     local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
     if owner ~= s.owner or not lane then return 'stale' end
+    if s.garbled then s.item = redis.call('LINDEX', queue, '0') or s.item end -- text could not carry all its bytes
     local finished = s.outcome == 'done' or s.outcome == 'dead'
     if finished then
       drop_head(s.mailbox, lane, s.item)
@@ -63,10 +64,10 @@ do
     end
     if s.outcome == 'done' then finish(s) else dead_letter(s.mailbox, lane, s.item, s.reason, s.error) end
     if s.session then write_session(s.cv, s.session) end
-    if s.watch_ms then poll_later(s.cv, s.watch_ms) end
-    if s.chat and type(s.chat.seen) == 'number' then
-      saw(s.chat.name, s.chat.seen, s.chat.keep)
-      redis.call('HSET', P .. 'c:' .. s.chat.name, 'read', str(s.chat.read))
+    if s.poll_ms then poll_later(s.cv, s.poll_ms) end
+    if s.thread and type(s.thread.seen) == 'number' then
+      saw(s.thread.name, s.thread.seen, s.thread.keep)
+      redis.call('HSET', P .. 'c:' .. s.thread.name, 'read', str(s.thread.read))
     end
     put_in_front(s.mailbox, lane, s.front)
     for _, op in ipairs(s.append) do follow_up(op) end
