@@ -7,7 +7,8 @@ CONSTRAINTS := .ci/constraints.txt
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
 OURS := app workers tests
-INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable
+# Python compiles what it imports; all that is never imported takes longer than the rest of the set-up.
+INSTALL = $(BIN)/pip install -qq --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS) --editable
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -43,9 +44,10 @@ bench: install ## how many messages a second, against other ways to send them
 
 install: $(STAMP) ## the environment in .venv, where it is not up to date
 
+# With the newest pip, which takes half as long as the one that Python brings.
 define MAKE_VENV
 @$(PYTHON) -c 'import sys; sys.exit("Patchbay needs Python 3.11 or newer; say which with: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
-@$(PYTHON) -m venv $(VENV)
+@$(PYTHON) -m venv --upgrade-deps $(VENV)
 endef
 
 $(RUNS): pyproject.toml $(CONSTRAINTS)

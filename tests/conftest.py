@@ -13,11 +13,19 @@ from app.sandbox import SandboxSettings, make_server
 from app.store.connection import connect
 from tests.support.browser import browser
 from tests.support.examples import load_profiles
+from tests.support.garbage import pytest_collection
 from tests.support.processes import RedisServer
 from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.support.sink import outside, sinkhole
 
-__all__ = ["browser", "outside", "pytest_collection_modifyitems", "pytest_xdist_make_scheduler", "sinkhole"]
+__all__ = [
+    "browser",
+    "outside",
+    "pytest_collection",
+    "pytest_collection_modifyitems",
+    "pytest_xdist_make_scheduler",
+    "sinkhole",
+]
 
 load_profiles()
 

@@ -1,0 +1,24 @@
+"""Python looks for garbage only among what the tests make: what modules and thousands of collected tests hold stays.
+
+Every full look through all of that takes a third of a second, and together they took a seventh of the tests' time.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+OFTEN = 10_000  # new objects until the next look, in place of 700
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(OFTEN)
+        gc.enable()
