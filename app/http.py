@@ -183,15 +183,17 @@ class Http:
         return self.request("POST", url, data=data, headers=sent, **options)
 
     def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MAX_BYTES) -> Response:
-        """GET a file at an address that an outsider chose, and go where it has moved to, at most `MAX_MOVES` times.
-        No credentials, and no host of the configuration is exempt from the SSRF guard; else like `request`."""
+        """GET a file at an address that an outsider chose, and go where it has moved to, at most `MAX_MOVES` times,
+        all within one time-out. No credentials, and no host of the configuration is exempt from the SSRF guard; else
+        like `request`."""
+        until = time.monotonic() + timeout
         for _ in range(MAX_MOVES):
-            answer = self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
+            answer = self._call(self._strict, "GET", url, None, {}, None, until - time.monotonic(), most_bytes)
             where = answer.moved_to(url)
             if where is None:
                 return answer
             url = where
-        return self._call(self._strict, "GET", url, None, {}, None, timeout, most_bytes)
+        return self._call(self._strict, "GET", url, None, {}, None, until - time.monotonic(), most_bytes)
 
     def download(
         self,

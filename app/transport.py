@@ -85,7 +85,8 @@ class Transport:
 
         Raises:
             Failure: REJECTED (the guard refused the address), UNAVAILABLE (not connected, or the connection was lost),
-                TIMED_OUT, UNPARSEABLE (too large). Only a connection that never stood proves that nothing was done.
+                TIMED_OUT, UNPARSEABLE (too large), MISCONFIGURED (no host has such a name). Only a connection that
+                never stood proves that nothing was done.
         """
         connection = self._idle_one(to.address) or self._new(to)
         try:
@@ -204,6 +205,8 @@ class _Connection:
         """Nothing was sent. `proxy_said`: a status, if there is a proxy and it did not open the way."""
         if self._refused:
             return _refusal(self.address[0])
+        if code == pycurl.E_URL_MALFORMAT:  # libcurl knows more of hosts' names than who prepared the URL
+            return Failure(errors.MISCONFIGURED, "the URL is not valid")
         if proxy_said == PROXY_FORBIDS and self._guarded:
             return Failure(errors.REJECTED, f"the egress proxy refuses {self.address[0]}")
         if proxy_said >= 300:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from app.core.errors import Failure, Kind
 from app.http import MAX_BYTES, MAX_WAIT, Http, Response, called, kind_of
 from app.request import host_and_port
 from tests.support.processes import free_port
-from tests.support.sink import Sink, Told
+from tests.support.sink import Call, Sink, Told
 from tests.support.values import QUICK
 
 
@@ -247,6 +248,17 @@ def test_a_fetched_file_has_a_largest_size(outside: Sink) -> None:
         Http(files=[outside.url]).fetch(outside.url, most_bytes=2)
 
 
+def test_a_file_has_one_time_out_wherever_it_has_moved_to(outside: Sink) -> None:
+    def late(call: Call) -> Told:
+        time.sleep(0.5)
+        return moved("/c")
+
+    outside.answer = late
+    with pytest.raises(Failure) as raised:
+        Http(files=[outside.url]).fetch(outside.url, timeout=1.2)
+    assert errors.TIMED_OUT == raised.value.kind
+
+
 BAD_URLS = {
     "no scheme": "shop.example.test/",
     "another scheme": "ftp://shop.example.test/",
@@ -254,6 +266,7 @@ BAD_URLS = {
     "a port out of range": "http://shop.example.test:99999/",
     "a label too long": f"http://{'x' * 64}.example.test/",
     "an empty label": "http://.example.test/",
+    "a name of signs that none has": "http://shop;.example.test/",
     "nothing": "",
 }
 

@@ -16,7 +16,7 @@ from app.core.text import cut
 
 LONGEST_REASON = 1_000
 MILLION = 1_000_000
-MOST_TOKENS = 1_000_000_000  # that anybody would believe of one answer
+MAX_TOKENS = 1_000_000_000  # that anybody would believe of one answer
 # Around what a model thought before its answer, where a server leaves that in.
 THINKS, THOUGHT = "<think>", "</think>"
 FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
@@ -179,7 +179,7 @@ def usage_from(usage: Any, names: Sequence[str]) -> Usage | None:
 def _count(value: Any) -> int | None:
     """A number of tokens; None for what is none."""
     whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 <= value <= MOST_TOKENS else None
+    return value if whole and 0 <= value <= MAX_TOKENS else None
 
 
 def words_in(content: Any, *types: str) -> str:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from app.core import errors
 from app.core.errors import DetailedFailure, Failure, Kind
 from app.core.reading import Unreadable, parsed
-from app.http import MOST_WAIT, Response, kind_of
+from app.http import MAX_WAIT, Response, kind_of
 
 LONGEST_DETAIL = 500  # characters of what a server says
 SHORTENABLE = (None, 400, 413, 422)  # statuses with which a server says that a question is too long
@@ -128,4 +128,4 @@ def _name(value: Any) -> str:
 def _milliseconds(response: Response) -> float | None:
     """The header that says it in thousandths, which is the more exact one."""
     value = response.headers.get("retry-after-ms", "").strip()
-    return min(int(value) / 1000, MOST_WAIT) if re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) else None
+    return min(int(value) / 1000, MAX_WAIT) if re.fullmatch(r"[0-9]{1,18}", value, re.ASCII) else None
