@@ -6,6 +6,7 @@ Used by the receiver, and by whoever replays a parked webhook.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 from app import written
@@ -44,11 +45,30 @@ def read(gateway: Gateway, name: str, webhook: Webhook) -> list[Event]:
     return events
 
 
-class Inbox:
-    """Collects the wake-ups that its acceptances owe in `wakes`."""
+def accept(gateway: Gateway, name: str, events: Sequence[Event], at: int | None = None) -> list[Accepted]:
+    """Record the events of a channel or destination, and wake who works them. `at` as for `Inbox`.
 
-    def __init__(self, gateway: Gateway) -> None:
+    Raises:
+        NotTaken, StoreUnavailable: as `Inbox.accept`; those before are recorded.
+    """
+    inbox, accepted = Inbox(gateway, at), list[Accepted]()
+    try:
+        for event in events:
+            accepted.append(inbox.accept(name, event))
+        return accepted
+    except StoreUnavailable as error:
+        error.maybe_done = error.maybe_done or bool(accepted)
+        raise
+    finally:
+        gateway.publisher.publish(inbox.wakes)
+
+
+class Inbox:
+    """Collects the wake-ups that its acceptances owe in `wakes`. `at`: when the webhook came (Unix ms), if not now."""
+
+    def __init__(self, gateway: Gateway, at: int | None = None) -> None:
         self._gateway = gateway
+        self._at = at
         self.wakes: list[Wake] = []
 
     def accept(self, name: str, event: Event) -> Accepted:
@@ -77,14 +97,14 @@ class Inbox:
 
     def _written(self, name: str, event: Written) -> Accepted:
         if name in self._gateway.channels:
-            acceptance = written.by_customer(self._gateway, name, event)
+            acceptance = written.by_customer(self._gateway, name, event, self._at)
         else:
             conversation = self._conversation(name, event)
             if event.identity in (conversation, split_conversation(conversation)[1]):  # the customer's own words
                 if event.index is not None:
                     self._changed(name, conversation, event.alias or "", event.index, event.more)
                 return Accepted(event)
-            acceptance = written.by_destination(self._gateway, name, event, conversation)
+            acceptance = written.by_destination(self._gateway, name, event, conversation, self._at)
         entered = self._gateway.store.mailboxes.accept(acceptance)
         if entered.state == "mailbox_full":
             raise NotTaken(429, MAILBOX_FULL, 5)

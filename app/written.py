@@ -21,8 +21,8 @@ from app.platforms.consent import confirms
 REPEAT_WINDOW = 3.0  # seconds in which equal content stands for a missing id
 
 
-def by_customer(gateway: Gateway, name: str, event: Written) -> Acceptance:
-    """What the channel `name` says that its customer wrote. Raises: StoreUnavailable."""
+def by_customer(gateway: Gateway, name: str, event: Written, at: int | None = None) -> Acceptance:
+    """What the channel `name` says that its customer wrote, `at` then (Unix ms) or now. Raises: StoreUnavailable."""
     channel, customer = gateway.channels[name], event.customer or ""
     live = channel.capabilities.live
     message = Message(
@@ -33,7 +33,7 @@ def by_customer(gateway: Gateway, name: str, event: Written) -> Acceptance:
         content=event.content,
         author="customer",
         source=name,
-        at=now(),
+        at=at or now(),
         external_id=event.external_id,
         profile=event.profile,
         metadata=event.metadata,
@@ -62,8 +62,8 @@ def by_customer(gateway: Gateway, name: str, event: Written) -> Acceptance:
     )
 
 
-def by_destination(gateway: Gateway, name: str, event: Written, conversation: str) -> Acceptance:
-    """What the destination `name` says that was written there in a conversation."""
+def by_destination(gateway: Gateway, name: str, event: Written, conversation: str, at: int | None = None) -> Acceptance:
+    """What the destination `name` says that was written there in a conversation, `at` that time (Unix ms) or now."""
     channel, customer = split_conversation(conversation)
     capabilities = gateway.destinations[name].capabilities
     place = place_of(name, event.alias or "", event.index, event.more) if event.index is not None else None
@@ -78,7 +78,7 @@ def by_destination(gateway: Gateway, name: str, event: Written, conversation: st
                 content=event.content,
                 author=event.author,
                 source=name,
-                at=now(),
+                at=at or now(),
                 external_id=event.external_id,
                 metadata=event.metadata,
             ),

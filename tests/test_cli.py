@@ -31,7 +31,7 @@ from app.parked import park
 from tests.sandbox.flex import SERVICE, SETTINGS, STUDIO_FLOW, WORKFLOW, WORKSPACE, seen
 from tests.support import toml
 from tests.support.gateway import Clock, gateway, run_until_quiet, tables
-from tests.support.processes import RedisServer
+from tests.support.processes import RedisServer, free_port
 from tests.support.shop import message
 from tests.support.sink import Told, sink
 
@@ -295,6 +295,19 @@ def test_an_unverified_channel_is_refused_off_loopback(run: Run, config: Path) -
     result = run("receiver", "--host", "0.0.0.0")
     assert 2 == result.exit_code
     assert "channels.shop.verification: May not be none on 0.0.0.0." in result.stderr
+
+
+def test_a_spool_that_cannot_be_used_is_refused(run: Run, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    config.write_text(toml.dumps(tables(gateway={"spool": str(tmp_path / "file")})))
+    result = run("receiver", "--port", str(free_port()))
+    assert 2 == result.exit_code
+    assert f"gateway.spool: {tmp_path / 'file'} cannot be used: File exists." in result.stderr
+
+
+def test_a_spool_has_an_absolute_path(run: Run, config: Path) -> None:
+    config.write_text(toml.dumps(tables(gateway={"spool": "spool"})))
+    assert "gateway.spool: Must be an absolute path, or empty." in run("check-config", str(config)).stderr
 
 
 @pytest.fixture

@@ -119,20 +119,16 @@ def _replay(gateway: Gateway, letter: DeadLetter) -> None:
 
 def _receive_again(gateway: Gateway, letter: DeadLetter) -> None:
     """Read a parked webhook anew; what it says is deduplicated like any other webhook."""
-    from app.inbox import Inbox, NotTaken, read
+    from app.inbox import NotTaken, accept, read
     from app.parked import unpark
 
     webhook = unpark(letter.webhook)
     if letter.where not in gateway.channels and letter.where not in gateway.destinations:
         raise click.ClickException(f"{letter.id} is kept: {letter.where} is no longer configured.")
-    inbox = Inbox(gateway)
     try:
-        for event in read(gateway, letter.where, webhook):
-            inbox.accept(letter.where, event)
+        accept(gateway, letter.where, read(gateway, letter.where, webhook))
     except (NotTaken, BadWebhook, Unverified) as error:
         raise click.ClickException(f"{letter.id} is kept: {error}") from None
-    finally:
-        gateway.publisher.publish(inbox.wakes)
     gateway.store.dead_letters.discard(letter.id)
 
 

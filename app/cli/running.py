@@ -76,6 +76,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     settings = settings_of(config)
     _refuse_strangers(settings, host, behind_proxy)
     address = claim(host, port, "the receiver")
+    _look_at_spool(settings)
     look_at_redis(settings)
     os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
     _exec(
@@ -84,6 +85,20 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
         "--workers", str(processes), "--blocking-threads", str(2 * threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--workers-kill-timeout", "20",
     )  # fmt: skip
+
+
+def _look_at_spool(settings: Settings) -> None:
+    """Raises: ConfigError, it cannot be used."""
+    from app.spool import Spool
+
+    folder = settings.gateway["spool"]
+    try:
+        if folder:
+            Spool(Path(folder), settings.gateway["spool_bytes"])
+    except OSError as error:
+        raise ConfigError(
+            [("gateway.spool", f"{error.filename or folder} cannot be used: {error.strerror}.")]
+        ) from None
 
 
 @click.command()

@@ -21,6 +21,7 @@ OVERRIDES = {
     "public_url": "PATCHBAY_PUBLIC_URL",
     "redis_url": "PATCHBAY_REDIS_URL",
     "broker_url": "PATCHBAY_BROKER_URL",
+    "spool": "PATCHBAY_SPOOL",
 }
 SCHEMES = {
     "redis_url": ("redis://", "rediss://", "unix://"),

@@ -36,6 +36,7 @@ NAME = validate.Regexp(
     r"[a-z0-9][a-z0-9_-]{0,31}\Z", error="Must be 1 to 32 of a-z, 0-9, _ and -, not beginning with _ or -."
 )
 TABLES = ("gateway", "channels", "destinations", "costs")
+ABSOLUTE = validate.Regexp(r"(/.*)?\Z", error="Must be an absolute path, or empty.")
 NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragment.")
 
 
@@ -49,7 +50,8 @@ class ChecksSchema(Schema):
 
 class GatewaySchema(Schema):
     """`retention`, `dedup_window`, `session_keep` and `dead_letter_keep` in seconds, `max_body` and `dead_letter_bytes`
-    in bytes; the other limits count messages, `limits` calls a minute. Without `api_tokens` nobody may use the API."""
+    in bytes; the other limits count messages, `limits` calls a minute. Without `api_tokens` nobody may use the API.
+    `spool` is the folder where webhooks are kept while Redis is away ('': none), `spool_bytes` how many of them."""
 
     public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
     redis_url = fields.String(load_default=USUAL_REDIS)
@@ -66,6 +68,8 @@ class GatewaySchema(Schema):
     redis_checks = fields.Nested(ChecksSchema, load_default=lambda: ChecksSchema().load({}))
     egress = fields.Nested(EgressSchema, load_default=Egress)
     max_body = fields.Integer(load_default=256 * 1024, validate=validate.Range(1024, 64 * 1024 * 1024))
+    spool = fields.String(load_default="", validate=ABSOLUTE)
+    spool_bytes = fields.Integer(load_default=256 * 1024 * 1024, validate=validate.Range(1024 * 1024, 2**40))
     api_tokens = fields.List(secret_field(), load_default=list)
 
 

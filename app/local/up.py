@@ -24,7 +24,7 @@ from typing import Any
 import click
 import orjson
 
-from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError, read
+from app.config.file import CONFIG_VARIABLE, OVERRIDES, USUAL_FILE, ConfigError, read
 from app.config.schema import Settings, load
 from app.core.errors import StoreUnavailable
 from app.gateway import check_redis
@@ -179,6 +179,8 @@ def _environment(plan: Plan) -> dict[str, str]:
     config = plan.config or environment.get(CONFIG_VARIABLE)
     default = stand_ins.configuration(plan.data) if plan.sandbox and not config else USUAL_FILE
     environment[CONFIG_VARIABLE] = str(config or default)
+    if "spool" not in _named(Path(environment[CONFIG_VARIABLE])):
+        environment.setdefault(OVERRIDES["spool"], str(plan.data / "spool"))
     if plan.redis_url:
         broker = re.sub("^unix:", "redis+socket:", plan.redis_url)  # as Celery writes it
         environment |= {"PATCHBAY_REDIS_URL": plan.redis_url, "PATCHBAY_BROKER_URL": broker}

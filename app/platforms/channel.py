@@ -48,7 +48,8 @@ class Channel(Protocol):
     What the others say is so unless the class says otherwise. `methods` are those of its webhooks. `calls`: at most so
     many in a row for one content, each within the time-out. `answered` are the opt-out keywords that its platform
     answers by itself (see `app.core.consent.plain`). `repeats_for`: seconds for which its platform may send a webhook
-    again that was not answered well; 0: for minutes at most.
+    again that was not answered well; 0: for minutes at most. `spools`: its webhooks may be answered while Redis is
+    away, and read when it is back. So the answer says nothing of what was recorded, and every message has an id.
 
     Every verb gets what it needs as arguments and keeps no state.
     """
@@ -61,6 +62,7 @@ class Channel(Protocol):
     calls: int = 1
     answered: frozenset[str] = frozenset()
     repeats_for: float = 0.0
+    spools: bool = False
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name

@@ -98,7 +98,7 @@ class Destination(Protocol):
 
     What the others say is so unless the class says otherwise. `calls`: at most so many in a row, each within the
     time-out, before progress is kept or the work is done. `deadline` (seconds; None: none) and `late` say when an
-    answer is late and what happens to it then. `repeats_for` as in `app.platforms.channel.Channel`.
+    answer is late and what happens to it then. `repeats_for` and `spools` as in `app.platforms.channel.Channel`.
     """
 
     Settings: ClassVar[type[Schema]]
@@ -108,6 +108,7 @@ class Destination(Protocol):
     deadline: float | None = None
     late: Late = "send"
     repeats_for: float = 0.0
+    spools: bool = False
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name

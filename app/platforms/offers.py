@@ -62,6 +62,7 @@ class Offers:
         self.tokens: Mapping[str, GivesTokens] = {name: one for name, one in c if isinstance(one, GivesTokens)}
         self.senders: Mapping[str, KnowsSender] = {name: one for name, one in c if isinstance(one, KnowsSender)}
         self.pages: Mapping[str, HasChatPage] = {name: one for name, one in c if isinstance(one, HasChatPage)}
+        self.spooled = {name for name, one in c if one.spools} | {name for name, one in d if one.spools}
         self.webhooks: Mapping[str, CallsUs] = {name: one for name, one in both if isinstance(one, CallsUs)}
         self.refusals: Mapping[str, Refuses] = {name: one for name, one in d if isinstance(one, Refuses)}
         self.takeovers: Mapping[str, TakesOver] = {name: one for name, one in d if isinstance(one, TakesOver)}

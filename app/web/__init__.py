@@ -12,7 +12,7 @@ from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environm
 from app.inbox import NotTaken
 from app.local.child import die_with_parent
 from app.log import logger
-from app.web import api, chat, files, health, home, receive, rest
+from app.web import api, chat, files, health, home, receive, rest, spooling
 from app.web.answers import problem, try_again
 from app.web.bodies import announce_lengths
 from app.web.slashes import merge_slashes
@@ -44,6 +44,7 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
+    app.extensions["patchbay-spool"] = spooling.start(gateway)
     layered = announce_lengths(merge_slashes(app.wsgi_app), gateway.settings.gateway["max_body"])
     app.wsgi_app = layered  # type: ignore[method-assign,assignment]  # as Flask's manual does it
     for face in (health, home, files, receive, rest, chat, api):

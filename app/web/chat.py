@@ -16,11 +16,12 @@ from app.core.errors import Unverified
 from app.core.events import Ended
 from app.core.message import conversation_key
 from app.gateway import Gateway
+from app.inbox import accept
 from app.platforms.channel import HasChatPage, Holder
 from app.web import limits, streams, visitors
 from app.web.answers import problem
 from app.web.caller import address_of_caller
-from app.web.receive import accept, webhook_of
+from app.web.receive import webhook_of
 
 blueprint = Blueprint("chat", __name__)
 

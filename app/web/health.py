@@ -15,11 +15,13 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.gateway import Gateway
+from app.spool import Spool
 from app.store.server import faults_of
 from app.web.answers import problem, try_again
 
 GOOD_FOR = 1.0  # seconds
 AWAY = "The store cannot be reached."
+SPOOLING = "The store cannot be reached: what platforms send only once is kept on disk, everything else is refused."
 NO_WORKER = "No worker is running: messages are recorded, and wait for one."
 
 blueprint = Blueprint("health", __name__)
@@ -35,18 +37,23 @@ def healthz() -> Any:
 def readyz() -> Any:
     """Redis answers and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence.
 
+    While Redis is away and there is a spool with room (`app.spool`), this receiver is still of use: 200, `spooling`.
     Without workers, webhooks are recorded all the same, so this only warns of it, as it does of a Redis that worries.
     """
     gateway: Gateway = current_app.extensions["patchbay"]
     look: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
     found = look.found()
+    spool: Spool | None = current_app.extensions["patchbay-spool"]
+    kept = {"spool": {"bytes": spool.size}} if spool and spool.size is not None else {}
+    if found.refused == AWAY and spool and spool.has_room:
+        return jsonify(status="spooling", **kept, warnings=[SPOOLING])
     if found.refused == AWAY:
         return try_again(503, AWAY, 5)
     if found.refused:
         return problem(503, found.refused)
     counted = {"channels": len(gateway.channels), "destinations": len(gateway.destinations), "workers": found.workers}
     warnings = [*found.warnings, *([] if found.workers else [NO_WORKER])]
-    return jsonify(status="ready", **counted, **({"warnings": warnings} if warnings else {}))
+    return jsonify(status="ready", **counted, **kept, **({"warnings": warnings} if warnings else {}))
 
 
 class Found(Struct, frozen=True):

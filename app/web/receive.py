@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from flask import Blueprint, Request, Response, current_app, request
 
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
-from app.core.events import Accepted, Event, Reply, Webhook
+from app.core.events import Reply, Webhook
 from app.gateway import Gateway
-from app.inbox import Inbox, NotTaken, read
+from app.inbox import NotTaken, read
 from app.log import logger
 from app.parked import park
-from app.web import limits, visitors
+from app.web import spooling, visitors
 from app.web.answers import problem, reply, try_again
 from app.web.loopback import is_from_this_machine
 from app.web.slashes import AS_WRITTEN
@@ -89,9 +89,7 @@ def _receive(
         return refuse(401, f"Not verified: {error}.", "")
     try:
         events = read(gateway, name, webhook)
-        if gateway.call_limits.get(name):
-            limits.ask_for(name, events, len(webhook.body))
-        accepted = accept(gateway, name, events)
+        accepted = spooling.record(gateway, name, webhook, events)
     except BadWebhook as error:
         return refuse(400, error.rule, error.field)
     except NotTaken as error:
@@ -105,20 +103,6 @@ def _receive(
         log.error("webhook parked", name=name, letter=letter, exc_info=error)
         return reply(Reply(202, {"parked": letter}))
     return reply(adapter.acknowledge(webhook, accepted))
-
-
-def accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepted]:
-    """Record the events of a channel or destination, and wake who works them. Raises: NotTaken, StoreUnavailable."""
-    inbox, accepted = Inbox(gateway), list[Accepted]()
-    try:
-        for event in events:
-            accepted.append(inbox.accept(name, event))
-        return accepted
-    except StoreUnavailable as error:
-        error.maybe_done = error.maybe_done or bool(accepted)
-        raise
-    finally:
-        gateway.publisher.publish(inbox.wakes)
 
 
 def _gateway() -> Gateway:

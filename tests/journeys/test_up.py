@@ -243,6 +243,10 @@ def test_the_embedded_redis_is_for_this_user_alone(up: Up) -> None:
     assert modes == [0o700, 0o700]
 
 
+def test_its_receiver_has_a_spool(up: Up) -> None:
+    assert (up.data / "spool").stat().st_mode & 0o777 == 0o700
+
+
 def test_lanes_and_readiness_tell_of_the_workers(up: Up) -> None:
     wait_until("it shows itself", lambda: requests.get(f"{up.url}/readyz", timeout=5).json()["workers"] == 1)
     first = _run("lanes", PATCHBAY_DATA=str(up.data)).stdout.splitlines()[0]

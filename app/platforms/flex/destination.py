@@ -56,6 +56,7 @@ class FlexDestination(Destination):
         people=True,
     )
     # `repeats_for` stays 0: Twilio repeats a webhook three times at most (`RetryCount`), at once
+    spools = True
     calls = 6  # is it there already, fetch a file (which may have moved twice), bring it up, send
     made: Mapping[str, str] = {}
     problems = staticmethod(problems)

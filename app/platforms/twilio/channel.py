@@ -85,6 +85,7 @@ class TwilioChannel(Channel):
     Settings = Settings
     methods = ("POST", "GET")  # as the number or service is configured at Twilio
     calls = 2  # is it there already, send
+    spools = True
     # repeats_for is 0: at once and only if it was told to (`rc`); WhatsApp's own repeats end at Twilio
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
