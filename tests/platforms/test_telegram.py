@@ -528,6 +528,7 @@ def test_a_refusal_has_its_kind(told: Told, kind: errors.Kind, outside: Sink) ->
     with pytest.raises(Failure) as raised:
         send(outside, MESSAGE.content, told)
     assert kind == raised.value.kind
+    assert raised.value.maybe_done == (told.status == 200)  # what was taken may stand in the chat
     assert len(outside.calls) == 1
 
 
