@@ -529,6 +529,7 @@ STREAMS: dict[str, bytes] = {
     "with another choice": chunks("Hello ", "you").replace(b"data: [D", b"") + chunks("x").replace(b":0", b":1"),
     "with more behind the end": chunks("Hello ", "you") + DONE + b"data: nothing that is JSON\n\n",
     "with words in parts": b'data: {"choices":[{"delta":{"content":[{"type":"text","text":"Hello you"}]}}]}\n\n' + DONE,
+    "with megabytes around it": b": wait\n\n" * 400_000 + chunks("Hello ", "you") + DONE,
     "with odd events": b"data: 5\n\ndata: {}\n\ndata: \n\n" + chunks("Hello ", "you") + DONE,
 }
 

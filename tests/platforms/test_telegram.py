@@ -28,6 +28,7 @@ from app.platforms.channel import Ends, Outgoing, Types
 from app.platforms.offers import HoldsFiles, Reports
 from app.platforms.provision import Provisions, Run
 from app.platforms.tables import Table, Tables
+from app.platforms.telegram.api import MAX_FILE, MAX_SAID
 from app.platforms.telegram.channel import TelegramChannel
 from app.platforms.telegram.inbound import ALLOWED
 from app.platforms.telegram.outbound import CAPTION_UNITS, TEXT_UNITS, UNIT
@@ -528,6 +529,7 @@ def test_a_refusal_has_its_kind(told: Told, kind: errors.Kind, outside: Sink) ->
     with pytest.raises(Failure) as raised:
         send(outside, MESSAGE.content, told)
     assert kind == raised.value.kind
+    assert raised.value.maybe_done == (told.status == 200)  # what was taken may stand in the chat
     assert len(outside.calls) == 1
 
 
@@ -545,6 +547,13 @@ def test_it_waits_for_as_long_as_telegram_asks(asked: Any, expected: float | Non
     with pytest.raises(Failure) as raised:
         send(outside, MESSAGE.content, refused(429, "Too Many Requests", parameters={"retry_after": asked}))
     assert expected == raised.value.retry_after
+
+
+def test_a_refusal_is_quoted_within_bounds(outside: Sink) -> None:
+    with pytest.raises(Failure) as raised:
+        send(outside, MESSAGE.content, refused(400, "no " * 1_000))
+    assert "HTTP 400: no no" == raised.value.detail[:15]
+    assert MAX_SAID == len(raised.value.detail)
 
 
 def echoing(path: Callable[[str], str]) -> Iterator[Told]:
@@ -612,6 +621,13 @@ def test_a_link_to_a_file_holds_no_token_and_leads_to_it(outside: Sink) -> None:
     assert ("getFile", {"file_id": "AgACAgIAAxd"}) == call_of(asked)
     assert f"/file/bot{TOKEN}/documents/a%20b%23.pdf" == fetched.path
     assert "AgACAgIAAxd application/pdf" == channel.check_link(link)
+
+
+def test_a_file_may_be_as_large_as_telegram_gives_any(outside: Sink) -> None:
+    channel, into = built(api_url=outside.url), io.BytesIO()
+    outside.answers(ok({"file_path": "videos/file_1.mp4"}), Told(200, b"x" * MAX_FILE))
+    channel.media(link_of(channel, "message_photo"), Http([outside.url]), into)
+    assert MAX_FILE == len(into.getvalue())
 
 
 def test_a_photo_is_its_largest_size() -> None:
