@@ -139,6 +139,7 @@ class _Connection:
         self._guarded = not trusted
         self._sent = self._refused = False
         self._curl = pycurl.Curl()
+        self._curl.unsetopt(pycurl.CAPATH)  # a system's directory of authorities would be trusted beside our file
         self._set(USUAL | _way_out(egress, trusted) | {pycurl.PREREQFUNCTION: self._begin})
         if self._guarded and not egress.proxy:
             self._curl.setopt(pycurl.OPENSOCKETFUNCTION, self._open)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import ssl
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
+import pycurl
 import pytest
 from marshmallow import ValidationError
 
@@ -210,6 +214,25 @@ def test_the_systems_authorities_are_trusted_where_the_configuration_says_so(
     with secured(saying(OK + b"Content-Length: 2\r\n\r\nab")) as url:
         system = Egress(authorities=authorities("system"))
         assert b"ab" == Http([url], egress=system).post(url).body
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl to sort a directory of authorities")
+def test_a_systems_directory_of_authorities_is_not_trusted_beside_the_file(
+    trusting: Egress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a system has no bundle, new handles come with its directory."""
+    subprocess.run(["openssl", "rehash", tmp_path], check=True)
+    made = pycurl.Curl
+
+    def as_on_that_system() -> pycurl.Curl:
+        handle = made()
+        handle.setopt(pycurl.CAPATH, str(tmp_path))
+        return handle
+
+    monkeypatch.setattr(pycurl, "Curl", as_on_that_system)
+    with secured(saying(OK + b"Content-Length: 2\r\n\r\nab")) as url:
+        failed = failure(url, Http([url]))
+    assert "no connection: its certificate is not trusted" == failed.detail
 
 
 WRONG: dict[str, tuple[str, object]] = {
