@@ -132,18 +132,6 @@ def _ended(words: str) -> Item:
     return TellEnd(words) if words else End()
 
 
-def _report(words: str) -> Report:
-    message_id, status = words.split(" ", 1)
-    if status not in STATUSES:
-        raise ValueError(status)
-    return Report(message_id, status)
-
-
-def _close(words: str) -> Close:
-    by, handles = words.split(" ", 1)
-    return Close(by, orjson.loads(handles))
-
-
 def _ending(item: End) -> str:
     words = (TAGS[End], "" if item.by == "customer" and not item.thread else item.by, item.thread)
     return " ".join(filter(None, words))
@@ -171,8 +159,8 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
     TAGS[Poll]: lambda words: Poll(),
     TAGS[End]: _ended,
     TAGS[Typing]: lambda words: Typing(int(words.removeprefix("@"))),
-    TAGS[Report]: _report,
-    TAGS[Close]: _close,
+    TAGS[Report]: lambda words: Report(words.partition(" ")[0], STATUSES[STATUSES.index(words.partition(" ")[2])]),
+    TAGS[Close]: lambda words: Close(words.partition(" ")[0], orjson.loads(words.partition(" ")[2])),
     TAGS[Record]: Record,
     TAGS[AskPrice]: AskPrice,
 }
