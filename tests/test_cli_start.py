@@ -21,6 +21,7 @@ from app.core.events import Written
 from app.core.message import Text
 from app.gateway import Gateway
 from app.inbox import Inbox
+from app.platforms.commands import OLDER_NAMES
 from tests.support import toml
 from tests.support.gateway import gateway, run_until_quiet, tables
 from tests.support.processes import Process, RedisServer, free_port, wait_until
@@ -67,7 +68,9 @@ def test_commands_that_only_look_load_neither_adapters_nor_celery(tmp_path: Path
 def test_the_help_of_all_says_of_each_command_what_its_own_says() -> None:
     shown = CliRunner().invoke(main, ["--help"]).stdout
     with click.Context(main) as context:
-        assert main.list_commands(context) == sorted(COMMANDS)
+        assert main.list_commands(context) == sorted([*COMMANDS, *OLDER_NAMES])
+        for name in OLDER_NAMES:
+            assert f"  {name} " in shown
         for name, (_, _, words) in COMMANDS.items():
             command = main.get_command(context, name)
             assert command is not None

@@ -254,8 +254,6 @@ NAMED = re.compile(r"(?<![a-z])(?:" + "|".join(map(re.escape, NAMES)) + r")(?![a
 # Where one is named all the same, and why.
 ALLOWED = {
     "app/web/rest/": "our REST speaks Twilio's wire form, codes and addresses, whoever is behind it",
-    "app/cli/provision.py": "`patchbay flex provision` is what the command was called",
-    "app/cli/__init__.py": "the same",
 }
 
 
