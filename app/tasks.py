@@ -5,18 +5,21 @@ Celery carries hints only: "lane L has work". The truth is in the mailboxes, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
+from app.core.errors import StoreUnavailable
 from app.core.work import Wake
 from app.log import logger
-from app.outage import Outage
+from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
+FIRST_TRY = 0.2  # seconds until a broker that went away is tried again
 
 log = logger("tasks")
 
@@ -84,25 +87,53 @@ def unacknowledged(broker_url: str) -> bool:
 
 
 class Publisher:
-    """Publishes wake-ups. One that cannot be published is no error: the sweep will owe a new one."""
+    """Publishes wake-ups. One that cannot be published is no error: its token is given back with `forget`, so that the
+    next sweep owes a new one. While the broker is away, one try now and then finds out whether it is back."""
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, celery: Celery, forget: Callable[[Sequence[Wake]], None] = lambda wakes: None) -> None:
         self.celery = celery
+        self._forget = forget
         self._unknown: set[str] = set()
+        self._patience = Patience(FIRST_TRY)
         self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
+
+    @property
+    def rests(self) -> bool:
+        """Whether the broker is away, and it is too early for another try."""
+        return self._patience.left > 0
 
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """Publish wake-ups in their order; the answer is what could not be published: all from the first failure on."""
+        left = self.send(wakes)
+        self.give_back(left)
+        return left
+
+    def give_back(self, wakes: Sequence[Wake]) -> None:
+        """Nobody is on the way for these."""
+        if wakes:
+            with suppress(StoreUnavailable):  # they lapse by themselves
+                self._forget(wakes)
+
+    def send(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """As `publish`, for who does something else with what is left."""
         for number, wake in enumerate(wakes):
+            if self.rests:
+                return wakes[number:]
+            if self._outage.lasts:
+                self._patience.failed()  # for the others, while this one tries
             try:
                 self._send(wake)
             except QueueNotFound:
                 self._no_such(wake.lane)
                 return wakes[number:]
             except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
+                if not self._outage.lasts:
+                    self._patience.failed()
                 self._outage.failed(str(error))
                 return wakes[number:]
-            self._outage.worked()
+            if self._outage.lasts:
+                self._patience.worked()
+                self._outage.worked()
         return ()
 
     def _no_such(self, lane: str) -> None:

@@ -165,7 +165,7 @@ LEASED = Key(
 DRAINS = Key(
     *("drains", "drains", "<lane>", "zset", "tokens of drains that run or are on their way, by when they lapse, ms"),
     *("never", "until they lapse"),
-    ("lanes", "claiming", "sweep"),
+    ("lanes", "claiming", "sweep", "Lanes.forget"),
 )
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),

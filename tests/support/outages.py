@@ -1,0 +1,76 @@
+"""A whole Patchbay whose state and broker can be taken away, and the ways to do so; each tells what became of a steady
+stream of messages meanwhile. Tests run them for seconds, `make chaos` may run them for minutes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import toml
+from tests.support.gateway import tables
+from tests.support.processes import RedisServer, System, wait_until
+from tests.support.sink import Sink, sink
+from tests.support.traffic import Ledger, Traffic
+
+
+@dataclass(frozen=True)
+class House:
+    """`desk` gets what customers write. `state` and `broker` are two servers, or one and the same."""
+
+    system: System
+    state: RedisServer
+    broker: RedisServer
+    desk: Sink
+
+
+@contextmanager
+def house(folder: Path, *, one_server: bool = False, workers: int = 1) -> Iterator[House]:
+    """All of it runs."""
+    with sink() as desk:
+        servers = [_server(folder / name) for name in (["state"] if one_server else ["state", "broker"])]
+        state, broker = servers[0], servers[-1]
+        system = System(config_of(folder, desk), state.url, folder, broker_url=broker.url)
+        try:
+            system.start(workers)
+            yield House(system, state, broker, desk)
+        finally:
+            for process in (system, *servers):
+                process.stop()
+
+
+def config_of(folder: Path, desk: Sink, **gateway: object) -> Path:
+    """The file of a configuration in which all goes to the desk."""
+    config = folder / "patchbay.toml"
+    shop = {"destination": "desk", "handoff": "helper", "statuses": False}
+    raw = tables(desk_url=f"{desk.url}/desk", channels__shop=shop, gateway=gateway)
+    config.write_text(toml.dumps(raw))
+    return config
+
+
+def broker_away(house: House, seconds: float) -> Ledger:
+    """The broker is killed under load, and started again after so many seconds."""
+    return outage(house, house.broker.kill, house.broker.start, seconds)
+
+
+def outage(house: House, goes: Callable[[], None], returns: Callable[[], None], seconds: float) -> Ledger:
+    """Something goes away under load and returns; all that was taken is delivered then, or a minute has passed."""
+    with Traffic(house.system.url, house.desk) as traffic:
+        wait_until("work flows", lambda: len(traffic.arrived) > 20)
+        goes()
+        time.sleep(seconds)
+        returns()
+        seen = len(traffic.arrived)
+        wait_until("work flows again", lambda: len(traffic.arrived) > seen + 20, 60)
+        traffic.end()
+        wait_until("all is delivered", lambda: traffic.is_all_there, 60)
+        return traffic.ledger()
+
+
+def _server(folder: Path) -> RedisServer:
+    folder.mkdir()
+    server = RedisServer(folder)
+    server.start()
+    return server
