@@ -59,6 +59,7 @@ SETTINGS: dict[str, Any] = {
     "worker_soft_shutdown_timeout": 60.0,  # a cold stop still lets the heads in hand be settled
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
+    "broker_channel_error_retry": True,  # nor does it end because of a Redis that answers, but takes nothing
     "broker_connection_max_retries": None,  # a worker outlives any outage of its broker
     "broker_heartbeat": 0,  # of AMQP; with Redis the health check below does this
     "event_queue_prefix": "patchbay-events",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +13,6 @@ import hiredis
 import redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import ClusterDownError, MasterDownError, TryAgainError
 from redis.retry import Retry
 
 from app.core.errors import StoreUnavailable
@@ -23,6 +21,7 @@ from app.outage import Outage
 from app.store import keys
 from app.store.keys import PREFIX, Key
 from app.store.pool import Pool
+from app.store.refusals import Refusal, refusal_of
 
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
@@ -33,16 +32,6 @@ USES = "-- uses: "  # begins the first line of a script or part that needs other
 # What passes when Redis is there again. These alone leave open whether a command that was sent is carried out; their
 # subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
-# What passes when Redis recovers. Servers before 7.0 put a command's error into a sentence about the script.
-PASSING = (
-    *AWAY,
-    redis.OutOfMemoryError,
-    redis.ReadOnlyError,
-    MasterDownError,
-    ClusterDownError,
-    TryAgainError,
-)
-PASSING_WORD = re.compile(r"(?:^|-)(OOM|READONLY|MISCONF|BUSY|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) ")
 
 
 def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> redis.Redis:
@@ -110,12 +99,21 @@ class Connection:
 
         Raises:
             StoreUnavailable: Redis cannot be reached, did not answer in time (then what the script does may yet
-                happen), or has no memory left.
+                happen), or refuses (see `refusals`).
         """
         now = str(self._clock()) if self._clock else ""
         values = [encoded(arg) if isinstance(arg, dict) else arg for arg in args]
         seed = secrets.token_hex(8)
-        return self.guard(lambda: self._evaluate(self._scripts[script], now, seed, *values), changes=True)
+
+        def evaluate() -> Any:
+            return self._evaluate(self._scripts[script], now, seed, *values)
+
+        try:
+            return self.guard(evaluate, changes=True)
+        except StoreUnavailable as error:
+            if not error.elsewhere:
+                raise
+            return self.guard(evaluate, changes=True)  # by a new connection, perhaps to the right server
 
     def _evaluate(self, script: Script, *args: Any) -> Any:
         """By its hash; a server that has lost it (or never had it) is told the text once."""
@@ -142,8 +140,12 @@ class Connection:
 
     def knock(self) -> None:
         """Ask whether the server is there; one that answers that we may not ask is. Raises: StoreUnavailable."""
-        with suppress(redis.ResponseError):
-            self.guard(self.client.ping)
+
+        def ping() -> None:
+            with suppress(redis.ResponseError):
+                self.client.ping()
+
+        self.guard(ping)
 
     def guard(self, call: Callable[[], Any], *, changes: bool = False) -> Any:
         """What the call gives. `changes`: it may change something, and is sent once it talks to the server.
@@ -153,18 +155,30 @@ class Connection:
         """
         try:
             answer = call()
-        except AWAY as error:
-            unanswered = changes and type(error) in AWAY
-            raise self._unavailable(self.outage, f"cannot be reached: {error}", unanswered) from error
-        except PASSING as error:
-            raise self._unavailable(self.refusal, f"refuses: {error}") from error
-        except redis.ResponseError as error:
-            if PASSING_WORD.search(str(error)):
-                raise self._unavailable(self.refusal, f"refuses: {error}") from error
+        except redis.RedisError as error:
+            refusal = refusal_of(error)
+            if refusal:
+                raise self._refused(refusal, error) from error
+            if isinstance(error, AWAY):
+                unanswered = changes and type(error) in AWAY
+                raise self._unavailable(self.outage, f"cannot be reached: {error}", unanswered) from error
             raise
         if self.outage:
             self.outage.worked()
         return answer
+
+    def _refused(self, refusal: Refusal, error: Exception) -> StoreUnavailable:
+        if refusal.elsewhere:
+            self.leave()
+        outage = self.outage if isinstance(error, AWAY) else self.refusal
+        found = self._unavailable(outage, f"{refusal.means}: {error}")
+        found.why, found.elsewhere = refusal.means, refusal.elsewhere
+        return found
+
+    def leave(self) -> None:
+        """Use no connection again that is idle now: the next one leads to whoever is the right server by then."""
+        self.pool.clear()
+        self.client.connection_pool.disconnect(inuse_connections=False)
 
     def _unavailable(self, outage: Outage | None, what: str, maybe_done: bool = False) -> StoreUnavailable:
         if outage:

@@ -322,6 +322,11 @@ WORKER = Key(
     *("always", "15 s after its last sign of life"),
     ("Workers.beat", "Workers.leave"),
 )
+PROBE = Key(
+    *("probe", "probe", "", "string", "nothing; written to see whether the server takes anything"),
+    *("always", "60 s"),
+    ("Server.try_write",),
+)
 NOTHING = Key(
     *("nothing", "nothing", "", "none", "never there; deleted so that a server without memory lets a script pass"),
     *("never", ""),
@@ -335,7 +340,7 @@ GROUPS: dict[str, Sequence[Key]] = {
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),
     "Dead letters": (DEAD_LETTER, DEAD_LETTERS, DEAD_LETTERS_OF, DEAD_LETTER_BYTES),
-    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, NOTHING),
+    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, PROBE, NOTHING),
 }
 KEYS = tuple(key for group in GROUPS.values() for key in group)
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.store.connection import Connection
+from app.store.keys import PROBE
 
 Check = Literal["refuse", "warn", "off"]
 CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "version": "warn"}
@@ -21,6 +22,7 @@ CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "ver
 
 NEEDED = (6, 2)
 KEEP_ALL = "noeviction"
+PROBE_KEEP = 60  # seconds
 
 
 class Facts(Struct, frozen=True):
@@ -46,6 +48,11 @@ class Server:
     def facts(self) -> Facts:
         """Raises: StoreUnavailable."""
         return facts_of(self._connection.guard(self._info))
+
+    def try_write(self) -> None:
+        """Have it take next to nothing, as it may answer and yet take no messages. Raises: StoreUnavailable."""
+        key = self._connection.key(PROBE)
+        self._connection.guard(lambda: self._connection.client.set(key, "", ex=PROBE_KEEP), changes=True)
 
     def _info(self) -> Mapping[str, Any]:
         try:

@@ -17,30 +17,7 @@ from app.store import Store
 from app.store.connection import Connection, connect
 from app.tasks import Publisher, create_celery
 from tests.store.steps import BOT, LANES, Drain, keys, write
-from tests.support.processes import RedisServer, free_port
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        redis.ConnectionError("refused"),
-        redis.TimeoutError("late"),
-        redis.BusyLoadingError("loading"),
-        redis.OutOfMemoryError("command not allowed"),
-        redis.ReadOnlyError("You can't write against a read only replica."),
-        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
-        redis.ResponseError("BUSY Redis is busy running a script."),
-        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -OOM command not"),
-        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -READONLY You"),
-    ],
-    ids=lambda error: f"{type(error).__name__} {error}"[:40],
-)
-def test_what_passes_by_itself_is_no_bug(error: Exception, client: redis.Redis) -> None:
-    def fail() -> None:
-        raise error
-
-    with pytest.raises(StoreUnavailable):
-        Connection(client).guard(fail)
+from tests.support.processes import HOST, RedisServer, free_port
 
 
 def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
@@ -150,6 +127,26 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(
     assert write(real_store, 2).state == "ok"
 
 
+def test_after_an_answer_of_the_wrong_server_no_idle_connection_is_used_again(
+    real_store: Store, redis_client: redis.Redis, redis_server: RedisServer
+) -> None:
+    pool = real_store.connection.pool
+    several = [pool.take() for _ in range(3)]
+    for connection in several:
+        connection.connect()
+        pool.give(connection)
+    redis_client.replicaof(HOST, free_port())  # type: ignore[arg-type]
+    try:
+        with pytest.raises(StoreUnavailable) as raised:
+            write(real_store, 1)
+        assert raised.value.elsewhere
+        assert not any(connection.is_connected for connection in several[:-1])
+    finally:
+        with connect(redis_server.url, timeout=5, name="tests") as client:
+            client.replicaof("NO", "ONE")
+    assert write(real_store, 1).state == "ok"
+
+
 def test_one_that_was_closed_right_after_its_last_call_fails_once(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1)
     _close_others(redis_client)
@@ -218,4 +215,4 @@ def test_an_outage_is_told_once_whatever_the_number_of_calls(redis_server: Redis
     fails(redis.OutOfMemoryError("full"))
     connection.knock()
     fails(redis.OutOfMemoryError("full"))
-    assert told == ["cannot be reached: refused", "back", "refusal: refuses: full"]
+    assert told == ["cannot be reached: refused", "back", "refusal: has no memory left: full"]

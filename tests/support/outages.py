@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.support import toml
 from tests.support.gateway import tables
-from tests.support.processes import RedisServer, System, wait_until
+from tests.support.processes import HOST, RedisServer, System, wait_until
+from tests.support.proxy import Relay
 from tests.support.sink import Sink, sink
 from tests.support.traffic import Ledger, Traffic
 
@@ -67,6 +68,31 @@ def outage(house: House, goes: Callable[[], None], returns: Callable[[], None], 
         traffic.end()
         wait_until("all is delivered", lambda: traffic.is_all_there, 60)
         return traffic.ledger()
+
+
+def demoted_behind_proxy(folder: Path) -> Ledger:
+    """Behind a proxy that keeps its sessions, the primary hands over to its copy under load, and answers as a copy of
+    it from then on."""
+    first, second = _server(folder / "first"), _server(folder / "second")
+    second.follow(first)
+    relay = Relay(first.port)
+    with sink() as desk:
+        system = System(config_of(folder, desk), f"redis://{HOST}:{relay.port}/0", folder)
+        try:
+            system.start()
+            state = House(system, first, first, desk)
+            return outage(state, lambda: _hand_over(first, second, relay), lambda: None, seconds=0.0)
+        finally:
+            for process in (system, first, second):
+                process.stop()
+            relay.close()
+
+
+def _hand_over(first: RedisServer, second: RedisServer, relay: Relay) -> None:
+    with first.client() as client:
+        client.execute_command("FAILOVER")
+        wait_until("the copy has taken over", lambda: client.role()[0] == "slave")
+    relay.target = second.port
 
 
 def _server(folder: Path) -> RedisServer:

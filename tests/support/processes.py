@@ -115,7 +115,8 @@ class RedisServer(Process):
         self.port = free_port()
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
-            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", *options,
+            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0",
+            *options,
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
 
@@ -126,6 +127,15 @@ class RedisServer(Process):
     def start(self) -> None:
         super().start()
         wait_until("Redis answers", self._answers)
+
+    def follow(self, other: RedisServer) -> None:
+        """Copy that one from now on, and have come as far as it has."""
+        with self.client() as client:
+            client.replicaof(HOST, other.port)  # type: ignore[arg-type]
+            wait_until("the copy is there", lambda: client.info("replication")["master_link_status"] == "up")
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(host=HOST, port=self.port, socket_timeout=5, decode_responses=True)
 
     def _answers(self) -> bool:
         try:

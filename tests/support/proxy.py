@@ -139,3 +139,32 @@ def _exactly(source: socket.socket, count: int) -> bytes:
             raise ConnectionError
         data += piece
     return data
+
+
+class Relay:
+    """A TCP proxy of one port that keeps its sessions: who is connected stays where it is, whoever comes is led to
+    `target` as it is by then."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        for end in (self._server, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self._server.accept()
+                threading.Thread(target=self._relay, args=(caller,), daemon=True).start()
+
+    def _relay(self, caller: socket.socket) -> None:
+        with caller, suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
+            self._ends += [caller, server]
+            _carry(caller, server)

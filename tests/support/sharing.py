@@ -18,6 +18,7 @@ ALONE = (
     "tests/store/test_engine.py",
     "tests/chaos/test_flex_once.py::test_a_",
     "tests/chaos/test_broker.py",
+    "tests/chaos/test_failover.py",
     "tests/chaos/test_full.py",
     "tests/chaos/test_missing.py",
 )
