@@ -246,6 +246,8 @@ def build(
         limits_of(settings),
         lists=lists_of(settings),
     )
+    if role != "worker":  # which tells nobody that something is kept
+        store.connection.copies = values["replicas_to_wait"]
     lanes = [lane.name for lane in lanes_of(settings)]
     celery = create_celery(values["broker_url"], lanes, timeout=RECEIVER_TIMEOUT, retries=0)
     live = Connection(

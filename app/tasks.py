@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
 from app.core.errors import StoreUnavailable
+from app.core.sentinels import Sentinels, is_sentinels, sentinels_of
 from app.core.work import Wake
 from app.log import logger
 from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
+ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
 FIRST_TRY = 0.2  # seconds until a broker that went away is tried again
 
 log = logger("tasks")
@@ -35,14 +38,33 @@ def create_celery(
             while it connects). None: as often as it takes.
         connections: broker connections of one process; at least its concurrency and ten.
     """
-    celery = Celery("patchbay", broker=broker_url, set_as_current=False)
+    options = _transport(timeout, connections, retries)
+    sentinels = sentinels_of(broker_url) if is_sentinels(broker_url) else None
+    broker = _as_kombu_writes(sentinels) if sentinels else broker_url
+    celery = Celery("patchbay", broker=broker, set_as_current=False)
     celery.conf.update(
         SETTINGS,
         task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
         broker_pool_limit=connections,
-        broker_transport_options=_transport(timeout, connections, retries),
+        broker_transport_options=options | (_asks(sentinels) if sentinels else {}),
+        broker_use_ssl=dict(sentinels.options) if sentinels and sentinels.tls else None,
     )
     return celery
+
+
+def _as_kombu_writes(found: Sentinels) -> str:
+    login = found.login
+    who = f"{quote(login.username, '')}:{quote(login.password, '')}@" if login.username or login.password else ""
+    hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts]
+    return ";".join(f"sentinel://{who}{host}/{found.database}" for host in hosts)
+
+
+def _asks(found: Sentinels) -> dict[str, Any]:
+    """How kombu asks sentinels for the master."""
+    login = {"username": found.own_login.username or None, "password": found.own_login.password or None}
+    tls = {"ssl": True, **found.options} if found.tls else {}
+    waits = {"socket_timeout": ASKED_WITHIN, "socket_connect_timeout": ASKED_WITHIN}
+    return {"master_name": found.master, "sentinel_kwargs": {**waits, **login, **tls}}
 
 
 SETTINGS: dict[str, Any] = {
@@ -84,7 +106,7 @@ def _transport(timeout: float, connections: int, retries: int | None) -> dict[st
 def unacknowledged(broker_url: str) -> bool:
     """Whether hints are taken without a word. With Redis, work would wait for a transaction that notes what is to be
     acknowledged, and the sweep makes up for a lost hint anyway; RabbitMQ would push them all to one busy worker."""
-    return broker_url.partition(":")[0] in ("redis", "rediss", "redis+socket", "sentinel")
+    return is_sentinels(broker_url) or broker_url.partition(":")[0] in ("redis", "rediss", "redis+socket")
 
 
 class Publisher:

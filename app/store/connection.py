@@ -12,16 +12,18 @@ from typing import Any
 import hiredis
 import redis
 from redis.backoff import NoBackoff
-from redis.commands.core import Script
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
 from app.core.errors import StoreUnavailable
 from app.core.reading import encoded
+from app.core.sentinels import is_sentinels, sentinels_of
 from app.outage import Outage
 from app.store import keys
 from app.store.keys import PREFIX, Key
 from app.store.pool import Pool
 from app.store.refusals import Refusal, refusal_of
+from app.store.sentinels import master_client
 
 SCRIPTS = (
     *("accept", "append", "report", "chat", "work", "remember", "sweep"),
@@ -32,32 +34,39 @@ USES = "-- uses: "  # begins the first line of a script or part that needs other
 # What passes when Redis is there again. These alone leave open whether a command that was sent is carried out; their
 # subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
+UNKEPT = frozenset(["take"])  # scripts by which nobody is told that something is kept
+WAIT_MS = 500  # for which copies may lag behind
+TOO_FEW_COPIES = "has too few copies that keep up with it"
 
 
 def connect(url: str, *, timeout: float, name: str, connections: int = 64) -> redis.Redis:
     """A client that gives up after `timeout` seconds and does not try again by itself.
 
     redis-py 8 speaks RESP3 and retries by default; both are stated here so that an upgrade changes nothing unseen. A
-    half-open connection is noticed by the time-out and the health check, not by waiting for ever.
+    half-open connection is noticed by the time-out and the health check, not by waiting for ever. Where the URL names
+    sentinels, each new connection leads to whichever server they call the master.
     """
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 3.0),
+    options = {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": min(timeout, 3.0),
         **({} if url.startswith("unix:") else {"socket_keepalive": True}),
-        health_check_interval=10,
-        max_connections=connections,
-        client_name=f"patchbay-{name}",
-        protocol=2,
-        retry=Retry(NoBackoff(), 0),
-        decode_responses=True,
-        encoding_errors="replace",  # one odd byte in a value must not stop whoever reads it
-    )
+        "health_check_interval": 10,
+        "max_connections": connections,
+        "client_name": f"patchbay-{name}",
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "decode_responses": True,
+        "encoding_errors": "replace",  # one odd byte in a value must not stop whoever reads it
+    }
+    if is_sentinels(url):
+        return master_client(sentinels_of(url), options)
+    return redis.Redis.from_url(url, **options)
 
 
 class Connection:
     """A client, which gives text, and the scripts. `clock` gives Unix milliseconds in tests; without one Redis's own
     clock counts. `outage` hears whether Redis can be reached, `refusal` only when it would not: a full one still reads.
+    `copies`: so many replicas must have what a script wrote before anybody is told.
     """
 
     def __init__(self, client: redis.Redis, clock: Callable[[], int] | None = None, prefix: str = PREFIX) -> None:
@@ -66,6 +75,7 @@ class Connection:
         self.place = _place(client)
         self.outage: Outage | None = None
         self.refusal: Outage | None = None
+        self.copies = 0
         self._clock = clock
         self.pool = Pool(client.connection_pool)
         self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
@@ -106,7 +116,7 @@ class Connection:
         seed = secrets.token_hex(8)
 
         def evaluate() -> Any:
-            return self._evaluate(self._scripts[script], now, seed, *values)
+            return self._evaluate(script, now, seed, *values)
 
         try:
             return self.guard(evaluate, changes=True)
@@ -115,28 +125,51 @@ class Connection:
                 raise
             return self.guard(evaluate, changes=True)  # by a new connection, perhaps to the right server
 
-    def _evaluate(self, script: Script, *args: Any) -> Any:
+    def _evaluate(self, name: str, *args: Any) -> Any:
         """By its hash; a server that has lost it (or never had it) is told the text once."""
+        script = self._scripts[name]
+        ask = self.kept if self.copies and name not in UNKEPT else self._command
         try:
-            return self._command("EVALSHA", script.sha, 1, self.prefix, *args)
+            return ask("EVALSHA", script.sha, 1, self.prefix, *args)
         except redis.exceptions.NoScriptError:
-            return self._command("EVAL", script.script, 1, self.prefix, *args)
+            return ask("EVAL", script.script, 1, self.prefix, *args)
+
+    def kept(self, *words: Any) -> Any:
+        """The answer to one command, once `copies` have what it wrote, and all that was written before it: what is
+        answered with "I have that already" may be too new for them, too.
+
+        Raises:
+            StoreUnavailable: they have not, in time.
+        """
+        mark = ("SET", self.key(keys.PROBE), "", "EX", keys.PROBE_KEEP)  # WAIT looks at what its connection wrote last
+        answer, _, reached = self._commands(words, mark, ("WAIT", self.copies, WAIT_MS))
+        if int(reached) < self.copies:
+            error = self._unavailable(self.refusal, TOO_FEW_COPIES, maybe_done=True)
+            error.why = TOO_FEW_COPIES
+            raise error
+        return answer
 
     def _command(self, *words: Any) -> Any:
         """One command, sent once."""
+        return self._commands(words)[0]
+
+    def _commands(self, *commands: tuple[Any, ...]) -> list[Any]:
+        """Their answers; all are sent at once, and once. Raises the first error among them."""
         connection = self.pool.take()
         try:
             if not connection.is_connected:
                 self.guard(connection.connect)  # where that fails, nothing was sent
-            connection.send_packed_command([hiredis.pack_command(words)])
-            return connection.read_response()
-        except redis.ResponseError:
-            raise  # an answer, and read to its end
+            connection.send_packed_command([hiredis.pack_command(words) for words in commands])
+            answers = [_answer(connection) for _ in commands]
         except BaseException:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
             raise
         finally:
             self.pool.give(connection)
+        for answer in answers:
+            if isinstance(answer, redis.ResponseError):
+                raise answer
+        return answers
 
     def knock(self) -> None:
         """Ask whether the server is there; one that answers that we may not ask is. Raises: StoreUnavailable."""
@@ -186,6 +219,14 @@ class Connection:
         return StoreUnavailable(f"Redis at {self.place} {what}", maybe_done=maybe_done)
 
 
+def _answer(connection: Any) -> Any:
+    """What the server said, an error too: that is an answer like others, and read to its end."""
+    try:
+        return connection.read_response()
+    except redis.ResponseError as error:
+        return error
+
+
 @cache
 def text_of(script: str) -> str:
     """What Redis is told of a script: the parts that it uses, each once and behind those that it uses itself, then its
@@ -218,6 +259,8 @@ def uses(text: str) -> list[str]:
 def _place(client: redis.Redis) -> str:
     """Where a client's server is, as a URL without user and password."""
     known = client.connection_pool.connection_kwargs
+    if isinstance(client.connection_pool, SentinelConnectionPool):
+        return f"redis+sentinel://{client.connection_pool.service_name}/{known.get('db') or 0}"
     if "path" in known:
         return f"unix://{known['path']}"
     return f"redis://{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db') or 0}"

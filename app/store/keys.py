@@ -312,10 +312,11 @@ WORKER = Key(
     *("always", "15 s after its last sign of life"),
     ("Workers.beat", "Workers.leave"),
 )
+PROBE_KEEP = 60  # seconds
 PROBE = Key(
-    *("probe", "probe", "", "string", "nothing; written to see whether the server takes anything"),
+    *("probe", "probe", "", "string", "nothing; written to see whether the server and its copies take anything"),
     *("always", "60 s"),
-    ("Server.try_write",),
+    ("Server.try_write", "Connection.kept"),
 )
 NOTHING = Key(
     *("nothing", "nothing", "", "none", "never there; deleted so that a server without memory lets a script pass"),

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.store.connection import Connection
-from app.store.keys import PROBE
+from app.store.keys import PROBE, PROBE_KEEP
 
 Check = Literal["refuse", "warn", "off"]
 CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "version": "warn"}
@@ -22,7 +22,6 @@ CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "ver
 
 NEEDED = (6, 2)
 KEEP_ALL = "noeviction"
-PROBE_KEEP = 60  # seconds
 
 
 class Facts(Struct, frozen=True):
@@ -51,8 +50,8 @@ class Server:
 
     def try_write(self) -> None:
         """Have it take next to nothing, as it may answer and yet take no messages. Raises: StoreUnavailable."""
-        key = self._connection.key(PROBE)
-        self._connection.guard(lambda: self._connection.client.set(key, "", ex=PROBE_KEEP), changes=True)
+        probe = ("SET", self._connection.key(PROBE), "", "EX", PROBE_KEEP)
+        self._connection.guard(lambda: self._connection.kept(*probe), changes=True)
 
     def _info(self) -> Mapping[str, Any]:
         try:

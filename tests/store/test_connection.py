@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -185,6 +187,44 @@ def test_what_cannot_be_reached_is_named_without_its_password() -> None:
         nowhere.knock()
     assert str(raised.value).startswith(f"Redis at redis://127.0.0.1:{port}/2 cannot be reached: ")
     assert "geheim" not in str(raised.value)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Iterator[tuple[Store, RedisServer]]:
+    """A store that waits for one copy, and that copy."""
+    servers = [RedisServer(tmp_path / name, "no") for name in ("first", "second")]
+    for server in servers:
+        server.log.parent.mkdir()
+        server.start()
+    servers[1].follow(servers[0])
+    store = Store(connect(servers[0].url, timeout=5, name="tests"))
+    store.lanes.declare(LANES)
+    store.connection.copies = 1
+    yield store, servers[1]
+    for server in servers:
+        server.kill()
+
+
+def test_what_no_copy_has_is_not_acknowledged_not_even_when_it_is_repeated(copied: tuple[Store, RedisServer]) -> None:
+    store, copy = copied
+    assert write(store, 1).state == "ok"
+    os.kill(copy.pid, signal.SIGSTOP)
+    for number in (2, 2, 1):
+        with pytest.raises(StoreUnavailable) as raised:
+            write(store, number)
+        assert raised.value.maybe_done
+    with pytest.raises(StoreUnavailable, match="too few copies"):
+        store.server.try_write()
+    os.kill(copy.pid, signal.SIGCONT)
+    assert (write(store, 2).state, write(store, 3).state) == ("duplicate", "ok")
+    store.server.try_write()
+
+
+def test_nobody_waits_for_copies_of_a_script_that_promises_nothing(copied: tuple[Store, RedisServer]) -> None:
+    store, copy = copied
+    os.kill(copy.pid, signal.SIGSTOP)
+    assert store.buckets.take([]) is None
+    os.kill(copy.pid, signal.SIGCONT)
 
 
 def test_one_that_may_not_be_asked_is_there(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.processes import HOST, RedisServer, System, wait_until
 from tests.support.proxy import Relay
+from tests.support.sentinels import Watched, watched
 from tests.support.sink import Sink, sink
 from tests.support.traffic import Ledger, Traffic
 
@@ -86,6 +87,52 @@ def demoted_behind_proxy(folder: Path) -> Ledger:
             for process in (system, first, second):
                 process.stop()
             relay.close()
+
+
+def primary_killed(
+    folder: Path, *, password: str = "", cut_off: float = 0.0, **gateway: object
+) -> tuple[Ledger, float]:
+    """The primary is killed under load, and the sentinels promote a copy; also the seconds from then until work flowed
+    again. `cut_off`: for so many seconds before, nothing reached the copies; this needs a password."""
+    with watched(folder, password=password) as servers, sink() as desk:
+        system = System(config_of(folder, desk, **gateway), servers.url(), folder)
+        try:
+            system.start()
+            promoted: list[float] = []
+            state = House(system, servers.servers[0], servers.servers[0], desk)
+
+            def goes() -> None:
+                if cut_off:
+                    _cut_off(servers)
+                    time.sleep(cut_off)
+                promoted.append(_kill_primary(servers))
+                _let_copies_in(servers, password)
+
+            ledger = outage(state, goes, lambda: None, seconds=0.0)
+            return ledger, next(at for at in ledger.arrived if at > promoted[0]) - promoted[0]
+        finally:
+            system.stop()
+
+
+def _cut_off(servers: Watched) -> None:
+    """The copies live, and get nothing more."""
+    _let_copies_in(servers, "wrong")
+    with servers.servers[0].client() as client:
+        client.client_kill_filter(_type="replica")
+
+
+def _let_copies_in(servers: Watched, password: str) -> None:
+    for copy in servers.servers[1:]:
+        with copy.client() as client:
+            client.config_set("masterauth", password)
+
+
+def _kill_primary(servers: Watched) -> float:
+    """When a copy had taken over, by the clock of this machine."""
+    before = servers.primary()
+    before.kill()
+    wait_until("a copy is promoted", lambda: servers.primary() is not before, 30)
+    return time.monotonic()
 
 
 def _hand_over(first: RedisServer, second: RedisServer, relay: Relay) -> None:

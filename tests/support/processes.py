@@ -111,8 +111,9 @@ class Process:
 class RedisServer(Process):
     """A Redis with an append-only file; `start` after `kill` brings the same data back."""
 
-    def __init__(self, folder: Path, fsync: str = "always", *options: str) -> None:
+    def __init__(self, folder: Path, fsync: str = "always", *options: str, password: str = "") -> None:
         self.port = free_port()
+        self._password = password or None
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
             "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0",
@@ -135,11 +136,11 @@ class RedisServer(Process):
             wait_until("the copy is there", lambda: client.info("replication")["master_link_status"] == "up")
 
     def client(self) -> redis.Redis:
-        return redis.Redis(host=HOST, port=self.port, socket_timeout=5, decode_responses=True)
+        return redis.Redis(host=HOST, port=self.port, password=self._password, socket_timeout=5, decode_responses=True)
 
     def _answers(self) -> bool:
         try:
-            with redis.Redis(host=HOST, port=self.port, socket_timeout=1) as client:
+            with redis.Redis(host=HOST, port=self.port, password=self._password, socket_timeout=1) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False

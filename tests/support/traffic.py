@@ -19,7 +19,7 @@ from tests.support.sink import Call, Sink, Told
 class Ledger:
     """`accepted` webhooks, `refused` answers by status (0: none came), and of messages those `delivered`, `lost`,
     `repeated`, `disordered`. `without_hint`: refusals without `Retry-After`. `longest_gap` in seconds between two
-    deliveries."""
+    deliveries, which `arrived` when."""
 
     accepted: int
     refused: Counter[int]
@@ -29,6 +29,7 @@ class Ledger:
     repeated: int
     disordered: int
     longest_gap: float
+    arrived: list[float] = field(repr=False)
 
 
 @dataclass
@@ -79,6 +80,7 @@ class Traffic:
             repeated=len(texts) - len({*texts}),
             disordered=_disordered(texts),
             longest_gap=max((after - before for before, after in itertools.pairwise(times)), default=0.0),
+            arrived=times,
         )
 
     def _arrive(self, call: Call) -> Told:
