@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import warnings
 from functools import cache, partial
 from typing import Any
@@ -24,6 +23,7 @@ from app.local.processes import remembered
 from app.log import logger
 from app.tasks import DRAIN, create_celery, unacknowledged
 from workers.drain import Drainer
+from workers.lease import ends, stopping
 from workers.tally import AWAY, Tally, event_of
 from workers.tick import TICK, Tick
 from workers.wakes import Wakes
@@ -31,7 +31,6 @@ from workers.wakes import Wakes
 AGAIN = 0.5  # seconds until a worker looks again for the broker that it lost, or waits for
 
 log = logger("fleet")
-stopping = threading.Event()
 _tick: Tick | None = None
 _reached = False  # the broker
 
@@ -82,7 +81,7 @@ wakes = Wakes(drain, [lane.name for lane in lanes_of(settings)])
 
 @signals.worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    stopping.set()
+    ends()
 
 
 class Clock(bootsteps.StartStopStep):

@@ -18,8 +18,12 @@ from app.log import logger
 from app.outage import Patience
 from app.store.workers import ALIVE_FOR
 from workers.care import look_after
+from workers.lease import HANDS, RENEW_EVERY
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
+# What ran out while nobody could renew it (Redis was away for longer than GAP) is spared for so long: whoever has it in
+# hand tells of it now. A worker that only just begins does not know, so it does the same.
+GAP, SPARED = 3.0, 5.0
 DECLARE_EVERY = 30.0  # seconds
 LIFE_EVERY = ALIVE_FOR / 3
 
@@ -38,7 +42,7 @@ class Tick:
         self._gateway, self._stopping = gateway, stopping
         self._name, self._lanes = name, sorted(lanes)
         self._patience = Patience(TICK)
-        self._declared = self._seen = float("-inf")
+        self._declared = self._seen = self._renewed = self._swept = float("-inf")
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tick", daemon=True)
 
@@ -73,6 +77,7 @@ class Tick:
     def _once(self) -> None:
         if self._patience.left:
             return
+        self._renew()
         if not self._stopping.is_set():
             self.declare()
             self._gateway().publisher.publish(self._owed())
@@ -80,9 +85,17 @@ class Tick:
 
     def _owed(self) -> Sequence[Wake]:
         """The wake-ups that are owed now. Raises: StoreUnavailable."""
-        wakes = self._gateway().store.mailboxes.sweep()
+        spare = SPARED if time.monotonic() - self._swept > GAP else 0.0
+        wakes = self._gateway().store.mailboxes.sweep(spare)
+        self._swept = time.monotonic()
         self._patience.worked()
         return wakes
+
+    def _renew(self) -> None:
+        """The leases of what is in hand. Raises: StoreUnavailable."""
+        if time.monotonic() - self._renewed > RENEW_EVERY:
+            HANDS.renew(self._gateway())
+            self._renewed = time.monotonic()
 
     def _show_life(self) -> None:
         """Now and then, so that `patchbay lanes` and `/readyz` know who is there. Raises: StoreUnavailable."""

@@ -42,7 +42,7 @@ NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragmen
 class ChecksSchema(Schema):
     """What follows where the Redis server is not as it should be; see `app.store.server`."""
 
-    eviction, persistence, version = (
+    eviction, persistence, version, cluster = (
         fields.String(load_default=CHECKS[kind], validate=validate.OneOf(["refuse", "warn", "off"])) for kind in CHECKS
     )
 

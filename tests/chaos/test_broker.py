@@ -22,7 +22,7 @@ def test_work_flows_while_the_broker_hangs(tmp_path: Path) -> None:
     with house(tmp_path) as running:
         pid = running.broker.pid
         ledger = outage(
-            running, lambda: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT), seconds=8.0
+            running, lambda traffic: os.kill(pid, signal.SIGSTOP), lambda: os.kill(pid, signal.SIGCONT), seconds=8.0
         )
     assert (ledger.lost, ledger.repeated, ledger.disordered) == (0, 0, 0)
     assert ledger.longest_gap < LONGEST

@@ -29,12 +29,12 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, *, one_server: bool = False, workers: int = 1) -> Iterator[House]:
-    """All of it runs."""
+def house(folder: Path, *, one_server: bool = False, workers: int = 1, timeout: float = 10.0) -> Iterator[House]:
+    """All of it runs. `timeout`: seconds for a call of the desk."""
     with sink() as desk:
         servers = [_server(folder / name) for name in (["state"] if one_server else ["state", "broker"])]
         state, broker = servers[0], servers[-1]
-        system = System(config_of(folder, desk), state.url, folder, broker_url=broker.url)
+        system = System(config_of(folder, desk, timeout), state.url, folder, broker_url=broker.url)
         try:
             system.start(workers)
             yield House(system, state, broker, desk)
@@ -43,25 +43,27 @@ def house(folder: Path, *, one_server: bool = False, workers: int = 1) -> Iterat
                 process.stop()
 
 
-def config_of(folder: Path, desk: Sink, **gateway: object) -> Path:
+def config_of(folder: Path, desk: Sink, timeout: float = 10.0, **gateway: object) -> Path:
     """The file of a configuration in which all goes to the desk."""
     config = folder / "patchbay.toml"
     shop = {"destination": "desk", "handoff": "helper", "statuses": False}
-    raw = tables(desk_url=f"{desk.url}/desk", channels__shop=shop, gateway=gateway)
+    raw = tables(
+        desk_url=f"{desk.url}/desk", channels__shop=shop, destinations__desk={"timeout": timeout}, gateway=gateway
+    )
     config.write_text(toml.dumps(raw))
     return config
 
 
 def broker_away(house: House, seconds: float) -> Ledger:
     """The broker is killed under load, and started again after so many seconds."""
-    return outage(house, house.broker.kill, house.broker.start, seconds)
+    return outage(house, lambda traffic: house.broker.kill(), house.broker.start, seconds)
 
 
-def outage(house: House, goes: Callable[[], None], returns: Callable[[], None], seconds: float) -> Ledger:
+def outage(house: House, goes: Callable[[Traffic], None], returns: Callable[[], None], seconds: float) -> Ledger:
     """Something goes away under load and returns; all that was taken is delivered then, or a minute has passed."""
     with Traffic(house.system.url, house.desk) as traffic:
         wait_until("work flows", lambda: len(traffic.arrived) > 20)
-        goes()
+        goes(traffic)
         time.sleep(seconds)
         returns()
         seen = len(traffic.arrived)
@@ -82,7 +84,7 @@ def demoted_behind_proxy(folder: Path) -> Ledger:
         try:
             system.start()
             state = House(system, first, first, desk)
-            return outage(state, lambda: _hand_over(first, second, relay), lambda: None, seconds=0.0)
+            return outage(state, lambda traffic: _hand_over(first, second, relay), lambda: None, seconds=0.0)
         finally:
             for process in (system, first, second):
                 process.stop()
@@ -101,9 +103,10 @@ def primary_killed(
             promoted: list[float] = []
             state = House(system, servers.servers[0], servers.servers[0], desk)
 
-            def goes() -> None:
+            def goes(traffic: Traffic) -> None:
                 if cut_off:
                     _cut_off(servers)
+                    traffic.rests_until = time.monotonic() + cut_off + 2.0  # so that something waits
                     time.sleep(cut_off)
                 promoted.append(_kill_primary(servers))
                 _let_copies_in(servers, password)

@@ -34,7 +34,8 @@ class Ledger:
 
 @dataclass
 class Traffic:
-    """Each of `customers` writes a message, repeats it until it is taken, waits `pause` seconds, and so on."""
+    """Each of `customers` writes a message, repeats it until it is taken, waits `pause` seconds, and so on. The desk
+    answers nobody before `rests_until`."""
 
     url: str
     desk: Sink
@@ -44,6 +45,7 @@ class Traffic:
     refused: Counter[int] = field(default_factory=Counter)
     without_hint: int = 0  # refusals that do not say when to come again
     arrived: list[tuple[float, str]] = field(default_factory=list)
+    rests_until: float = 0.0
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -84,6 +86,7 @@ class Traffic:
         )
 
     def _arrive(self, call: Call) -> Told:
+        time.sleep(max(0.0, self.rests_until - time.monotonic()))
         text: str = call.json["events"][0]["message"]["text"]
         self.arrived.append((time.monotonic(), text))
         return Told()

@@ -2,7 +2,8 @@
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what then lies further ahead
 -- than anything can is brought back, and so is what was due already by the clock of the lane's last sweep (`swept`).
--- ARGV[3]: JSON {lease_ms, delay_ms, watch_ms}, the longest that there are  ->  {wakes...}
+-- ARGV[3]: JSON {lease_ms, delay_ms, watch_ms, the longest that there are; spare_ms, which leases that ran out are given
+-- yet}  ->  {wakes...}
 local POLL_AGAIN_MS = 3600000 -- if the poll that is owed comes to nothing
 local MAX_BROUGHT_BACK = 1000 -- of one list, in one sweep
 local longest = cjson.decode(ARGV[3])
@@ -33,12 +34,16 @@ end
 -- Of mailboxes whose lease ran out.
 local function free(lane)
   local leased = P .. 'leased:' .. lane
-  for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, 100)) do
-    if (redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane) == lane then
+  local spared = longest.spare_ms > 0 and str(now + longest.spare_ms)
+  for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, spared and 1000 or 100)) do
+    local known = redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane
+    if known ~= lane then
+      redis.call('ZREM', leased, mailbox) -- left over: it waits in another lane
+    elseif spared then
+      redis.call('ZADD', leased, spared, mailbox)
+    else
       redis.call('HDEL', P .. 'b:' .. mailbox, 'owner')
       release(mailbox, lane, NOW)
-    else
-      redis.call('ZREM', leased, mailbox) -- left over: it waits in another lane
     end
   end
 end
