@@ -47,7 +47,7 @@ def create_celery(
         task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
         broker_pool_limit=connections,
         broker_transport_options=options | (_asks(sentinels) if sentinels else {}),
-        broker_use_ssl=dict(sentinels.options) if sentinels and sentinels.tls else None,
+        broker_use_ssl=_tls(broker_url, sentinels),
     )
     return celery
 
@@ -65,6 +65,13 @@ def _asks(found: Sentinels) -> dict[str, Any]:
     tls = {"ssl": True, **found.options} if found.tls else {}
     waits = {"socket_timeout": ASKED_WITHIN, "socket_connect_timeout": ASKED_WITHIN}
     return {"master_name": found.master, "sentinel_kwargs": {**waits, **login, **tls}}
+
+
+def _tls(broker_url: str, sentinels: Sentinels | None) -> dict[str, Any] | None:
+    """The options of TLS, as far as kombu does not read them in the URL. By itself it would take any certificate."""
+    if sentinels:
+        return {"ssl_cert_reqs": "required", **sentinels.options} if sentinels.tls else None
+    return {"ssl_cert_reqs": "required"} if broker_url.startswith("rediss:") and "ssl_" not in broker_url else None
 
 
 SETTINGS: dict[str, Any] = {

@@ -13,7 +13,8 @@ BROKERS = {
     "redis://127.0.0.1/1": True,
     "rediss://127.0.0.1/1": True,
     "redis+socket:///run/redis.sock": True,
-    "sentinel://127.0.0.1:26379": True,
+    "sentinel://127.0.0.1:26379/mymaster/0": True,
+    "redis+sentinel://127.0.0.1:26379/mymaster/0": True,
     "amqp://127.0.0.1": False,
     "amqps://127.0.0.1": False,
 }

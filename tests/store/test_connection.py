@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import tempfile
 import threading
 import time
@@ -12,14 +13,18 @@ from pathlib import Path
 
 import pytest
 import redis
+import trustme
+from redis.sentinel import SentinelConnectionPool
 
 from app.core.errors import StoreUnavailable
+from app.core.work import Wake
 from app.outage import Outage
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.tasks import Publisher, create_celery
 from tests.store.steps import BOT, LANES, Drain, keys, write
 from tests.support.processes import HOST, RedisServer, free_port
+from tests.support.proxy import Relay
 
 
 def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
@@ -63,6 +68,64 @@ def test_a_server_behind_a_unix_socket() -> None:
                 assert client.llen(f"patchbay-celery:{wake.lane}") == 1
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def behind_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The URL of a server with a user that speaks TLS alone, and the file of who signed its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    server = RedisServer(folder, "no")
+    server.start()
+    with connect(server.url, timeout=5, name="tests") as client:
+        client.acl_setuser("app", enabled=True, passwords=["+ge%heim"], keys=["*"], channels=["*"], commands=["+@all"])
+    relay = Relay(server.port, context)
+    yield f"rediss://app:ge%25heim@{HOST}:{relay.port}/0", str(folder / "ca.pem")
+    relay.close()
+    server.stop()
+
+
+def test_state_and_broker_behind_tls_with_a_user_and_a_password(behind_tls: tuple[str, str]) -> None:
+    url = f"{behind_tls[0]}?ssl_ca_certs={behind_tls[1]}"
+    store = Store(connect(url, timeout=5, name="tests"))
+    store.lanes.declare(LANES)
+    (wake,) = write(store, 1).wakes
+    assert Publisher(create_celery(url, [wake.lane], retries=0)).publish([wake]) == ()
+
+
+def test_neither_of_them_takes_a_certificate_of_nobody_they_know(behind_tls: tuple[str, str]) -> None:
+    with pytest.raises(StoreUnavailable, match="certificate"):
+        Connection(connect(behind_tls[0], timeout=5, name="tests")).knock()
+    wakes = [Wake(BOT, "token")]
+    broker = create_celery(behind_tls[0], [BOT], timeout=4, retries=0)  # kombu would share what it did with another one
+    assert Publisher(broker).publish(wakes) == wakes
+
+
+def test_sentinels_and_their_servers_are_spoken_to_as_their_url_says() -> None:
+    url = "rediss+sentinel://app:geheim@one,two/mymaster/3?sentinel_password=watch&ssl_ca_certs=/ca.pem"
+    pool = connect(url, timeout=2, name="tests").connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    known = {"db": 3, "username": "app", "password": "geheim", "ssl_ca_certs": "/ca.pem", "socket_timeout": 2}
+    assert known.items() <= pool.connection_kwargs.items()
+    assert issubclass(pool.connection_class, redis.SSLConnection)
+    asked = [one.connection_pool for one in pool.sentinel_manager.sentinels]
+    assert ["one", "two"] == [one.connection_kwargs["host"] for one in asked]
+    for one in asked:
+        assert {"password": "watch", "ssl_ca_certs": "/ca.pem"}.items() <= one.connection_kwargs.items()
+        assert issubclass(one.connection_class, redis.SSLConnection)
+    broker = create_celery(url, [BOT]).connection_for_write()
+    assert ("sentinel", "3", "app", "geheim") == (
+        broker.transport_cls,
+        broker.virtual_host,
+        broker.userid,
+        broker.password,
+    )
+    assert {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"} == broker.ssl
+    assert "mymaster" == broker.transport_options["master_name"]
+    told = broker.transport_options["sentinel_kwargs"]
+    assert {"ssl": True, "password": "watch", "ssl_ca_certs": "/ca.pem"}.items() <= told.items()
 
 
 def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
@@ -170,6 +233,7 @@ def _interrupted() -> None:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
+        ("redis+sentinel://user:geheim@one,two/mymaster/2?sentinel_password=geheim", "redis+sentinel://mymaster/2"),
         ("redis://:geheim@db.example.test:6380/3", "redis://db.example.test:6380/3"),
         ("rediss://user:geheim@db.example.test", "redis://db.example.test:6379/0"),
         ("redis://db.example.test?password=geheim", "redis://db.example.test:6379/0"),
