@@ -185,6 +185,11 @@ BUSY = Key(
     *("never", "until they have none"),
     ("lanes", "mailboxes", "declare", "sweep"),
 )
+CLOCK = Key(
+    *("clock", "clock", "", "string", "when the tick last looked, ms: by it a clock that went back is noticed"),
+    *("never", ""),
+    ("sweep",),
+)
 
 SESSION = Key(
     *("session", "s", "<conversation>", "hash", "who answers a conversation"),
@@ -326,7 +331,7 @@ NOTHING = Key(
 
 GROUPS: dict[str, Sequence[Key]] = {
     "Messages": (MESSAGE, TIMELINE, LIST, LIVE, EXTERNAL_ID, EARLY),
-    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY),
+    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
     "Sessions": (SESSION, ALIAS, THREAD, POLLS),
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),

@@ -245,7 +245,11 @@ class TestOrder:
         (wake,) = write(store, 1).wakes
         Drain(store, token=wake.token).finish()
         store.mailboxes.sweep()
-        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"lanes", f"lane:{BOT}"}
+        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {
+            "clock",
+            "lanes",
+            f"lane:{BOT}",
+        }
 
     def test_what_goes_in_front_is_worked_before_what_waits(self, store: Store, client: redis.Redis) -> None:
         drain = Drain(store)
@@ -602,7 +606,7 @@ class TestRetention:
         store.mailboxes.sweep()
 
         lasting = {name for name in keys(client) if client.ttl(key() + name) == -1}
-        assert {name for name in lasting if not name.startswith("lane:")} == {"lanes"}
+        assert {name for name in lasting if not name.startswith("lane:")} == {"clock", "lanes"}
 
 
 class TestMemory:
