@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from celery import Celery
 from msgspec import Struct
 
 from app import log
@@ -49,6 +48,8 @@ LOG = log.logger("store")
 
 
 class Publishes(Protocol):
+    """Answers with the wake-ups that nobody hears of, from the first of them on."""
+
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
@@ -228,13 +229,15 @@ def lists_of(settings: Settings) -> dict[str, list[str]]:
     return {channel: lists for channel, lists in found.items() if lists}
 
 
-def build(settings: Settings, *, role: str, timeout: float, celery: Celery | None = None) -> Gateway:
+def build(
+    settings: Settings, *, role: str, timeout: float, around: Callable[[Publisher], Publishes] = lambda bare: bare
+) -> Gateway:
     """A gateway on the configured Redis and broker.
 
     Args:
         role: `receiver`, `worker` or `cli`; the name under which Redis lists the connections.
         timeout: seconds for one Redis command.
-        celery: the application to publish with, if the process has one.
+        around: puts something around the publisher.
     """
     log.configure(settings.secrets)
     values = settings.gateway
@@ -243,14 +246,17 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
         limits_of(settings),
         lists=lists_of(settings),
     )
+    if role != "worker":  # which tells nobody that something is kept
+        store.connection.copies = values["replicas_to_wait"]
     lanes = [lane.name for lane in lanes_of(settings)]
-    celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
+    celery = create_celery(values["broker_url"], lanes, timeout=RECEIVER_TIMEOUT, retries=0)
     live = Connection(
         connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=MAX_CONNECTIONS)
     )
     if role != "cli":  # whose errors are its answers
         _tell_of_outages(store.connection, live)
-    return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))
+    publisher = around(Publisher(celery, store.lanes.forget))
+    return Gateway(settings, store, publisher, live=Messages(live, store.limits))
 
 
 def _tell_of_outages(*connections: Connection) -> None:

@@ -108,11 +108,17 @@ class Response(Struct, frozen=True):
         )
 
     def retry_after(self, now: float | None = None) -> float | None:
-        """Seconds that a Retry-After header asks for: a number or an HTTP date; None without a readable one."""
+        """Seconds that a Retry-After header asks for: a number or an HTTP date; None without a readable one.
+
+        A date is counted from the answer's own, as our clock may be another one than the platform's; `now` (Unix
+        seconds, by default that clock's) only counts where the answer has none.
+        """
         value = self.headers.get("retry-after", "").strip()
         seconds = _number(value)
-        if seconds is None:
-            seconds = _seconds_until(value, time.time() if now is None else now)
+        then = _moment(value) if seconds is None else None
+        if then is not None:
+            said = _moment(self.headers.get("date", ""))
+            seconds = then - (said or now or time.time())
         return None if seconds is None else min(max(0.0, seconds), MAX_WAIT)
 
 
@@ -140,10 +146,11 @@ def _number(value: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _seconds_until(date: str, now: float) -> float | None:
+def _moment(date: str) -> float | None:
+    """Unix seconds of an HTTP date; None if it is none."""
     try:
         then = parsedate_to_datetime(date)
-        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

@@ -587,6 +587,14 @@ def test_retry_after(value: str, seconds: float | None) -> None:
     assert seconds == Response(503, {"retry-after": value}, b"").retry_after(now=NOW)
 
 
+@pytest.mark.parametrize("behind", [3_600.0, -3_600.0, 0.0], ids=["an hour behind", "an hour ahead", "right"])
+def test_a_date_is_counted_from_the_answers_own(behind: float) -> None:
+    said, then = (format_datetime(datetime.fromtimestamp(NOW + s, UTC), usegmt=True) for s in (0, 3))
+    assert 3.0 == Response(429, {"retry-after": then, "date": said}, b"").retry_after(now=NOW - behind)
+    assert 90.0 == Response(429, {"retry-after": then, "date": "soon"}, b"").retry_after(now=NOW - 87)
+    assert 7.0 == Response(429, {"retry-after": "7", "date": said}, b"").retry_after(now=NOW - behind)
+
+
 def test_without_a_retry_after_there_is_none() -> None:
     assert Response(503, {}, b"").retry_after() is None
 

@@ -25,12 +25,12 @@ def led_back(gateway: Gateway, lane: Lane, claim: Claim, outcome: Outcome) -> Ou
     """The outcome of an inbound head, with what it means for the conversation that the head is given up.
 
     Raises:
-        StoreUnavailable: for as long as a lease lasts.
+        StoreUnavailable: this process ends.
     """
     if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver) or claim.damaged:
         return outcome
     change = outcome.session
-    session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation), lane)
+    session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation))
     if session and session.destination in gateway.destinations and lane.name != f"inbound:{session.destination}":
         return outcome  # somebody else holds the conversation meanwhile
     # what is given up only because it is not known to have failed says nothing about the next one

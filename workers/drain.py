@@ -16,7 +16,7 @@ from app.store.mailbox import Worked
 from workers import inbound, outbound, reports
 from workers.dead_ends import led_back
 from workers.failing import failed
-from workers.lease import LeaseLost, insist
+from workers.lease import HANDS, LeaseLost, insist, lease_of
 from workers.tally import Tally
 
 log = logger("drain")
@@ -38,6 +38,7 @@ class Drainer:
         self._gateway = gateway
         self._stopping = stopping
         self.tally = Tally()
+        self._held: Claim | None = None
 
     def drain(self, lane_name: str, token: str, time_slice: float = TIME_SLICE) -> int:
         """Work a lane until nothing is due; how many heads were worked.
@@ -46,12 +47,19 @@ class Drainer:
             token: of the wake-up that called for this drain.
         """
         lane = self._gateway.lanes.get(lane_name) or Lane(lane_name, 1, 0.0, UNKNOWN_LEASE, RetryPolicy())
+        try:
+            return self._drain(lane, token, time_slice)
+        finally:
+            self._hold(lane, None)
+
+    def _drain(self, lane: Lane, token: str, time_slice: float) -> int:
         until = time.monotonic() + time_slice
         outcome: Outcome | None = None
         heads = 0
         while True:
             go_on = time.monotonic() < until and not self._stopping()
             worked = self._step(lane, token, outcome, go_on)
+            self._hold(lane, worked.claim)
             self._gateway.publisher.publish(worked.wakes)
             self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
@@ -61,6 +69,14 @@ class Drainer:
                 outcome, until = None, time.monotonic() + time_slice  # nobody else hears of it
             else:
                 return heads
+
+    def _hold(self, lane: Lane, claim: Claim | None) -> None:
+        """Have this claim in hand in place of the last one."""
+        if self._held:
+            HANDS.let_go(self._held)
+        if claim:
+            HANDS.hold(claim, lane)
+        self._held = claim
 
     def attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
         """One attempt at one head; None if the lease was lost and nothing may be settled."""
@@ -91,11 +107,11 @@ class Drainer:
         work = partial(
             self._gateway.store.mailboxes.work,
             *(lane.name, token, outcome),
-            lease=lane.lease,
+            lease=lease_of(lane),
             rate=lane.rate,
             go_on=go_on,
         )
-        return insist(work, lane) if outcome else work()
+        return insist(work) if outcome else work()
 
     def _resend_safe(self, kind: str, name: str) -> bool:
         """Whether a call that may have been made can be made again."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
-from app.config.file import SCHEMES, is_service, service_rule
+from app.config.file import SCHEMES, service_problem
 from app.config.tables import KINDS, tables_of, type_of
 from app.platforms.registry import PlatformError, platforms
 from app.platforms.tables import HasRules, NamesProvider, Table, Tables
@@ -26,9 +26,10 @@ Problems = Iterator[tuple[str, str]]
 
 def services(gateway: Mapping[str, Any]) -> Problems:
     """What is wrong with the addresses of Redis and of the broker; nothing where `gateway` is empty."""
-    for key, schemes in SCHEMES.items():
-        if gateway and gateway[key] is not None and not is_service(gateway[key], schemes):
-            yield f"gateway.{key}", service_rule(key)
+    for key in SCHEMES if gateway else ():
+        rule = service_problem(key, gateway[key]) if gateway[key] is not None else None
+        if rule:
+            yield f"gateway.{key}", rule
     if gateway and gateway["broker_url"] is None and gateway["redis_url"].startswith("unix://"):
         yield "gateway.broker_url", "Required, because Celery writes a Unix socket as redis+socket://."
 

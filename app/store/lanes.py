@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from app.core.work import Wake
 from app.store.connection import Connection
-from app.store.keys import BUSY, COUNTS, LANE, LANES, LEASED, READY
+from app.store.keys import BUSY, COUNTS, DRAINS, LANE, LANES, LEASED, READY
 
 
 class LaneState(Struct, frozen=True):
@@ -29,6 +30,13 @@ class Lanes:
     def declare(self, limits: Mapping[str, int]) -> None:
         """Tell the scripts which lanes there are, and how many drains each may have at once, fleet-wide."""
         self._connection.run("declare", dict(limits))
+
+    def forget(self, wakes: Sequence[Wake]) -> None:
+        """Nobody is on the way for these drains: the next sweep owes them again. Raises: StoreUnavailable."""
+        pipeline = self._client.pipeline(transaction=False)
+        for wake in wakes:
+            pipeline.zrem(self._connection.key(DRAINS, wake.lane), wake.token)
+        self._connection.guard(pipeline.execute)
 
     def overview(self, now: float) -> list[LaneState]:
         """Every lane of the configuration, and those of an earlier one with work left. `now` is Unix seconds."""

@@ -107,7 +107,11 @@ class Mailboxes:
         must stop."""
         return bool(self._connection.run("remember", self._wire.achieved(claim, achieved, lease)))
 
-    def sweep(self) -> tuple[Wake, ...]:
+    def sweep(self, spare: float = 0.0) -> tuple[Wake, ...]:
         """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the
-        drains that are owed now."""
-        return wakes_of(self._connection.run("sweep", self._wire.longest()))
+        drains that are owed now.
+
+        Args:
+            spare: seconds that leases which ran out are given yet, as nobody could renew them.
+        """
+        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), "spare_ms": int(spare * 1000)}))

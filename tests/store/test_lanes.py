@@ -16,6 +16,13 @@ from tests.store.steps import ANN, BEN, BOT, DESK, LANES, SICK, Drain, entry, it
 from tests.support.gateway import Clock
 
 
+def test_a_drain_that_nobody_is_on_the_way_for_is_owed_again_at_once(store: Store) -> None:
+    wakes = write(store, 1).wakes
+    assert (lanes_of(wakes), store.mailboxes.sweep()) == ([BOT], ())
+    store.lanes.forget(wakes)
+    assert lanes_of(store.mailboxes.sweep()) == [BOT]
+
+
 class TestBreaker:
     def test_it_opens_after_five_failures_and_rests_the_lane(self, store: Store, clock: Clock) -> None:
         for number in range(5):

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import redis
 
-from app.store.keys import DEAD_LETTER, KEYS, MESSAGE, PREFIX, QUEUE, Key, key_of
+from app.store.key import Key
+from app.store.keys import DEAD_LETTER, KEYS, MESSAGE, PREFIX, QUEUE, key_of
 
 
 def strays(client: redis.Redis, keys: Sequence[Key] = KEYS) -> list[str]:

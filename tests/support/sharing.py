@@ -17,7 +17,10 @@ TOGETHER = ("tests/journeys/browser/",)
 ALONE = (
     "tests/store/test_engine.py",
     "tests/chaos/test_flex_once.py::test_a_",
+    "tests/chaos/test_broker.py",
+    "tests/chaos/test_failover.py",
     "tests/chaos/test_full.py",
+    "tests/chaos/test_leases.py",
     "tests/chaos/test_missing.py",
 )
 # Few but long ones begin, or one process would work alone in the end.
