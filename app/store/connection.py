@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import hiredis
@@ -19,22 +18,21 @@ from app.core.errors import StoreUnavailable
 from app.core.reading import encoded
 from app.core.sentinels import is_sentinels, sentinels_of
 from app.outage import Outage
-from app.store import keys
+from app.store import keys, scripting
 from app.store.key import Key
 from app.store.keys import PREFIX
 from app.store.pool import Pool
 from app.store.refusals import Refusal, refusal_of
 from app.store.sentinels import master_client
 
-SCRIPTS = (
-    *("accept", "append", "report", "thread", "work", "remember", "sweep"),
-    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
-)
-BASE = "base"  # the part with which every script begins
-USES = "-- uses: "  # begins the first line of a script or part that needs others
 # What passes when Redis is there again. These alone leave open whether a command that was sent is carried out; their
 # subclasses are answers of the server.
 AWAY = (redis.ConnectionError, redis.TimeoutError)
+NOT_LOADED = "Function not found"
+# What a server says that does not know functions, or lets us make none.
+NO_FUNCTIONS = re.compile(
+    r"^unknown (command|subcommand)|has no permissions to run the '(fcall|function)", re.IGNORECASE
+)
 UNKEPT = frozenset(["take"])  # scripts by which nobody is told that something is kept
 WAIT_MS = 500  # for which copies may lag behind
 TOO_FEW_COPIES = "has too few copies that keep up with it"
@@ -79,7 +77,7 @@ class Connection:
         self.copies = 0
         self._clock = clock
         self.pool = Pool(client.connection_pool)
-        self._scripts = {name: client.register_script(text_of(name)) for name in SCRIPTS}
+        self._functions = True  # as far as we know, the server keeps functions
 
     def key(self, what: Key, *parts: str) -> str:
         return self.prefix + what.name(*parts)
@@ -127,13 +125,39 @@ class Connection:
             return self.guard(evaluate, changes=True)  # by a new connection, perhaps to the right server
 
     def _evaluate(self, name: str, *args: Any) -> Any:
-        """By its hash; a server that has lost it (or never had it) is told the text once."""
-        script = self._scripts[name]
         ask = self.kept if self.copies and name not in UNKEPT else self._command
+        if self._functions:
+            try:
+                return self._as_function(ask, name, *args)
+            except redis.ResponseError as error:
+                if not NO_FUNCTIONS.search(str(error)):
+                    raise
+                self._functions = False
+        return self._as_script(ask, name, *args)
+
+    def _as_function(self, ask: Callable[..., Any], name: str, *args: Any) -> Any:
+        """A server that does not have our library (any more) is told it."""
+        library, text = scripting.library()
+        call = ("FCALL", f"{library}_{name}", 1, self.prefix, *args)
         try:
-            return ask("EVALSHA", script.sha, 1, self.prefix, *args)
+            return ask(*call)
+        except redis.ResponseError as error:
+            if str(error) != NOT_LOADED:
+                raise
+        try:
+            self._command("FUNCTION", "LOAD", text)
+        except redis.ResponseError as error:
+            if not str(error).endswith("already exists"):  # another process was quicker
+                raise
+        return ask(*call)
+
+    def _as_script(self, ask: Callable[..., Any], name: str, *args: Any) -> Any:
+        """By its hash; a server that has lost it (or never had it) is told the text once."""
+        text, digest = scripting.script(name)
+        try:
+            return ask("EVALSHA", digest, 1, self.prefix, *args)
         except redis.exceptions.NoScriptError:
-            return ask("EVAL", script.script, 1, self.prefix, *args)
+            return ask("EVAL", text, 1, self.prefix, *args)
 
     def kept(self, *words: Any) -> Any:
         """The answer to one command, once `copies` have what it wrote, and all that was written before it: what is
@@ -226,35 +250,6 @@ def _answer(connection: Any) -> Any:
         return connection.read_response()
     except redis.ResponseError as error:
         return error
-
-
-@cache
-def text_of(script: str) -> str:
-    """What Redis is told of a script: the parts that it uses, each once and behind those that it uses itself, then its
-    own text. There is no more in it than it needs, because Redis makes each of its functions anew with each call."""
-    return "".join(texts_of(script).values())
-
-
-def texts_of(script: str) -> dict[str, str]:
-    """The same one by one, named by their files."""
-    found: dict[str, str] = {}
-    _gather(f"parts/{BASE}", found)
-    _gather(script, found)
-    return found
-
-
-def _gather(file: str, into: dict[str, str]) -> None:
-    if file not in into:
-        text = (resources.files("app.store") / "scripts" / f"{file}.lua").read_text()
-        for part in uses(text):
-            _gather(f"parts/{part}", into)
-        into[file] = text
-
-
-def uses(text: str) -> list[str]:
-    """The parts that a script or part names in its first line."""
-    first = text.partition("\n")[0]
-    return first.removeprefix(USES).split() if first.startswith(USES) else []
 
 
 def _place(client: redis.Redis) -> str:

@@ -33,10 +33,43 @@ def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
         Connection(client).guard(lambda: client.hgetall("text"))
 
 
-def test_a_server_that_forgot_the_scripts_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
+def test_a_server_that_forgot_the_functions_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1)
-    redis_client.script_flush()
+    redis_client.function_flush()
     assert write(real_store, 2).state == "ok"
+    assert used(redis_client) == {"fcall"}
+
+
+WITHOUT_FUNCTIONS = {
+    "does not know them": ("--rename-command", "FCALL", ""),
+    "does not know how to make them": ("--rename-command", "FUNCTION", ""),
+    "lets us not call them": ("-fcall",),
+    "lets us make none": ("-function",),
+}
+
+
+@pytest.mark.parametrize("options", WITHOUT_FUNCTIONS.values(), ids=WITHOUT_FUNCTIONS)
+def test_a_server_without_functions_runs_scripts(options: tuple[str, ...], tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "no", *(options if len(options) > 1 else ()))
+    server.start()
+    try:
+        with connect(server.url, timeout=5, name="tests") as client:
+            if len(options) == 1:
+                client.execute_command("ACL", "SETUSER", "default", *options)
+            store = Store(client)
+            store.lanes.declare(LANES)
+            write(store, 1)
+            client.script_flush()  # and is told them again
+            write(store, 2)
+            assert len(Drain(store).finish()) == 2
+            assert "evalsha" in used(client)
+    finally:
+        server.stop()
+
+
+def used(client: redis.Redis) -> set[str]:
+    """The commands by which scripts were run, so far."""
+    return {name.removeprefix("cmdstat_") for name in client.info("commandstats")} & {"evalsha", "eval", "fcall"}
 
 
 def test_without_a_clock_of_its_own_redis_gives_the_time(redis_client: redis.Redis) -> None:

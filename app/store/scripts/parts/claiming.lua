@@ -1,7 +1,8 @@
 -- uses: tokens people lanes heads releases entries given_up items
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
-local poisoned = 0 -- heads that were given up here
+local poisoned -- heads that were given up here
+each_call(function() poisoned = 0 end)
 
 local claim
 do
@@ -10,6 +11,7 @@ do
 
   -- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
   local person, several
+  each_call(function() person, several = nil, nil end)
 
   -- The id of a message that was on its way when its customer opted out.
   local function unwanted_message(mailbox, item)

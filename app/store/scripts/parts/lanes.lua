@@ -2,7 +2,8 @@
 -- Lanes owe a drain for each mailbox that is due, up to their limit: whether one is owed is asked in the script that makes
 -- work due, so that none is stranded, and answered with a token, so that no more come than may.
 local WAKE_MS = 5000 -- a wake-up that did not arrive by then is lost
-local wakes = {} -- lane, token, lane, token ...: the drains that are owed now
+local wakes -- lane, token, lane, token ...: the drains that are owed now
+each_call(function() wakes = {} end)
 
 -- How many drains and leases a lane may have at once.
 local function limit_of(lane) return tonumber(redis.call('HGET', P .. 'lanes', lane) or '1') end
