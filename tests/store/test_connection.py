@@ -35,6 +35,7 @@ def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
 
 def test_a_server_that_forgot_the_functions_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1)
+    redis_client.config_resetstat()
     redis_client.function_flush()
     assert write(real_store, 2).state == "ok"
     assert used(redis_client) == {"fcall"}
