@@ -8,7 +8,7 @@ from flask import Blueprint, Request, Response, current_app, request
 
 from app.core.errors import BadWebhook, StoreUnavailable, Unverified
 from app.core.events import Accepted, Event, Reply, Webhook
-from app.gateway import Gateway
+from app.gateway import RECEIVER_TIMEOUT, Gateway
 from app.inbox import Inbox, NotTaken, read
 from app.log import logger
 from app.parked import park
@@ -16,6 +16,7 @@ from app.web import limits, visitors
 from app.web.answers import problem, reply, try_again
 from app.web.loopback import is_from_this_machine
 from app.web.slashes import AS_WRITTEN
+from app.written import recognised_for
 
 blueprint = Blueprint("receive", __name__)
 log = logger("receiver")
@@ -116,9 +117,17 @@ def accept(gateway: Gateway, name: str, events: Sequence[Event]) -> list[Accepte
         return accepted
     except StoreUnavailable as error:
         error.maybe_done = error.maybe_done or bool(accepted)
+        if error.maybe_done:
+            error.again = _again(min(recognised_for(gateway, name, event) for event in events))
         raise
     finally:
         gateway.publisher.publish(inbox.wakes)
+
+
+def _again(window: float) -> int:
+    """Seconds after which one whose outcome is unknown should come again: within the window in which it is recognised,
+    of which our own waiting has taken a part."""
+    return max(1, min(StoreUnavailable.again, int(window - RECEIVER_TIMEOUT) - 1))
 
 
 def _gateway() -> Gateway:
