@@ -13,7 +13,7 @@ from app.core.work import SILENT, Behind, Claim, Dead, Outcome, Reroute, Retry, 
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Worked
-from workers import inbound, outbound, reports
+from workers import inbound, outbound, reports, results
 from workers.dead_ends import led_back
 from workers.failing import failed
 from workers.lease import HANDS, LeaseLost, insist, lease_of
@@ -103,7 +103,7 @@ class Drainer:
         return outcome
 
     def _step(self, lane: Lane, token: str, outcome: Outcome | None, go_on: bool) -> Worked:
-        """Settle and claim."""
+        """Settle and claim. Raises: StoreUnavailable; the outcome is kept for the next worker."""
         work = partial(
             self._gateway.store.mailboxes.work,
             *(lane.name, token, outcome),
@@ -111,7 +111,14 @@ class Drainer:
             rate=lane.rate,
             go_on=go_on,
         )
-        return insist(work) if outcome else work()
+        if outcome is None:
+            return work()
+        try:
+            return insist(work)
+        except StoreUnavailable:
+            if results.keep(self._gateway, outcome):
+                raise
+            return insist(work, for_ever=True)
 
     def _resend_safe(self, kind: str, name: str) -> bool:
         """Whether a call that may have been made can be made again."""

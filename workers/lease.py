@@ -66,9 +66,12 @@ def lease_of(lane: Lane) -> float:
     return min(SHORT, lane.lease)
 
 
-def insist(call: Callable[[], T]) -> T:
+def insist(call: Callable[[], T], *, for_ever: bool = False) -> T:
     """Tell the store what was done at a platform, again and again while Redis is out of reach. Done twice here, the
     second one is stale and changes nothing.
+
+    Args:
+        for_ever: until somebody kills this process.
 
     Raises:
         StoreUnavailable: this process ends.
@@ -78,7 +81,7 @@ def insist(call: Callable[[], T]) -> T:
         try:
             return call()
         except StoreUnavailable:
-            if time.monotonic() > _ends_at:
+            if time.monotonic() > _ends_at and not for_ever:
                 raise
             patience.failed()
             time.sleep(patience.left)

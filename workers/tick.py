@@ -17,6 +17,7 @@ from app.gateway import Gateway
 from app.log import logger
 from app.outage import Patience
 from app.store.workers import ALIVE_FOR
+from workers import results
 from workers.care import look_after
 from workers.lease import HANDS, RENEW_EVERY
 
@@ -86,6 +87,8 @@ class Tick:
     def _owed(self) -> Sequence[Wake]:
         """The wake-ups that are owed now. Raises: StoreUnavailable."""
         spare = SPARED if time.monotonic() - self._swept > GAP else 0.0
+        if spare:
+            results.tell(self._gateway())
         wakes = self._gateway().store.mailboxes.sweep(spare)
         self._swept = time.monotonic()
         self._patience.worked()

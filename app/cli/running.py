@@ -70,8 +70,17 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
     help="A proxy is in front that takes whole requests before it passes them on; it says who calls in X-Forwarded-For."
     f" Wanted off loopback. Also {BEHIND_PROXY_VARIABLE}=1.",
 )
+@click.option(
+    "--closing",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="Seconds for which /readyz says 503 before the port is closed, so that a load balancer asks others in time.",
+)
 @complains
-def receiver(config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool) -> None:
+def receiver(
+    config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool, closing: float
+) -> None:
     """Take webhooks and serve the pages."""
     settings = settings_of(config)
     _refuse_strangers(settings, host, behind_proxy)
@@ -79,12 +88,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     _look_at_spool(settings)
     look_at_redis(settings)
     os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
-    _exec(
-        "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", address,
-        "--port", str(port),
-        "--workers", str(processes), "--blocking-threads", str(2 * threads), "--no-ws", "--log-level", "error",
-        "--respawn-failed-workers", "--workers-kill-timeout", "20",
-    )  # fmt: skip
+    _exec("app.local.serving", RECEIVER, str(ROOT), address, str(port), str(processes), str(2 * threads), str(closing))
 
 
 def _look_at_spool(settings: Settings) -> None:

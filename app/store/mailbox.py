@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import orjson
 from msgspec import Struct
 
 from app.core.acceptance import Acceptance, Entered, Place
@@ -99,7 +100,15 @@ class Mailboxes:
 
     def settle(self, outcome: Outcome) -> Worked:
         """Settle without claiming more."""
-        settled, _, _, _, *wakes = self._connection.run("work", self._wire.outcome(outcome), "", "", 0, 0, 0)
+        return self.settle_packed(self.packed(outcome))
+
+    def packed(self, outcome: Outcome) -> bytes:
+        """An outcome as it travels, for whoever must keep it for `settle_packed`."""
+        return orjson.dumps(self._wire.outcome(outcome))
+
+    def settle_packed(self, packed: bytes) -> Worked:
+        """See `settle`."""
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.gateway import Gateway
+from app.local.child import is_closing
 from app.spool import Spool
 from app.store.server import faults_of
 from app.web.answers import problem, try_again
@@ -23,6 +24,7 @@ GOOD_FOR = 1.0  # seconds
 AWAY = "The store cannot be reached."
 SPOOLING = "What platforms send only once is kept on disk, everything else is refused."
 TAKES_NOTHING = "The store takes nothing: Redis {}."
+CLOSING = "This receiver is about to stop."
 NO_WORKER = "No worker is running: messages are recorded, and wait for one."
 
 blueprint = Blueprint("health", __name__)
@@ -41,6 +43,8 @@ def readyz() -> Any:
     While Redis is away and there is a spool with room (`app.spool`), this receiver is still of use: 200, `spooling`.
     Without workers, webhooks are recorded all the same, so this only warns of it, as it does of a Redis that worries.
     """
+    if is_closing():
+        return try_again(503, CLOSING, 1)
     gateway: Gateway = current_app.extensions["patchbay"]
     look: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
     found = look.found()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.outages import demoted_behind_proxy, primary_killed
+from tests.support.outages import demoted_behind_proxy, primary_demoted, primary_killed
 from tests.support.sentinels import PASSWORD
 
 
@@ -26,3 +26,9 @@ def test_what_was_acknowledged_is_on_a_copy_when_the_primary_dies(tmp_path: Path
     ledger, _ = primary_killed(tmp_path, password=PASSWORD, cut_off=1.0, replicas_to_wait=1)
     assert (ledger.lost, ledger.disordered, ledger.without_hint) == (0, 0, 0)
     assert {*ledger.refused} == {503}
+
+
+def test_a_primary_that_the_sentinels_demoted_is_left(tmp_path: Path) -> None:
+    ledger = primary_demoted(tmp_path, replicas_to_wait=1)
+    assert (ledger.lost, ledger.disordered, ledger.without_hint) == (0, 0, 0)
+    assert {*ledger.refused} <= {503}

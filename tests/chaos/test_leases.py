@@ -70,3 +70,25 @@ def test_what_was_done_while_redis_was_away_for_longer_than_a_lease_is_not_done_
         shop.write_until_taken("m-2", "ada", "two")
         wait_until("the second is delivered", lambda: len(running.desk.calls) > 1)
         assert ["one", "two"] == [call.json["events"][0]["message"]["text"] for call in running.desk.calls]
+
+
+def test_a_worker_that_ends_while_redis_is_away_leaves_its_result_to_the_next_one(tmp_path: Path) -> None:
+    with house(tmp_path, one_server=True) as running:
+        worker, shop = running.system.workers[0], Shop(running.system.url)
+
+        def answer(call: Call) -> Told:
+            if len(running.desk.calls) == 1:
+                running.state.kill()
+            return Told()
+
+        running.desk.answer = answer
+        shop.write_until_taken("m-1", "ada", "one")
+        wait_until("it is done, and nobody can be told", lambda: '"outcome":"done"' in worker.log.read_text())
+        assert worker.stop(5.0) == 0
+        assert "result kept" in worker.log.read_text()
+        running.system.add_worker()
+        running.state.start()
+        shop.write_until_taken("m-2", "ada", "two")
+        wait_until("the second is delivered", lambda: len(running.desk.calls) > 1)
+        assert ["one", "two"] == [call.json["events"][0]["message"]["text"] for call in running.desk.calls]
+        assert not list((tmp_path / "data" / "results").iterdir())

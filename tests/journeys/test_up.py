@@ -366,7 +366,7 @@ def _events(log: Path, event: str) -> list[str]:
 
 
 def _is_receiver(part: psutil.Process | None) -> bool:
-    return part is not None and "granian" in " ".join(part.cmdline())
+    return part is not None and "app.local.serving" in " ".join(part.cmdline())
 
 
 def _alive(part: psutil.Process) -> bool:

@@ -13,7 +13,7 @@ from tests.support import toml
 from tests.support.gateway import tables
 from tests.support.processes import HOST, RedisServer, System, wait_until
 from tests.support.proxy import Relay
-from tests.support.sentinels import Watched, watched
+from tests.support.sentinels import MASTER, Watched, watched
 from tests.support.sink import Sink, sink
 from tests.support.traffic import Ledger, Traffic
 
@@ -96,23 +96,49 @@ def primary_killed(
 ) -> tuple[Ledger, float]:
     """The primary is killed under load, and the sentinels promote a copy; also the seconds from then until work flowed
     again. `cut_off`: for so many seconds before, nothing reached the copies; this needs a password."""
-    with watched(folder, password=password) as servers, sink() as desk:
+    with _watched_house(folder, password=password, **gateway) as (house, servers):
+        promoted: list[float] = []
+
+        def goes(traffic: Traffic) -> None:
+            if cut_off:
+                _cut_off(servers)
+                traffic.rests_until = time.monotonic() + cut_off + 2.0  # so that something waits
+                time.sleep(cut_off)
+            promoted.append(_kill_primary(servers))
+            _let_copies_in(servers, password)
+
+        ledger = outage(house, goes, lambda: None, seconds=0.0)
+        return ledger, next(at for at in ledger.arrived if at > promoted[0]) - promoted[0]
+
+
+def primary_demoted(folder: Path, *, copies: int = 1, **gateway: object) -> Ledger:
+    """The sentinels are told to promote a copy under load; the primary lives on, as a copy of it."""
+    with _watched_house(folder, copies=copies, **gateway) as (house, servers):
+        before = servers.primary()
+
+        def goes(traffic: Traffic) -> None:
+            with servers.sentinels[0].client() as client:
+                client.execute_command("SENTINEL", "FAILOVER", MASTER)
+            wait_until("a copy is promoted", lambda: servers.primary() is not before, 30)
+            wait_until("the primary is a copy", lambda: _is_copy(before), 60)
+
+        return outage(house, goes, lambda: None, seconds=0.0)
+
+
+def _is_copy(server: RedisServer) -> bool:
+    with server.client() as client:
+        return bool(client.role()[0] == "slave")
+
+
+@contextmanager
+def _watched_house(
+    folder: Path, *, password: str = "", copies: int = 2, **gateway: object
+) -> Iterator[tuple[House, Watched]]:
+    with watched(folder, password=password, copies=copies) as servers, sink() as desk:
         system = System(config_of(folder, desk, **gateway), servers.url(), folder)
         try:
             system.start()
-            promoted: list[float] = []
-            state = House(system, servers.servers[0], servers.servers[0], desk)
-
-            def goes(traffic: Traffic) -> None:
-                if cut_off:
-                    _cut_off(servers)
-                    traffic.rests_until = time.monotonic() + cut_off + 2.0  # so that something waits
-                    time.sleep(cut_off)
-                promoted.append(_kill_primary(servers))
-                _let_copies_in(servers, password)
-
-            ledger = outage(state, goes, lambda: None, seconds=0.0)
-            return ledger, next(at for at in ledger.arrived if at > promoted[0]) - promoted[0]
+            yield House(system, servers.servers[0], servers.servers[0], desk), servers
         finally:
             system.stop()
 

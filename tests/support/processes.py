@@ -160,8 +160,11 @@ class System:
             "PATCHBAY_REDIS_URL": redis_url,
             "PATCHBAY_BROKER_URL": broker_url or redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
+            "PATCHBAY_DATA": str(folder / "data"),
         }
-        self.receiver = self._part("receiver", "receiver", "--port", str(self.port), "--processes", "1")
+        self.receiver = self._part(
+            "receiver", "receiver", "--port", str(self.port), "--processes", "1", "--closing", "0"
+        )
         self.workers: list[Process] = []
 
     def start(self, workers: int = 1) -> None:

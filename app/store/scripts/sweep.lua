@@ -70,10 +70,15 @@ local function free(lane)
   end
 end
 
-local clock = tonumber(redis.call('GET', P .. 'clock') or '0')
-if clock > now and not bring_back(P .. 'watch', now, str(clock), now) then shift(P .. 'watch', clock) end
+local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
+if clock > now then
+  if bring_back(P .. 'watch', now, str(clock), now) then
+    redis.call('SET', P .. 'clock', str(clock)) -- the next sweep goes on with that
+  else
+    shift(P .. 'watch', clock)
+  end
+end
 bring_back(P .. 'watch', now + longest.poll_ms, '+inf', now)
-redis.call('SET', P .. 'clock', NOW)
 for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', NOW, 'LIMIT', 0, 50)) do
   poll_later(conversation, redis.call('HEXISTS', P .. 's:' .. conversation, 'destination') * POLL_AGAIN_MS)
   local lane = lane_of_session(conversation)
