@@ -11,7 +11,8 @@ FAILED = ("violations", "refused")  # what the gateway must not have done
 # What says most about an entry, in the order in which it reads well.
 TELLING = (
     "event", "kind", "target", "method", "path", "status", "value", "author", "direction", "current_task",
-    "name", "friendly_name", "contactId", "user_id", "customer", "from_", "to", "text", "caption", "body", "message", "error",
+    "name", "friendly_name", "contactId", "user_id", "customer", "from_", "to", "text", "caption", "body",
+    "message", "error",
 )  # fmt: skip
 
 

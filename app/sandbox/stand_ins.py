@@ -36,7 +36,7 @@ class StandIn(Protocol):
     def reset(self) -> None: ...
 
     def accounts(self, sandbox: str) -> Mapping[str, str]:
-        """What a gateway is told about it, by words for people; `sandbox` is our own address, without a slash behind it."""
+        """What a gateway is told about it, by words for people; `sandbox` is our own address, no slash behind it."""
 
 
 STAND_INS: tuple[Callable[[SandboxSettings, Faults], StandIn], ...] = (
