@@ -23,7 +23,7 @@ run: $(RUNS) ## everything on this machine, with stand-ins for the outside platf
 test: check ## the checks and every test; ARGS="-k word" for some of them
 	$(BIN)/pytest $(ARGS)
 
-quick: check ## the checks, and every test without real processes, a Redis among them, or browsers
+quick: check ## the checks, and every test without real processes, a Redis, browsers, or Flex as the sandbox serves it
 	$(BIN)/pytest -n 3 -m "not processes" --hypothesis-profile=quick $(ARGS)
 
 deep: install ## ten times as many made-up cases for the property tests; takes its time

@@ -15,6 +15,7 @@ MISSING = "these tests need a browser: apt-get install chromium"
 OPTIONS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
+    "--disable-site-isolation-trials",  # or each page takes three processes in place of two
 )  # fmt: skip
 PATIENCE = 30_000  # ms; the machine may be busy
 PHONE = {"width": 360, "height": 740}

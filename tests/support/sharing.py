@@ -31,9 +31,10 @@ FIRST = (
     "tests/journeys/",
     "tests/store/test_engine.py",
 )
-# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis.
+# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis, and
+# Flex as the sandbox serves it, where one test makes dozens of calls over sockets.
 PROCESSES = ("tests/chaos/", "tests/journeys/")
-FIXTURES = {"browser", "redis_server"}
+FIXTURES = {"browser", "redis_server", "flex_sandbox"}
 REAL = "redis"  # of the tests that run on both servers, those on the real one
 
 
