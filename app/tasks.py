@@ -22,6 +22,7 @@ from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
 ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
+CONFIRMED_WITHIN = 1.0  # seconds
 FIRST_TRY = 0.2  # seconds until a broker that went away is tried again
 
 log = logger("tasks")
@@ -46,6 +47,7 @@ def create_celery(
         SETTINGS,
         task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
         broker_pool_limit=connections,
+        broker_connection_timeout=options["socket_connect_timeout"],  # of AMQP
         broker_transport_options=options | (_asks(sentinels) if sentinels else {}),
         broker_use_ssl=_tls(broker_url, sentinels),
     )
@@ -107,7 +109,12 @@ def _transport(timeout: float, connections: int, retries: int | None) -> dict[st
         "priority_steps": [0],  # one list per queue: priorities are not used, and each step costs polling
         "client_name": "patchbay-celery",
     }
-    return options if retries is None else {**options, "max_retries": retries}
+    return options if retries is None else {**options, "max_retries": retries, **_confirmed(timeout)}
+
+
+def _confirmed(timeout: float) -> dict[str, Any]:
+    """For who publishes over AMQP, where one that hangs would seem to take everything: it must say that it has."""
+    return {"confirm_publish": True, "read_timeout": timeout, "write_timeout": timeout}
 
 
 def unacknowledged(broker_url: str) -> bool:
@@ -126,6 +133,11 @@ class Publisher:
         self._unknown: set[str] = set()
         self._patience = Patience(FIRST_TRY)
         self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the last try failed."""
+        return self._outage.lasts
 
     @property
     def rests(self) -> bool:
@@ -186,5 +198,6 @@ class Publisher:
             queue=wake.lane,
             declare=[],  # the queue needs no binding: a message for the default exchange goes right into it
             retry=False,
+            confirm_timeout=CONFIRMED_WITHIN,  # over AMQP
             ignore_result=True,
         )

@@ -17,7 +17,7 @@ from app.tasks import Publisher
 class Pool(Protocol):
     """As much of Celery's as is needed."""
 
-    def apply_async(self, target: Callable[..., object], args: tuple[str, str], *, callback: object) -> object: ...
+    def apply_async(self, target: Callable[..., object], args: tuple[str, ...], *, callback: object) -> object: ...
 
 
 class Wakes:
@@ -28,6 +28,7 @@ class Wakes:
 
     def __init__(self, work: Callable[[str, str], object], known: Collection[str]) -> None:
         self._work, self._known = work, frozenset(known)
+        self._any_lane = next(iter(known), "")
         self.lanes: frozenset[str] = frozenset()
         self.pool: Pool | None = None
         self.listens = False
@@ -39,9 +40,18 @@ class Wakes:
 
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """See `app.gateway.Publishes`; whoever asked need not care for any of them."""
-        left = self._publisher.send(wakes) if self.listens else wakes
+        may_hear = self.listens and not self._publisher.is_away
+        left = self._publisher.send(wakes) if may_hear else wakes
+        if self._publisher.is_away and not self._publisher.rests:
+            self._look()
         self._publisher.give_back([wake for wake in left if not self._is_worked_here(wake)])
         return ()
+
+    def _look(self) -> None:
+        """Whether the broker is back, in a thread of its own: a look at one that hangs takes its time."""
+        if self.pool:
+            with suppress(RuntimeError):
+                self.pool.apply_async(self.reaches, (self._any_lane,), callback=lambda reached: None)
 
     def reaches(self, lane: str) -> bool:
         """Whether the broker takes a wake-up; one too many is harmless."""

@@ -9,7 +9,7 @@ import pytest
 
 from app.core.work import Wake
 from app.tasks import Publisher, create_celery
-from tests.support.processes import RedisServer, free_port
+from tests.support.processes import RedisServer, free_port, wait_until
 from workers.wakes import Wakes
 
 OURS, THEIRS, GONE = Wake("inbound:desk", "a"), Wake("outbound:shop", "b"), Wake("inbound:gone", "c")
@@ -21,12 +21,16 @@ class Threads:
     """A pool that notes what it is given."""
 
     given: list[tuple[str, str]] = field(default_factory=list)
+    looks: list[tuple[Callable[..., object], str]] = field(default_factory=list)
     ends: bool = False
 
-    def apply_async(self, target: Callable[..., object], args: tuple[str, str], *, callback: object) -> object:
+    def apply_async(self, target: Callable[..., object], args: tuple[str, ...], *, callback: object) -> object:
         if self.ends:
             raise RuntimeError("cannot schedule new futures after shutdown")
-        self.given.append(args)
+        if len(args) == 1:
+            self.looks.append((target, args[0]))
+        else:
+            self.given.append((args[0], args[1]))
         return None
 
 
@@ -35,6 +39,7 @@ class Worker:
     """It serves `OURS` alone."""
 
     wakes: Wakes
+    publisher: Publisher
     threads: Threads
     given_back: list[Wake]
 
@@ -48,7 +53,7 @@ def worker(broker_url: str) -> Worker:
     publisher = Publisher(create_celery(broker_url, LANES, timeout=1, retries=0), given_back.extend)
     wakes, threads = Wakes(lambda lane, token: None, LANES).over(publisher), Threads()
     wakes.lanes, wakes.pool, wakes.listens = frozenset([OURS.lane]), threads, True
-    return Worker(wakes, threads, given_back)
+    return Worker(wakes, publisher, threads, given_back)
 
 
 @pytest.fixture
@@ -62,6 +67,19 @@ def test_what_is_published_is_worked_by_whoever_hears_of_it(redis_server: RedisS
 
 def test_without_a_broker_it_is_worked_here_or_given_back(nowhere: str) -> None:
     assert worker(nowhere).went(OURS, THEIRS) == ((), [(OURS.lane, "a")], [THEIRS])
+
+
+def test_one_that_is_away_is_looked_for_in_a_thread_of_its_own(nowhere: str, redis_server: RedisServer) -> None:
+    away = worker(nowhere)
+    away.went(OURS)
+    assert [] == away.threads.looks, "it was only just tried"
+    wait_until("it may be tried again", lambda: away.went(OURS) and away.threads.looks)
+    look, lane = away.threads.looks[0]
+    assert (False, OURS.lane) == (look(lane), lane)
+    away.publisher.celery = create_celery(redis_server.url, LANES, retries=0)
+    wait_until("it is back", lambda: look(lane))
+    away.threads.given.clear()
+    assert ((), [], []) == away.went(OURS)
 
 
 def test_before_anybody_listens_nothing_is_published(redis_server: RedisServer) -> None:
