@@ -78,7 +78,12 @@ class Gateway:
         self.store = store
         self.publisher = publisher
         self.live = live or store.messages  # with a patience of its own: it waits for news
-        self.http = http or Http(settings.hosts, files=file_hosts(settings), egress=settings.gateway["egress"])
+        self.http = http or Http(
+            settings.hosts,
+            files=file_hosts(settings),
+            egress=settings.gateway["egress"],
+            secrets=settings.secrets,
+        )
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()

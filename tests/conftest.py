@@ -18,6 +18,8 @@ from tests.support.processes import RedisServer
 from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
 from tests.support.sink import outside, sinkhole
 
+pytest.register_assert_rewrite("tests.platforms.conformance")  # or a failed one shows no values
+
 __all__ = [
     "browser",
     "outside",

@@ -36,13 +36,22 @@ ONE_OF = {kind: f"Must be one of: {', '.join(platforms().types(kind))}." for kin
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder on which a package is installed by pip, as into an environment of its own."""
     source, target = tmp_path_factory.mktemp("toy") / "source", tmp_path_factory.mktemp("installed")
-    copytree(ROOT / "tests" / "fixtures" / "toy", source)
+    copytree(ROOT / "tests" / "fixtures" / "toy_package", source)
     example = re.search(r"```python\n(.*?class ToyChannel.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert example is not None
     (source / "toy_channel.py").write_text(example[1])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--disable-pip-version-check", "--target", str(target), str(source)], check=True, timeout=120)
     return target
+
+
+def test_the_guides_example_passes_the_checks_of_the_house(package: Path) -> None:
+    ruff = [sys.executable, "-m", "ruff", "--config", str(ROOT / "pyproject.toml")]
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [*ruff, *command, str(package / "toy_channel.py")], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.fixture

@@ -103,7 +103,6 @@ class TestTwilioChannel(Receiving, Calling):
     path = "/channels/desk"
     url_key = "api_url"
     values: ClassVar[dict[str, Any]] = VALUES
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
 
     def build(self, **changes: Any) -> TwilioChannel:
         # fixtures of several senders pass through here

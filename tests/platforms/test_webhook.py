@@ -90,7 +90,6 @@ class TestWebhookChannel(Receiving, Calling):
         "destination": "helper",
         "typing": True,
     }
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
 
     def sign(self, body: bytes, **changes: Any) -> Webhook:
         return signed(body)

@@ -29,7 +29,7 @@ class Flexing(Receiving, Calling):
     generation: ClassVar[Generation]
     good = GOOD
     url_key = "flex_url"
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables, "late": "late_calls"}
+    tables: ClassVar[dict[str, str]] = {"late": "late_calls"}
 
     def build(self, **changes: Any) -> Any:
         return self.generation.build(**changes)
