@@ -19,7 +19,6 @@ from app.core.work import (
     Claim,
     Dead,
     Done,
-    LaneEffect,
     Outcome,
     Reroute,
     Retry,
