@@ -51,13 +51,13 @@ class Hands:
 HANDS = Hands()
 stopping = threading.Event()
 """This process is to end; see `ends`."""
-_ends_at = float("inf")
+ends_at = float("inf")
 
 
 def ends() -> None:
     """What is in hand is finished, no more; Redis is waited for only a little."""
-    global _ends_at
-    _ends_at = time.monotonic() + LAST_TRIES
+    global ends_at
+    ends_at = time.monotonic() + LAST_TRIES
     stopping.set()
 
 
@@ -81,7 +81,7 @@ def insist(call: Callable[[], T], *, for_ever: bool = False) -> T:
         try:
             return call()
         except StoreUnavailable:
-            if time.monotonic() > _ends_at and not for_ever:
+            if time.monotonic() > ends_at and not for_ever:
                 raise
             patience.failed()
             time.sleep(patience.left)

@@ -111,7 +111,7 @@ DRAINS = Key(
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "settling", "claiming", "breakers", "cancel", "sweep", "remember"),
+    ("mailboxes", "heads", "settling", "claiming", "breakers", "cancel", "sweep"),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),

@@ -19,7 +19,6 @@ from app.core.work import (
     Claim,
     Dead,
     Done,
-    LaneEffect,
     Outcome,
     Reroute,
     Retry,
@@ -788,17 +787,3 @@ def test_a_lease_that_ran_out_is_spared_where_nobody_could_renew_it(store: Store
     clock.advance(5)
     assert lanes_of(store.mailboxes.sweep()) == [BOT], "spared, not forgotten"
     assert store.mailboxes.settle(Done(claim)).stale
-
-
-def test_whoever_probes_a_sick_lane_has_it_alone_for_as_long_as_they_renew(store: Store, clock: Clock) -> None:
-    for number in range(6):
-        write(store, number, f"shop/webchat:{number}")
-    for _ in range(5):
-        store.mailboxes.settle(Retry(Drain(store).claim(), due=60, lane=LaneEffect("sick")))
-    clock.advance(5)
-    probe = Drain(store, lease=10).claim()
-    clock.advance(8)
-    assert store.mailboxes.remember(probe, 10, Achieved())
-    clock.advance(8)
-    write(store, 9, BEN)
-    assert Drain(store, token="other").step() is None

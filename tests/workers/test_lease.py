@@ -71,7 +71,7 @@ def test_it_insists_until_the_worker_must_end(now: list[float], monkeypatch: pyt
         waits.append(seconds)
         now[0] += 100
         if len(waits) == 5:
-            monkeypatch.setattr(lease, "_ends_at", now[0] - 1)
+            monkeypatch.setattr(lease, "ends_at", now[0] - 1)
 
     def away() -> None:
         raise StoreUnavailable("gone")

@@ -15,6 +15,4 @@ if a.thread then saw(a.thread.name, a.thread.seen, a.thread.keep) end
 if a.poll_ms then poll_later(a.cv, a.poll_ms) end
 for _, alias in ipairs(a.aliases) do redis.call('SET', P .. 'a:' .. alias, a.cv, 'EX', a.keep) end
 redis.call('ZADD', P .. 'leased:' .. lane, now + a.lease_ms, a.mailbox)
-local state = P .. 'lane:' .. lane
-if redis.call('HGET', state, 'prober') == a.owner then redis.call('HSET', state, 'probe', now + a.lease_ms) end
 return 1
