@@ -44,6 +44,7 @@ def test_the_tutorial_works(tmp_path: Path) -> None:
         up.send_signal(signal.SIGINT)
         up.wait(60)
     assert "/chat/" not in home  # this gateway has none
+    assert not re.findall("Telegram|Phone|Application|desk", log.read_text())  # nor these
     # two threads of it print, in any order
     (accepted,) = re.findall(r'{"accepted":.*?\]}', said)
     assert json.loads(accepted)["accepted"][0]["duplicate"] is False
