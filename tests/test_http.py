@@ -34,6 +34,18 @@ def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
     return raised.value
 
 
+def test_a_secret_that_did_not_go_out_is_not_quoted(outside: Sink) -> None:
+    http = Http([outside.url], secrets=["never-sent-secret"])
+    outside.answers(Told(400, b"." * 195 + b"never-sent-secret"), Told(400, b'{"message":"never-sent-secret"}'))
+    with pytest.raises(Failure) as raised:
+        http.post(outside.url).check()
+    assert "HTTP 400: " + "." * 195 + "[reda" == raised.value.detail
+    answer = http.post(outside.url)
+    with pytest.raises(Failure) as raised:
+        answer.check(answer.json()["message"])
+    assert "HTTP 400: [redacted]" == raised.value.detail
+
+
 # --- the SSRF guard ---
 
 INSIDE = {

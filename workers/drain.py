@@ -15,7 +15,7 @@ from app.log import logger
 from app.store.mailbox import Worked
 from workers import inbound, outbound, reports, results
 from workers.dead_ends import led_back
-from workers.failing import failed
+from workers.failing import discreet, failed
 from workers.lease import HANDS, LeaseLost, insist, lease_of
 from workers.tally import Tally
 
@@ -98,6 +98,7 @@ class Drainer:
             outcome = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
         if kind == "inbound":
             outcome = led_back(self._gateway, lane, claim, outcome)
+        outcome = discreet(outcome, self._gateway.redact)
         self.tally.add(outcome.name, _why(outcome)[0])
         self._tell(lane, outcome, time.monotonic() - started)
         return outcome

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
 from app.core import errors
 from app.core.errors import Failure
 from app.core.retry import RetryPolicy, next_try
-from app.core.work import SILENT, WELL, Claim, Dead, Done, LaneEffect, Retry
+from app.core.work import SILENT, WELL, Claim, Dead, Done, LaneEffect, Outcome, Retry
 
 AMBIGUOUS = "its outcome is unknown, and this platform cannot be asked; it is not sent again by itself"
 MAX_ERROR = 500  # characters that are kept
@@ -19,12 +23,12 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
     """
     code = failure.kind.code
     if failure.kind is errors.OPTED_OUT:  # not an operator's to replay: only the customer lifts it
-        return Done(claim, status="failed", reason=code, error=f"{code}: {failure.detail[:MAX_ERROR]}")
+        return Done(claim, status="failed", reason=code, error=f"{code}: {failure.detail}")
     ambiguous = failure.maybe_done and not resend_safe
     if ambiguous:
-        error = f"{failure.detail}; {AMBIGUOUS}"[:MAX_ERROR]
+        error = f"{failure.detail}; {AMBIGUOUS}"
         return Dead(claim, reason=code, error=error, ambiguous=True, lane=_lane_effect(failure, error))
-    error = failure.detail[:MAX_ERROR]
+    error = failure.detail
     effect = _lane_effect(failure, error)
     due = next_try(policy, failure, claim.attempt, (claim.now - claim.first_at) / 1000)
     if due is None:
@@ -38,6 +42,16 @@ def failed(claim: Claim, failure: Failure, policy: RetryPolicy, *, resend_safe: 
         uncertain=failure.maybe_done,
         lane=effect,
     )
+
+
+def discreet(outcome: Outcome, redact: Callable[[str], str]) -> Outcome:
+    """The outcome as it may be kept: what it says of an error holds no secret, and has an end. In this order, as half a
+    secret would not be recognised."""
+    if isinstance(outcome, Done | Dead | Retry) and outcome.error:
+        outcome = replace(outcome, error=redact(outcome.error)[:MAX_ERROR])
+    if outcome.lane.why:
+        outcome = replace(outcome, lane=replace(outcome.lane, why=redact(outcome.lane.why)[:MAX_ERROR]))
+    return outcome
 
 
 def _lane_effect(failure: Failure, error: str) -> LaneEffect:

@@ -45,15 +45,6 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-def test_the_guides_example_passes_the_checks_of_the_house(package: Path) -> None:
-    ruff = [sys.executable, "-m", "ruff", "--config", str(ROOT / "pyproject.toml")]
-    for command in (["check"], ["format", "--check"]):
-        done = subprocess.run(
-            [*ruff, *command, str(package / "toy_channel.py")], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stdout
-
-
 @pytest.fixture
 def installed(package: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.syspath_prepend(package)

@@ -87,7 +87,6 @@ class TestTelegramChannel(Receiving, Calling):
     adapter_class = TelegramChannel
     platform = "telegram"
     good = "message_text"
-    path = "/channels/desk"
     url_key = "api_url"
     values: ClassVar[dict[str, Any]] = VALUES
     answer: ClassVar[dict[str, Any]] = {

@@ -81,7 +81,6 @@ class TestWebhookChannel(Receiving, Calling):
     adapter_class = WebhookChannel
     platform = "webhook"
     good = "message_text"
-    path = "/channels/desk"
     url_key = "send_url"
     values: ClassVar[dict[str, Any]] = {
         "type": "webhook",
