@@ -143,6 +143,7 @@ def test_a_chat_that_vanished_is_opened_anew(world: FlexWorld) -> None:
     world.direct.write("vanish-1", "tony", "hello")
     chat = world.chat("tony")
     wait_until("it arrived", lambda: world.texts(chat, "customer") == ["hello"])
+    wait_until("nothing is left to do", lambda: world.flex()["idle"] and not busy(world))
     world.sandbox.reset()
     world.direct.write("vanish-2", "tony", "still me")
     wait_until("there is a new chat", lambda: world.tasks("tony"))
