@@ -12,7 +12,7 @@ INSTALL = $(BIN)/pip install -qq --disable-pip-version-check --no-compile --cons
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick deep check fix bench install clean
+.PHONY: help run test quick deep chaos check fix bench install clean
 
 help: ## this list
 	@awk -F ':.* ## ' '/^[a-z]+:.* ## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ help: ## this list
 run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
 
-test: check ## the checks and every test; ARGS="-k word" for some of them
+test: check ## the checks and every test, faults in their short form; ARGS="-k word" for some of them
 	$(BIN)/pytest $(ARGS)
 
 quick: check ## the checks, and every test without real processes, a Redis, browsers, or Flex as the sandbox serves it
@@ -28,6 +28,9 @@ quick: check ## the checks, and every test without real processes, a Redis, brow
 
 deep: install ## ten times as many made-up cases for the property tests; takes its time
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
+
+chaos: install ## every fault in its long form: kills, outages, fail-over, a full Redis
+	$(BIN)/pytest -n 2 -m "long or not long" --timeout=900 tests/chaos $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)

@@ -18,7 +18,7 @@ from tests.support.shop import Shop
 from tests.support.sink import Call, Sink, Told, sink
 from tests.workers.conftest import bot_says
 
-MESSAGES, CONVERSATIONS = 400, 40
+MESSAGES, CONVERSATIONS = 200, 40
 PAUSE = Told(status=429, headers={"retry-after": "1"})  # all drains leave; somebody must come back to the lane
 
 
