@@ -6,9 +6,12 @@ CONSTRAINTS := .ci/constraints.txt
 # Only what pip must know about decides whether the environment is up to date: for running, and with the tests' tools.
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
 OURS := app workers tests
 # Python compiles what it imports; all that is never imported takes longer than the rest of the set-up.
 INSTALL = $(BIN)/pip install -qq --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS) --editable
+# Or each of the processes that share the tests would compile what all of them import; one checker leaves a core free.
+BESIDE = $(MAKE) --no-print-directory -j 2 check $(COMPILED)
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,10 +23,12 @@ help: ## this list
 run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
 
-test: check ## the checks and every test, faults in their short form; ARGS="-k word" for some of them
+test: install ## the checks and every test, faults in their short form; ARGS="-k word" for some of them
+	@$(BESIDE)
 	$(BIN)/pytest $(ARGS)
 
-quick: check ## the checks, and every test without real processes, a Redis, browsers, or Flex as the sandbox serves it
+quick: install ## the checks, and every test without real processes, a Redis, browsers, or Flex as the sandbox serves it
+	@$(BESIDE)
 	$(BIN)/pytest -n 3 -m "not processes" --hypothesis-profile=quick $(ARGS)
 
 deep: install ## ten times as many made-up cases for the property tests; takes its time
@@ -52,6 +57,9 @@ define MAKE_VENV
 @$(PYTHON) -c 'import sys; sys.exit("Patchbay needs Python 3.11 or newer; say which with: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 @$(PYTHON) -m venv --upgrade-deps $(VENV)
 endef
+
+$(COMPILED): $(STAMP)
+	@$(BIN)/pytest -n 0 --collect-only -qq >/dev/null 2>&1; touch $(COMPILED)
 
 $(RUNS): pyproject.toml $(CONSTRAINTS)
 	$(MAKE_VENV)
