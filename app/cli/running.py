@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -123,7 +124,7 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
     look_at_redis(settings)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
     count = threads or min(MAX_THREADS, sum(lane.concurrency for lane in chosen))
-    _exec(
+    _run(
         "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
@@ -200,6 +201,14 @@ def _refuse_strangers(settings: Settings, host: str, behind_proxy: bool) -> None
         problems.append(("--host", rule))
     if problems:
         raise ConfigError(problems)
+
+
+def _run(module: str, *arguments: str) -> None:
+    """Be that program from here on: what is loaded already need not be loaded again. What lies in the working folder is
+    none of its modules."""
+    sys.path[:] = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))]
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _exec(module: str, *arguments: str) -> NoReturn:

@@ -26,10 +26,9 @@ def test_when_the_primary_dies_the_fleet_follows_the_sentinels(tmp_path: Path) -
 
 
 def test_what_was_acknowledged_is_on_a_copy_when_the_primary_dies(tmp_path: Path) -> None:
-    ledger, until_flow = primary_killed(tmp_path, password=PASSWORD, cut_off=1.0, replicas_to_wait=1)
+    ledger, _ = primary_killed(tmp_path, password=PASSWORD, cut_off=1.0, replicas_to_wait=1)
     assert (ledger.lost, ledger.disordered, ledger.without_hint) == (0, 0, 0)
     assert {*ledger.refused} == {503}
-    assert until_flow < 5.0
 
 
 def test_a_primary_that_the_sentinels_demoted_is_left(tmp_path: Path) -> None:

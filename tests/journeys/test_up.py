@@ -126,9 +126,7 @@ def test_what_was_said_survives_a_restart(up: Up) -> None:
 
 
 def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
-    worker = next(
-        part for part in up.parts() if "workers.fleet" in " ".join(part.cmdline()) and "worker" in part.cmdline()
-    )
+    worker = next(part for part in up.parts() if "worker-0" in part.cmdline())
     os.kill(worker.pid, signal.SIGKILL)
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     body = {"type": "message.created", "data": {"id": "next-1", "content": {"type": "text", "text": "hello"}}}
