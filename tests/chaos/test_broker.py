@@ -6,6 +6,8 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support.outages import broker_away, house, outage
 
 LONGEST = 4.0  # seconds; a tick, a try and what a busy machine adds
@@ -18,6 +20,7 @@ def test_work_flows_while_the_broker_is_dead(tmp_path: Path) -> None:
     assert ledger.longest_gap < LONGEST
 
 
+@pytest.mark.long
 def test_work_flows_while_the_broker_hangs(tmp_path: Path) -> None:
     with house(tmp_path) as running:
         pid = running.broker.pid

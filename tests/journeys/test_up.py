@@ -272,6 +272,7 @@ def test_what_lies_in_the_working_folder_is_not_taken_for_patchbay_nor_is_a_long
     assert "from the working folder" not in logs
 
 
+@pytest.mark.long
 def test_a_redis_that_is_away_is_named_once_and_so_is_its_return(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     waiting = Up(tmp_path, "--redis", server.url)
