@@ -25,7 +25,7 @@ from app.store.keys import PREFIX, Key
 from app.store.pool import Pool
 
 SCRIPTS = (
-    *("accept", "append", "report", "thread", "work", "remember", "sweep"),
+    *("accept", "append", "report", "thread", "work", "following", "remember", "sweep"),
     *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
 BASE = "base"  # the part with which every script begins
