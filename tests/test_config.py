@@ -124,6 +124,10 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         str(30 * 86_400 + 1),
         ["gateway.session_keep"],
     ),
+    "a burst of half a minute and more": ("destinations.helper.burst", 30.5, ["destinations.helper.burst"]),
+    "a burst of less than no time": ("destinations.helper.burst", -1, ["destinations.helper.burst"]),
+    "a burst of people": ("destinations.desk.burst", 1.0, ["destinations.desk.burst"]),
+    "a burst of a channel": ("channels.shop.burst", 1.0, ["channels.shop.burst"]),
     "sessions without end": (
         "destinations.desk.session_timeout",
         float("inf"),
@@ -752,6 +756,13 @@ def test_sessions_may_be_kept_for_just_as_long_as_they_last() -> None:
     ((key, rule),) = raised.value.problems
     assert "gateway.session_keep" == key
     assert rule.startswith("Must be at least 3601, the session_timeout of destinations.desk.")
+
+
+def test_people_have_no_bursts_and_hear_why() -> None:
+    check(with_(tables(), "destinations.desk.burst", 0), {})
+    assert 2.5 == check(with_(tables(), "destinations.helper.burst", 2.5), {}).destinations["helper"].values["burst"]
+    with pytest.raises(ConfigError, match="Must be 0 or left out: no bot answers there"):
+        check(with_(tables(), "destinations.desk.burst", 2.5), {})
 
 
 def test_a_chats_secret_that_is_too_short_says_how_to_make_one() -> None:

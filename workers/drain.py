@@ -9,11 +9,12 @@ from functools import partial
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
 from app.core.retry import RetryPolicy
-from app.core.work import SILENT, Behind, Claim, Dead, Outcome, Reroute, Retry, Unknown, Wake, item_text
+from app.core.work import SILENT, Behind, Claim, Dead, Done, Outcome, Reroute, Retry, Unknown, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Worked
 from workers import inbound, outbound, reports, results
+from workers.bursts import WAITING
 from workers.dead_ends import led_back
 from workers.failing import discreet, failed
 from workers.lease import HANDS, LeaseLost, insist, lease_of
@@ -99,9 +100,15 @@ class Drainer:
         if kind == "inbound":
             outcome = led_back(self._gateway, lane, claim, outcome)
         outcome = discreet(outcome, self._gateway.redact)
-        self.tally.add(outcome.name, _why(outcome)[0])
+        self._count(outcome)
         self._tell(lane, outcome, time.monotonic() - started)
         return outcome
+
+    def _count(self, outcome: Outcome) -> None:
+        waits = isinstance(outcome, Retry) and outcome.reason == WAITING
+        self.tally.add("waiting" if waits else outcome.name, _why(outcome)[0])
+        if isinstance(outcome, Done) and len(outcome.claim.asked) > 1:
+            self.tally.add("asked as one", "", len(outcome.claim.asked))
 
     def _step(self, lane: Lane, token: str, outcome: Outcome | None, go_on: bool) -> Worked:
         """Settle and claim. Raises: StoreUnavailable; the outcome is kept for the next worker."""
@@ -142,6 +149,7 @@ class Drainer:
             error=error.partition(":")[0],  # what follows are the platform's words, perhaps the customer's
             due=round(outcome.due, 3) if isinstance(outcome, Retry) else 0.0,
             ms=round(took * 1000, 1),
+            **({"messages": len(claim.asked)} if len(claim.asked) > 1 else {}),
         )
 
 

@@ -83,10 +83,18 @@ def _destination(destination: Table, tables: Tables, gateway: Mapping[str, Any])
         yield f"{key}.channel", f"There is no channel {only}."
     elif isinstance(only, str) and only not in {user.name for user in tables.users(destination.name)}:
         yield f"{key}.channel", f"The channel {only} does not name this destination."
+    yield from _burst(destination)
     timeout = _session_timeout(destination)
     if gateway and timeout > gateway["session_keep"]:
         rule = f"Must be at least {math.ceil(timeout)}, the session_timeout of {key}."
         yield "gateway.session_keep", f"{rule} A session that is forgotten earlier begins anew with the first one."
+
+
+def _burst(destination: Table) -> Problems:
+    adapter, burst = _class("destinations", destination.type), destination.values.get("burst", 0)
+    if burst and adapter is not None and not adapter.asks_together:
+        why = "no bot answers there, and people read each message as it was written"
+        yield f"destinations.{destination.name}.burst", f"Must be 0 or left out: {why}."
 
 
 def _of_its_own(kind: str, table: Table, tables: Tables) -> Problems:

@@ -204,8 +204,8 @@ class Claim(Struct, frozen=True):
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
-    its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
-    says what is wrong with what is kept of it, which then is left out.
+    its message last climbed. `to` is the address that the customer last wrote from, if they have several. `asked` are
+    the ids of what is asked as one, the head first; empty: not decided. `damaged` says what was left out, and why.
     """
 
     mailbox: str
@@ -223,6 +223,7 @@ class Claim(Struct, frozen=True):
     status_at: int = 0
     session: Session | None = None
     to: str = ""
+    asked: tuple[str, ...] = ()
     damaged: str = ""
 
 
@@ -237,9 +238,11 @@ class ThreadState(Struct, frozen=True):
 
 class Achieved(Struct, frozen=True, kw_only=True):
     """What an adapter has achieved in the middle of its work. `progress` is for the next try of this work alone (None:
-    as it was); the others outlive it. `poll_in`: seconds until the thread is polled next (0: as it was)."""
+    as it was), as are the ids of the messages that are `asked` as one, the head first; the others outlive it.
+    `poll_in`: seconds until the thread is polled next (0: as it was)."""
 
     progress: Mapping[str, Any] | None = None
+    asked: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     session: Session | None = None
     thread: ThreadState | None = None

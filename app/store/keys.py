@@ -77,7 +77,7 @@ EARLY = Key(
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "heads", "settling", "claiming", "cancel"),
+    ("mailboxes", "heads", "bursts", "settling", "claiming", "cancel"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
@@ -91,6 +91,7 @@ MAILBOX = Key(
         ("uncertain", "uncertain", "1: an earlier try may have been carried out"),
         ("progress", "progress", "what an earlier try remembered, JSON"),
         ("first", "first_at", "when the head was first claimed, ms"),
+        ("asked", "asked", "the messages that are asked as one, the head first"),
     ),
 )
 READY = Key(
@@ -111,7 +112,7 @@ DRAINS = Key(
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "settling", "claiming", "breakers", "cancel", "sweep"),
+    ("mailboxes", "heads", "bursts", "settling", "claiming", "breakers", "cancel", "sweep"),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),
@@ -221,7 +222,7 @@ COSTS_OF_CONVERSATION = Key(
 DEAD_LETTER = Key(
     *("dead letter", "d", "<dead letter>", "hash", "an item that was given up, or a webhook that could not be read"),
     *("never", "until an operator decides; 30 days (`dead_letter_keep`), or the lane has too many"),
-    ("kept_dead_letters", "dropped_dead_letters", "trim"),
+    ("kept_dead_letters", "given_up", "dropped_dead_letters", "trim"),
     fields(
         ("lane", "where", "its lane, or whose webhook it was"),
         "reason",
@@ -230,6 +231,7 @@ DEAD_LETTER = Key(
         ("bytes", "bytes", "of its message or webhook"),
         "mailbox",
         "item",
+        ("also", "also", "the messages that were asked with its own"),
         "webhook",
     ),
 )
@@ -258,7 +260,7 @@ BUCKET = Key(
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
     *("never", ""),
-    ("take", "trim", "base", "Lanes.count"),
+    ("take", "trim", "finishing", "base", "Lanes.count"),
     fields(("<what>", "count")),
 )
 WORKERS = Key(

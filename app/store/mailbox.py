@@ -9,11 +9,12 @@ import orjson
 from msgspec import Struct
 
 from app.core.acceptance import Acceptance, Entered, Place
+from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, claim_of, wakes_of
+from app.store.wire import Wire, claim_of, readable, wakes_of
 
 
 class Worked(Struct, frozen=True):
@@ -25,6 +26,13 @@ class Worked(Struct, frozen=True):
     stale: bool = False
     more: bool = False
     poisoned: int = 0
+
+
+class Following(Struct, frozen=True):
+    """What stands behind a head: `items` are all, `messages` those of them that come before anything else."""
+
+    messages: tuple[Message, ...]
+    items: int
 
 
 class Mailboxes:
@@ -115,6 +123,11 @@ class Mailboxes:
         """Keep how far the work has come, and renew the lease for so many seconds; False if it is lost and the work
         must stop."""
         return bool(self._connection.run("remember", self._wire.achieved(claim, achieved, lease)))
+
+    def following(self, claim: Claim, most: int) -> Following:
+        """The messages directly behind the head that is worked, at most so many."""
+        behind, *bodies = self._connection.run("following", {"mailbox": claim.mailbox, "most": most})
+        return Following(tuple(readable(bodies)), behind)
 
     def sweep(self, spare: float = 0.0) -> tuple[Wake, ...]:
         """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the

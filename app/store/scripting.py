@@ -11,7 +11,7 @@ from hashlib import sha1
 from importlib import resources
 
 SCRIPTS = (
-    *("accept", "append", "report", "thread", "work", "remember", "sweep"),
+    *("accept", "append", "report", "thread", "work", "following", "remember", "sweep"),
     *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
 )
 BASE = "base"  # the part with which every script begins

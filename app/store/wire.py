@@ -6,7 +6,8 @@ short keys mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -14,7 +15,7 @@ import orjson
 from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
 from app.core.costs import Cost
-from app.core.message import decode, encode
+from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
 from app.core.work import (
@@ -61,6 +62,7 @@ class Claimed(NamedTuple):
     first_at: str
     status_at: str
     to: str
+    asked: str
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
@@ -92,7 +94,14 @@ def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
         status_at=int(said.status_at or 0),
         session=sessions.from_fields(session),
         to=said.to,
+        asked=tuple(said.asked.split()),
     )
+
+
+def readable(bodies: Sequence[str]) -> Iterator[Message]:
+    """The messages before the first that cannot be read."""
+    with suppress(ValueError):
+        yield from map(decode, bodies)
 
 
 def wakes_of(answer: Sequence[Any]) -> tuple[Wake, ...]:
@@ -203,6 +212,8 @@ class Wire:
         }
         if achieved.progress is not None:
             request["progress"] = orjson.dumps(dict(achieved.progress)).decode()
+        if achieved.asked:
+            request["asked"] = " ".join(achieved.asked)
         if achieved.session:
             request["session"] = self._session(SessionChange(achieved.session))
         if achieved.thread:

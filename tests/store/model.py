@@ -6,6 +6,7 @@ Every method answers what the store must answer; tokens and owners are named by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from math import ceil
 
 from app.core.acceptance import Place
@@ -43,8 +44,10 @@ class Box:
     attempts: int = 0
     uncertain: bool = False
     progress: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)  # the head and the messages behind it that are asked with it
 
     def drop_head(self) -> str:
+        self.asked = []
         self.claims, self.attempts, self.uncertain, self.progress = 0, 0, False, {}
         self.owner = None
         return self.items.pop(0)
@@ -89,9 +92,16 @@ class Known:
 
 @dataclass(frozen=True)
 class DeadLetter:
+    """`also` are the messages that were asked with its own."""
+
     mailbox: str
     lane: str
     item: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> list[str]:
+        return [self.item.removeprefix("message "), *self.also]
 
 
 @dataclass(frozen=True)
@@ -217,13 +227,13 @@ class Model:
             self._wake(s.to)
             return
         if isinstance(s, Behind):
-            box.claims, box.attempts, box.uncertain, box.progress = 0, 0, False, {}
+            box.claims, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, False, {}, []
             box.items[:0] = map(item_text, s.front)
             box.due = self.now
             return
-        item = box.drop_head()
+        item, others = self._drop_question(box)
         if isinstance(s, Dead):
-            self._bury(mailbox, box.lane, item)
+            self._bury(mailbox, box.lane, item, others)
         elif known:
             known.state = "settled"
             if s.cost and s.cost.what.startswith("turn:"):
@@ -236,6 +246,10 @@ class Model:
                     self._climb(known.id, status)
             if s.status:
                 self._climb(known.id, s.status)
+            for other in others:
+                self.messages[other].state = "settled"
+                if s.status:
+                    self._climb(other, s.status)
         if s.session:
             self._write_session(s.claim.conversation, s.session)
         if s.poll_in == 0:
@@ -313,6 +327,15 @@ class Model:
         if watch:
             self.watch[claim.conversation] = self.now + int(watch * 1000)
 
+    def behind(self, claim: Claim) -> tuple[list[str], int]:
+        """The messages directly behind the head, and how many items there are."""
+        items = self.boxes[claim.mailbox].items[1:]
+        return [item.removeprefix("message ") for item in takewhile(_is_message, items)], len(items)
+
+    def ask(self, claim: Claim, lease: int, asked: list[str]) -> None:
+        self.boxes[claim.mailbox].asked = asked
+        self.remember(claim, lease)
+
     def sweep(self) -> None:
         for conversation in [one for one, due in self.watch.items() if due <= self.now]:
             del self.watch[conversation]
@@ -328,20 +351,20 @@ class Model:
 
     def replay(self, number: int) -> None:
         letter = self.letters.pop(number)
-        known = self.messages.get(letter.item.removeprefix("message "))
-        if known:
+        for known in [self.messages[one] for one in letter.messages if one in self.messages]:
             known.state = "waiting"
             if known.status == "failed":
                 known.status = "queued"
                 known.told.clear()
-        self._push(letter.mailbox, letter.lane, letter.item)
+        for item in (letter.item, *(f"message {one}" for one in letter.also)):
+            self._push(letter.mailbox, letter.lane, item)
 
     def discard(self, number: int) -> None:
-        known = self.messages.get(self.letters.pop(number).item.removeprefix("message "))
-        if known and self._is_needed(known):
-            known.state = "discarded"
-        elif known:
-            self.forgotten.append(self.messages.pop(known.id))
+        for known in [self.messages[one] for one in self.letters.pop(number).messages if one in self.messages]:
+            if self._is_needed(known):
+                known.state = "discarded"
+            else:
+                self.forgotten.append(self.messages.pop(known.id))
 
     def _is_needed(self, known: Known) -> bool:
         """Whether a report about it or its price still waits."""
@@ -470,11 +493,19 @@ class Model:
         if not known.reported and mailbox not in self.boxes:
             self._push(mailbox, "status:shop", f"price {known.id}")
 
-    def _bury(self, mailbox: str, lane: str, item: str) -> None:
-        self.letters.append(DeadLetter(mailbox, lane, "handoff again" if item == "handoff" else item))
-        if item.startswith("message "):
-            self.messages[item.removeprefix("message ")].state = "dead"
-            self._climb(item.removeprefix("message "), "failed")
+    def _drop_question(self, box: Box) -> tuple[str, list[str]]:
+        """The head, and the messages that were asked with it."""
+        others = box.asked[1:]
+        item = box.drop_head()
+        del box.items[: len(others)]
+        return item, others
+
+    def _bury(self, mailbox: str, lane: str, item: str, others: list[str]) -> None:
+        letter = DeadLetter(mailbox, lane, "handoff again" if item == "handoff" else item, tuple(others))
+        self.letters.append(letter)
+        for known in [self.messages[one] for one in letter.messages if one in self.messages]:
+            known.state = "dead"
+            self._climb(known.id, "failed")
 
     def _write_session(self, conversation: str, change: SessionChange) -> None:
         held, session = self.sessions.get(conversation), change.session
@@ -520,11 +551,11 @@ class Model:
             box.claims += 1
             if not unwanted and box.claims <= POISON_CLAIMS:
                 return mailbox
-            item = box.drop_head()
+            item, others = self._drop_question(box)
             if unwanted:
                 self._refuse(unwanted)
             else:
-                self._bury(mailbox, name, item)
+                self._bury(mailbox, name, item, others)
                 if item == "handoff":
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
@@ -543,3 +574,7 @@ class Model:
     def _forget_drains(self, lane: Lane) -> None:
         for token in [token for token, until in lane.drains.items() if until <= self.now]:
             del lane.drains[token]
+
+
+def _is_message(item: str) -> bool:
+    return item.startswith("message ")

@@ -30,6 +30,7 @@ from app.core.work import (
     Behind,
     Claim,
     Dead,
+    Deliver,
     Done,
     LaneEffect,
     Outcome,
@@ -258,12 +259,18 @@ class Damaged(RuleBasedStateMachine):
             30.0,
             Achieved(
                 progress={"part": which},
+                asked=self._question(claim),
                 aliases=("desk:CH",),
                 session=self._session(claim).session,
                 thread=ThreadState(CHATS[claim.conversation], which % 4 or None),
                 poll_in=2.0,
             ),
         )
+
+    def _question(self, claim: Claim) -> tuple[str, ...]:
+        if not isinstance(claim.item, Deliver):
+            return ()
+        return (claim.item.message_id, *(one.id for one in self.store.mailboxes.following(claim, 2).messages))
 
     @rule(which=some, what=st.sampled_from(["replay", "discard"]))
     def the_operator_decides(self, which: int, what: str) -> None:

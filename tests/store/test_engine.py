@@ -338,6 +338,25 @@ class Engine(RuleBasedStateMachine):
         assert kept is held
 
     @precondition(lambda self: self._inbound())
+    @rule(which=some, most=st.integers(0, 4))
+    def several_messages_are_asked_as_one(self, which: int, most: int) -> None:
+        """Whoever works the head reads what is behind it and keeps what makes the question, before it asks."""
+        place = self._inbound()[which % len(self._inbound())]
+        drain, claim = self.working[place]
+        if not isinstance(claim.item, Deliver) or claim.asked:
+            return
+        held = self.model.owns(claim)
+        found = self.store.mailboxes.following(claim, 3)
+        if held:
+            behind, items = self.model.behind(claim)
+            assert ([one.id for one in found.messages], found.items) == (behind[:3], items)
+        asked = (claim.item.message_id, *(one.id for one in found.messages[:most]))
+        if held:
+            self.model.ask(claim, int(LEASE * 1000), list(asked))
+        assert self.store.mailboxes.remember(claim, LEASE, Achieved(asked=asked)) is held
+        self.working[place] = drain, replace(claim, asked=asked)
+
+    @precondition(lambda self: self._inbound())
     @rule(which=some)
     def something_must_be_done_first(self, which: int) -> None:
         drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
@@ -352,7 +371,9 @@ class Engine(RuleBasedStateMachine):
             target = DESK if drain.lane == BOT else BOT
             self._step(drain, Reroute(claim, target, lane=SILENT))
             return
-        front = (Handoff(), claim.item) if how == "late handoff" and isinstance(claim.item, Deliver) else (Handoff(),)
+        late = how == "late handoff" and isinstance(claim.item, Deliver)
+        front = map(Deliver, claim.asked) if claim.asked else (claim.item,)
+        front = (Handoff(), *(front if late else ()))
         self._step(drain, Done(claim, front=front, session=self._session(claim, "desk", hands=True)))
 
     # the operator
@@ -408,7 +429,9 @@ class Engine(RuleBasedStateMachine):
 
     def every_acknowledged_message_is_in_exactly_one_place(self, found: Held) -> None:
         waiting = [item for name in self.model.boxes for item in found.values[f"q:{name}"]]
-        places = Counter([*waiting, *(f"message {letter.message_id}" for letter in self._letters())])
+        places = Counter(
+            [*waiting, *(f"message {one}" for letter in self._letters() for one in (letter.message_id, *letter.also))]
+        )
         for known in self.model.messages.values():
             assert places[f"message {known.id}"] + (known.state in ("settled", "discarded")) == 1, known
             kept = found.expiries[f"m:{known.id}"]
@@ -533,6 +556,7 @@ class Engine(RuleBasedStateMachine):
         assert claim.attempt == box.attempts + box.claims
         assert claim.uncertain is (box.uncertain or box.claims > 1)
         assert claim.progress == box.progress
+        assert claim.asked == tuple(box.asked)
         held = self.model.sessions.get(claim.conversation) if not box.lane.startswith("outbound:") else None
         assert (claim.session and claim.session.destination) == (held and held.destination)
         if isinstance(claim.item, Deliver):

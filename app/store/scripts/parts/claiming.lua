@@ -1,4 +1,4 @@
--- uses: tokens people lanes heads releases entries given_up items
+-- uses: tokens people lanes heads releases entries given_up items bursts
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -22,12 +22,13 @@ do
   end
 
   -- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
-  local function do_away(mailbox, lane, item, unwanted, retention)
+  local function do_away(mailbox, lane, item, unwanted, retention, asked)
     if item then drop_head(mailbox, lane, item) end
     if unwanted then
       refuse(unwanted, retention)
     elseif item then
-      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+      local others = drop_asked(mailbox, lane, item, asked)
+      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result', others)
       if item == HANDOFF then
         redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
         redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -37,7 +38,7 @@ do
     release(mailbox, lane, NOW)
   end
 
-  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first} of what is due, or nil
+  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
   local function next_due(lane, outbound, retention)
     local ready = P .. 'ready:' .. lane
     for _ = 1, MAX_DONE_AWAY do
@@ -49,12 +50,12 @@ do
       end
       local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
       local known =
-        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane')
+        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane', 'asked')
       local moved = item and known[6] and known[6] ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
       local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
       if item and not (moved or unwanted or poison) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention) end
+      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7]) end
     end
   end
 
@@ -85,7 +86,7 @@ do
     local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
     local to = several and redis.call('GET', P .. 'to:' .. person) or ''
     return 'claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
-      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, unpack(session)
+      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, known[7] or '', unpack(session)
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
