@@ -35,7 +35,7 @@ deep: install ## ten times as many made-up cases for the property tests; takes i
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
 
 chaos: install ## every fault in its long form: kills, outages, fail-over, a full Redis
-	$(BIN)/pytest -n 2 -m long --timeout=900 $(ARGS)
+	$(BIN)/pytest -n 2 -m long --timeout=900 --ledger chaos.json $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)

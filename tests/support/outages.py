@@ -30,7 +30,7 @@ class House:
 
 @contextmanager
 def house(folder: Path, *, one_server: bool = False, workers: int = 1, timeout: float = 10.0) -> Iterator[House]:
-    """All of it runs. `timeout`: seconds for a call of the desk."""
+    """All of it runs. `timeout`: seconds for a call of the desk, or of the shop."""
     with sink() as desk:
         servers = [_server(folder / name) for name in (["state"] if one_server else ["state", "broker"])]
         state, broker = servers[0], servers[-1]
@@ -44,11 +44,15 @@ def house(folder: Path, *, one_server: bool = False, workers: int = 1, timeout: 
 
 
 def config_of(folder: Path, desk: Sink, timeout: float = 10.0, **gateway: object) -> Path:
-    """The file of a configuration in which all goes to the desk."""
+    """The file of a configuration in which all goes to the desk, and what the desk says to the shop."""
     config = folder / "patchbay.toml"
-    shop = {"destination": "desk", "handoff": "helper", "statuses": False}
+    shop = {"destination": "desk", "handoff": "helper", "statuses": False, "timeout": timeout}
     raw = tables(
-        desk_url=f"{desk.url}/desk", channels__shop=shop, destinations__desk={"timeout": timeout}, gateway=gateway
+        desk_url=f"{desk.url}/desk",
+        send_url=f"{desk.url}/shop",
+        channels__shop=shop,
+        destinations__desk={"timeout": timeout, "repeat_window": 60},  # who is refused says the same again
+        gateway=gateway,
     )
     config.write_text(toml.dumps(raw))
     return config
@@ -59,13 +63,20 @@ def broker_away(house: House, seconds: float) -> Ledger:
     return outage(house, lambda traffic: house.broker.kill(), house.broker.start, seconds)
 
 
-def outage(house: House, goes: Callable[[Traffic], None], returns: Callable[[], None], seconds: float) -> Ledger:
+def outage(
+    house: House,
+    goes: Callable[[Traffic], None],
+    returns: Callable[[], None],
+    seconds: float,
+    direction: type[Traffic] = Traffic,
+) -> Ledger:
     """Something goes away under load and returns; all that was taken is delivered then, or a minute has passed."""
-    with Traffic(house.system.url, house.desk) as traffic:
+    with direction(house.system.url, house.desk) as traffic:
         wait_until("work flows", lambda: len(traffic.arrived) > 20)
         goes(traffic)
         time.sleep(seconds)
         returns()
+        traffic.fault, traffic.returned = None, time.monotonic()
         seen = len(traffic.arrived)
         wait_until("work flows again", lambda: len(traffic.arrived) > seen + 20, 60)
         traffic.end()

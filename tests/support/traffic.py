@@ -1,4 +1,4 @@
-"""Customers who write steadily whatever happens, the desk that gets it, and the ledger of what became of it."""
+"""Customers or agents who write steadily whatever happens, who gets it, and the ledger of what became of it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import requests
 
+from app.platforms.respondio.contacts import contact_id
+from tests.support.gateway import DESK_TOKEN
 from tests.support.shop import Shop
 from tests.support.sink import Call, Sink, Told
+
+Say = Callable[[str], requests.Response]
 
 
 @dataclass(frozen=True)
 class Ledger:
     """`accepted` webhooks, `refused` answers by status (0: none came), and of messages those `delivered`, `lost`,
     `repeated`, `disordered`. `without_hint`: refusals without `Retry-After`. `longest_gap` in seconds between two
-    deliveries, which `arrived` when."""
+    deliveries, which `arrived` when; `flows_after`: seconds from the end of the fault to the next one."""
 
     accepted: int
     refused: Counter[int]
@@ -29,13 +34,15 @@ class Ledger:
     repeated: int
     disordered: int
     longest_gap: float
+    flows_after: float
     arrived: list[float] = field(repr=False)
 
 
 @dataclass
 class Traffic:
     """Each of `customers` writes a message, repeats it until it is taken, waits `pause` seconds, and so on. The desk
-    answers nobody before `rests_until`."""
+    answers nobody before `rests_until`, and while there is a `fault` as that says (None: as ever). What it answers with
+    an error did not arrive."""
 
     url: str
     desk: Sink
@@ -46,6 +53,9 @@ class Traffic:
     without_hint: int = 0  # refusals that do not say when to come again
     arrived: list[tuple[float, str]] = field(default_factory=list)
     rests_until: float = 0.0
+    fault: Callable[[], Told] | None = None
+    met: int = 0  # calls that were answered as the fault says
+    returned: float = 0.0  # when the fault was over
     _over: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
 
@@ -82,37 +92,65 @@ class Traffic:
             repeated=len(texts) - len({*texts}),
             disordered=_disordered(texts),
             longest_gap=max((after - before for before, after in itertools.pairwise(times)), default=0.0),
+            flows_after=next((at - self.returned for at in times if at > self.returned), 0.0),
             arrived=times,
         )
 
     def _arrive(self, call: Call) -> Told:
         time.sleep(max(0.0, self.rests_until - time.monotonic()))
-        text: str = call.json["events"][0]["message"]["text"]
-        self.arrived.append((time.monotonic(), text))
-        return Told()
+        told = Told()
+        if self.fault:
+            self.met += 1
+            told = self.fault()
+        if told.status < 400 and (text := self._text_of(call)):
+            self.arrived.append((time.monotonic(), text))
+        return told
+
+    def _text_of(self, call: Call) -> str:
+        """What a message says; "" is none."""
+        return call.json["events"][0]["message"]["text"] if call.path.startswith("/desk") else ""
 
     def _write(self, customer: int) -> None:
-        shop, number = Shop(self.url), 0
+        say, number = self._writer(customer), 0
         while not self._over.wait(self.pause):
             text = f"{customer}:{number}"
-            if self._is_taken(shop, text, customer):
+            if self._is_taken(say, text):
                 self.taken.append(text)
                 number += 1
 
-    def _is_taken(self, shop: Shop, text: str, customer: int) -> bool:
+    def _writer(self, customer: int) -> Say:
+        shop = Shop(self.url)
+        return lambda text: shop.write(f"m-{text}", f"v-{customer}", text)
+
+    def _is_taken(self, say: Say, text: str) -> bool:
         """Whether it was taken before all is over; what was refused in the end may be recorded all the same."""
         while True:
             try:
-                answer = shop.write(f"m-{text}", f"v-{customer}", text)
+                answer = say(text)
             except requests.RequestException:
                 self.refused[0] += 1
             else:
-                if answer.status_code == 202:
+                if answer.ok:
                     return True
                 self.refused[answer.status_code] += 1
                 self.without_hint += "retry-after" not in answer.headers
             if self._over.wait(0.1):
                 return False
+
+
+class Replies(Traffic):
+    """The other direction: agents write at the desk, and the shop gets it for its customers."""
+
+    def _text_of(self, call: Call) -> str:
+        return call.json["data"]["content"]["text"] if call.path.startswith("/shop") else ""
+
+    def _writer(self, customer: int) -> Say:
+        session = requests.Session()
+        url, headers = f"{self.url}/destinations/desk/message", {"authorization": f"Bearer {DESK_TOKEN}"}
+        contact = contact_id(f"shop/webhook:v-{customer}")
+        return lambda text: session.post(
+            url, json={"contactId": contact, "message": {"type": "text", "text": text}}, headers=headers, timeout=10
+        )
 
 
 def _disordered(texts: list[str]) -> int:
