@@ -34,8 +34,8 @@ quick: install ## the checks, and every test without real processes, a Redis, br
 deep: install ## ten times as many made-up cases for the property tests; takes its time
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
 
-chaos: install ## every fault in its long form: kills, outages, fail-over, a full Redis
-	$(BIN)/pytest -n 2 -m long --timeout=900 --ledger chaos.json $(ARGS)
+chaos: install ## every fault in its long form, and a ledger of what became of the messages: about 10 minutes
+	$(BIN)/pytest -n 3 -m long --timeout=900 --ledger=chaos.json $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)
