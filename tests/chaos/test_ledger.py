@@ -16,6 +16,7 @@ SHORT = "workers are killed"  # which the usual suite tries, too
 DIRECTIONS: dict[str, type[Traffic]] = {"to the desk": Traffic, "to the customer": Replies}
 
 
+@pytest.mark.ledger
 @pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize(
     "name", [name if name == SHORT else pytest.param(name, marks=pytest.mark.long) for name in FAULTS]
