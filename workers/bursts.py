@@ -29,8 +29,8 @@ def gathered(job: Job, message: Message) -> Message | Retry:
         StoreUnavailable: what stands behind it cannot be read.
     """
     claim = job.claim
-    if not job.destination.asks_together:
-        return message
+    if not job.destination.asks_together:  # not any more, perhaps
+        return _asked(job, [message]) if claim.asked else message
     if known := claim.asked or late(job, message):
         return _asked(job, [message, *(_behind(job, known) if len(known) > 1 else ())])
     burst = job.burst
@@ -80,8 +80,9 @@ def _fitting(job: Job, head: Message, behind: Sequence[Message]) -> Iterator[Mes
 
 
 def _asked(job: Job, messages: Sequence[Message]) -> Message:
-    if not job.claim.asked:
-        ids = tuple(message.id for message in messages)
+    """Kept anew where it is not all that was kept: what cannot be read any more, or is behind that, is not asked now."""
+    ids = tuple(message.id for message in messages)
+    if ids != job.claim.asked:
         job.achieved(Achieved(asked=ids))
         job.claim = replace(job.claim, asked=ids)
     head = messages[0]

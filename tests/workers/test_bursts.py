@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import redis
 
 from app.core.events import Written
 from app.core.message import Attachment, Content, Text
 from app.core.work import Achieved
+from app.platforms.autopilot.destination import AutopilotDestination
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
@@ -211,6 +213,30 @@ def test_a_try_after_a_kill_asks_the_same(patient: Office, make: MakeOffice) -> 
     later.clock.advance(60)
     later.work_later(0)
     assert ["one\ntwo", "three"] == later.asked()
+
+
+def test_one_that_cannot_be_read_any_more_takes_none_along(patient: Office, redis_client: redis.Redis) -> None:
+    """What stood behind it is not in the question, so it is the next one."""
+    patient.bot.answers(Told(503), bot_says("Hi."))
+    one, two, three = write(patient, "one", "two", "three")
+    wait(patient)
+    redis_client.delete(*redis_client.keys(f"*m:{two}"))
+    for _ in range(3):
+        patient.work_later(60)
+    assert ["one\ntwo\nthree", "one", "three"] == patient.asked()
+    assert ["delivered", "delivered"] == [patient.status(one), patient.status(three)]
+
+
+def test_where_no_bot_answers_any_more_each_is_brought_by_itself(
+    patient: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The destination became another platform while the question waited to be asked again."""
+    patient.bot.answers(Told(503), bot_says("Hi."))
+    write(patient, "one", "two")
+    wait(patient)
+    monkeypatch.setattr(AutopilotDestination, "asks_together", False)
+    patient.work_later(60)
+    assert ["one\ntwo", "one", "two"] == patient.asked()
 
 
 def test_a_dead_letter_holds_all_of_it_and_replay_asks_all(patient: Office) -> None:
