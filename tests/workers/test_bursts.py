@@ -239,6 +239,15 @@ def test_where_no_bot_answers_any_more_each_is_brought_by_itself(
     assert ["one\ntwo", "one", "two"] == patient.asked()
 
 
+def test_a_question_holds_fifty_messages(patient: Office) -> None:
+    """Those do not wait for more."""
+    write(patient, *map(str, range(60)))
+    patient.work()
+    assert ["\n".join(map(str, range(50)))] == patient.asked()
+    wait(patient)
+    assert "\n".join(map(str, range(50, 60))) == patient.asked()[-1]
+
+
 def test_a_dead_letter_holds_all_of_it_and_replay_asks_all(patient: Office) -> None:
     patient.bot.answers(Told(400), bot_says("Hi."))
     messages = write(patient, "one", "two", "three")
