@@ -239,6 +239,17 @@ def test_where_no_bot_answers_any_more_each_is_brought_by_itself(
     assert ["one\ntwo", "one", "two"] == patient.asked()
 
 
+def test_a_question_that_is_proved_to_have_arrived_did_so_whole(make: MakeOffice) -> None:
+    office = make(destinations__helper={"burst": 1.0, "resend_after_timeout": True})
+    office.bot.answers(Told(drop=True))
+    one, two = write(office, "one", "two")
+    wait(office)
+    office.gateway.store.messages.report(one, "delivered", scope="", direction="inbound", owner="")
+    office.work_later(600)
+    assert ["one\ntwo"] == office.asked()
+    assert ["delivered", "delivered"] == [office.status(one), office.status(two)]
+
+
 def test_a_question_holds_fifty_messages(patient: Office) -> None:
     """Those do not wait for more."""
     write(patient, *map(str, range(60)))
