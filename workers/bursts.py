@@ -55,8 +55,10 @@ def seconds_left(burst: float, last_at: int, first_at: int, now: int) -> float:
 
     Args:
         last_at: when its last message came, by the clock of the receiver; one that is far ahead says nothing.
-        first_at: when its first message was first worked.
+        first_at: when its first message was first worked; a clock that was set back since does not hold it up.
     """
+    if first_at > now:
+        return 0.0
     quiet_since = last_at if last_at <= now + burst * 1000 else first_at
     until = min(quiet_since + burst * 1000, first_at + MAX_WAIT * 1000)
     return max(0.0, (until - now) / 1000)

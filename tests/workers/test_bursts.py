@@ -152,6 +152,8 @@ WAITS = {
     "the receiver's clock is an hour ahead": (2.0, 3_700_000, 100_000, 101_500, 0.5),
     "it is, and the time is over": (2.0, 3_700_000, 100_000, 102_000, 0.0),
     "it is a little ahead": (2.0, 100_500, 100_000, 100_000, 2.5),
+    "Redis's clock was set back": (2.0, 100_000, 220_000, 100_000, 0.0),
+    "Redis's clock was, but not the receiver's": (2.0, 220_000, 220_000, 100_000, 0.0),
 }
 
 
