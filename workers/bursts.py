@@ -82,7 +82,7 @@ def _fitting(job: Job, head: Message, behind: Sequence[Message]) -> Iterator[Mes
 
 
 def _asked(job: Job, messages: Sequence[Message]) -> Message:
-    """Kept anew where it is not all that was kept: what cannot be read any more, or is behind that, is not asked now."""
+    """Kept anew where it is not what was kept: what cannot be read any more is not asked, nor what is behind it."""
     ids = tuple(message.id for message in messages)
     if ids != job.claim.asked:
         job.achieved(Achieved(asked=ids))
