@@ -202,6 +202,16 @@ def test_one_that_was_asked_alone_stays_alone(patient: Office) -> None:
     assert ["one", "one", "two"] == patient.asked()
 
 
+def test_one_that_was_perhaps_asked_alone_stays_alone(patient: Office) -> None:
+    """By a worker that was killed, of a version or with a configuration that knew of no questions."""
+    write(patient, "one")
+    wake = recorder(patient.gateway).wakes.pop(0)
+    assert patient.gateway.store.mailboxes.work(wake.lane, wake.token, None, lease=30).claim
+    write(patient, "two")
+    patient.work_later(60)
+    assert ["one", "two"] == patient.asked()
+
+
 def test_a_try_after_a_kill_asks_the_same(patient: Office, make: MakeOffice) -> None:
     """Though the setting was taken out meanwhile."""
     one, two = write(patient, "one", "two")
