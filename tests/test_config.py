@@ -761,7 +761,7 @@ def test_sessions_may_be_kept_for_just_as_long_as_they_last() -> None:
 def test_people_have_no_bursts_and_hear_why() -> None:
     check(with_(tables(), "destinations.desk.burst", 0), {})
     assert 2.5 == check(with_(tables(), "destinations.helper.burst", 2.5), {}).destinations["helper"].values["burst"]
-    with pytest.raises(ConfigError, match="Must be 0 or left out: no bot answers there"):
+    with pytest.raises(ConfigError, match="Must be 0 or left out: each message is brought there by itself"):
         check(with_(tables(), "destinations.desk.burst", 2.5), {})
 
 

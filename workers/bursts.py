@@ -29,8 +29,8 @@ def gathered(job: Job, message: Message) -> Message | Retry:
         StoreUnavailable: what stands behind it cannot be read.
     """
     claim = job.claim
-    if not job.destination.asks_together:
-        return message
+    if not job.destination.asks_together:  # not any more, perhaps
+        return _asked(job, [message]) if claim.asked else message
     if known := claim.asked or late(job, message):
         return _asked(job, [message, *(_behind(job, known) if len(known) > 1 else ())])
     burst = job.burst
@@ -55,8 +55,10 @@ def seconds_left(burst: float, last_at: int, first_at: int, now: int) -> float:
 
     Args:
         last_at: when its last message came, by the clock of the receiver; one that is far ahead says nothing.
-        first_at: when its first message was first worked.
+        first_at: when its first message was first worked; a clock that was set back since does not hold it up.
     """
+    if first_at > now:
+        return 0.0
     quiet_since = last_at if last_at <= now + burst * 1000 else first_at
     until = min(quiet_since + burst * 1000, first_at + MAX_WAIT * 1000)
     return max(0.0, (until - now) / 1000)
@@ -80,8 +82,9 @@ def _fitting(job: Job, head: Message, behind: Sequence[Message]) -> Iterator[Mes
 
 
 def _asked(job: Job, messages: Sequence[Message]) -> Message:
-    if not job.claim.asked:
-        ids = tuple(message.id for message in messages)
+    """Kept anew where it is not what was kept: what cannot be read any more is not asked, nor what is behind it."""
+    ids = tuple(message.id for message in messages)
+    if ids != job.claim.asked:
         job.achieved(Achieved(asked=ids))
         job.claim = replace(job.claim, asked=ids)
     head = messages[0]

@@ -116,7 +116,7 @@ def _needless(job: Job, message: Message, parts: Sequence[Content]) -> Outcome |
     """The outcome of a message that has arrived already, or that was answered in the destination's place."""
     claim, able = job.claim, job.destination.capabilities
     if claim.uncertain and claim.status in ("delivered", "read"):  # the platform itself proved it
-        return Done(claim, lane=SILENT, cost=_cost(job, parts))
+        return Done(claim, status=claim.status, lane=SILENT, cost=_cost(job, parts))
     if word_of(message.metadata.get("opt_out")) and not (able.people or able.keywords):
         return Done(claim, status="delivered", lane=SILENT)
     return None

@@ -93,8 +93,8 @@ def _destination(destination: Table, tables: Tables, gateway: Mapping[str, Any])
 def _burst(destination: Table) -> Problems:
     adapter, burst = _class("destinations", destination.type), destination.values.get("burst", 0)
     if burst and adapter is not None and not adapter.asks_together:
-        why = "no bot answers there, and people read each message as it was written"
-        yield f"destinations.{destination.name}.burst", f"Must be 0 or left out: {why}."
+        rule = "Must be 0 or left out: each message is brought there by itself."
+        yield f"destinations.{destination.name}.burst", rule
 
 
 def _of_its_own(kind: str, table: Table, tables: Tables) -> Problems:

@@ -154,7 +154,7 @@ SESSION = Key(
         ("context", "context", "what the bot knows, JSON"),
         ("since", "since", "the first message of this session"),
         ("refused", "refused", "handoffs in a row that came to nothing"),
-        ("late", "late", "the message that may follow a handoff"),
+        ("late", "late", "the messages that may follow a handoff"),
         ("version", "version", "counts changes of hands"),
         ("last_at", "last_at", "when it was last used, ms"),
     ),

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+import redis
 
 from app.core.events import Written
 from app.core.message import Attachment, Content, Text
 from app.core.work import Achieved
+from app.platforms.autopilot.destination import AutopilotDestination
 from tests.support.gateway import recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
@@ -150,6 +152,8 @@ WAITS = {
     "the receiver's clock is an hour ahead": (2.0, 3_700_000, 100_000, 101_500, 0.5),
     "it is, and the time is over": (2.0, 3_700_000, 100_000, 102_000, 0.0),
     "it is a little ahead": (2.0, 100_500, 100_000, 100_000, 2.5),
+    "Redis's clock was set back": (2.0, 100_000, 220_000, 100_000, 0.0),
+    "Redis's clock was, but not the receiver's": (2.0, 220_000, 220_000, 100_000, 0.0),
 }
 
 
@@ -198,6 +202,16 @@ def test_one_that_was_asked_alone_stays_alone(patient: Office) -> None:
     assert ["one", "one", "two"] == patient.asked()
 
 
+def test_one_that_was_perhaps_asked_alone_stays_alone(patient: Office) -> None:
+    """By a worker that was killed, of a version or with a configuration that knew of no questions."""
+    write(patient, "one")
+    wake = recorder(patient.gateway).wakes.pop(0)
+    assert patient.gateway.store.mailboxes.work(wake.lane, wake.token, None, lease=30).claim
+    write(patient, "two")
+    patient.work_later(60)
+    assert ["one", "two"] == patient.asked()
+
+
 def test_a_try_after_a_kill_asks_the_same(patient: Office, make: MakeOffice) -> None:
     """Though the setting was taken out meanwhile."""
     one, two = write(patient, "one", "two")
@@ -211,6 +225,50 @@ def test_a_try_after_a_kill_asks_the_same(patient: Office, make: MakeOffice) -> 
     later.clock.advance(60)
     later.work_later(0)
     assert ["one\ntwo", "three"] == later.asked()
+
+
+def test_one_that_cannot_be_read_any_more_takes_none_along(patient: Office, redis_client: redis.Redis) -> None:
+    """What stood behind it is not in the question, so it is the next one."""
+    patient.bot.answers(Told(503), bot_says("Hi."))
+    one, two, three = write(patient, "one", "two", "three")
+    wait(patient)
+    redis_client.delete(*redis_client.keys(f"*m:{two}"))
+    for _ in range(3):
+        patient.work_later(60)
+    assert ["one\ntwo\nthree", "one", "three"] == patient.asked()
+    assert ["delivered", "delivered"] == [patient.status(one), patient.status(three)]
+
+
+def test_where_no_bot_answers_any_more_each_is_brought_by_itself(
+    patient: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The destination became another platform while the question waited to be asked again."""
+    patient.bot.answers(Told(503), bot_says("Hi."))
+    write(patient, "one", "two")
+    wait(patient)
+    monkeypatch.setattr(AutopilotDestination, "asks_together", False)
+    patient.work_later(60)
+    assert ["one\ntwo", "one", "two"] == patient.asked()
+
+
+def test_a_question_that_is_proved_to_have_arrived_did_so_whole(make: MakeOffice) -> None:
+    office = make(destinations__helper={"burst": 1.0, "resend_after_timeout": True})
+    office.bot.answers(Told(drop=True))
+    one, two = write(office, "one", "two")
+    wait(office)
+    office.gateway.store.messages.report(one, "delivered", scope="", direction="inbound", owner="")
+    office.work_later(600)
+    assert ["one\ntwo"] == office.asked()
+    assert ["delivered", "delivered"] == [office.status(one), office.status(two)]
+
+
+def test_a_question_holds_fifty_messages(patient: Office) -> None:
+    """Those do not wait for more."""
+    write(patient, *map(str, range(60)))
+    patient.work()
+    assert ["\n".join(map(str, range(50)))] == patient.asked()
+    wait(patient)
+    assert "\n".join(map(str, range(50, 60))) == patient.asked()[-1]
 
 
 def test_a_dead_letter_holds_all_of_it_and_replay_asks_all(patient: Office) -> None:
