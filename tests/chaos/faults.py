@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -117,18 +118,17 @@ def _freezes(who: Callable[[House], Process]) -> tuple[Goes, Returns]:
 def _says(*told: Callable[[], Told] | Told) -> Goes:
     """Whoever is written to answers like this, one after the other, again and again."""
 
+    turns = itertools.cycle(told)
+
+    def answer() -> Told:
+        one = next(turns)  # of many threads
+        return one if isinstance(one, Told) else one()
+
     def goes(house: House, traffic: Traffic) -> None:
-        said = _again_and_again(told)
-        traffic.fault = lambda: next(said)
+        traffic.fault = answer
         wait_until("it was met", lambda: traffic.met > 0)
 
     return goes
-
-
-def _again_and_again(told: tuple[Callable[[], Told] | Told, ...]) -> Iterator[Told]:
-    while True:
-        for one in told:
-            yield one if isinstance(one, Told) else one()
 
 
 def _slow() -> Told:
