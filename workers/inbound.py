@@ -180,7 +180,7 @@ def _to_people(job: Job, message: Message, failure: Failure, after: Session) -> 
         job.claim,
         session=SessionChange(replace(after, late=message.id), changes_hands=True),
         front=(Handoff(), Deliver(message.id)),
-        lane=LaneEffect("sick", why=str(failure)),
+        lane=LaneEffect("sick", why=str(failure), falls="timed_out"),
         reason=failure.kind.code,
         error=failure.detail,
     )

@@ -25,7 +25,7 @@ from app.store.workers import WorkerState
 if TYPE_CHECKING:  # each command loads what it needs
     from app.config.schema import Settings
 
-MAX_THREADS = 64  # of one worker
+THREADS = 256  # of one worker
 OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
 # As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
 ROOT = Path(app.__file__).parent.parent
@@ -109,10 +109,16 @@ def _look_at_spool(settings: Settings) -> None:
 @click.command()
 @config_option
 @click.option("--lanes", default="*", show_default=True, help="Names or patterns, separated by commas.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Default: what the lanes may use, at most 64.")
+@click.option(
+    "--threads",
+    default=THREADS,
+    show_default=True,
+    type=click.IntRange(1, 2048),
+    help="Calls to platforms that it makes at once, at most.",
+)
 @click.option("--name", default="worker", show_default=True, help="Of this worker; unique on its host.")
 @complains
-def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> None:
+def worker(config: Path | None, lanes: str, threads: int, name: str) -> None:
     """Work the lanes."""
     from app.gateway import lanes_of
 
@@ -123,9 +129,8 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
     look_at_redis(settings)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
-    count = threads or min(MAX_THREADS, sum(lane.concurrency for lane in chosen))
     _run(
-        "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
+        "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(threads),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip

@@ -205,7 +205,8 @@ class Claim(Struct, frozen=True):
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
     its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
-    says what is wrong with what is kept of it, which then is left out.
+    says what is wrong with what is kept of it, which then is left out. `turn` says at which pace of its lane it was
+    claimed.
     """
 
     mailbox: str
@@ -224,6 +225,7 @@ class Claim(Struct, frozen=True):
     session: Session | None = None
     to: str = ""
     damaged: str = ""
+    turn: int = 0
 
 
 class ThreadState(Struct, frozen=True):
@@ -246,13 +248,25 @@ class Achieved(Struct, frozen=True, kw_only=True):
     poll_in: float = 0.0
 
 
+class Seen(Struct, frozen=True):
+    """What a worker has seen of a lane's `calls` in one `turn` of its pace: what one takes on average (`mean`, ms), and
+    the share of them that timed out (`late`)."""
+
+    turn: int = 0
+    calls: int = 0
+    mean: float = 0.0
+    late: float = 0.0
+
+
 class LaneEffect(Struct, frozen=True):
     """What an attempt says of its lane: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for so many
-    seconds, `none` says nothing. `why` is shown for as long as the lane rests."""
+    seconds, `none` says nothing. `why` is shown for as long as the lane rests. `falls`: for what its pace does, if the
+    platform had too much to do."""
 
     kind: Literal["ok", "sick", "pause", "none"]
     seconds: float = 0.0
     why: str = ""
+    falls: Literal["throttled", "timed_out", ""] = ""
 
 
 WELL, SILENT = LaneEffect("ok"), LaneEffect("none")

@@ -30,6 +30,7 @@ from app.core.work import (
     Outcome,
     Reroute,
     Retry,
+    Seen,
     SessionChange,
     ThreadState,
     Wake,
@@ -61,6 +62,7 @@ class Claimed(NamedTuple):
     first_at: str
     status_at: str
     to: str
+    turn: str
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
@@ -92,6 +94,7 @@ def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
         status_at=int(said.status_at or 0),
         session=sessions.from_fields(session),
         to=said.to,
+        turn=int(said.turn),
     )
 
 
@@ -154,7 +157,7 @@ class Wire:
         request: Request = {"name": place.name, "lane": place.lane, "keep": self._limits.session_keep}
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
-    def outcome(self, outcome: Outcome) -> Request:
+    def outcome(self, outcome: Outcome, seen: Seen | None = None) -> Request:
         claim, limits, item = outcome.claim, self._limits, item_text(outcome.claim.item)
         request: Request = {
             "mailbox": claim.mailbox,
@@ -188,6 +191,10 @@ class Wire:
                 request["front"] = [item_text(item) for item in outcome.front]
         if outcome.lane.kind in ("sick", "pause"):
             request |= self._breaker(outcome.lane)
+        if outcome.lane.falls:
+            request |= {"falls": outcome.lane.falls, "turn": claim.turn, "late": seen.late if seen else 1.0}
+        elif seen and outcome.lane.kind == "ok":
+            request |= {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
         if GARBLED in item:  # the script takes the head as it stands
             request["garbled"] = True
         return request

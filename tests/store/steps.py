@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,7 @@ from app.store.mailbox import Worked
 ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
 BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
 LANES = dict.fromkeys([BOT, DESK, SHOP, "status:shop", "status:desk"], 50)
+DECLARED = {"lanes", *(f"lane:{lane}" for lane in LANES)}  # the keys of lanes that are idle
 PREFIX = "{patchbay}:"
 SICK = LaneEffect("sick")
 
@@ -57,6 +59,13 @@ def entry(
 ) -> Append:
     lane = lane or (BOT if direction == "inbound" else SHOP)
     return Append(message(number, conversation, direction), lane, report_to, live)
+
+
+def declare(store: Store, paces: Mapping[str, int]) -> None:
+    """Lanes that have found their pace already, and cannot exceed it."""
+    store.lanes.declare(paces)
+    for lane, pace in paces.items():
+        store.connection.client.hset(key("lane", lane), "pace", pace)
 
 
 def write(store: Store, number: int, conversation: str = ANN, **options: Any) -> Entered:

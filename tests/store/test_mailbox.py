@@ -31,6 +31,7 @@ from tests.store.steps import (
     ANN,
     BEN,
     BOT,
+    DECLARED,
     DESK,
     SHOP,
     SICK,
@@ -244,11 +245,7 @@ class TestOrder:
         (wake,) = write(store, 1).wakes
         Drain(store, token=wake.token).finish()
         store.mailboxes.sweep()
-        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {
-            "clock",
-            "lanes",
-            f"lane:{BOT}",
-        }
+        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"clock", *DECLARED}
 
     def test_what_goes_in_front_is_worked_before_what_waits(self, store: Store, client: redis.Redis) -> None:
         drain = Drain(store)

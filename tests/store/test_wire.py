@@ -269,7 +269,7 @@ def test_a_claim_says_each_thing_by_its_name(store: Store, client: redis.Redis, 
 
 
 def test_what_a_claim_does_not_say_is_nothing() -> None:
-    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "")
+    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "", "0")
     claim = claim_of(said)
     assert (claim.attempt, claim.uncertain, claim.progress, claim.message, claim.session) == (1, False, {}, None, None)
     assert (claim.status, claim.to) == ("queued", "")
