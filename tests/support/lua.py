@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from lupa import LuaRuntime
+from lupa.lua51 import LuaRuntime  # as in Redis
 
 
 def functions(part: str, *names: str) -> list[Any]:

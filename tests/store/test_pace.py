@@ -1,0 +1,191 @@
+"""The rule by which a lane finds its pace, tried against model platforms in simulated time."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import pytest
+
+from tests.support.lua import functions
+from workers.meter import Meter
+
+fall, look = functions("paces", "fall", "look")
+
+START = {"pace": 4, "usual": 0, "top": 0, "top_until": 0, "before": 0, "slow": 0, "look_at": 0}
+MINUTE = 60_000.0  # ms
+WORKERS = 2
+
+
+@dataclass
+class Platform:
+    """Takes `ms` for a call; so many at once (`places`), and what comes beyond waits there, or is refused (`refuses`)."""
+
+    ms: Callable[[], float] = lambda: 200.0
+    places: int = 1_000_000
+    refuses: bool = False
+    free_at: list[float] = field(default_factory=list)  # of the places that are taken
+
+    def call(self, now: float) -> tuple[float, bool]:
+        """When it ends, and whether it was refused."""
+        while self.free_at and self.free_at[0] <= now:
+            heapq.heappop(self.free_at)
+        if self.refuses and len(self.free_at) >= self.places:
+            return now + 5, True
+        begins = now
+        if len(self.free_at) >= self.places:
+            begins = heapq.nsmallest(len(self.free_at) - self.places + 1, self.free_at)[-1]
+        heapq.heappush(self.free_at, begins + self.ms())
+        return begins + self.ms(), False
+
+
+@dataclass
+class Lane:
+    """A lane with more heads than can be worked, its pace, and what its workers see. `calls` are the ends of calls in
+    flight, with the worker and the turn of each. `paces` is the pace over time."""
+
+    platform: Platform
+    timeout: float = 10_000.0
+    now: float = 0.0
+    pace: dict[str, Any] = field(default_factory=lambda: dict(START))
+    turn: int = 1
+    rests_until: float = 0.0
+    calls: list[tuple[float, int, int, float, str]] = field(default_factory=list)
+    meters: list[Meter] = field(default_factory=lambda: [Meter() for _ in range(WORKERS)])
+    done: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+    paces: list[tuple[float, int]] = field(default_factory=list)
+    made: int = 0
+
+    def run(self, until: float) -> None:
+        while self.now < until:
+            self._fill()
+            if not self.calls:
+                self.now = self.rests_until
+                continue
+            self.now, worker, turn, began, fate = heapq.heappop(self.calls)
+            self._settled(worker, turn, self.now - began, fate)
+
+    def rate(self, since: float) -> float:
+        """Calls a second."""
+        return sum(one >= since for one in self.done) / (self.now - since) * 1000
+
+    def share_refused(self, since: float = 0.0) -> float:
+        refused = sum(one >= since for one in self.refused)
+        return refused / (refused + sum(one >= since for one in self.done))
+
+    def _fill(self) -> None:
+        while self.now >= self.rests_until and len(self.calls) < self.pace["pace"]:
+            ends, refused = self.platform.call(self.now)
+            late = ends - self.now > self.timeout
+            fate = "throttled" if refused else "timed_out" if late else ""
+            self.made += 1
+            heapq.heappush(self.calls, (min(ends, self.now + self.timeout), self.made % WORKERS, self.turn, self.now, fate))
+
+    def _settled(self, worker: int, turn: int, took: float, fate: str) -> None:
+        meter, at_once = self.meters[worker], len(self.calls) + 1
+        if fate == "throttled":
+            self.refused.append(self.now)
+            self.rests_until = max(self.rests_until, self.now + 1000)
+        else:
+            meter.note(turn, took / 1000, late=bool(fate))
+        if fate and turn == self.turn and (fate == "throttled" or meter.seen.late >= 0.1):
+            self._becomes(fall(self.pace, fate, at_once, self.now))
+        elif not fate:
+            self.done.append(self.now)
+            seen = meter.seen
+            enough = seen.turn == self.turn and seen.calls >= min(8, ceil(self.pace["pace"] / 2))
+            if enough and self.now >= self.pace["look_at"] and at_once >= self.pace["pace"]:
+                self._becomes(look(self.pace, seen.mean, self.now, 4096))
+
+    def _becomes(self, found: Any) -> None:
+        found = found[0] if isinstance(found, tuple) else found
+        self.turn += found["pace"] != self.pace["pace"]
+        self.pace = found
+        self.paces.append((self.now, found["pace"]))
+
+
+def lane(seconds: float, platform: Platform) -> Lane:
+    made = Lane(platform)
+    made.run(seconds * 1000)
+    return made
+
+
+@pytest.fixture(params=range(3))
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    return random.Random(request.param)
+
+
+def test_a_platform_that_takes_200_ms_gets_a_thousand_a_second_within_ten_seconds() -> None:
+    found = lane(10, Platform())
+    assert found.rate(since=8_000) >= 1_000
+
+
+def test_a_platform_that_allows_20_at_once_is_asked_10_to_20_at_once_and_refuses_few() -> None:
+    found = lane(120, Platform(places=20, refuses=True))
+    lately = [pace for at, pace in found.paces if at > MINUTE]
+    assert 10 <= min(lately)
+    assert sum(pace <= 20 for pace in lately) / len(lately) > 0.9
+    assert max(lately) <= 24
+    assert found.share_refused() < 0.05
+    assert found.rate(since=MINUTE) > 70, "of the hundred that it can do"
+
+
+def test_what_only_waits_at_the_platform_is_not_sent_there(chance: random.Random) -> None:
+    """A queue before 20 places, calls of any length."""
+    found = lane(180, Platform(ms=lambda: chance.expovariate(1 / 200), places=20))
+    lately = [pace for at, pace in found.paces if at > MINUTE]
+    assert max(lately) <= 60
+    assert found.rate(since=MINUTE) > 75
+
+
+def test_calls_of_any_length_are_no_reason_to_be_slow(chance: random.Random) -> None:
+    found = lane(60, Platform(ms=lambda: chance.expovariate(1 / 200)))
+    assert found.rate(since=30_000) > 1_000
+
+
+def test_a_platform_that_gets_slower_for_another_reason_is_asked_as_many_at_once_again() -> None:
+    platform = Platform(places=400)
+    found = Lane(platform)
+    found.run(30_000)
+    platform.ms = lambda: 1_000.0
+    found.run(120_000)
+    assert found.rate(since=90_000) > 250, "of the four hundred that it can do"
+
+
+def test_a_few_calls_that_time_out_are_no_reason_to_be_slow(chance: random.Random) -> None:
+    found = lane(60, Platform(ms=lambda: 20_000.0 if chance.random() < 0.01 else 200.0))
+    assert found.rate(since=40_000) > 500
+
+
+def test_a_platform_that_hangs_is_asked_fewer_at_once_and_as_many_again_when_it_recovers() -> None:
+    platform = Platform()
+    found = Lane(platform)
+    found.run(10_000)
+    before = found.pace["pace"]
+    platform.ms = lambda: 60_000.0
+    found.run(22_000)
+    assert found.pace["pace"] < before
+    platform.ms = lambda: 200.0
+    found.run(60_000)
+    assert found.rate(since=50_000) > 1_000
+
+
+@pytest.mark.parametrize("why", ["throttled", "timed_out", "no thread", "sick"])
+@pytest.mark.parametrize("at_once", [0, 1, 2, 50, 5_000])
+def test_a_fall_leaves_at_least_one_and_never_more_than_there_were(why: str, at_once: int) -> None:
+    found = fall({**START, "pace": 100}, why, at_once, 1_000)
+    assert 1 <= found["pace"] <= max(1, min(100, at_once))
+    assert found["pace"] <= found["top"] or why == "sick"
+
+
+def test_it_never_exceeds_its_cap() -> None:
+    assert look({**START, "pace": 30}, 200.0, 1_000, 40)["pace"] == 40
+
+
+def paces(found: Lane) -> Iterator[int]:
+    return (pace for _, pace in found.paces)
