@@ -175,9 +175,9 @@ def lanes(config: Path | None) -> None:
         rests = f"  rests {lane.paused_for:.0f} s: {printable(lane.paused_why)}" if lane.paused_for else ""
         serve = sum(lane.name in worker.lanes for worker in workers)
         there = "" if everywhere and serve == len(workers) else f"  workers {serve}"
-        click.echo(
-            f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{there}{rests}"
-        )
+        fell = f"  fell {lane.fell_ago:.0f} s ago: {printable(lane.fell_why)}" if lane.fell_why else ""
+        work = f"at work {lane.leased:3} of {lane.pace:3}{fell}"
+        click.echo(f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  {work}{there}{rests}")
     for what, count in store.lanes.counts().items():
         click.echo(f"{printable(what):32} {count}")
 

@@ -52,8 +52,12 @@ class Box:
 
 @dataclass
 class Lane:
-    limit: int
+    """`pace` as the rule left it; it is no more than the `cap`, and does not matter while the breaker is open."""
+
+    cap: int
     rate: float = 0.0
+    pace: int = 4
+    turn: int = 0
     drains: dict[str, int] = field(default_factory=dict)
     paused_until: int = 0
     failures: int = 0
@@ -62,6 +66,15 @@ class Lane:
     prober: str = ""
     tokens: float | None = None
     tokens_at: int = 0
+
+    @property
+    def limit(self) -> int:
+        return self.cap if self.opened else min(self.pace, self.cap)
+
+    def falls(self, why: str, at_once: int) -> None:
+        """As `scripts/parts/paces.lua` says, whose rule is tried by itself."""
+        seen = min(self.pace, self.cap, at_once)
+        self.pace = max(1, {"sick": 0, "no thread": seen}.get(why, int(seen * 0.8)))
 
 
 @dataclass
@@ -323,7 +336,8 @@ class Model:
             for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:
                 self.boxes[mailbox].owner = None
                 self.boxes[mailbox].due = self.now
-            for _ in range(4):
+            lane = self.lanes[name]
+            for _ in range(1 if lane.opened else max(4, ceil(lane.limit / 2))):
                 self._wake(name)
 
     def replay(self, number: int) -> None:
@@ -494,6 +508,7 @@ class Model:
             lane.failures += 1
             if probing or (not lane.opened and lane.failures >= limits.breaker_failures):
                 lane.opened += 1
+                lane.falls("sick", self._leased(name))
                 pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.max_breaker_pause)
                 lane.paused_until = max(lane.paused_until, self.now + int(pause * 1000))
         elif s.lane.kind == "pause":

@@ -75,14 +75,14 @@ class TestBreaker:
         assert probe.step(Done(probe.claim())) is not None
         assert store.connection.client.hget(key("lane", BOT), "opened") is None
 
-    def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute(self, store: Store, clock: Clock) -> None:
+    def test_each_probe_that_fails_doubles_the_rest_up_to_eight_seconds(self, store: Store, clock: Clock) -> None:
         open_breaker(store, clock)
         rests = []
         for _ in range(6):
             fail(store)
             rests.append(store.lanes.state(BOT, clock() / 1_000).paused_for)
             clock.advance(rests[-1])
-        assert rests == [10, 20, 40, 60, 60, 60]
+        assert rests == [8, 8, 8, 8, 8, 8]
 
     def test_attempts_that_began_before_it_opened_do_not_make_the_rest_longer(self, store: Store, clock: Clock) -> None:
         drains = [Drain(store, token=f"drain {number}") for number in range(8)]

@@ -39,24 +39,25 @@ do
 
   -- The usual time follows what is quicker at once, and what is slower only while nothing is tried.
   local function usual_of(p, usual, mean, now)
-    if mean < usual then return 0.5 * (usual + mean) end
+    if mean < usual then return usual + (mean - usual) / 4 end
     if p.top > 0 and p.pace <= p.top and now < p.top_until then return usual + (mean - usual) / 8 end
     return usual
   end
 
-  -- All the pace is used. `mean`: ms of a call since it changed.  ->  the next one, and 'slower' if it falls for that
-  function look(p, mean, now, cap)
+  -- All the pace is used. `mean`: ms of a call since it changed, of so many `calls`: a few tell less.
+  -- ->  the next one, and 'slower' if it falls for that
+  function look(p, mean, calls, now, cap)
     local usual = p.usual > 0 and p.usual or mean
     local n = {
       pace = math.min(p.pace, cap), usual = usual, top = p.top, top_until = p.top_until, before = 0, slow = 0,
-      look_at = now + math.max(WINDOW_MS, mean),
+      look_at = now + math.max(WINDOW_MS, 2 * mean),
     }
     if p.before > 0 and mean > 0.9 * p.slow then
       n.pace, n.usual, n.top, n.top_until = math.min(p.before, cap), mean, p.before, now + SLOW_HOLD_MS
       return n
     end
     local waits = p.pace * (1 - usual / mean)
-    if waits > MAY_WAIT and mean > SLOW * usual then
+    if waits > MAY_WAIT and mean > (SLOW + 2 / math.sqrt(calls)) * usual then
       n.pace = least(math.max(p.pace / 2, 0.9 * p.pace * usual / mean))
       n.top, n.top_until, n.before, n.slow = n.pace, now + SLOW_HOLD_MS, p.pace, mean
       return n, 'slower'

@@ -49,7 +49,7 @@ do
   function speed_up(lane, seen)
     local key = P .. 'lane:' .. lane
     local p, cap = read(key)
-    local n, why = look(p, seen.mean, now, cap)
+    local n, why = look(p, math.max(seen.mean, 0.01), math.max(seen.calls, 1), now, cap)
     local turn = write(key, p, n, why)
     if n.pace > p.pace then wake(lane, n.pace - p.pace) end
     return turn
