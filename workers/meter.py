@@ -22,8 +22,8 @@ class Meter:
         self.usual = 0.0  # seconds of a call, in whatever turn; 0: nobody knows
 
     def note(self, turn: int, took: float, *, late: bool = False) -> None:
-        """A call of `took` seconds that was begun in that turn. `late`: it timed out, which says nothing of how long the
-        others take. What began before the pace changed says nothing of it now."""
+        """A call of `took` seconds that was begun in that turn. `late`: it timed out, which says nothing of how long
+        the others take. What began before the pace changed says nothing of it now."""
         with self._lock:
             if turn > self.seen.turn:
                 self.seen = Seen(turn, mean=self.seen.mean)

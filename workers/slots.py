@@ -1,7 +1,7 @@
 """Which lanes have this process's threads: none so many that another one finds no thread.
 
-A lane may take a thread while it has less than some times those that are free (the dynamic thresholds of switches: each
-lane that is busy gets the same, and what is left for the next one is in proportion). So a slow lane alone may use most of
+A lane may take a thread while it has less than some times those that are free (the dynamic thresholds of switches):
+each busy lane gets the same, and what is left for the next one is in proportion. So a slow lane alone may use most of
 them, twenty slow ones share them, and some are always free. A part is kept for lanes whose calls are quick: they give
 back a thread at once, and never wait for one behind those that hold theirs for seconds.
 """

@@ -23,7 +23,7 @@ WORKERS = 2
 
 @dataclass
 class Platform:
-    """Takes `ms` for a call; so many at once (`places`), and what comes beyond waits there, or is refused (`refuses`)."""
+    """Takes `ms` for a call; so many at once (`places`): what comes beyond waits there, or is refused (`refuses`)."""
 
     ms: Callable[[], float] = lambda: 200.0
     places: int = 1_000_000

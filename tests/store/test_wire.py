@@ -52,7 +52,7 @@ RECORD = {
     "retention": 259_200,
     "ix": ["AC1"],
 }
-BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 60_000}
+BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 8_000}
 NOTHING: dict[str, Any] = {"error": "", "front": [], "append": []}
 LIVE = Append(message(1), "inbound:bot", report_to="shop", live=True, scope="desk:written:1", exempt=True)
 
