@@ -7,7 +7,6 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-
 from app.core import errors
 from app.core.errors import Failure
 from app.core.retry import RetryPolicy, next_try

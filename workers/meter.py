@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from app.core.work import Seen
+from app.core.pace import Seen
 
 MEMORY = 64  # calls that the averages reach back
 

@@ -205,8 +205,7 @@ class Claim(Struct, frozen=True):
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
     its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
-    says what is wrong with what is kept of it, which then is left out. `turn` says at which pace of its lane it was
-    claimed.
+    says what is wrong with what is kept of it, which then is left out. `turn` is that of its lane's pace.
     """
 
     mailbox: str
@@ -246,16 +245,6 @@ class Achieved(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     thread: ThreadState | None = None
     poll_in: float = 0.0
-
-
-class Seen(Struct, frozen=True):
-    """What a worker has seen of a lane's `calls` in one `turn` of its pace: what one takes on average (`mean`, ms), and
-    the share of them that timed out (`late`)."""
-
-    turn: int = 0
-    calls: int = 0
-    mean: float = 0.0
-    late: float = 0.0
 
 
 class LaneEffect(Struct, frozen=True):

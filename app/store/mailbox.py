@@ -9,7 +9,8 @@ import orjson
 from msgspec import Struct
 
 from app.core.acceptance import Acceptance, Entered, Place
-from app.core.work import Achieved, AppendItem, Claim, Outcome, Seen, ThreadState, Wake
+from app.core.pace import Seen
+from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits

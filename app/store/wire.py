@@ -15,6 +15,7 @@ from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
 from app.core.costs import Cost
 from app.core.message import decode, encode
+from app.core.pace import Seen
 from app.core.session import Session
 from app.core.status import Status
 from app.core.work import (
@@ -30,7 +31,6 @@ from app.core.work import (
     Outcome,
     Reroute,
     Retry,
-    Seen,
     SessionChange,
     ThreadState,
     Wake,
@@ -189,12 +189,7 @@ class Wire:
                 request["to"] = outcome.to
             case Behind():
                 request["front"] = [item_text(item) for item in outcome.front]
-        if outcome.lane.kind in ("sick", "pause"):
-            request |= self._breaker(outcome.lane)
-        if outcome.lane.falls:
-            request |= {"falls": outcome.lane.falls, "turn": claim.turn, "late": seen.late if seen else 1.0}
-        elif seen and outcome.lane.kind == "ok":
-            request |= {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
+        request |= self._lane(outcome, seen)
         if GARBLED in item:  # the script takes the head as it stands
             request["garbled"] = True
         return request
@@ -238,6 +233,16 @@ class Wire:
             request |= {"live": self._limits.retention, "live_kind": done.event}
         if done.cost:
             request["cost"] = self._cost(done.cost)
+        return request
+
+    def _lane(self, outcome: Outcome, seen: Seen | None) -> Request:
+        """What it says of its lane: to the breaker, and to the pace."""
+        effect = outcome.lane
+        request = self._breaker(effect) if effect.kind in ("sick", "pause") else {}
+        if effect.falls:
+            return request | {"falls": effect.falls, "turn": outcome.claim.turn, "late": seen.late if seen else 1.0}
+        if seen and effect.kind == "ok":
+            return request | {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:
