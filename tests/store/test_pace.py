@@ -39,8 +39,9 @@ class Platform:
         begins = now
         if len(self.free_at) >= self.places:
             begins = heapq.nsmallest(len(self.free_at) - self.places + 1, self.free_at)[-1]
-        heapq.heappush(self.free_at, begins + self.ms())
-        return begins + self.ms(), False
+        ends = begins + self.ms()
+        heapq.heappush(self.free_at, ends)
+        return ends, False
 
 
 @dataclass
@@ -49,17 +50,20 @@ class Lane:
     flight, with the worker and the turn of each. `paces` is the pace over time."""
 
     platform: Platform
+    cap: int = 400
     timeout: float = 10_000.0
     now: float = 0.0
     pace: dict[str, Any] = field(default_factory=lambda: dict(START))
     turn: int = 1
     rests_until: float = 0.0
     calls: list[tuple[float, int, int, float, str]] = field(default_factory=list)
-    meters: list[Meter] = field(default_factory=lambda: [Meter() for _ in range(WORKERS)])
     done: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     paces: list[tuple[float, int]] = field(default_factory=list)
     made: int = 0
+
+    def __post_init__(self) -> None:
+        self.meters = [Meter(lambda: self.now / 1000) for _ in range(WORKERS)]
 
     def run(self, until: float) -> None:
         while self.now < until:
@@ -102,7 +106,7 @@ class Lane:
             seen = meter.seen
             enough = seen.turn == self.turn and seen.calls >= min(8, ceil(self.pace["pace"] / 2))
             if enough and self.now >= self.pace["look_at"] and at_once >= self.pace["pace"]:
-                self._becomes(look(self.pace, seen.mean, seen.calls, self.now, 4096))
+                self._becomes(look(self.pace, seen.mean, seen.calls, self.now, self.cap))
 
     def _becomes(self, found: Any) -> None:
         found = found[0] if isinstance(found, tuple) else found
@@ -117,7 +121,7 @@ def lane(seconds: float, platform: Platform) -> Lane:
     return made
 
 
-@pytest.fixture(params=range(3))
+@pytest.fixture(params=[0, pytest.param(1, marks=pytest.mark.long), pytest.param(2, marks=pytest.mark.long)])
 def chance(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(request.param)
 
@@ -151,17 +155,17 @@ def test_calls_of_any_length_are_no_reason_to_be_slow(chance: random.Random) -> 
 
 
 def test_a_platform_that_gets_slower_for_another_reason_is_asked_as_many_at_once_again() -> None:
-    platform = Platform(places=400)
+    platform = Platform(places=200)
     found = Lane(platform)
-    found.run(30_000)
+    found.run(15_000)
     platform.ms = lambda: 1_000.0
-    found.run(120_000)
-    assert found.rate(since=90_000) > 250, "of the four hundred that it can do"
+    found.run(75_000)
+    assert found.rate(since=55_000) > 125, "of the two hundred that it can do"
 
 
 def test_a_few_calls_that_time_out_are_no_reason_to_be_slow(chance: random.Random) -> None:
-    found = lane(60, Platform(ms=lambda: 20_000.0 if chance.random() < 0.01 else 200.0))
-    assert found.rate(since=40_000) > 500
+    found = lane(30, Platform(ms=lambda: 20_000.0 if chance.random() < 0.01 else 200.0))
+    assert found.rate(since=20_000) > 500
 
 
 def test_a_platform_that_hangs_is_asked_fewer_at_once_and_as_many_again_when_it_recovers() -> None:
@@ -173,8 +177,8 @@ def test_a_platform_that_hangs_is_asked_fewer_at_once_and_as_many_again_when_it_
     found.run(22_000)
     assert found.pace["pace"] < before
     platform.ms = lambda: 200.0
-    found.run(60_000)
-    assert found.rate(since=50_000) > 1_000
+    found.run(50_000)
+    assert found.rate(since=45_000) > 1_000
 
 
 @pytest.mark.parametrize("why", ["throttled", "timed_out", "no thread", "sick"])

@@ -17,6 +17,7 @@ do
   }
   local SLOW, STEADY = 1.5, 1.25 -- times the usual time: above the one it falls, up to the other it may rise
   local MAY_WAIT = 3 -- calls; fewer prove nothing
+  local FEW = 4 -- at once: what they take is what calls take
   local SLOW_HOLD_MS, WINDOW_MS = 5000, 100
 
   local function least(n) return math.max(1, math.floor(n)) end
@@ -38,8 +39,9 @@ do
   end
 
   -- The usual time follows what is quicker at once, and what is slower only while nothing is tried.
-  local function usual_of(p, usual, mean, now)
-    if mean < usual then return usual + (mean - usual) / 4 end
+  local function usual_of(p, usual, mean, calls, now)
+    if p.pace <= FEW then return mean end
+    if mean < usual then return usual + (mean - usual) * math.min(1 / 4, calls / 256) end
     if p.top > 0 and p.pace <= p.top and now < p.top_until then return usual + (mean - usual) / 8 end
     return usual
   end
@@ -62,7 +64,7 @@ do
       n.top, n.top_until, n.before, n.slow = n.pace, now + SLOW_HOLD_MS, p.pace, mean
       return n, 'slower'
     end
-    n.usual = usual_of(p, usual, mean, now)
+    n.usual = usual_of(p, usual, mean, calls, now)
     if waits <= MAY_WAIT or mean <= STEADY * usual then n.pace = math.min(cap, risen(p, now)) end
     return n
   end
