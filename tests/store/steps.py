@@ -10,6 +10,7 @@ import redis
 
 from app.core.acceptance import Acceptance, Entered
 from app.core.message import Direction, Message, Text, split_conversation
+from app.core.pace import Seen
 from app.core.work import (
     Append,
     AppendItem,
@@ -96,10 +97,17 @@ class Drain:
         self._rate = rate
         self.worked = Worked(None, ())
 
-    def step(self, outcome: Outcome | None = None, *, go_on: bool = True) -> Claim | None:
+    def step(
+        self, outcome: Outcome | None = None, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+    ) -> Claim | None:
         """Settle and claim; None if nothing was claimed."""
         self.worked = self._store.mailboxes.work(
-            self.lane, self.token, outcome, lease=self._lease, rate=self._rate, go_on=go_on
+            *(self.lane, self.token, outcome),
+            lease=self._lease,
+            rate=self._rate,
+            go_on=go_on,
+            crowded=crowded,
+            seen=seen,
         )
         return self.worked.claim
 
