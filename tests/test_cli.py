@@ -290,6 +290,21 @@ def test_a_worker_for_no_lane_is_refused(run: Run) -> None:
     assert "--lanes: Matches none of: " in result.stderr
 
 
+@pytest.mark.parametrize(("threads", "said"), [("8", "adds up to 12"), ("12", "")])
+def test_a_worker_with_fewer_threads_than_its_lanes_may_use_says_so(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, threads: str, said: str
+) -> None:
+    begun: list[tuple[str, ...]] = []
+    monkeypatch.setattr("app.cli.running._run", lambda *command: begun.append(command))
+    monkeypatch.setattr("app.cli.running.look_at_redis", lambda settings: None)
+    config.write_text(toml.dumps(tables(destinations__desk={"concurrency": 6})))
+    result = run("worker", "--lanes", "*:desk", "--threads", threads)
+    assert result.exit_code == 0
+    assert said in result.stderr
+    assert ("Warning" in result.stderr) is bool(said)
+    assert threads in begun[0]
+
+
 def test_an_unverified_channel_is_refused_off_loopback(run: Run, config: Path) -> None:
     config.write_text(toml.dumps(tables(channels__shop={"verification": "none", "secrets": []})))
     result = run("receiver", "--host", "0.0.0.0")

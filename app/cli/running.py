@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -128,12 +129,23 @@ def worker(config: Path | None, lanes: str, threads: int, name: str) -> None:
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
     look_at_redis(settings)
+    _look_at_threads([lane.concurrency or 0 for lane in chosen], threads)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
     _run(
         "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(threads),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
+
+
+def _look_at_threads(caps: Sequence[int], threads: int) -> None:
+    """Say that lanes were promised more at once than one worker has threads."""
+    if (most := sum(caps)) > threads:
+        click.echo(
+            f"Warning: The `concurrency` of its lanes adds up to {most}, but this worker makes at most {threads} calls at "
+            f"once. Start {ceil(most / threads)} such workers, or say --threads; until then lanes share what there is.",
+            err=True,
+        )
 
 
 @click.command()
