@@ -142,8 +142,8 @@ def _look_at_threads(caps: Sequence[int], threads: int) -> None:
     """Say that lanes were promised more at once than one worker has threads."""
     if (most := sum(caps)) > threads:
         click.echo(
-            f"Warning: The `concurrency` of its lanes adds up to {most}, but this worker makes at most {threads} calls at "
-            f"once. Start {ceil(most / threads)} such workers, or say --threads; until then lanes share what there is.",
+            f"Warning: The `concurrency` of its lanes adds up to {most}, but this worker makes at most {threads} calls "
+            f"at once. Start {ceil(most / threads)} such workers, or say --threads; else lanes share what there is.",
             err=True,
         )
 
