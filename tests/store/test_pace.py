@@ -10,7 +10,11 @@ from math import ceil
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from app.core.pace import Seen
+from tests.store.paces import Pace
 from tests.support.lua import functions
 from workers.meter import Meter
 
@@ -191,3 +195,59 @@ def test_a_fall_leaves_at_least_one_and_never_more_than_there_were(why: str, at_
 
 def test_it_never_exceeds_its_cap() -> None:
     assert look({**START, "pace": 30}, 200.0, 8, 1_000, 40)["pace"] == 40
+
+
+LOOKS: dict[str, tuple[dict[str, float], tuple[float, int], int, str]] = {
+    "calls take as long as usual": ({"pace": 16}, (200, 8), 32, ""),
+    "they take a little longer, and too few to prove it": ({"pace": 16}, (350, 8), 16, ""),
+    "they wait there": ({"pace": 100}, (1_000, 64), 50, "slower"),
+    "they wait there a little": ({"pace": 100}, (380, 64), 50, "slower"),
+    "less at once made them quicker": ({"pace": 50, "top": 50, "before": 100, "slow": 1_000}, (500, 64), 25, "slower"),
+    "less at once made nothing quicker": ({"pace": 50, "top": 50, "before": 100, "slow": 1_000}, (990, 64), 100, ""),
+    "it is known to be good up to there": ({"pace": 20, "top": 30}, (200, 8), 30, ""),
+    "more was too much a moment ago": ({"pace": 30, "top": 30, "top_until": 2_000}, (200, 8), 30, ""),
+    "more is tried after a while": ({"pace": 30, "top": 30}, (200, 8), 31, ""),
+    "and then more than that": ({"pace": 34, "top": 30}, (200, 8), 38, ""),
+}
+
+
+@pytest.mark.parametrize(("before", "seen", "pace", "why"), LOOKS.values(), ids=LOOKS)
+def test_what_a_look_makes_of_it(before: dict[str, float], seen: tuple[float, int], pace: int, why: str) -> None:
+    found = look({**START, "usual": 200, **before}, *seen, 1_000, 4_096)
+    found, said = found if isinstance(found, tuple) else (found, "")
+    assert (found["pace"], said) == (pace, why)
+
+
+times = st.integers(0, 200_000)
+durations = st.floats(0.01, 60_000)
+paces = st.builds(
+    Pace,
+    cap=st.integers(1, 4_096),
+    pace=st.integers(1, 4_096),
+    turn=st.just(7),
+    usual=st.just(0.0) | durations,
+    top=st.integers(0, 4_096),
+    top_until=times,
+    before=st.integers(0, 4_096),
+    slow=durations,
+)
+
+
+@given(paces, durations, st.integers(1, 200), times)
+def test_both_writings_of_the_rule_look_alike(pace: Pace, mean: float, calls: int, now: int) -> None:
+    found = look(as_table(pace), mean, calls, now, pace.cap)
+    found, said = found if isinstance(found, tuple) else (found, "")
+    expected = pace.looked(Seen(7, calls, mean), now)
+    assert found == pytest.approx(as_table(expected), abs=0.51)
+    assert (found["pace"], said) == (expected.pace, expected.fell_why)
+
+
+@given(paces, st.sampled_from(["throttled", "timed_out", "no thread", "sick"]), st.integers(0, 5_000), times)
+def test_both_writings_of_the_rule_fall_alike(pace: Pace, why: str, at_once: int, now: int) -> None:
+    assume(why != "no thread" or at_once < pace.limit)  # the caller asks that
+    assert fall(as_table(pace), why, at_once, now) == pytest.approx(as_table(pace.fallen(why, at_once, now)), abs=0.01)
+
+
+def as_table(pace: Pace) -> dict[str, float]:
+    """As the scripts read it."""
+    return {name: getattr(pace, name) for name in START} | {"pace": pace.limit}
