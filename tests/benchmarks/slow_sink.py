@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import sys
 import time
 from collections import Counter
 
+from tests.benchmarks.sink import STAMP, Requests
+
 DELAY, PLACES = 0.2, 20
-STAMP = re.compile(rb'"timestamp":(\d{13})')
-LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
 REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 2\r\n\r\n{}"
 
@@ -34,33 +33,19 @@ class Calls:
         return not refused
 
 
-class Connection(asyncio.Protocol):
+class Connection(Requests):
     def __init__(self, calls: Calls) -> None:
+        super().__init__()
         self._calls = calls
-        self._data = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        while (end := self._data.find(b"\r\n\r\n") + 4) > 3:
-            length = LENGTH.search(self._data, 0, end)
-            whole = end + (int(length[1]) if length else 0)
-            if len(self._data) < whole:
-                return
-            request, self._data = self._data[:whole], self._data[whole:]
-            self._answer(request, request[end:])
-
-    def _answer(self, request: bytes, body: bytes) -> None:
+    def hear(self, request: bytes, body: bytes) -> None:
         if request.startswith(b"GET"):
             told = json.dumps(self._calls.seen).encode() if b"/seen" in request[:12] else b"{}"
-            self._transport.write(OK % (len(told), told))
+            self.transport.write(OK % (len(told), told))
             return
         path = request.split(b"/", 2)[1].split(b" ")[0].decode()
         if not self._calls.take(path, body):
-            self._transport.write(REFUSED)
+            self.transport.write(REFUSED)
         elif path == "quick":
             self._end(path)
         else:
@@ -68,7 +53,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self, path: str) -> None:
         self._calls.at_once[path] -= 1
-        self._transport.write(OK % (2, b"{}"))
+        self.transport.write(OK % (2, b"{}"))
 
 
 async def serve(port: int) -> None:

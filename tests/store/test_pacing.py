@@ -87,7 +87,7 @@ def test_a_worker_without_a_thread_makes_it_fall_to_what_is_at_work(
 
 def test_a_breaker_that_opens_leaves_one(store: Store, clock: Clock, drains: list[tuple[Drain, Claim]]) -> None:
     for _ in range(2):
-        for drain, claim in drains:
+        for _drain, claim in drains:
             store.mailboxes.settle(Retry(claim, lane=LaneEffect("sick")))
         again = [(drain, drain.step()) for drain, _ in drains]
         drains = [(drain, claim) for drain, claim in again if claim]
