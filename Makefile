@@ -15,10 +15,10 @@ BESIDE = $(MAKE) --no-print-directory -j 2 check $(COMPILED)
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick deep chaos check fix bench install clean
+.PHONY: help run test quick deep chaos check fix bench bench-pace install clean
 
 help: ## this list
-	@awk -F ':.* ## ' '/^[a-z]+:.* ## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / { printf "  make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
@@ -49,6 +49,9 @@ fix: install ## mend what can be mended without you: imports, layout
 
 bench: install ## how many messages a second, against other ways to send them
 	$(BIN)/python -m tests.benchmarks.bench
+
+bench-pace: install ## how many messages a second where platforms take 200 ms a call, and how lanes share the workers
+	$(BIN)/python -m tests.benchmarks.pace
 
 install: $(STAMP) ## the environment in .venv, where it is not up to date
 

@@ -54,10 +54,11 @@ class Publishes(Protocol):
 
 
 class Lane(Struct, frozen=True):
-    """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
+    """At most `concurrency` drains at once, fleet-wide (None: as many as it finds good); `rate` calls a second (0: no
+    limit); `lease` in seconds."""
 
     name: str
-    concurrency: int
+    concurrency: int | None
     rate: float
     lease: float
     retry: RetryPolicy

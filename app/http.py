@@ -169,7 +169,7 @@ class Http:
     def __init__(
         self,
         trusted: Iterable[str] = (),
-        pool: int = 64,
+        pool: int = 256,
         files: Iterable[str] = (),
         egress: Egress = STRAIGHT,
         secrets: Iterable[str] = (),

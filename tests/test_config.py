@@ -140,7 +140,7 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     ),
     "a send url that is none": ("channels.shop.send_url", "shop", ["channels.shop.send_url"]),
     "a port that there is not": ("channels.shop.send_url", "http://shop:99999/", ["channels.shop.send_url"]),
-    "too many at once": ("channels.shop.concurrency", 65, ["channels.shop.concurrency"]),
+    "too many at once": ("channels.shop.concurrency", 4097, ["channels.shop.concurrency"]),
     "a name in capitals": ("channels.Shop", tables()["channels"]["shop"], ["channels.Shop"]),
     "a name with a slash": ("channels.shop/2", tables()["channels"]["shop"], ["channels.shop/2"]),
     "a name with a line break": ("channels.shop\n", tables()["channels"]["shop"], ["channels.shop\n"]),

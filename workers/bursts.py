@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from app.core.consent import word_of
+from app.core.lane import SILENT
 from app.core.message import Message, Text
 from app.core.text import length
-from app.core.work import SILENT, Achieved, Retry
+from app.core.work import Achieved, Retry
 from workers.job import Job
 
 MAX_MESSAGES = 50  # in one question

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import PALETTE, Failure, Kind
+from app.core.lane import SILENT
 from app.core.message import Text, derived_id, split_conversation
 from app.core.routing import Route, after_death, handed_over
 from app.core.session import Session
-from app.core.work import SILENT, Append, AppendItem, Claim, Dead, Deliver, Done, Handoff, Outcome, SessionChange
+from app.core.work import Append, AppendItem, Claim, Dead, Deliver, Done, Handoff, Outcome, SessionChange
 from app.gateway import Gateway, Lane
 from app.platforms.destination import UNAVAILABLE
 from workers.lease import insist

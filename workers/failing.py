@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import Failure
+from app.core.lane import SILENT, WELL, LaneEffect
 from app.core.retry import RetryPolicy, next_try
-from app.core.work import SILENT, WELL, Claim, Dead, Done, LaneEffect, Outcome, Retry
+from app.core.work import Claim, Dead, Done, Outcome, Retry
 
 AMBIGUOUS = "its outcome is unknown, and this platform cannot be asked; it is not sent again by itself"
 MAX_ERROR = 500  # characters that are kept
@@ -57,9 +59,17 @@ def discreet(outcome: Outcome, redact: Callable[[str], str]) -> Outcome:
 def _lane_effect(failure: Failure, error: str) -> LaneEffect:
     kind, why = failure.kind, f"{failure.kind.code}: {error}"
     if kind.retry and failure.retry_after is not None:
-        return LaneEffect("pause", failure.retry_after, why)
+        return LaneEffect("pause", failure.retry_after, why, _falls(failure))
     if kind.pause is not None:
-        return LaneEffect("pause", kind.pause, why)
+        return LaneEffect("pause", kind.pause, why, _falls(failure))
     if kind.sick:
-        return LaneEffect("sick", why=why)
+        return LaneEffect("sick", why=why, falls=_falls(failure))
     return SILENT if kind.ours else WELL
+
+
+def _falls(failure: Failure) -> Literal["throttled", "timed_out", ""]:
+    """For what the lane's pace falls: the platform had too much to do."""
+    if failure.kind is errors.TIMED_OUT:
+        return "timed_out"
+    asks = failure.kind is errors.UNAVAILABLE and failure.retry_after is not None
+    return "throttled" if asks or failure.kind is errors.THROTTLED else ""

@@ -22,7 +22,7 @@ from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_
 from app.local.processes import remembered
 from app.log import logger
 from app.tasks import DRAIN, create_celery, unacknowledged
-from workers.drain import Drainer
+from workers.drain import Drainer, Threads
 from workers.lease import ends, stopping
 from workers.tally import AWAY, Tally, event_of
 from workers.tick import TICK, Tick
@@ -33,6 +33,7 @@ AGAIN = 0.5  # seconds until a worker looks again for the broker that it lost, o
 log = logger("fleet")
 _tick: Tick | None = None
 _reached = False  # the broker
+_threads = Threads()
 
 if not os.environ.get(CONFIG_VARIABLE):  # `celery inspect` and its like mean what runs here under `patchbay up`
     os.environ.update({name: value for name, value in remembered().items() if not os.environ.get(name)})
@@ -66,7 +67,7 @@ class Hint(Acknowledged):
 @celery.task(name=DRAIN, Request=Hint if unacknowledged(settings.gateway["broker_url"]) else Acknowledged)
 def drain(lane: str, token: str) -> Tally:
     """Work a lane until nothing is due; what became of its heads, which Flower shows."""
-    drainer = Drainer(gateway(), stopping.is_set)
+    drainer = Drainer(gateway(), stopping.is_set, _threads)
     try:
         if _tick:
             _tick.declare()
@@ -90,8 +91,9 @@ class Clock(bootsteps.StartStopStep):
     requires = {"celery.worker.components:Pool"}
 
     def start(self, worker: Any) -> None:
-        global _tick
+        global _tick, _threads
         _hush()
+        _threads = Threads(worker.concurrency)
         gateway()  # and with it the log
         wakes.pool, wakes.lanes = worker.pool, frozenset(celery.amqp.queues.consume_from)
         _tick = Tick(gateway, stopping, worker.hostname, wakes.lanes)

@@ -12,12 +12,12 @@ from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.errors import Failure
 from app.core.events import Answer
+from app.core.lane import SILENT, LaneEffect
 from app.core.message import Content, Message, split_conversation
 from app.core.render import render
 from app.core.routing import Route, current, handed_over, silent
 from app.core.session import Session
 from app.core.work import (
-    SILENT,
     AppendItem,
     Behind,
     Claim,
@@ -26,7 +26,6 @@ from app.core.work import (
     Done,
     End,
     Handoff,
-    LaneEffect,
     LostHandoff,
     Outcome,
     Poll,
@@ -183,7 +182,7 @@ def _to_people(job: Job, message: Message, failure: Failure, after: Session) -> 
         job.claim,
         session=SessionChange(replace(after, late=" ".join(asked)), changes_hands=True),
         front=(Handoff(), *map(Deliver, asked)),
-        lane=LaneEffect("sick", why=str(failure)),
+        lane=LaneEffect("sick", why=str(failure), falls="timed_out"),
         reason=failure.kind.code,
         error=failure.detail,
     )

@@ -13,6 +13,7 @@ import orjson
 from msgspec import Struct, field
 
 from app.core.costs import Cost
+from app.core.lane import WELL, LaneEffect
 from app.core.message import Message
 from app.core.session import Session
 from app.core.status import STATUSES, Status
@@ -206,6 +207,7 @@ class Claim(Struct, frozen=True):
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
     its message last climbed. `to` is the address that the customer last wrote from, if they have several. `asked` are
     the ids of what is asked as one, the head first; empty: not decided. `damaged` says what was left out, and why.
+    `turn` is that of its lane's pace.
     """
 
     mailbox: str
@@ -225,6 +227,7 @@ class Claim(Struct, frozen=True):
     to: str = ""
     asked: tuple[str, ...] = ()
     damaged: str = ""
+    turn: int = 0
 
 
 class ThreadState(Struct, frozen=True):
@@ -247,18 +250,6 @@ class Achieved(Struct, frozen=True, kw_only=True):
     session: Session | None = None
     thread: ThreadState | None = None
     poll_in: float = 0.0
-
-
-class LaneEffect(Struct, frozen=True):
-    """What an attempt says of its lane: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for so many
-    seconds, `none` says nothing. `why` is shown for as long as the lane rests."""
-
-    kind: Literal["ok", "sick", "pause", "none"]
-    seconds: float = 0.0
-    why: str = ""
-
-
-WELL, SILENT = LaneEffect("ok"), LaneEffect("none")
 
 
 class SessionChange(Struct, frozen=True):

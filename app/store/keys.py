@@ -112,7 +112,7 @@ DRAINS = Key(
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "bursts", "settling", "claiming", "breakers", "cancel", "sweep"),
+    ("mailboxes", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare", "cancel", "sweep"),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),
@@ -124,13 +124,24 @@ LANE = Key(
         ("tokens", "tokens", "calls that its rate allows"),
         ("tokens_at", "tokens_at", "the time of that, ms"),
         ("swept", "swept_at", "when the tick last looked, ms"),
+        ("cap", "cap", "the most that its pace may be, where the configuration has one"),
+        ("pace", "pace", "how many of its heads are worked at once"),
+        ("turn", "turn", "counts changes of the pace"),
+        ("look_at", "look_at", "not changed for the better before, ms"),
+        ("usual", "usual", "what a call usually takes, ms"),
+        ("top", "top", "the pace that is known to be good"),
+        ("top_until", "top_until", "not exceeded before, ms"),
+        ("before", "before", "the pace before a fall for slowness"),
+        ("slow", "slow", "what a call took then, ms"),
+        ("fell_why", "fell_why", "of its last fall"),
+        ("fell_at", "fell_at", "ms"),
     ),
 )
 LANES = Key(
     *("lanes", "lanes", "", "hash", "the lanes of the configuration"),
     *("never", ""),
     ("declare",),
-    fields(("<lane>", "limit", "drains that it may have at once")),
+    fields(("<lane>", "limit", "drains that it may have at once by earlier versions, which know no pace")),
 )
 BUSY = Key(
     *("busy", "busy", "", "set", "lanes with work, which the tick looks at"),

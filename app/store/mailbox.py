@@ -9,6 +9,7 @@ import orjson
 from msgspec import Struct
 
 from app.core.acceptance import Acceptance, Entered, Place
+from app.core.lane import Seen
 from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
 from app.store.connection import Connection
@@ -80,7 +81,16 @@ class Mailboxes:
         return ThreadState(name, None if seen is None else int(seen), -1 if read is None else int(read))
 
     def work(
-        self, lane: str, token: str, outcome: Outcome | None, *, lease: float, rate: float = 0.0, go_on: bool = True
+        self,
+        lane: str,
+        token: str,
+        outcome: Outcome | None,
+        *,
+        lease: float,
+        rate: float = 0.0,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
     ) -> Worked:
         """Settle the last claim and take the next one.
 
@@ -88,13 +98,15 @@ class Mailboxes:
             lease: seconds; must outlast the slowest attempt of the lane.
             rate: calls a second that the lane may make, 0 = no limit.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
+            crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
+            seen: what this worker has seen of the lane's calls.
         """
         settled, state, poisoned, size, *rest = self._connection.run(
             "work",
-            self._wire.outcome(outcome) if outcome else "",
+            self._wire.outcome(outcome, seen) if outcome else "",
             lane,
             token,
-            int(lease * 1000) if go_on else 0,
+            -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
             self._retention,
         )

@@ -15,6 +15,7 @@ import orjson
 from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
 from app.core.costs import Cost
+from app.core.lane import LaneEffect, Seen
 from app.core.message import Message, decode, encode
 from app.core.session import Session
 from app.core.status import Status
@@ -27,7 +28,6 @@ from app.core.work import (
     Dead,
     Deliver,
     Done,
-    LaneEffect,
     Outcome,
     Reroute,
     Retry,
@@ -63,6 +63,7 @@ class Claimed(NamedTuple):
     status_at: str
     to: str
     asked: str
+    turn: str
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
@@ -95,6 +96,7 @@ def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
         session=sessions.from_fields(session),
         to=said.to,
         asked=tuple(said.asked.split()),
+        turn=int(said.turn),
     )
 
 
@@ -163,7 +165,7 @@ class Wire:
         request: Request = {"name": place.name, "lane": place.lane, "keep": self._limits.session_keep}
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
-    def outcome(self, outcome: Outcome) -> Request:
+    def outcome(self, outcome: Outcome, seen: Seen | None = None) -> Request:
         claim, limits, item = outcome.claim, self._limits, item_text(outcome.claim.item)
         request: Request = {
             "mailbox": claim.mailbox,
@@ -195,8 +197,7 @@ class Wire:
                 request["to"] = outcome.to
             case Behind():
                 request["front"] = [item_text(item) for item in outcome.front]
-        if outcome.lane.kind in ("sick", "pause"):
-            request |= self._breaker(outcome.lane)
+        request |= self._lane(outcome, seen)
         if GARBLED in item:  # the script takes the head as it stands
             request["garbled"] = True
         return request
@@ -242,6 +243,16 @@ class Wire:
             request |= {"live": self._limits.retention, "live_kind": done.event}
         if done.cost:
             request["cost"] = self._cost(done.cost)
+        return request
+
+    def _lane(self, outcome: Outcome, seen: Seen | None) -> Request:
+        """What it says of its lane: to the breaker, and to the pace."""
+        effect = outcome.lane
+        request = self._breaker(effect) if effect.kind in ("sick", "pause") else {}
+        if effect.falls:
+            return request | {"falls": effect.falls, "turn": outcome.claim.turn, "late": seen.late if seen else 1.0}
+        if seen and effect.kind == "ok":
+            return request | {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:

@@ -10,6 +10,7 @@ from itertools import takewhile
 from math import ceil
 
 from app.core.acceptance import Place
+from app.core.lane import Seen
 from app.core.status import Status, climbs
 from app.core.work import (
     Append,
@@ -25,6 +26,7 @@ from app.core.work import (
     item_text,
 )
 from app.store.limits import Limits
+from tests.store.paces import MOST, Pace
 
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
@@ -55,7 +57,7 @@ class Box:
 
 @dataclass
 class Lane:
-    limit: int
+    pace: Pace
     rate: float = 0.0
     drains: dict[str, int] = field(default_factory=dict)
     paused_until: int = 0
@@ -65,6 +67,11 @@ class Lane:
     prober: str = ""
     tokens: float | None = None
     tokens_at: int = 0
+
+    @property
+    def limit(self) -> int:
+        """While the breaker is open, one probe after the other decides."""
+        return self.pace.cap if self.opened else self.pace.limit
 
 
 @dataclass
@@ -131,10 +138,10 @@ class Chat:
 
 
 class Model:
-    def __init__(self, lanes: dict[str, int], rates: dict[str, float], limits: Limits, now: int) -> None:
+    def __init__(self, lanes: dict[str, int | None], rates: dict[str, float], limits: Limits, now: int) -> None:
         self.limits = limits
         self.now = now
-        self.lanes = {name: Lane(limit, rates.get(name, 0.0)) for name, limit in lanes.items()}
+        self.lanes = {name: Lane(Pace(cap or MOST), rates.get(name, 0.0)) for name, cap in lanes.items()}
         self.boxes: dict[str, Box] = {}
         self.messages: dict[str, Known] = {}
         self.forgotten: list[Known] = []  # with their dead letters
@@ -208,13 +215,13 @@ class Model:
         box = self.boxes.get(claim.mailbox)
         return box is not None and box.owner == claim.owner
 
-    def settle(self, s: Outcome) -> None:
+    def settle(self, s: Outcome, seen: Seen | None = None) -> None:
         """Only for a claim whose lease is held."""
         mailbox = s.claim.mailbox
         box = self.boxes[mailbox]
         known = self.messages.get(item_text(s.claim.item).removeprefix("message "))
+        self._breaker(box.lane, s, seen.late if seen else 1.0)
         box.owner = None
-        self._breaker(box.lane, s)
         if isinstance(s, Retry):
             spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
             box.attempts += spent
@@ -272,9 +279,14 @@ class Model:
                 self.append(entry)
         self._release(mailbox, self.now)
 
-    def claim(self, name: str, token: str, lease: int, *, go_on: bool = True) -> tuple[str, str]:
-        """(`claimed`, mailbox), (`more`, '') or (`idle`, '')."""
+    def claim(
+        self, name: str, token: str, lease: int, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+    ) -> tuple[str, str]:
+        """(`claimed`, mailbox), (`more`, '') or (`idle`, ''). `seen`: by a worker whose call went well."""
         lane = self.lanes[name]
+        if crowded:
+            lane.pace = lane.pace.fallen("no thread", self._leased(name), self.now)
+            return self._leave(lane, token)
         self._forget_drains(lane)
         if token not in lane.drains and len(lane.drains) >= lane.limit:
             return "idle", ""
@@ -289,6 +301,10 @@ class Model:
             return self._leave(lane, token)
         if lane.rate and self._due(name) and not self._spend(lane):
             return self._leave(lane, token)
+        if seen and self._leased(name) + 1 >= lane.limit and lane.pace.may_rise(seen, lane.limit, self.now):
+            before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
+            for _ in range(lane.pace.limit - before):
+                self._wake(name)
         mailbox = self._next_due(name)
         if mailbox is None:
             return self._leave(lane, token)
@@ -346,7 +362,8 @@ class Model:
             for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:
                 self.boxes[mailbox].owner = None
                 self.boxes[mailbox].due = self.now
-            for _ in range(4):
+            lane = self.lanes[name]
+            for _ in range(1 if lane.opened else max(4, ceil(lane.pace.limit / 2))):
                 self._wake(name)
 
     def replay(self, number: int) -> None:
@@ -514,8 +531,8 @@ class Model:
             version += change.changes_hands
             self.sessions[conversation] = Held(session.destination, version, session.thread)
 
-    def _breaker(self, name: str, s: Outcome) -> None:
-        lane, limits = self.lanes[name], self.limits
+    def _breaker(self, name: str, s: Outcome, late: float) -> None:
+        lane, limits, at_once = self.lanes[name], self.limits, self._leased(name)
         probing = lane.prober == s.claim.owner
         if s.lane.kind == "ok":
             if lane.failures:
@@ -525,10 +542,15 @@ class Model:
             lane.failures += 1
             if probing or (not lane.opened and lane.failures >= limits.breaker_failures):
                 lane.opened += 1
+                lane.pace = lane.pace.fallen("sick", at_once, self.now)
                 pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.max_breaker_pause)
                 lane.paused_until = max(lane.paused_until, self.now + int(pause * 1000))
+            elif s.lane.falls and not lane.opened:
+                lane.pace = lane.pace.fallen(s.lane.falls, at_once, self.now, s.claim.turn, late)
         elif s.lane.kind == "pause":
             lane.paused_until = max(lane.paused_until, self.now + int(s.lane.seconds * 1000))
+            if s.lane.falls:
+                lane.pace = lane.pace.fallen(s.lane.falls, at_once, self.now, s.claim.turn, late)
         if probing:
             lane.probe, lane.prober = 0, ""
 

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.costs import Cost
 from app.core.events import Said
+from app.core.lane import LaneEffect
 from app.core.message import Text
 from app.core.session import Session
 from app.core.status import STATUSES, Status
@@ -32,7 +33,6 @@ from app.core.work import (
     Dead,
     Deliver,
     Done,
-    LaneEffect,
     Outcome,
     Record,
     Reroute,

@@ -11,26 +11,16 @@ import redis
 
 from app.core.acceptance import Place, Responder
 from app.core.errors import StoreUnavailable
+from app.core.lane import SILENT
 from app.core.session import Session
-from app.core.work import (
-    SILENT,
-    Achieved,
-    Behind,
-    Claim,
-    Dead,
-    Done,
-    Outcome,
-    Reroute,
-    Retry,
-    SessionChange,
-    item_text,
-)
+from app.core.work import Achieved, Behind, Claim, Dead, Done, Outcome, Reroute, Retry, SessionChange, item_text
 from app.store import Store
 from app.store.limits import Limits
 from tests.store.steps import (
     ANN,
     BEN,
     BOT,
+    DECLARED,
     DESK,
     SHOP,
     SICK,
@@ -244,11 +234,7 @@ class TestOrder:
         (wake,) = write(store, 1).wakes
         Drain(store, token=wake.token).finish()
         store.mailboxes.sweep()
-        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {
-            "clock",
-            "lanes",
-            f"lane:{BOT}",
-        }
+        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"clock", *DECLARED}
 
     def test_what_goes_in_front_is_worked_before_what_waits(self, store: Store, client: redis.Redis) -> None:
         drain = Drain(store)

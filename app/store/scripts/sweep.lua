@@ -1,4 +1,4 @@
--- uses: even_if_full lanes releases polls later_polls followed
+-- uses: even_if_full limits lanes releases polls later_polls followed
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what was due already at the
 -- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
@@ -70,6 +70,12 @@ local function free(lane)
   end
 end
 
+-- As many drains as a tick sends: a lane that has rested comes back to its pace in a moment, not in one go.
+local function wake_some(lane)
+  local pace, cap = unpack(redis.call('HMGET', P .. 'lane:' .. lane, 'pace', 'cap'))
+  wake(lane, math.max(4, math.ceil(limit_of(pace, cap) / 2)))
+end
+
 local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
 if clock > now then
   if bring_back(P .. 'watch', now, str(clock), now) then
@@ -91,11 +97,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
   elseif redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
-    for _ = 1, 4 do
-      local before = #wakes
-      wake(lane)
-      if #wakes == before then break end
-    end
+    wake_some(lane)
   end
 end
 return wakes
