@@ -55,13 +55,14 @@ class Publishes(Protocol):
 
 class Lane(Struct, frozen=True):
     """At most `concurrency` drains at once, fleet-wide (None: as many as it finds good); `rate` calls a second (0: no
-    limit); `lease` in seconds."""
+    limit); `lease` in seconds; what waited longer than `expire_after` seconds is not sent (0: it is)."""
 
     name: str
     concurrency: int | None
     rate: float
     lease: float
     retry: RetryPolicy
+    expire_after: float = 0.0
 
 
 class Gateway:
@@ -167,6 +168,7 @@ def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int) -> Lane:
         rate=values["rate"] if kind != "status" else 0.0,
         lease=(CONNECT_TIMEOUT + values["timeout"]) * calls + LEASE_MARGIN,
         retry=RetryPolicy(values["attempts"], values["retry_base"], give_up_after=values["give_up_after"]),
+        expire_after=values["expire_after"] if kind != "status" else 0.0,
     )
 
 

@@ -146,6 +146,7 @@ class Drainer:
             *(lane.name, token, outcome),
             lease=lease_of(lane),
             rate=lane.rate,
+            expire_after=lane.expire_after,
             go_on=go_on,
             crowded=crowded,
             seen=self._threads.meters[lane.name].seen,

@@ -12,12 +12,18 @@ PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot 
 SIGNING = r"[!-~][ -~]{30,}[!-~]\Z"
 
 
+def _a_second_or_none(value: float) -> None:
+    if value and not 1 <= value <= A_YEAR:
+        raise ValidationError(f"Must be 0 (never), or 1 to {A_YEAR} seconds.")
+
+
 class PlatformSchema(Schema):
     """Configuration keys that every channel and destination has; unknown keys are errors.
 
     `concurrency` is how many conversations of the lane are worked at once at most, fleet-wide (None: as many as it
     finds good); `rate` calls a second (0: no limit); `timeout` seconds for one call; a message is given up after
-    `attempts` tries or `give_up_after` seconds.
+    `attempts` tries or `give_up_after` seconds. One that waited longer than `expire_after` seconds, since it was
+    accepted, is not sent (0: it is, however late).
     `dedup_window`: seconds for which the platform's ids are remembered, so that what it repeats counts once; without it
     as long as it repeats and a day more, but at least as long as the gateway's. It may exceed the time for which
     messages are kept.
@@ -30,6 +36,7 @@ class PlatformSchema(Schema):
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
     retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
+    expire_after = fields.Float(load_default=0.0, validate=_a_second_or_none)
     dedup_window = fields.Integer(load_default=None, validate=validate.Range(1, A_YEAR))
 
 

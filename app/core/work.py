@@ -170,7 +170,8 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
 class Append(Struct, frozen=True):
     """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
     `scope` is its external id with its name space, where a webhook may bring the same message. `exempt`: it goes to a
-    customer who opted out, too, because it confirms just that."""
+    customer who opted out, too, because it confirms just that. It has `waited` so many ms already, before it came to
+    Redis."""
 
     message: Message
     lane: str
@@ -178,6 +179,7 @@ class Append(Struct, frozen=True):
     live: bool = False
     scope: str = ""
     exempt: bool = False
+    waited: int = 0
 
     @property
     def mailbox(self) -> str:

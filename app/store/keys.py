@@ -28,6 +28,7 @@ MESSAGE = Key(
         ("dr", "direction"),
         ("rp", "report_to", "who hears of its status"),
         ("lv", "live", "seconds for which the live stream keeps it; empty: it has none"),
+        ("qd", "queued_at", "since when it waits, ms; empty: it never expires"),
         ("ex", "exempt", "1: goes out although its customer wants none"),
         ("xid", "external_id", "the platform's own id, with its name space"),
         ("ps", "parts", "status of each part that it speaks for, JSON"),
@@ -271,7 +272,7 @@ BUCKET = Key(
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
     *("never", ""),
-    ("take", "trim", "finishing", "base", "Lanes.count"),
+    ("take", "trim", "finishing", "expiring", "base", "Lanes.count"),
     fields(("<what>", "count")),
 )
 WORKERS = Key(

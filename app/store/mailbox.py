@@ -88,6 +88,7 @@ class Mailboxes:
         *,
         lease: float,
         rate: float = 0.0,
+        expire_after: float = 0.0,
         go_on: bool = True,
         crowded: bool = False,
         seen: Seen | None = None,
@@ -97,6 +98,7 @@ class Mailboxes:
         Args:
             lease: seconds; must outlast the slowest attempt of the lane.
             rate: calls a second that the lane may make, 0 = no limit.
+            expire_after: seconds after which a message that waits is not sent any more, 0 = never.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
             crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
             seen: what this worker has seen of the lane's calls.
@@ -109,6 +111,7 @@ class Mailboxes:
             -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
             self._retention,
+            int(expire_after * 1000),
         )
         return Worked(
             claim=claim_of(rest[:size]) if state == "claimed" else None,
@@ -128,7 +131,7 @@ class Mailboxes:
 
     def settle_packed(self, packed: bytes) -> Worked:
         """See `settle`."""
-        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:

@@ -14,6 +14,7 @@ import orjson
 
 from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
+from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
 from app.core.message import Message, decode, encode
@@ -301,6 +302,10 @@ class Wire:
         }
         if entry.exempt:
             record["ex"] = True
+        if word_of(message.metadata.get("opt_out")):
+            record["lasts"] = True
+        if entry.waited > 0:
+            record["waited"] = entry.waited
         if parts := message.parts:
             record["parts"] = parts
         if message.channel in self._lists:

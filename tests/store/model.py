@@ -5,6 +5,7 @@ Every method answers what the store must answer; tokens and owners are named by 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from math import ceil
@@ -59,6 +60,7 @@ class Box:
 class Lane:
     pace: Pace
     rate: float = 0.0
+    expire: int = 0  # ms after which what waits in it expires
     drains: dict[str, int] = field(default_factory=dict)
     paused_until: int = 0
     failures: int = 0
@@ -86,6 +88,8 @@ class Known:
     status: Status = "queued"
     state: str = "waiting"
     exempt: bool = False
+    is_command: bool = False
+    since: int | None = None  # it waits; None: it never expires
     told: list[str] = field(default_factory=list)
     price: int | None = None
     reported: bool = False
@@ -138,10 +142,20 @@ class Chat:
 
 
 class Model:
-    def __init__(self, lanes: dict[str, int | None], rates: dict[str, float], limits: Limits, now: int) -> None:
+    def __init__(
+        self,
+        lanes: dict[str, int | None],
+        rates: dict[str, float],
+        limits: Limits,
+        now: int,
+        expire: Mapping[str, float],
+    ) -> None:
         self.limits = limits
         self.now = now
-        self.lanes = {name: Lane(Pace(cap or MOST), rates.get(name, 0.0)) for name, cap in lanes.items()}
+        self.lanes = {
+            name: Lane(Pace(cap or MOST), rates.get(name, 0.0), int(expire.get(name, 0) * 1000))
+            for name, cap in lanes.items()
+        }
         self.boxes: dict[str, Box] = {}
         self.messages: dict[str, Known] = {}
         self.forgotten: list[Known] = []  # with their dead letters
@@ -373,6 +387,7 @@ class Model:
             if known.status == "failed":
                 known.status = "queued"
                 known.told.clear()
+                known.since = known.since and self.now
         for item in (letter.item, *(f"message {one}" for one in letter.also)):
             self._push(letter.mailbox, letter.lane, item)
 
@@ -448,6 +463,7 @@ class Model:
         self._enter(known, entry.lane)
 
     def _enter(self, known: Known, lane: str) -> None:
+        known.since = None if known.exempt or known.is_command else self.now
         if self._is_unwanted(known):
             self._refuse(known)
         else:
@@ -571,7 +587,8 @@ class Model:
             known = self.messages.get(box.items[0].removeprefix("message "))
             unwanted = known if known and self._is_unwanted(known) else None
             box.claims += 1
-            if not unwanted and box.claims <= POISON_CLAIMS:
+            expired = self._has_expired(name, box, known)
+            if not unwanted and not expired and box.claims <= POISON_CLAIMS:
                 return mailbox
             item, others = self._drop_question(box)
             if unwanted:
@@ -582,6 +599,11 @@ class Model:
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
         return None
+
+    def _has_expired(self, name: str, box: Box, known: Known | None) -> bool:
+        """Whether the head has; what was begun, with progress, is finished."""
+        longest = self.lanes[name].expire
+        return bool(longest and known and known.since and not box.progress and self.now - known.since > longest)
 
     def _leave(self, lane: Lane, token: str) -> tuple[str, str]:
         lane.drains.pop(token, None)

@@ -76,13 +76,21 @@ class Drain:
     """One drain of one lane; `worked` is the answer to its last step."""
 
     def __init__(
-        self, store: Store, lane: str = BOT, token: str = "a-token", *, lease: float = 30.0, rate: float = 0.0
+        self,
+        store: Store,
+        lane: str = BOT,
+        token: str = "a-token",
+        *,
+        lease: float = 30.0,
+        rate: float = 0.0,
+        expire_after: float = 0.0,
     ) -> None:
         self._store = store
         self.lane = lane
         self.token = token
         self._lease = lease
         self._rate = rate
+        self._expire_after = expire_after
         self.worked = Worked(None, ())
 
     def step(
@@ -93,6 +101,7 @@ class Drain:
             *(self.lane, self.token, outcome),
             lease=self._lease,
             rate=self._rate,
+            expire_after=self._expire_after,
             go_on=go_on,
             crowded=crowded,
             seen=seen,

@@ -61,6 +61,7 @@ from tests.support.keymap import strays
 LANES = {BOT: None, DESK: 2, SHOP: 2, "status:shop": None, "status:desk": 1}
 PACES = {BOT: 2, DESK: 1, "status:shop": 1}  # so slow did they become, that all of it is used
 RATES = {SHOP: 2.0}
+EXPIRE = {BOT: 25.0, SHOP: 45.0}  # longer than the leases that run out
 LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, max_breaker_pause=2.0)
 LEASE = 10.0
 PACE = ("pace", "turn", "usual", "top", "top_until", "before", "slow", "look_at")  # fields of a lane
@@ -101,7 +102,7 @@ class Engine(RuleBasedStateMachine):
         self.client.connection_pool.max_connections = 100_000  # each example has a store of its own
         self.store = Store(self.client, LIMITS, self.clock)
         self.store.lanes.declare(LANES)
-        self.model = Model(LANES, RATES, LIMITS, self.clock())
+        self.model = Model(LANES, RATES, LIMITS, self.clock(), EXPIRE)
         for lane, pace in PACES.items():
             self.client.hset(key("lane", lane), "pace", pace)
             self.model.lanes[lane].pace = dataclasses.replace(self.model.lanes[lane].pace, pace=pace)
@@ -177,10 +178,11 @@ class Engine(RuleBasedStateMachine):
         """STOP or START, with an answer that goes out all the same."""
         conversation, number = CONVERSATIONS[who % 3], self._number()
         written = entry(number, conversation)
+        written = replace(written, message=replace(written.message, metadata={"opt_out": "STOP"}))
         answer = replace(entry(self._number(), conversation, "outbound"), exempt=True) if confirmed else None
         self.model.consent(conversation, wants)
         scope = f"shop:inbound:{number}"
-        known = Known(written.message.id, conversation, "inbound", "")
+        known = Known(written.message.id, conversation, "inbound", "", is_command=True)
         assert self.model.accept(known, scope, BOT, follow=True) == "ok"
         if answer:
             self.model.append(answer)
@@ -613,7 +615,14 @@ class Engine(RuleBasedStateMachine):
         """One of the wake-ups becomes a drain."""
         if self.flying:
             wake = self.flying.pop(which % len(self.flying))
-            drain = Drain(self.store, wake.lane, wake.token, lease=LEASE, rate=RATES.get(wake.lane, 0.0))
+            drain = Drain(
+                self.store,
+                wake.lane,
+                wake.token,
+                lease=LEASE,
+                rate=RATES.get(wake.lane, 0.0),
+                expire_after=EXPIRE.get(wake.lane, 0.0),
+            )
             self._step(drain, None, crowded=crowded)
 
     def _check(self, claim: Claim, mailbox: str) -> None:

@@ -1,4 +1,4 @@
--- uses: tokens limits people lanes pacing heads releases entries given_up items bursts
+-- uses: tokens limits people lanes pacing heads releases entries given_up items bursts expiring
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -22,10 +22,12 @@ do
   end
 
   -- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
-  local function do_away(mailbox, lane, item, unwanted, retention, asked)
+  local function do_away(mailbox, lane, item, unwanted, retention, asked, expired)
     if item then drop_head(mailbox, lane, item) end
     if unwanted then
       refuse(unwanted, retention)
+    elseif expired then
+      expire(mailbox, lane, item, drop_asked(mailbox, lane, item, asked), expired)
     elseif item then
       local others = drop_asked(mailbox, lane, item, asked)
       dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result', others)
@@ -39,7 +41,7 @@ do
   end
 
   -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
-  local function next_due(lane, outbound, retention)
+  local function next_due(lane, outbound, retention, expire_ms)
     local ready = P .. 'ready:' .. lane
     for _ = 1, MAX_DONE_AWAY do
       local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
@@ -54,8 +56,9 @@ do
       local moved = item and known[6] and known[6] ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
       local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
-      if item and not (moved or unwanted or poison) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7]) end
+      local expired = item and not poison and has_expired(item, known[3], expire_ms) and expire_ms
+      if item and not (moved or unwanted or poison or expired) then return mailbox, item, known end
+      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7], expired) end
     end
   end
 
@@ -101,8 +104,9 @@ do
 
   -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
   -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
-  -- has seen of the lane's calls, if the last one went well.  ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention, seen)
+  -- has seen of the lane's calls, if the last one went well; `expire_ms`: see `expiring`.
+  -- ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention, seen, expire_ms)
     local lane_key, drains, outbound = P .. 'lane:' .. lane, P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
     if lease < 0 then
       slow_down(lane, 'no thread')
@@ -124,7 +128,7 @@ do
     local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
     if calls and not may_call(lane_key, rate, tokens, tokens_at) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention)
+    local mailbox, item, known = next_due(lane, outbound, retention, expire_ms)
     if not mailbox then return leave(lane, drain, true) end
     return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0')
   end
