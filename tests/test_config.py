@@ -131,6 +131,13 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     "less than that": ("destinations.desk.expire_after", -1, ["destinations.desk.expire_after"]),
     "words for it": ("destinations.desk.expire_after", "1h", ["destinations.desk.expire_after"]),
     "no number": ("destinations.desk.expire_after", float("nan"), ["destinations.desk.expire_after"]),
+    "late after less than a second": ("destinations.desk.late_after", 0.1, ["destinations.desk.late_after"]),
+    "a late channel": ("channels.shop.late_after", 60, ["channels.shop.late_after"]),
+    "a mark with another place": ("destinations.desk.late_text", "{who} wrote", ["destinations.desk.late_text"]),
+    "a mark with a place inside": ("destinations.desk.late_text", "{age.real}", ["destinations.desk.late_text"]),
+    "a mark with half a place": ("destinations.desk.late_text", "{age", ["destinations.desk.late_text"]),
+    "a mark with a format": ("destinations.desk.late_text", "{age:>999999}", ["destinations.desk.late_text"]),
+    "a mark of nothing": ("destinations.desk.late_text", "", ["destinations.desk.late_text"]),
     "a burst of a channel": ("channels.shop.burst", 1.0, ["channels.shop.burst"]),
     "sessions without end": (
         "destinations.desk.session_timeout",

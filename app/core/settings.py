@@ -12,7 +12,8 @@ PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot 
 SIGNING = r"[!-~][ -~]{30,}[!-~]\Z"
 
 
-def _a_second_or_none(value: float) -> None:
+def seconds_or_none(value: float) -> None:
+    """A time after which something happens. Raises: ValidationError."""
     if value and not 1 <= value <= A_YEAR:
         raise ValidationError(f"Must be 0 (never), or 1 to {A_YEAR} seconds.")
 
@@ -36,7 +37,7 @@ class PlatformSchema(Schema):
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
     retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
-    expire_after = fields.Float(load_default=0.0, validate=_a_second_or_none)
+    expire_after = fields.Float(load_default=0.0, validate=seconds_or_none)
     dedup_window = fields.Integer(load_default=None, validate=validate.Range(1, A_YEAR))
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from app.core.events import Written
-from app.core.message import Text
+from app.core.message import Attachment, Text
 from app.inbox import Inbox
 from app.store.messages import Record
 from tests.support.gateway import recorder
 from tests.support.sink import Told
-from tests.workers.conftest import MakeOffice, Office
+from tests.workers.conftest import MakeOffice, Office, bot_says
 
 AGES = {
     "destinations__helper": {"expire_after": 60},
@@ -135,3 +137,79 @@ def test_what_waited_in_a_receivers_spool_counts(hasty: Office, monkeypatch: pyt
     hasty.work()
     assert hasty.asked() == []
     assert hasty.status(accepted.message_id or "") == "failed"
+
+
+LATE = {"destinations__helper": {"late_after": 60}, "destinations__desk": {"late_after": 60}}
+MARK = "(written 3 hours ago)\n"
+
+
+@pytest.fixture
+def make(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> MakeOffice:
+    """Offices whose receivers have Redis's clock."""
+
+    def built(**changes: Any) -> Office:
+        office = make_office(**changes)
+        monkeypatch.setattr("app.written.now", office.clock)
+        return office
+
+    return built
+
+
+@pytest.fixture
+def marking(make: MakeOffice) -> Office:
+    return make(**LATE)
+
+
+def test_a_message_that_comes_late_says_so_to_a_bot(marking: Office) -> None:
+    late = marking.customer_writes("where is it?")
+    marking.clock.advance(3 * 3600)
+    marking.customer_writes("hello")
+    marking.work()
+    assert marking.asked() == [MARK + "where is it?", "hello"]
+    assert marking.status(late) == "delivered"
+    kept = record(marking, late).message.content
+    assert kept == Text("where is it?"), "what is kept of it is the customer's"
+
+
+def test_one_that_comes_in_time_does_not(marking: Office) -> None:
+    marking.customer_writes("hello")
+    marking.work_later(60)
+    assert marking.asked() == ["hello"]
+
+
+def test_people_read_it_behind_what_has_no_words(marking: Office) -> None:
+    marking.customer_writes("a human, please")
+    marking.work()
+    marking.desk.calls.clear()
+    marking.customer_writes(Attachment("image", "https://cdn.example.test/cat.png"))
+    marking.customer_writes("see?")
+    marking.work_later(3 * 3600)
+    texts = [call.json["events"][0]["message"] for call in marking.desk.calls if "message" in call.json["events"][0]]
+    assert [one.get("text") for one in texts] == [None, MARK.strip(), MARK + "see?"]
+
+
+def test_a_mark_is_in_the_words_of_the_house(make: MakeOffice) -> None:
+    office = make(destinations__helper={"late_after": 60, "late_text": "vor {hours} Stunden:"})
+    office.customer_writes("hallo")
+    office.work_later(3 * 3600)
+    assert office.asked() == ["vor 3 Stunden:\nhallo"]
+
+
+def test_a_bot_gets_no_mark_for_which_there_is_no_room(make: MakeOffice) -> None:
+    office = make(destinations__helper={"late_after": 60, "text_limit": 20})
+    office.customer_writes("x" * 20)
+    office.work_later(3 * 3600)
+    assert office.asked() == ["x" * 20]
+
+
+def test_a_further_try_goes_on_where_the_last_one_stopped(make: MakeOffice) -> None:
+    """In time the first part went out; late the others follow as they were cut then."""
+    office = make(destinations__helper={"late_after": 60, "text_limit": 30, "retry_base": 0.01})
+    office.bot.answer = lambda call: bot_says("yes") if "one" in call.form["Text"][0] else Told(status=503)
+    office.customer_writes("part one is this " + "and part two is that.")
+    office.work()
+    tried = office.asked()
+    office.bot.answer = lambda call: bot_says("yes")
+    office.work_later(3 * 3600)
+    assert "".join(dict.fromkeys(office.asked())) == "part one is this and part two is that."
+    assert office.asked()[: len(tried)] == tried
