@@ -98,7 +98,12 @@ MAILBOX = Key(
 READY = Key(
     *("ready", "ready", "<lane>", "zset", "mailboxes that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("lanes", "mailboxes", "releases", "claiming", "cancel", "sweep"),
+    ("places", "broadcasts", "cancel", "sweep"),
+)
+BULK = Key(
+    *("bulk", "bulk", "<lane>", "zset", "mailboxes of broadcasts that wait, by when they are due, ms"),
+    *("never", "until they are claimed"),
+    ("places", "broadcasts", "cancel", "sweep"),
 )
 LEASED = Key(
     *("leased", "leased", "<lane>", "zset", "mailboxes at work, by when their lease ends, ms"),
@@ -113,7 +118,20 @@ DRAINS = Key(
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare", "cancel", "sweep"),
+    (
+        "mailboxes",
+        "heads",
+        "bursts",
+        "settling",
+        "claiming",
+        "breakers",
+        "pacing",
+        "declare",
+        "cancel",
+        "places",
+        "broadcasts",
+        "sweep",
+    ),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),
@@ -124,6 +142,7 @@ LANE = Key(
         ("prober", "prober", "owner of that try"),
         ("tokens", "tokens", "calls that its rate allows"),
         ("tokens_at", "tokens_at", "the time of that, ms"),
+        ("bulk", "bulk", "replies since the last broadcast, where some wait"),
         ("swept", "swept_at", "when the tick last looked, ms"),
         ("cap", "cap", "the most that its pace may be, where the configuration has one"),
         ("pace", "pace", "how many of its heads are worked at once"),
@@ -304,7 +323,7 @@ DAMAGED = Key(
 
 GROUPS: dict[str, Sequence[Key]] = {
     "Messages": (MESSAGE, TIMELINE, LIST, LIVE, EXTERNAL_ID, EARLY),
-    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
+    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, BULK, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
     "Sessions": (SESSION, ALIAS, THREAD, POLLS),
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),

@@ -127,7 +127,7 @@ class Wire:
             "mailbox": entry.mailbox,
             "lane": entry.lane,
             "max_mailbox": limits.mailbox,
-            "max_lane": limits.lane,
+            "max_lane": limits.lane // 2 if entry.bulk else limits.lane,  # replies have room yet
             "follow": a.follow,
             "show": a.show,
             "session_keep": limits.session_keep,

@@ -32,6 +32,7 @@ from tests.store.paces import MOST, Pace
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
 POISON_CLAIMS = 3
+BULK_EVERY = 10
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Lane:
     prober: str = ""
     tokens: float | None = None
     tokens_at: int = 0
+    bulk: int | None = None  # replies since the last broadcast, while some wait
 
     @property
     def limit(self) -> int:
@@ -89,11 +91,16 @@ class Known:
     state: str = "waiting"
     exempt: bool = False
     is_command: bool = False
+    bulk: bool = False
     since: int | None = None  # it waits; None: it never expires
     told: list[str] = field(default_factory=list)
     price: int | None = None
     reported: bool = False
     turns: int = 0
+
+    @property
+    def mailbox(self) -> str:
+        return f"{self.conversation}|{'bulk' if self.bulk else self.direction}"
 
     @property
     def cost(self) -> int:
@@ -319,7 +326,9 @@ class Model:
             before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
             for _ in range(lane.pace.limit - before):
                 self._wake(name)
+        waits = self._broadcasts(name)
         mailbox = self._next_due(name)
+        self._count_turn(name, mailbox, waited=waits)
         if mailbox is None:
             return self._leave(lane, token)
         box = self.boxes[mailbox]
@@ -406,7 +415,7 @@ class Model:
 
     def cancel(self, known: Known) -> bool:
         """Whether it was in time."""
-        mailbox, item = f"{known.conversation}|{known.direction}", f"message {known.id}"
+        mailbox, item = known.mailbox, f"message {known.id}"
         box = self.boxes.get(mailbox)
         if box is None or item not in box.items:
             return False
@@ -467,7 +476,7 @@ class Model:
         if self._is_unwanted(known):
             self._refuse(known)
         else:
-            self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
+            self._push(known.mailbox, lane, f"message {known.id}")
 
     def _is_unwanted(self, known: Known) -> bool:
         return known.direction == "outbound" and not known.exempt and known.conversation in self.out
@@ -582,6 +591,9 @@ class Model:
 
     def _next_due(self, name: str) -> str | None:
         while due := self._due(name):
+            broadcasts = [one for one in due if is_bulk(one)]
+            first = (self.lanes[name].bulk or 0) + 1 >= BULK_EVERY
+            due = broadcasts if broadcasts and first else [one for one in due if not is_bulk(one)] or broadcasts
             mailbox = min(due, key=lambda one: (self.boxes[one].due, one))
             box = self.boxes[mailbox]
             known = self.messages.get(box.items[0].removeprefix("message "))
@@ -599,6 +611,20 @@ class Model:
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
         return None
+
+    def _broadcasts(self, name: str) -> bool:
+        return any(is_bulk(m) and b.lane == name and not b.owner for m, b in self.boxes.items())
+
+    def _count_turn(self, name: str, mailbox: str | None, *, waited: bool) -> None:
+        lane = self.lanes[name]
+        if not waited and lane.bulk is None:
+            return
+        if mailbox:
+            self.boxes[mailbox].owner = "?"
+        if not self._broadcasts(name):
+            lane.bulk = None
+        elif mailbox:
+            lane.bulk = 0 if is_bulk(mailbox) else (lane.bulk or 0) + 1
 
     def _has_expired(self, name: str, box: Box, known: Known | None) -> bool:
         """Whether the head has; what was begun, with progress, is finished."""
@@ -618,6 +644,10 @@ class Model:
     def _forget_drains(self, lane: Lane) -> None:
         for token in [token for token, until in lane.drains.items() if until <= self.now]:
             del lane.drains[token]
+
+
+def is_bulk(mailbox: str) -> bool:
+    return mailbox.endswith("|bulk")
 
 
 def _is_message(item: str) -> bool:

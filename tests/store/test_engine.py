@@ -51,7 +51,7 @@ from app.core.work import (
 from app.store import Store
 from app.store.dead_letters import DeadLetter
 from app.store.limits import Limits
-from tests.store.model import Known, Model
+from tests.store.model import Known, Model, is_bulk
 from tests.store.paces import MOST, START
 from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items, key
 from tests.support.examples import examples
@@ -204,6 +204,15 @@ class Engine(RuleBasedStateMachine):
         self._owed(
             self.store.mailboxes.accept(Acceptance(entry=written, scope=scope, responder=Responder("desk"))).wakes
         )
+
+    @rule(who=some, count=st.integers(1, 3))
+    def an_application_broadcasts(self, who: int, count: int) -> None:
+        for number in range(count):
+            made, conversation = self._number(), CONVERSATIONS[(who + number // 2) % 3]
+            written = replace(entry(made, conversation, "outbound"), bulk=True)
+            known = Known(written.message.id, conversation, "outbound", "", bulk=True)
+            assert self.model.accept(known, f"app:{made}", SHOP) == "ok"
+            self._owed(self.store.mailboxes.accept(Acceptance(entry=written, scope=f"app:{made}")).wakes)
 
     @rule(who=some, people=st.sampled_from([True, True, False]), fate=st.sampled_from(["late", "at once", "lost"]))
     def somebody_writes_in_a_chat(self, who: int, people: bool, fate: str) -> None:
@@ -457,7 +466,9 @@ class Engine(RuleBasedStateMachine):
     def every_mailbox_is_either_ready_or_leased_in_its_own_lane(self, found: Held) -> None:
         for lane in LANES:
             mine = {name: box for name, box in self.model.boxes.items() if box.lane == lane}
-            assert found.scores("ready", lane) == {name: box.due for name, box in mine.items() if not box.owner}
+            waiting = {name: box.due for name, box in mine.items() if not box.owner}
+            assert found.scores("ready", lane) == {name: due for name, due in waiting.items() if not is_bulk(name)}
+            assert found.scores("bulk", lane) == {name: due for name, due in waiting.items() if is_bulk(name)}
             assert found.scores("leased", lane) == {name: box.until for name, box in mine.items() if box.owner}
             backlog = int(found.values.get(f"lane:{lane}", {}).get("backlog", 0))
             assert backlog == sum(len(box.items) for box in mine.values())

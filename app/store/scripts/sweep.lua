@@ -1,4 +1,4 @@
--- uses: even_if_full limits lanes releases polls later_polls followed
+-- uses: even_if_full limits lanes places releases polls later_polls followed
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what was due already at the
 -- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
@@ -31,15 +31,19 @@ end
 local function bring_back_lane(lane)
   local key = P .. 'lane:' .. lane
   local ready, leased, drains = P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'drains:' .. lane
-  local paused, probe, before = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept'))
+  local broadcasts = P .. 'bulk:' .. lane
+  if redis.call('EXISTS', broadcasts) == 1 then mind_bulk(lane) end -- though that was lost
+  local paused, probe, before, bulk = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'bulk'))
   paused, probe, before = tonumber(paused or '0'), tonumber(probe or '0'), tonumber(before or '0')
   local paused_now, probe_now = moment(paused, before), math.min(moment(probe, before), now + longest.lease_ms)
   if paused_now > now + longest.delay_ms then paused_now = now end
   if paused_now ~= paused then redis.call('HSET', key, 'paused_until', str(paused_now)) end
   if probe_now < probe then redis.call('HSET', key, 'probe', str(probe_now)) end
   local unfinished = before > now and bring_back(ready, now, str(before), now)
+  if before > now and bulk then unfinished = bring_back(broadcasts, now, str(before), now) or unfinished end
   if before > now and not unfinished then
     shift(ready, before)
+    if bulk then shift(broadcasts, before) end
     shift(leased, before)
   end
   if before > now then
@@ -49,8 +53,10 @@ local function bring_back_lane(lane)
   end
   bring_back(leased, now + longest.lease_ms, '+inf', now + longest.lease_ms)
   bring_back(ready, now + longest.delay_ms, '+inf', now)
+  if bulk then bring_back(broadcasts, now + longest.delay_ms, '+inf', now) end
   if not unfinished then redis.call('HSET', key, 'swept', NOW) end
   redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
+  return bulk
 end
 
 -- Of mailboxes whose lease ran out.
@@ -91,12 +97,12 @@ for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', 
   if lane then poll(conversation, lane) end
 end
 for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
-  bring_back_lane(lane)
+  local bulk = bring_back_lane(lane)
   free(lane)
-  if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) == 0 then
+  if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'bulk:' .. lane) == 0 then
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
-  elseif redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
+  elseif count_due(lane, bulk) > 0 then
     wake_some(lane)
   end
 end

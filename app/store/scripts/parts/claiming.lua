@@ -1,4 +1,4 @@
--- uses: tokens limits people lanes pacing heads releases entries given_up items bursts expiring
+-- uses: tokens limits people lanes pacing heads releases entries given_up items bursts expiring broadcasts places
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -41,15 +41,10 @@ do
   end
 
   -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
-  local function next_due(lane, outbound, retention, expire_ms)
-    local ready = P .. 'ready:' .. lane
+  local function next_due(lane, outbound, retention, expire_ms, bulk)
     for _ = 1, MAX_DONE_AWAY do
-      local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
+      local mailbox = next_mailbox(lane, bulk)
       if not mailbox then return nil end
-      if tonumber(due) > now then
-        redis.call('ZADD', ready, due, mailbox)
-        return nil
-      end
       local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
       local known =
         redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane', 'asked')
@@ -93,8 +88,8 @@ do
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
-  local function leave(lane, drain, go_on)
-    if go_on and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
+  local function leave(lane, drain, go_on, bulk)
+    if go_on and count_due(lane, bulk) > 0 then
       redis.call('ZADD', P .. 'drains:' .. lane, now + WAKE_MS, drain)
       return 'more'
     end
@@ -113,8 +108,8 @@ do
       return leave(lane, drain)
     end
     local state = redis.call('HMGET', lane_key, 'pace', 'cap', 'turn', 'look_at', 'paused_until', 'opened', 'probe', 'tokens',
-      'tokens_at')
-    local pace, cap, turn, look_at, paused_until, opened, probe, tokens, tokens_at = unpack(state)
+      'tokens_at', 'bulk')
+    local pace, cap, turn, look_at, paused_until, opened, probe, tokens, tokens_at, bulk = unpack(state)
     local limit, leased = limit_of(pace, cap, opened), redis.call('ZCARD', P .. 'leased:' .. lane)
     -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
     if not redis.call('ZSCORE', drains, drain) then
@@ -122,14 +117,15 @@ do
       if redis.call('ZCARD', drains) >= limit then return leave(lane, drain) end
     end
     if leased >= limit then return leave(lane, drain) end
-    if lease == 0 then return leave(lane, drain, true) end
+    if lease == 0 then return leave(lane, drain, true, bulk) end
     if tonumber(paused_until or '0') > now then return leave(lane, drain) end
     if opened and tonumber(probe or '0') > now then return leave(lane, drain) end -- one probe at a time
-    local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
+    local calls = rate > 0 and count_due(lane, bulk) > 0
     if calls and not may_call(lane_key, rate, tokens, tokens_at) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention, expire_ms)
-    if not mailbox then return leave(lane, drain, true) end
+    local mailbox, item, known = next_due(lane, outbound, retention, expire_ms, bulk)
+    if bulk then note_turn(lane, mailbox) end
+    if not mailbox then return leave(lane, drain, true, bulk) end
     return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0')
   end
 end
