@@ -146,6 +146,7 @@ class Drainer:
             *(lane.name, token, outcome),
             lease=lease_of(lane),
             rate=lane.rate,
+            rate_each=lane.rate_each,
             expire_after=lane.expire_after,
             go_on=go_on,
             crowded=crowded,

@@ -283,6 +283,11 @@ DEAD_LETTER_BYTES = Key(
     fields(("<where>", "bytes")),
 )
 
+NEXT = Key(
+    *("next message", "next", "<lane>|<conversation>", "string", "when its messages so far are made up for, ms"),
+    *("always", "until then (`rate_each`)"),
+    ("spacing",),
+)
 BUCKET = Key(
     *("bucket", "l", "<bucket>", "string", "when it will be full again, ms"),
     *("always", "until it is full, at most a minute"),
@@ -328,7 +333,7 @@ GROUPS: dict[str, Sequence[Key]] = {
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),
     "Dead letters": (DEAD_LETTER, DEAD_LETTERS, DEAD_LETTERS_OF, DEAD_LETTER_BYTES),
-    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, PROBE, DAMAGED, NOTHING),
+    "The rest": (NEXT, BUCKET, COUNTS, WORKERS, WORKER, PROBE, DAMAGED, NOTHING),
 }
 KEYS = tuple(key for group in GROUPS.values() for key in group)
 

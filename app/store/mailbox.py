@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import orjson
 from msgspec import Struct
@@ -88,6 +89,7 @@ class Mailboxes:
         *,
         lease: float,
         rate: float = 0.0,
+        rate_each: float = 0.0,
         expire_after: float = 0.0,
         go_on: bool = True,
         crowded: bool = False,
@@ -98,12 +100,13 @@ class Mailboxes:
         Args:
             lease: seconds; must outlast the slowest attempt of the lane.
             rate: calls a second that the lane may make, 0 = no limit.
+            rate_each: messages a second that one conversation may get, 0 = no limit.
             expire_after: seconds after which a message that waits is not sent any more, 0 = never.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
             crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
             seen: what this worker has seen of the lane's calls.
         """
-        settled, state, poisoned, size, *rest = self._connection.run(
+        said = self._connection.run(
             "work",
             self._wire.outcome(outcome, seen) if outcome else "",
             lane,
@@ -112,14 +115,9 @@ class Mailboxes:
             rate,
             self._retention,
             int(expire_after * 1000),
+            rate_each,
         )
-        return Worked(
-            claim=claim_of(rest[:size]) if state == "claimed" else None,
-            wakes=wakes_of(rest[size:]),
-            stale=settled == "stale",
-            more=state == "more",
-            poisoned=poisoned,
-        )
+        return _worked(said)
 
     def settle(self, outcome: Outcome) -> Worked:
         """Settle without claiming more."""
@@ -131,7 +129,7 @@ class Mailboxes:
 
     def settle_packed(self, packed: bytes) -> Worked:
         """See `settle`."""
-        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:
@@ -152,3 +150,15 @@ class Mailboxes:
             spare: seconds that leases which ran out are given yet, as nobody could renew them.
         """
         return wakes_of(self._connection.run("sweep", {**self._wire.longest(), "spare_ms": int(spare * 1000)}))
+
+
+def _worked(said: Sequence[Any]) -> Worked:
+    """What `work.lua` answers."""
+    settled, state, poisoned, size, *rest = said
+    return Worked(
+        claim=claim_of(rest[:size]) if state == "claimed" else None,
+        wakes=wakes_of(rest[size:]),
+        stale=settled == "stale",
+        more=state == "more",
+        poisoned=poisoned,
+    )

@@ -156,6 +156,7 @@ class Model:
         limits: Limits,
         now: int,
         expire: Mapping[str, float],
+        each: Mapping[str, float],
     ) -> None:
         self.limits = limits
         self.now = now
@@ -164,6 +165,7 @@ class Model:
             for name, cap in lanes.items()
         }
         self.boxes: dict[str, Box] = {}
+        self.each, self.made_up = each, dict[tuple[str, str], float]()
         self.messages: dict[str, Known] = {}
         self.forgotten: list[Known] = []  # with their dead letters
         self.seen: dict[str, str] = {}
@@ -320,7 +322,8 @@ class Model:
             return "more", ""
         if lane.paused_until > self.now or (lane.opened and lane.probe > self.now):
             return self._leave(lane, token)
-        if lane.rate and self._due(name) and not self._spend(lane):
+        calls = lane.rate and self._due(name)
+        if calls and not self._spend(lane):
             return self._leave(lane, token)
         if seen and self._leased(name) + 1 >= lane.limit and lane.pace.may_rise(seen, lane.limit, self.now):
             before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
@@ -329,6 +332,8 @@ class Model:
         waits = self._broadcasts(name)
         mailbox = self._next_due(name)
         self._count_turn(name, mailbox, waited=waits)
+        if mailbox is None and calls:
+            lane.tokens = (lane.tokens or 0) + 1
         if mailbox is None:
             return self._leave(lane, token)
         box = self.boxes[mailbox]
@@ -601,7 +606,11 @@ class Model:
             box.claims += 1
             expired = self._has_expired(name, box, known)
             if not unwanted and not expired and box.claims <= POISON_CLAIMS:
-                return mailbox
+                held = self._held_until(name, mailbox) if known else None
+                if held is None:
+                    return mailbox
+                box.due, box.claims = held, box.claims - 1
+                continue
             item, others = self._drop_question(box)
             if unwanted:
                 self._refuse(unwanted)
@@ -610,6 +619,21 @@ class Model:
                 if item == "handoff":
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
+        return None
+
+    def _held_until(self, name: str, mailbox: str) -> int | None:
+        """When the conversation may have its next message, if not now; else it has it."""
+        each = self.each.get(name, 0.0)
+        if not each or not _is_message(self.boxes[mailbox].items[0]):
+            return None
+        which, every = (name, mailbox.rpartition("|")[0]), 1000 / each
+        made_up = max(self.now, self.made_up.get(which, 0))
+        if made_up > self.now + max(1.0, each) * every + 1:
+            made_up = self.now
+        start = ceil(made_up - (max(1.0, each) - 1) * every)
+        if start > self.now:
+            return start
+        self.made_up[which] = made_up + every
         return None
 
     def _broadcasts(self, name: str) -> bool:

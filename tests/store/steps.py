@@ -84,6 +84,7 @@ class Drain:
         lease: float = 30.0,
         rate: float = 0.0,
         expire_after: float = 0.0,
+        rate_each: float = 0.0,
     ) -> None:
         self._store = store
         self.lane = lane
@@ -91,6 +92,7 @@ class Drain:
         self._lease = lease
         self._rate = rate
         self._expire_after = expire_after
+        self._rate_each = rate_each
         self.worked = Worked(None, ())
 
     def step(
@@ -102,6 +104,7 @@ class Drain:
             lease=self._lease,
             rate=self._rate,
             expire_after=self._expire_after,
+            rate_each=self._rate_each,
             go_on=go_on,
             crowded=crowded,
             seen=seen,

@@ -63,6 +63,7 @@ PACES = {BOT: 2, DESK: 1, "status:shop": 1}  # so slow did they become, that all
 RATES = {SHOP: 2.0}
 EXPIRE = {BOT: 25.0, SHOP: 45.0}  # longer than the leases that run out
 LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, max_breaker_pause=2.0)
+EACH = {SHOP: 1.0}
 LEASE = 10.0
 PACE = ("pace", "turn", "usual", "top", "top_until", "before", "slow", "look_at")  # fields of a lane
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
@@ -102,7 +103,7 @@ class Engine(RuleBasedStateMachine):
         self.client.connection_pool.max_connections = 100_000  # each example has a store of its own
         self.store = Store(self.client, LIMITS, self.clock)
         self.store.lanes.declare(LANES)
-        self.model = Model(LANES, RATES, LIMITS, self.clock(), EXPIRE)
+        self.model = Model(LANES, RATES, LIMITS, self.clock(), EXPIRE, EACH)
         for lane, pace in PACES.items():
             self.client.hset(key("lane", lane), "pace", pace)
             self.model.lanes[lane].pace = dataclasses.replace(self.model.lanes[lane].pace, pace=pace)
@@ -633,6 +634,7 @@ class Engine(RuleBasedStateMachine):
                 lease=LEASE,
                 rate=RATES.get(wake.lane, 0.0),
                 expire_after=EXPIRE.get(wake.lane, 0.0),
+                rate_each=EACH.get(wake.lane, 0.0),
             )
             self._step(drain, None, crowded=crowded)
 

@@ -1,4 +1,4 @@
--- uses: tokens limits people lanes pacing heads releases entries given_up items bursts expiring broadcasts places
+-- uses: tokens limits people lanes pacing heads releases entries given_up items bursts expiring broadcasts places spacing
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -41,7 +41,7 @@ do
   end
 
   -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
-  local function next_due(lane, outbound, retention, expire_ms, bulk)
+  local function next_due(lane, outbound, retention, expire_ms, bulk, each)
     for _ = 1, MAX_DONE_AWAY do
       local mailbox = next_mailbox(lane, bulk)
       if not mailbox then return nil end
@@ -52,8 +52,14 @@ do
       local unwanted = item and outbound and unwanted_message(mailbox, item)
       local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
       local expired = item and not poison and has_expired(item, known[3], expire_ms) and expire_ms
-      if item and not (moved or unwanted or poison or expired) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7], expired) end
+      local works = item and not (moved or unwanted or poison or expired)
+      local held = works and held_until(lane, mailbox, item, each)
+      if works and not held then return mailbox, item, known end
+      if held then
+        wait_in(mailbox, lane, str(held))
+      elseif not moved then
+        do_away(mailbox, lane, item, unwanted, retention, known[7], expired)
+      end
     end
   end
 
@@ -99,9 +105,9 @@ do
 
   -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
   -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
-  -- has seen of the lane's calls, if the last one went well; `expire_ms`: see `expiring`.
+  -- has seen of the lane's calls, if the last one went well; `expire_ms`, `each`: see `expiring`, `spacing`.
   -- ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention, seen, expire_ms)
+  function claim(lane, drain, lease, rate, retention, seen, expire_ms, each)
     local lane_key, drains, outbound = P .. 'lane:' .. lane, P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
     if lease < 0 then
       slow_down(lane, 'no thread')
@@ -123,7 +129,8 @@ do
     local calls = rate > 0 and count_due(lane, bulk) > 0
     if calls and not may_call(lane_key, rate, tokens, tokens_at) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention, expire_ms, bulk)
+    local mailbox, item, known = next_due(lane, outbound, retention, expire_ms, bulk, each)
+    if calls and not mailbox then redis.call('HINCRBYFLOAT', lane_key, 'tokens', '1') end -- no call is made
     if bulk then note_turn(lane, mailbox) end
     if not mailbox then return leave(lane, drain, true, bulk) end
     return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0')
