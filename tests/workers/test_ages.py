@@ -213,3 +213,14 @@ def test_a_further_try_goes_on_where_the_last_one_stopped(make: MakeOffice) -> N
     office.work_later(3 * 3600)
     assert "".join(dict.fromkeys(office.asked())) == "part one is this and part two is that."
     assert office.asked()[: len(tried)] == tried
+
+
+def test_a_conversation_has_no_more_than_its_rate(make_office: MakeOffice) -> None:
+    office = make_office(channels__shop={"rate_each": 1})
+    for text in ("one", "two"):
+        office.customer_writes(text)
+    office.customer_writes("three", customer="ben")
+    office.work()
+    assert sorted(office.said()) == ["You said: one", "You said: three"]
+    office.work_later(1)
+    assert office.said()[-1] == "You said: two"
