@@ -48,11 +48,11 @@ Choose = Callable[[int, Headers], Take | None]
 
 
 class Answer(NamedTuple):
-    """`body` as it came, perhaps packed."""
+    """`body` as it came, perhaps packed; None: it is larger than what is read."""
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | None
 
 
 class Transport:
@@ -85,8 +85,8 @@ class Transport:
 
         Raises:
             Failure: REJECTED (the guard refused the address), UNAVAILABLE (not connected, or the connection was lost),
-                TIMED_OUT, UNPARSEABLE (too large), MISCONFIGURED (no host has such a name). Only a connection that
-                never stood proves that nothing was done.
+                TIMED_OUT, MISCONFIGURED (no host has such a name). Only a connection that never stood proves that
+                nothing was done.
         """
         connection = self._idle_one(to.address) or self._new(to)
         try:
@@ -160,15 +160,18 @@ class _Connection:
     def ask(
         self, request: Request, to: Target, timeout: float, most_bytes: int, choose: Choose | None = None
     ) -> Answer:
-        """Raises: Failure: there was no answer, or it is too large."""
+        """Raises: Failure: there was no answer."""
         reading = _Reading(choose)
         self._sent = self._refused = False
         self._set(_options(request, to, timeout, most_bytes) | reading.options())
         try:
             self._curl.perform()
         except pycurl.error as error:
+            code = int(error.args[0])
+            if self._sent and code == pycurl.E_FILESIZE_EXCEEDED:
+                return reading.answer()._replace(body=None)
             if not (RAGGED in str(error) and reading.ends_with_connection()):
-                raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
+                raise reading.raised or self._failure(code) from None
         answer = reading.answer()
         if answer.status == PROXY_WANTS_LOGIN and not self.address[2] and self._curl.getinfo(pycurl.USED_PROXY):
             raise self._unconnected(0, answer.status)
@@ -193,13 +196,11 @@ class _Connection:
             return pycurl.SOCKET_BAD if self._refused else socket.socket(family, kind, protocol)
         return pycurl.SOCKET_BAD
 
-    def _failure(self, code: int, most_bytes: int) -> Failure:
+    def _failure(self, code: int) -> Failure:
         if not self._sent:
             return self._unconnected(code, int(self._curl.getinfo(pycurl.HTTP_CONNECTCODE)))
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
-        if code == pycurl.E_FILESIZE_EXCEEDED:
-            return Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
         return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
 
     def _unconnected(self, code: int, proxy_said: int) -> Failure:

@@ -34,6 +34,14 @@ def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
     return raised.value
 
 
+def unread(outside: Sink) -> Failure:
+    """What keeps the body of a success from being read."""
+    answer = Http([outside.url]).post(outside.url).check()
+    with pytest.raises(Failure) as raised:
+        answer.json()
+    return raised.value
+
+
 def test_a_secret_that_did_not_go_out_is_not_quoted(outside: Sink) -> None:
     http = Http([outside.url], secrets=["never-sent-secret"])
     outside.answers(Told(400, b"." * 195 + b"never-sent-secret"), Told(400, b'{"message":"never-sent-secret"}'))
@@ -454,14 +462,32 @@ def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> No
     outside.answers(Told(200, b"x" * MAX_BYTES))
     assert len(http.post(outside.url).body) == MAX_BYTES
     outside.answers(Told(200, b"x" * (MAX_BYTES + 1)))
-    assert_too_large(failure(outside.url, http))
+    assert_too_large(unread(outside))
+
+
+LARGE = {
+    "with its length": (b"x" * (MAX_BYTES + 1), {}),
+    "in pieces": (b"%x\r\n%b\r\n0\r\n\r\n" % (MAX_BYTES + 1, b"x" * (MAX_BYTES + 1)), {"Transfer-Encoding": "chunked"}),
+}
+
+
+@pytest.mark.parametrize(("body", "headers"), LARGE.values(), ids=LARGE)
+def test_an_answer_that_is_too_large_is_what_its_status_says(
+    body: bytes, headers: dict[str, str], outside: Sink
+) -> None:
+    outside.answers(Told(202, body, headers), Told(503, body, headers))
+    http = Http([outside.url])
+    assert 202 == http.post(outside.url).check().status
+    with pytest.raises(Failure) as raised:
+        http.post(outside.url).check()
+    assert (errors.UNAVAILABLE, "HTTP 503", False) == (raised.value.kind, raised.value.detail, raised.value.maybe_done)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate without its wrapping"])
 def test_an_answer_that_unpacks_without_end_is_not_read(encoding: str, outside: Sink) -> None:
     name, pack = PACKED[encoding]
     outside.answers(Told(200, pack(b"\0" * (100 * MAX_BYTES)), {"Content-Encoding": name}))
-    assert_too_large(failure(outside.url, Http([outside.url])))
+    assert_too_large(unread(outside))
 
 
 def assert_too_large(failed: Failure) -> None:
@@ -517,7 +543,7 @@ def test_what_cannot_be_encoded_goes_out_all_the_same(outside: Sink) -> None:
 @pytest.mark.parametrize(("encoding", "body"), GARBLED.values(), ids=GARBLED)
 def test_an_answer_that_cannot_be_unpacked_is_unparseable(encoding: str, body: bytes, outside: Sink) -> None:
     outside.answers(Told(200, body, {"Content-Encoding": encoding}))
-    failed = failure(outside.url, Http([outside.url]))
+    failed = unread(outside)
     assert (failed.kind, failed.maybe_done) == (errors.UNPARSEABLE, True)
 
 

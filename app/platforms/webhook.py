@@ -340,6 +340,6 @@ def _external_id(answer: Response) -> str | None:
     """The id in a 2xx answer, if it carries one; the body is the receiver's own business otherwise."""
     try:
         value: str = _id.deserialize(parsed(answer.body, answer.headers.get("content-type", ""))["id"])
-    except (Unreadable, ValidationError, KeyError, TypeError):
+    except (Failure, Unreadable, ValidationError, KeyError, TypeError):
         return None
     return value

@@ -31,7 +31,7 @@ from app.core.message import (
     content_to_dict,
     derived_id,
 )
-from app.http import Http
+from app.http import MAX_BYTES, Http
 from app.platforms.channel import Outgoing
 from app.platforms.webhook import WebhookChannel
 from tests.platforms.conformance import Calling, Receiving, changed, post
@@ -683,6 +683,7 @@ ANSWERS = {
     "an empty id": (b'{"id":""}', None),
     "the longest id": (orjson.dumps({"id": "x" * 256}), "x" * 256),
     "an id too long": (orjson.dumps({"id": "x" * 257}), None),
+    "more than is read": (orjson.dumps({"id": "x" * MAX_BYTES}), None),
 }
 
 
