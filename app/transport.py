@@ -222,7 +222,7 @@ def _refusal(name: str) -> Failure:
 
 PROXY_FORBIDS = 403
 PROXY_WANTS_LOGIN = 407
-QUICK_EXIT = 322  # libcurl's number; pycurl has no name for it
+QUICK_EXIT, SUPPRESS_CONNECT_HEADERS = 322, 265  # libcurl's numbers; pycurl has no names for them
 USUAL: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
@@ -230,6 +230,7 @@ USUAL: dict[int, Any] = {
     pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
     pycurl.PATH_AS_IS: 1,
     QUICK_EXIT: 1,  # else closing waits for a resolver that outlasted the time
+    SUPPRESS_CONNECT_HEADERS: 1,  # that a proxy opened a tunnel is no answer
     pycurl.MAXCONNECTS: 1,
     pycurl.BUFFERSIZE: PIECE,
 }
