@@ -22,7 +22,7 @@ from app.core.reading import Unreadable, clean_text, encoded, parsed
 from app.core.shown import shown
 from app.egress import Egress
 from app.log import REDACTED
-from app.packed import PACKED, too_large, unpacked
+from app.packed import PACKED, unpacked
 from app.request import credentials, host_and_port, request, target
 from app.transport import Answer, Choose, Headers, Take, Transport
 
@@ -67,8 +67,8 @@ class Response(Struct, frozen=True):
         """Empty where an error's could not be read: its status says enough.
 
         Raises:
-            Failure: UNPARSEABLE, it is too large or garbled. The request was carried out, so whoever needs no body
-                need not ask for it.
+            Failure: UNPARSEABLE (too large, garbled), TIMED_OUT, UNAVAILABLE (the connection was lost within it). The
+                request was carried out, so whoever needs no body need not ask for it.
         """
         if isinstance(self.received, Failure):
             raise self.received
@@ -313,12 +313,12 @@ def _received(answer: Answer, encoding: str, most_bytes: int, choose: Choose | N
     """The body unpacked, or what keeps it from being read; nothing if it is an error's: its status says enough.
 
     Raises:
-        Failure: UNPARSEABLE; it is a success whose body was to be taken as it comes, and too large.
+        Failure: it is a success whose body was to be taken as it comes, and did not come whole.
     """
     success = _is_success(answer.status)
     try:
-        if answer.body is None:
-            raise too_large(most_bytes)
+        if isinstance(answer.body, Failure):
+            raise answer.body
         return answer.body if choose and success else unpacked(answer.body, encoding, most_bytes)
     except Failure as failure:
         if choose and success:

@@ -23,6 +23,7 @@ import pycurl
 from app.core import errors
 from app.core.errors import Failure
 from app.egress import LOOPBACK, Egress
+from app.packed import too_large
 from app.request import Address, Request, Target
 
 pycurl.global_init(pycurl.GLOBAL_ALL)  # once, before there are threads
@@ -48,11 +49,11 @@ Choose = Callable[[int, Headers], Take | None]
 
 
 class Answer(NamedTuple):
-    """`body` as it came, perhaps packed; None: it is larger than what is read."""
+    """`body` as it came, perhaps packed, or what kept it from coming whole."""
 
     status: int
     headers: Headers
-    body: bytes | None
+    body: bytes | Failure
 
 
 class Transport:
@@ -167,11 +168,11 @@ class _Connection:
         try:
             self._curl.perform()
         except pycurl.error as error:
-            code = int(error.args[0])
-            if self._sent and code == pycurl.E_FILESIZE_EXCEEDED:
-                return reading.answer()._replace(body=None)
             if not (RAGGED in str(error) and reading.ends_with_connection()):
-                raise reading.raised or self._failure(code) from None
+                failure = self._failure(int(error.args[0]), most_bytes)
+                if reading.raised or not reading.has_head():
+                    raise reading.raised or failure from None
+                return reading.answer()._replace(body=failure)
         answer = reading.answer()
         if answer.status == PROXY_WANTS_LOGIN and not self.address[2] and self._curl.getinfo(pycurl.USED_PROXY):
             raise self._unconnected(0, answer.status)
@@ -196,11 +197,13 @@ class _Connection:
             return pycurl.SOCKET_BAD if self._refused else socket.socket(family, kind, protocol)
         return pycurl.SOCKET_BAD
 
-    def _failure(self, code: int) -> Failure:
+    def _failure(self, code: int, most_bytes: int) -> Failure:
         if not self._sent:
             return self._unconnected(code, int(self._curl.getinfo(pycurl.HTTP_CONNECTCODE)))
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
+        if code == pycurl.E_FILESIZE_EXCEEDED:
+            return too_large(most_bytes)
         return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
 
     def _unconnected(self, code: int, proxy_said: int) -> Failure:
@@ -290,12 +293,16 @@ class _Reading:
     def answer(self) -> Answer:
         return Answer(*_head_of(self._lines), b"".join(self._body))
 
+    def has_head(self) -> bool:
+        """Whether its status and headers came, which tell what became of the request."""
+        status, _ = _head_of(self._lines)
+        return status >= 200 and not self._lines[-1].strip()
+
     def ends_with_connection(self) -> bool:
         """Whether nothing else says where its body ends."""
-        status, headers = _head_of(self._lines)
-        told = dict(headers)
+        told = dict(_head_of(self._lines)[1])
         framed = "content-length" in told or "chunked" in told.get("transfer-encoding", "").lower()
-        return status >= 200 and not self._lines[-1].strip() and not framed
+        return self.has_head() and not framed
 
     def _chosen(self, data: bytes) -> int:
         """Raising here would only print; taking nothing ends the call."""

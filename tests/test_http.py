@@ -30,15 +30,7 @@ from tests.support.values import QUICK
 
 def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
     with pytest.raises(Failure) as raised:
-        (http or Http()).post(url, **options)
-    return raised.value
-
-
-def unread(outside: Sink) -> Failure:
-    """What keeps the body of a success from being read."""
-    answer = Http([outside.url]).post(outside.url).check()
-    with pytest.raises(Failure) as raised:
-        answer.json()
+        (http or Http()).post(url, **options).json()
     return raised.value
 
 
@@ -462,7 +454,7 @@ def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> No
     outside.answers(Told(200, b"x" * MAX_BYTES))
     assert len(http.post(outside.url).body) == MAX_BYTES
     outside.answers(Told(200, b"x" * (MAX_BYTES + 1)))
-    assert_too_large(unread(outside))
+    assert_too_large(failure(outside.url, Http([outside.url])))
 
 
 LARGE = {
@@ -487,7 +479,7 @@ def test_an_answer_that_is_too_large_is_what_its_status_says(
 def test_an_answer_that_unpacks_without_end_is_not_read(encoding: str, outside: Sink) -> None:
     name, pack = PACKED[encoding]
     outside.answers(Told(200, pack(b"\0" * (100 * MAX_BYTES)), {"Content-Encoding": name}))
-    assert_too_large(unread(outside))
+    assert_too_large(failure(outside.url, Http([outside.url])))
 
 
 def assert_too_large(failed: Failure) -> None:
@@ -543,7 +535,7 @@ def test_what_cannot_be_encoded_goes_out_all_the_same(outside: Sink) -> None:
 @pytest.mark.parametrize(("encoding", "body"), GARBLED.values(), ids=GARBLED)
 def test_an_answer_that_cannot_be_unpacked_is_unparseable(encoding: str, body: bytes, outside: Sink) -> None:
     outside.answers(Told(200, body, {"Content-Encoding": encoding}))
-    failed = unread(outside)
+    failed = failure(outside.url, Http([outside.url]))
     assert (failed.kind, failed.maybe_done) == (errors.UNPARSEABLE, True)
 
 

@@ -165,9 +165,9 @@ FAULTS: dict[str, Fault] = {
     "it is too slow": Fault(_says(_slow), **OUT),
     "it hangs": Fault(_says(Told(hang=True)), **OUT),
     "it closes without an answer": Fault(_says(Told(drop=True)), **OUT),
-    "it closes in mid-answer": Fault(_says(Told(body=b"{" * 50, length=100)), **OUT),
-    "it drips": Fault(_says(Told(body=b" " * 20 + b"{}", drip=0.2)), **OUT),
-    "it answers 10 MB": Fault(_says(Told(body=b" " * 10_000_000)), **OUT),
+    "it closes in mid-answer": Fault(_says(Told(body=b"{" * 50, length=100)), seconds=8.0),
+    "it drips": Fault(_says(Told(body=b" " * 20 + b"{}", drip=0.2)), seconds=8.0),
+    "it answers 10 MB": Fault(_says(Told(body=b" " * 10_000_000)), seconds=8.0),
     "it announces too little": Fault(_says(Told(body=b"{}  ", length=2)), seconds=6.0),
     "it closes what it kept": Fault(_says(Told(close=True)), seconds=6.0),
 }
