@@ -8,7 +8,6 @@ send a request a second time, unasked, where a kept connection was lost before t
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import select
 import socket
@@ -23,6 +22,7 @@ import pycurl
 from app.core import errors
 from app.core.errors import Failure
 from app.egress import LOOPBACK, Egress
+from app.guard import is_public, shows_inside
 from app.packed import too_large
 from app.request import Address, Request, Target
 
@@ -33,15 +33,6 @@ REUSE_WITHIN = (
     4.0  # seconds; a connection idle for longer may just be closing, and a lost request is worse than a new one
 )
 PIECE = 65_536  # bytes that are read at once
-
-# Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
-TRANSLATED = tuple(
-    ipaddress.ip_network(net)
-    for net in (
-        *("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"),
-        *("2002::/16", "fec0::/10", "192.88.99.0/24"),
-    )
-)
 
 Headers = list[tuple[str, str]]  # in their order, with lower-case names
 Take = Callable[[bytes], object]
@@ -331,23 +322,3 @@ def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
             name, _, value = line.decode("latin-1").partition(":")
             headers.append((name.strip().lower(), value.strip()))
     return status, headers
-
-
-def shows_inside(name: str) -> bool:
-    """Whether a host's name tells by itself that it leads inside; with numbers as the system's resolver reads them."""
-    name = name.rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return not is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
-    except OSError:
-        return False
-
-
-def is_public(where: Any) -> bool:
-    """Whether a socket's address is one that everybody may reach."""
-    try:
-        ip = ipaddress.ip_address(str(where[0]).partition("%")[0])
-    except (ValueError, LookupError, TypeError):  # it is no address of the Internet
-        return False
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)
