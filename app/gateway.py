@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from app import log
-from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.config.file import CONFIG_VARIABLE, LOG_FORMAT_VARIABLE, USUAL_FILE, ConfigError
 from app.config.rules import LOOPBACK
 from app.config.schema import Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
@@ -104,6 +105,17 @@ class Gateway:
     def lanes(self) -> Mapping[str, Lane]:
         """Every lane of the configuration by its name."""
         return {lane.name: lane for lane in lanes_of(self.settings)}
+
+    def summary(self) -> dict[str, Any]:
+        """What a log says of a process that starts: the version, and the configuration in short."""
+        return {
+            "version": version("patchbay"),
+            "config": os.environ.get(CONFIG_VARIABLE) or USUAL_FILE,
+            "public_url": self.settings.gateway["public_url"],
+            "redis": self.store.connection.place,
+            "channels": {name: one.type for name, one in self.settings.channels.items()},
+            "destinations": {name: one.type for name, one in self.settings.destinations.items()},
+        }
 
     def _call_limits(self, channel: str) -> dict[str, int]:
         """How often a minute one `visitor`, one `address` and all of the `channel` may call; without those that are not
@@ -245,7 +257,7 @@ def build(
         timeout: seconds for one Redis command.
         around: puts something around the publisher.
     """
-    log.configure(settings.secrets)
+    log.configure(settings.secrets, os.environ.get(LOG_FORMAT_VARIABLE) or "json")
     values = settings.gateway
     store = Store(
         connect(values["redis_url"], timeout=timeout, name=role, connections=MAX_CONNECTIONS),

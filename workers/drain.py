@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,7 +13,7 @@ from app.core.lane import SILENT
 from app.core.retry import RetryPolicy
 from app.core.work import Behind, Claim, Dead, Done, Outcome, Reroute, Retry, Unknown, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
-from app.log import logger
+from app.log import about, logger
 from app.store.mailbox import Worked
 from workers import inbound, outbound, reports, results
 from workers.bursts import WAITING
@@ -85,7 +86,8 @@ class Drainer:
             self._gateway.publisher.publish(worked.wakes)
             self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
-                outcome = self.attempt(lane, worked.claim)
+                with about(worked.claim.conversation):
+                    outcome = self.attempt(lane, worked.claim)
                 heads += 1
             elif worked.more and self._gateway.publisher.publish([Wake(lane.name, token)]) and not self._stopping():
                 outcome, until = None, time.monotonic() + time_slice  # nobody else hears of it
@@ -169,7 +171,8 @@ class Drainer:
         claim, (reason, error) = outcome.claim, _why(outcome)
         if reason == errors.UNAUTHORISED.code:
             log.error("lane rests", lane=lane.name, advice=errors.UNAUTHORISED.sentence)
-        log.info(
+        log.log(
+            _level(outcome),
             "attempt",
             lane=lane.name,
             item=item_text(claim.item),
@@ -192,6 +195,12 @@ def _unworkable(claim: Claim) -> Outcome | None:
         log.error("damaged", mailbox=claim.mailbox, error=claim.damaged.partition(":")[0])
         return Dead(claim, reason="damaged", error=DAMAGED, lane=SILENT)
     return None
+
+
+def _level(outcome: Outcome) -> int:
+    if isinstance(outcome, Dead):
+        return logging.ERROR
+    return logging.WARNING if isinstance(outcome, Retry) and outcome.reason != WAITING else logging.INFO
 
 
 def _why(outcome: Outcome) -> tuple[str, str]:

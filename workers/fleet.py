@@ -94,8 +94,9 @@ class Clock(bootsteps.StartStopStep):
         global _tick, _threads
         _hush()
         _threads = Threads(worker.concurrency)
-        gateway()  # and with it the log
+        summary = gateway().summary()  # and with the gateway the log
         wakes.pool, wakes.lanes = worker.pool, frozenset(celery.amqp.queues.consume_from)
+        log.info("started", name=worker.hostname, **summary, lanes=sorted(wakes.lanes), threads=worker.concurrency)
         _tick = Tick(gateway, stopping, worker.hostname, wakes.lanes)
         _tick.start()
 
