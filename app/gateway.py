@@ -257,7 +257,7 @@ def build(
         timeout: seconds for one Redis command.
         around: puts something around the publisher.
     """
-    log.configure(settings.secrets, os.environ.get(LOG_FORMAT_VARIABLE) or "json")
+    log.configure(settings.secrets, os.environ.get(LOG_FORMAT_VARIABLE) or "json", beside=role == "cli")
     values = settings.gateway
     store = Store(
         connect(values["redis_url"], timeout=timeout, name=role, connections=MAX_CONNECTIONS),

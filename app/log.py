@@ -32,8 +32,13 @@ def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
     return lambda text: pattern.sub(REDACTED, text) if any(form in text for form in known) else text
 
 
-def configure(secrets: Iterable[str] = (), form: str = "json") -> None:
-    """Set up logging for this process; call once at its start. `form` is `json` or `text`."""
+def configure(secrets: Iterable[str] = (), form: str = "json", *, beside: bool = False) -> None:
+    """Set up logging for this process; call once at its start.
+
+    Args:
+        form: `json` or `text`.
+        beside: to standard error, as standard output has what a command was asked for.
+    """
     blot = redactor(secrets)
     structlog.configure(
         processors=[
@@ -44,7 +49,7 @@ def configure(secrets: Iterable[str] = (), form: str = "json") -> None:
             lambda _, __, line: blot(str(line)),  # the whole line, so nothing inside a list or an object slips through
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr if beside else sys.stdout),
         cache_logger_on_first_use=True,
     )
 
