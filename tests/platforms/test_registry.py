@@ -123,6 +123,7 @@ def test_a_packages_webhooks_are_verified_and_named_like_any_other(
     )
 
 
+@pytest.mark.processes  # and pip
 def test_the_commands_know_a_package_of_their_environment(package: Path, tmp_path: Path) -> None:
     config = tmp_path / "patchbay.toml"
     config.write_text(toml.dumps(tables(**toys("http://127.0.0.1:9"))))
