@@ -11,8 +11,8 @@ local function wake(lane, some)
   local state = redis.call('HMGET', P .. 'lane:' .. lane, 'paused_until', 'opened', 'probe', 'pace', 'cap')
   if tonumber(state[1] or '0') > now or (state[2] and tonumber(state[3] or '0') > now) then return end
   local limit, drains = limit_of(state[4], state[5], state[2]), P .. 'drains:' .. lane
-  redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
   local drains_now, leased = redis.call('ZCARD', drains), redis.call('ZCARD', P .. 'leased:' .. lane)
+  if drains_now > 0 then drains_now = drains_now - redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW) end
   if drains_now >= limit or leased >= limit then return end
   local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW)
   if due == 0 then return end
