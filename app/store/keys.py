@@ -82,7 +82,7 @@ QUEUE = Key(
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
-    ("mailboxes", "heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
+    ("mailboxes", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
     fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),

@@ -12,10 +12,11 @@ from app.core.acceptance import Acceptance, Entered, Place
 from app.core.lane import Seen
 from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
+from app.store.claims import claim_of
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, claim_of, readable, wakes_of
+from app.store.wire import Wire, readable, wakes_of
 
 
 class Worked(Struct, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import orjson
 
@@ -18,7 +18,6 @@ from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
 from app.core.message import Message, decode, encode
 from app.core.session import Session
-from app.core.status import Status
 from app.core.work import (
     Achieved,
     Append,
@@ -34,70 +33,12 @@ from app.core.work import (
     SessionChange,
     ThreadState,
     Wake,
-    item_of,
     item_text,
 )
 from app.store.limits import Limits
 
 Request = dict[str, Any]
 GARBLED = "\ufffd"  # what a byte that is no text was read as
-
-
-class Claimed(NamedTuple):
-    """What `work.lua` says of a head that it gives out, in its order; behind it stand the session's fields. Numbers may
-    be text; '' is nothing."""
-
-    mailbox: str
-    owner: str
-    item: str
-    claims: int | str
-    attempts: int | str
-    progress: str
-    uncertain: str
-    conversation: str
-    now: str
-    body: str
-    status: str
-    error: str
-    first_at: str
-    status_at: str
-    to: str
-    asked: str
-    turn: str
-
-
-def claim_of(answer: Sequence[Any]) -> Claim:
-    """The claim that a script's list says. Whoever has it must settle it, though what is kept of it be damaged."""
-    size = len(Claimed._fields)
-    said = Claimed._make(answer[:size])
-    try:
-        return _claim(said, dict(_pairs(answer[size:])))
-    except (ValueError, TypeError, AttributeError) as error:  # of JSON that is none, or is something else
-        attempt = int(said.attempts) + int(said.claims)
-        item, damaged = item_of(said.item), f"{type(error).__name__}: {error}"
-        return Claim(said.mailbox, said.owner, item, said.conversation, int(said.now), attempt, damaged=damaged)
-
-
-def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
-    return Claim(
-        mailbox=said.mailbox,
-        owner=said.owner,
-        item=item_of(said.item),
-        conversation=said.conversation,
-        now=int(said.now),
-        attempt=int(said.attempts) + int(said.claims),
-        uncertain=bool(said.uncertain) or int(said.claims) > 1,
-        progress=orjson.loads(said.progress) if said.progress else {},
-        message=decode(said.body) if said.body else None,
-        status=cast("Status", said.status or "queued"),
-        error=said.error,
-        first_at=int(said.first_at),
-        status_at=int(said.status_at or 0),
-        session=sessions.from_fields(session),
-        to=said.to,
-        asked=tuple(said.asked.split()),
-        turn=int(said.turn),
-    )
 
 
 def readable(bodies: Sequence[str]) -> Iterator[Message]:
@@ -175,9 +116,6 @@ class Wire:
             "outcome": outcome.name,
             "retention": limits.retention,
             "lane": outcome.lane.kind,
-            "error": "",
-            "front": (),
-            "append": [],
         }
         match outcome:
             case Done():
@@ -230,7 +168,9 @@ class Wire:
         return {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
 
     def _done(self, done: Done) -> Request:
-        request: Request = {"error": done.error}
+        request: Request = {}
+        if done.error:
+            request["error"] = done.error
         if done.status:
             request["status"] = done.status
         if done.scope:
@@ -252,7 +192,7 @@ class Wire:
         if effect.falls:
             return request | {"falls": effect.falls, "turn": outcome.claim.turn, "late": seen.late if seen else 1.0}
         if seen and effect.kind == "ok":
-            return request | {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
+            return request | {"turn": seen.turn, "calls": seen.calls, "mean": round(seen.mean, 2)}
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:
@@ -266,10 +206,11 @@ class Wire:
         }
 
     def _consequences(self, outcome: Done | Dead) -> Request:
-        request: Request = {
-            "front": [item_text(item) for item in outcome.front],
-            "append": [self._append(entry) for entry in outcome.append],
-        }
+        request: Request = {}
+        if outcome.front:
+            request["front"] = [item_text(item) for item in outcome.front]
+        if outcome.append:
+            request["append"] = [self._append(entry) for entry in outcome.append]
         if outcome.session:
             request["session"] = self._session(outcome.session, outcome.claim.session)
         if outcome.thread:
@@ -323,13 +264,12 @@ class Wire:
 
     def _session(self, change: SessionChange, read: Session | None = None) -> Request:
         """`read` is the very session that came with the claim: if it goes back as it is, it is only dated."""
-        fields = {} if change.session is read else sessions.to_fields(change.session)
-        return {
-            "version": change.session.version,
-            "fields": [part for pair in fields.items() for part in pair],
-            "changes_hands": change.changes_hands,
-            "keep": self._limits.session_keep,
-        }
+        request: Request = {"version": change.session.version, "keep": self._limits.session_keep}
+        if change.session is not read:
+            request["fields"] = [part for pair in sessions.to_fields(change.session).items() for part in pair]
+        if change.changes_hands:
+            request["changes_hands"] = True
+        return request
 
     def _thread(self, thread: ThreadState) -> Request:
         return {"name": thread.name, "seen": thread.seen, "read": thread.read, "keep": self._limits.session_keep}

@@ -31,8 +31,9 @@ from app.core.work import (
     ThreadState,
 )
 from app.store import Store
+from app.store.claims import Claimed, claim_of
 from app.store.limits import Limits
-from app.store.wire import Claimed, Wire, claim_of
+from app.store.wire import Wire
 from tests.store.steps import ANN, Drain, key, message, write
 from tests.support.gateway import Clock
 
@@ -52,7 +53,6 @@ RECORD = {
     "ix": ["AC1"],
 }
 BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 8_000}
-NOTHING: dict[str, Any] = {"error": "", "front": [], "append": []}
 LIVE = Append(message(1), "inbound:bot", report_to="shop", live=True, scope="desk:written:1", exempt=True)
 
 OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
@@ -114,7 +114,7 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
         {
             "outcome": "done",
             "lane": "ok",
-            "session": {"version": 3, "fields": [], "changes_hands": False, "keep": KEPT},
+            "session": {"version": 3, "keep": KEPT},
             "poll_ms": 0,
         },
     ),
@@ -165,7 +165,7 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("outcome", "asked"), OUTCOMES.values(), ids=OUTCOMES)
 def test_outcomes_travel(outcome: Outcome, asked: dict[str, Any]) -> None:
-    assert lists(WIRE.outcome(outcome)) == {**HEAD, **NOTHING, **asked}
+    assert lists(WIRE.outcome(outcome)) == {**HEAD, **asked}
 
 
 def test_acceptances_travel() -> None:
@@ -268,7 +268,9 @@ def test_a_claim_says_each_thing_by_its_name(store: Store, client: redis.Redis, 
 
 
 def test_what_a_claim_does_not_say_is_nothing() -> None:
-    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "", "", "0")
+    said = Claimed(
+        f"{ANN}|inbound", "owner", "check", "1", now="5", first_at="5", turn="0", body="", status="", rest=""
+    )
     claim = claim_of(said)
     assert (claim.attempt, claim.uncertain, claim.progress, claim.message, claim.session) == (1, False, {}, None, None)
     assert (claim.status, claim.to) == ("queued", "")

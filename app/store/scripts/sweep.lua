@@ -28,10 +28,11 @@ local function moment(at, before)
 end
 
 -- A lane that rests too long tries again; a lease is only cut short, because whoever has it may still be at work.
+-- ->  how many of its heads may be worked at once
 local function bring_back_lane(lane)
   local key = P .. 'lane:' .. lane
   local ready, leased, drains = P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'drains:' .. lane
-  local paused, probe, before = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept'))
+  local paused, probe, before, pace, cap = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'pace', 'cap'))
   paused, probe, before = tonumber(paused or '0'), tonumber(probe or '0'), tonumber(before or '0')
   local paused_now, probe_now = moment(paused, before), math.min(moment(probe, before), now + longest.lease_ms)
   if paused_now > now + longest.delay_ms then paused_now = now end
@@ -51,6 +52,7 @@ local function bring_back_lane(lane)
   bring_back(ready, now + longest.delay_ms, '+inf', now)
   if not unfinished then redis.call('HSET', key, 'swept', NOW) end
   redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
+  return limit_of(pace, cap)
 end
 
 -- Of mailboxes whose lease ran out.
@@ -70,12 +72,6 @@ local function free(lane)
   end
 end
 
--- As many drains as a tick sends: a lane that has rested comes back to its pace in a moment, not in one go.
-local function wake_some(lane)
-  local pace, cap = unpack(redis.call('HMGET', P .. 'lane:' .. lane, 'pace', 'cap'))
-  wake(lane, math.max(4, math.ceil(limit_of(pace, cap) / 2)))
-end
-
 local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
 if clock > now then
   if bring_back(P .. 'watch', now, str(clock), now) then
@@ -91,13 +87,14 @@ for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', 
   if lane then poll(conversation, lane) end
 end
 for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
-  bring_back_lane(lane)
+  local limit = bring_back_lane(lane)
   free(lane)
-  if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) == 0 then
+  local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW)
+  if due > 0 then -- a lane that has rested comes back to its pace in a moment, not in one go
+    wake(lane, math.max(4, math.ceil(limit / 2)), due)
+  elseif redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) == 0 then
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
-  elseif redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
-    wake_some(lane)
   end
 end
 return wakes

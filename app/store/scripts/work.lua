@@ -12,7 +12,7 @@ local seen = settled == 'ok' and s.lane == 'ok' and s
 -- One flat list, because Redis writes each list inside of another one to the socket by itself.
 local function answer(state, ...)
   local said = { settled, state, poisoned, select('#', ...), ... }
-  for _, value in ipairs(wakes) do said[#said + 1] = value end
+  for n = 1, #wakes do said[#said + 1] = wakes[n] end
   return said
 end
 
