@@ -11,10 +11,11 @@ from msgspec import Struct
 from app.core.acceptance import Acceptance, Entered, Place
 from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
+from app.store.arrivals import Arrivals
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, claim_of, readable, wakes_of
+from app.store.wire import claim_of, readable, wakes_of
 
 
 class Worked(Struct, frozen=True):
@@ -43,7 +44,7 @@ class Mailboxes:
     ) -> None:
         self._connection = connection
         self._retention = limits.retention
-        self._wire = Wire(limits, lists)
+        self._wire = Arrivals(limits, lists)
 
     def accept(self, acceptance: Acceptance) -> Entered:
         """Record a message once and put it into its mailbox.
@@ -51,7 +52,7 @@ class Mailboxes:
         Raises:
             StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
         """
-        state, message_id, *wakes = self._connection.run("accept", self._wire.acceptance(acceptance))
+        state, message_id, *wakes = self._connection.run("accept", *self._wire.acceptance(acceptance))
         return Entered(state, message_id, wakes_of(wakes))
 
     def known(self, scope: str) -> str | None:
