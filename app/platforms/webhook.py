@@ -7,6 +7,7 @@ Signatures are those of Standard Webhooks, checked and made by the `standardwebh
 from __future__ import annotations
 
 import base64
+import hmac
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 from standardwebhooks.webhooks import Webhook as Signer
-from standardwebhooks.webhooks import WebhookVerificationError, hmac_data
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.core import errors
 from app.core.errors import Failure, Unverified
@@ -259,7 +260,7 @@ class _Signer(Signer):
     def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
         at = floor(timestamp.replace(tzinfo=UTC).timestamp())
         signed = f"{msg_id}.{at}.{data}".encode("utf-8", "surrogateescape")
-        return f"v1,{base64.b64encode(hmac_data(self._whsecret, signed)).decode()}"
+        return f"v1,{base64.b64encode(hmac.digest(self._whsecret, signed, 'sha256')).decode()}"
 
 
 def _signed_bodies(webhook: Webhook) -> list[str]:

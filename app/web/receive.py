@@ -43,7 +43,7 @@ def channel(name: str, rest: str = "") -> Response:
         return problem(405, f"This channel's webhooks come by {allowed}.", headers={"Allow": allowed})
     if gateway.settings.channels[name].values.get("verification") == "none" and not is_from_this_machine(request):
         return problem(403, NOT_FROM_HERE)
-    return receive(gateway, _spool(), name, webhook_of(gateway))
+    return _answer(gateway, name)
 
 
 @blueprint.route("/destinations/<name>", methods=["POST"])
@@ -55,7 +55,12 @@ def destination(name: str, rest: str = "") -> Response:
         return problem(404, f"There is no destination {name}.")
     if name not in gateway.offers.webhooks:
         return problem(401, SENDS_NONE)
-    return receive(gateway, _spool(), name, webhook_of(gateway))
+    return _answer(gateway, name)
+
+
+def _answer(gateway: Gateway, name: str) -> Response:
+    answer = receive(gateway, _spool(), name, webhook_of(gateway))
+    return reply(answer) if isinstance(answer, Reply) else answer
 
 
 def webhook_of(gateway: Gateway) -> Webhook:
@@ -72,8 +77,9 @@ def as_webhook(gateway: Gateway, environ: Mapping[str, Any], path: str, body: by
     return Webhook(environ["REQUEST_METHOD"].upper(), url, path, headers, body)
 
 
-def receive(gateway: Gateway, spool: Spool | None, name: str, webhook: Webhook) -> Response:
-    """The answer to a webhook of the channel or destination `name`. Raises: StoreUnavailable."""
+def receive(gateway: Gateway, spool: Spool | None, name: str, webhook: Webhook) -> Reply | Response:
+    """The answer to a webhook of the channel or destination `name`, its adapter's own if it is acknowledged.
+    Raises: StoreUnavailable."""
     adapter = gateway.offers.webhooks[name]
     try:
         adapter.verify(webhook)
@@ -96,8 +102,8 @@ def receive(gateway: Gateway, spool: Spool | None, name: str, webhook: Webhook) 
     except Exception as error:  # a bug of ours must not lose what the platform said
         letter = park(gateway, name, webhook, error)
         log.error("webhook parked", name=name, letter=letter, exc_info=error)
-        return reply(Reply(202, {"parked": letter}))
-    return reply(adapter.acknowledge(webhook, accepted))
+        return Reply(202, {"parked": letter})
+    return adapter.acknowledge(webhook, accepted)
 
 
 def _refused(gateway: Gateway, name: str, webhook: Webhook, status: int, text: str, field: str = "") -> Response:

@@ -14,8 +14,10 @@ from typing import Any
 
 from flask import Response
 
+from app.core.events import Reply
 from app.gateway import Gateway
 from app.spool import Spool
+from app.web.answers import written
 from app.web.receive import as_webhook, receive
 from app.web.slashes import Application
 
@@ -35,6 +37,8 @@ def answer_webhooks(
             return application(environ, start_response)
         try:
             answer = receive(gateway, spool, name, as_webhook(gateway, environ, environ["PATH_INFO"], body))
+            if isinstance(answer, Reply):
+                return written(answer, environ, start_response)
         except Exception as error:
             answer = failed(error)
         return answer(environ, start_response)
