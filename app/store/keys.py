@@ -77,12 +77,12 @@ EARLY = Key(
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "heads", "bursts", "settling", "claiming", "cancel"),
+    ("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "cancel"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
-    ("mailboxes", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
+    ("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
     fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),
@@ -112,7 +112,10 @@ DRAINS = Key(
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare", "cancel", "sweep"),
+    (
+        *("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare"),
+        *("cancel", "sweep"),
+    ),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),

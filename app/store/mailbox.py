@@ -12,11 +12,12 @@ from app.core.acceptance import Acceptance, Entered, Place
 from app.core.lane import Seen
 from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
+from app.store.arrivals import Arrivals
 from app.store.claims import claim_of
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, readable, wakes_of
+from app.store.wire import readable, wakes_of
 
 
 class Worked(Struct, frozen=True):
@@ -45,7 +46,7 @@ class Mailboxes:
     ) -> None:
         self._connection = connection
         self._retention = limits.retention
-        self._wire = Wire(limits, lists)
+        self._wire = Arrivals(limits, lists)
 
     def accept(self, acceptance: Acceptance) -> Entered:
         """Record a message once and put it into its mailbox.
@@ -53,7 +54,7 @@ class Mailboxes:
         Raises:
             StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
         """
-        state, message_id, *wakes = self._connection.run("accept", self._wire.acceptance(acceptance))
+        state, message_id, *wakes = self._connection.run("accept", *self._wire.acceptance(acceptance))
         return Entered(state, message_id, wakes_of(wakes))
 
     def known(self, scope: str) -> str | None:

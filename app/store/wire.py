@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from app.core import session as sessions
-from app.core.acceptance import Acceptance, ConsentStatement, Place
+from app.core.acceptance import Place
 from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
 from app.core.message import Message, decode, encode
@@ -57,38 +57,6 @@ class Wire:
     def __init__(self, limits: Limits, lists: Mapping[str, Sequence[str]]) -> None:
         self._limits = limits
         self._lists = lists
-
-    def acceptance(self, a: Acceptance) -> Request:
-        limits, entry = self._limits, a.entry
-        request: Request = {
-            "scope": a.scope,
-            "window_ms": int(a.window * 1000) if a.window else limits.window_ms(a.scope),
-            "rec": self._record(entry),
-            "mailbox": entry.mailbox,
-            "lane": entry.lane,
-            "max_mailbox": limits.mailbox,
-            "max_lane": limits.lane,
-            "follow": a.follow,
-            "show": a.show,
-            "session_keep": limits.session_keep,
-        }
-        if who := a.responder:
-            request["take"] = {"destination": who.destination, "mode": who.mode, "seize": who.seize}
-        if a.place:
-            request["thread"] = self.place(a.place)
-        if a.second_scope:
-            request["also"] = a.second_scope
-        more = a.more
-        if a.consent:
-            request |= self._consent(a.consent, live=entry.live)
-            more += (a.consent.answer,) if a.consent.answer else ()
-        if more:
-            request["more"] = [self._append(one) for one in more]
-        if a.cost:
-            request["cost"] = self._cost(a.cost)
-        if a.same_person:
-            request["names"] = list(a.same_person)
-        return request
 
     def item(self, entry: AppendItem, *, follow: bool) -> Request:
         return {
@@ -240,21 +208,18 @@ class Wire:
             "lv": str(self._limits.retention) if entry.live else "",
             "retention": self._limits.retention,
         }
-        if entry.exempt:
-            record["ex"] = True
-        if parts := message.parts:
-            record["parts"] = parts
-        if message.channel in self._lists:
-            record["ix"] = list(self._lists[message.channel])
-        return record
+        return {**record, **self._marks(entry)}
 
-    def _consent(self, said: ConsentStatement, *, live: bool) -> Request:
-        if not said.state:
-            return {}
-        consent: Request = {"state": said.state, "by": said.by}
-        if live:  # whoever opens a chat is a new customer; nobody comes back to it after that time
-            consent["keep"] = self._limits.session_keep
-        return {"consent": consent}
+    def _marks(self, entry: Append) -> Request:
+        """What only some records have."""
+        marks: Request = {}
+        if entry.exempt:
+            marks["ex"] = True
+        if parts := entry.message.parts:
+            marks["parts"] = parts
+        if entry.message.channel in self._lists:
+            marks["ix"] = list(self._lists[entry.message.channel])
+        return marks
 
     def _cost(self, cost: Cost) -> Request:
         """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""

@@ -17,6 +17,7 @@ from app.log import logger
 from app.web import accesses, api, chat, files, health, home, receive, rest, spooling
 from app.web.answers import problem, try_again
 from app.web.bodies import announce_lengths
+from app.web.shortcut import answer_webhooks
 from app.web.slashes import merge_slashes
 
 log = logger("web")
@@ -47,10 +48,12 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
-    app.extensions["patchbay-spool"] = spooling.start(gateway)
+    spool = app.extensions["patchbay-spool"] = spooling.start(gateway)
+    answering = answer_webhooks(app.wsgi_app, gateway, spool, _failed)
     if os.environ.get(ACCESS_LOG_VARIABLE) == "1":
         accesses.log_all(app)
-    layered = announce_lengths(merge_slashes(app.wsgi_app), gateway.settings.gateway["max_body"])
+        answering = app.wsgi_app  # which calls the log's hooks
+    layered = announce_lengths(merge_slashes(answering), gateway.settings.gateway["max_body"])
     app.wsgi_app = layered  # type: ignore[method-assign,assignment]  # as Flask's manual does it
     for face in (health, home, files, receive, rest, chat, api):
         app.register_blueprint(face.blueprint)
@@ -63,6 +66,10 @@ def create_app(gateway: Gateway | None = None) -> Flask:
 
 def _refused(error: HTTPException) -> Any:
     return problem(error.code or 500, error.description or error.name, headers=dict(error.get_headers()))
+
+
+def _failed(error: Exception) -> Any:
+    return _unavailable(error) if isinstance(error, StoreUnavailable) else _bug(error)
 
 
 def _unavailable(error: StoreUnavailable) -> Any:

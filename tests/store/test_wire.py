@@ -31,13 +31,13 @@ from app.core.work import (
     ThreadState,
 )
 from app.store import Store
+from app.store.arrivals import Arrivals
 from app.store.claims import Claimed, claim_of
 from app.store.limits import Limits
-from app.store.wire import Wire
 from tests.store.steps import ANN, Drain, key, message, write
 from tests.support.gateway import Clock
 
-WIRE = Wire(Limits(), {"shop": ["AC1"]})
+WIRE = Arrivals(Limits(), {"shop": ["AC1"]})
 SESSION = Session("bot", handles={"dialogue": "UK1"}, since="m1", version=3)
 CLAIM = Claim(f"{ANN}|inbound", "owner", Deliver("m1"), ANN, 5, session=SESSION)
 KEPT = 30 * 86_400
@@ -169,20 +169,11 @@ def test_outcomes_travel(outcome: Outcome, asked: dict[str, Any]) -> None:
 
 
 def test_acceptances_travel() -> None:
-    plain = {
-        "scope": "",
-        "window_ms": 259_200_000,
-        "rec": RECORD,
-        "mailbox": f"{ANN}|inbound",
-        "lane": "inbound:bot",
-        "max_mailbox": 1_000,
-        "max_lane": 200_000,
-        "follow": False,
-        "show": False,
-        "session_keep": KEPT,
-    }
+    marked, room, kept = ("", 259_200_000), (1_000, 200_000), (259_200, KEPT)
     entry = Append(message(1), "inbound:bot")
-    assert WIRE.acceptance(Acceptance(entry=entry)) == plain
+    body = RECORD["body"].encode()
+    plain = (f"{1:032x}", body, ANN, "inbound", "", "inbound:bot")
+    assert WIRE.acceptance(Acceptance(entry=entry)) == (*plain, *marked, *room, *kept, "", {"ix": RECORD["ix"]})
     full = Acceptance(
         entry=LIVE,
         scope="shop:inbound:1",
@@ -200,12 +191,13 @@ def test_acceptances_travel() -> None:
     live = {**RECORD, "rp": "shop", "lv": "259200", "ex": True}
     once = {"scope": "desk:written:1", "window_ms": 259_200_000}
     item = {"mailbox": f"{ANN}|inbound", "lane": "inbound:bot", "item": f"message {1:032x}"}
-    assert WIRE.acceptance(full) == {
-        **plain,
-        "scope": "shop:inbound:1",
-        "window_ms": 3_000,
-        "rec": live,
-        "follow": True,
+    *said, more = WIRE.acceptance(full)
+    marked = ("shop:inbound:1", 3_000)
+    assert tuple(said) == (f"{1:032x}", body, ANN, "inbound", "shop", "inbound:bot", *marked, *room, *kept, "1")
+    assert more == {
+        "ix": RECORD["ix"],
+        "live": True,
+        "ex": True,
         "show": True,
         "also": "shop:token:1",
         "take": {"destination": "desk", "mode": "human", "seize": False},

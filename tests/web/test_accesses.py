@@ -15,6 +15,7 @@ from tests.web.test_rest import CONFIGURATION
 
 ASKED: dict[str, tuple[str, str, int, dict[str, Any]]] = {
     "a webhook": ("POST", "/channels/shop", 401, {"route": "/channels/<name>", "name": "shop"}),
+    "a webhook below": ("POST", "/channels/shop/in", 401, {"route": "/channels/<name>/<path:rest>", "name": "shop"}),
     "a customer's costs": (
         *("GET", "/api/costs/conversations/shop/webhook:ada", 403),
         {"route": "/api/costs/conversations/<channel>/<path:customer>", "channel": "shop"},

@@ -6,12 +6,12 @@ Source: https://github.com/standard-webhooks/standard-webhooks. Its own library 
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from math import floor
 
 from standardwebhooks.webhooks import Webhook as StandardWebhook
-from standardwebhooks.webhooks import hmac_data
 
 from app.core.events import Webhook
 from app.core.reading import charset_of, decoded
@@ -27,7 +27,7 @@ class Signer(StandardWebhook):
     def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
         at = floor(timestamp.replace(tzinfo=UTC).timestamp())
         signed = f"{msg_id}.{at}.{data}".encode("utf-8", "surrogateescape")
-        return f"v1,{base64.b64encode(hmac_data(self._whsecret, signed)).decode()}"
+        return f"v1,{base64.b64encode(hmac.digest(self._whsecret, signed, 'sha256')).decode()}"
 
 
 def signed_bodies(webhook: Webhook) -> list[str]:
