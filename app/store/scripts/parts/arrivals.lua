@@ -2,7 +2,7 @@
 -- An item comes to the end of a mailbox, if there is room there and in its lane. It is added, and taken away again where that
 -- shows that there is none: to look first takes more commands, and in a script each costs more than what it does.
 
--- `item` is no longer the last in its mailbox.
+-- As if it had not come. It must still be the last in its mailbox.
 local function turn_away(place)
   redis.call('RPOP', P .. 'q:' .. place.mailbox)
   redis.call('HINCRBY', P .. 'lane:' .. place.lane, 'backlog', '-1')
