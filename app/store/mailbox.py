@@ -33,7 +33,7 @@ class Mailboxes:
         self, connection: Connection, limits: Limits, lists: Mapping[str, Sequence[str]] = MappingProxyType({})
     ) -> None:
         self._connection = connection
-        self._retention = limits.retention
+        self._limits = limits
         self._wire = Wire(limits, lists)
 
     def accept(self, acceptance: Acceptance) -> Entered:
@@ -87,7 +87,7 @@ class Mailboxes:
             token,
             int(lease * 1000) if go_on else 0,
             rate,
-            self._retention,
+            self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
         )
         return Worked(
             claim=claim_of(rest[:size]) if state == "claimed" else None,

@@ -14,7 +14,7 @@ import orjson
 from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
 from app.core.costs import Cost
-from app.core.message import decode, encode
+from app.core.message import decode, encode, split_conversation
 from app.core.session import Session
 from app.core.status import Status
 from app.core.work import (
@@ -133,7 +133,7 @@ class Wire:
         if more:
             request["more"] = [self._append(one) for one in more]
         if a.cost:
-            request["cost"] = self._cost(a.cost)
+            request["cost"] = self._cost(a.cost, entry.message.channel)
         if a.same_person:
             request["names"] = list(a.same_person)
         return request
@@ -162,7 +162,7 @@ class Wire:
             "item": item,
             "cv": claim.conversation,
             "outcome": outcome.name,
-            "retention": limits.retention,
+            "retention": limits.retention_of(split_conversation(claim.conversation)[0]),
             "lane": outcome.lane.kind,
             "error": "",
             "front": (),
@@ -218,6 +218,7 @@ class Wire:
         return {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
 
     def _done(self, done: Done) -> Request:
+        channel = split_conversation(done.claim.conversation)[0]
         request: Request = {"error": done.error}
         if done.status:
             request["status"] = done.status
@@ -228,9 +229,9 @@ class Wire:
         if done.show:
             request["show"] = True
         if done.event:
-            request |= {"live": self._limits.retention, "live_kind": done.event}
+            request |= {"live": self._limits.retention_of(channel), "live_kind": done.event}
         if done.cost:
-            request["cost"] = self._cost(done.cost)
+            request["cost"] = self._cost(done.cost, channel)
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:
@@ -268,14 +269,15 @@ class Wire:
 
     def _record(self, entry: Append) -> Request:
         message = entry.message
+        retention = self._limits.retention_of(message.channel)
         record: Request = {
             "id": message.id,
             "body": encode(message).decode(),
             "cv": message.conversation,
             "dr": message.direction,
             "rp": entry.report_to,
-            "lv": str(self._limits.retention) if entry.live else "",
-            "retention": self._limits.retention,
+            "lv": str(retention) if entry.live else "",
+            "retention": retention,
         }
         if entry.exempt:
             record["ex"] = True
@@ -283,6 +285,8 @@ class Wire:
             record["parts"] = parts
         if message.channel in self._lists:
             record["ix"] = list(self._lists[message.channel])
+            if self._limits.longest_retention > retention:  # other channels may stand in the same lists
+                record["listed"] = self._limits.longest_retention
         return record
 
     def _consent(self, said: ConsentStatement, *, live: bool) -> Request:
@@ -293,9 +297,9 @@ class Wire:
             consent["keep"] = self._limits.session_keep
         return {"consent": consent}
 
-    def _cost(self, cost: Cost) -> Request:
+    def _cost(self, cost: Cost, channel: str) -> Request:
         """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""
-        keep = max(self._limits.session_keep, self._limits.retention)
+        keep = max(self._limits.session_keep, self._limits.retention_of(channel))
         request: Request = {"what": cost.what, "nanos": cost.nanos, "keep": keep}
         return {**request, "refs": orjson.dumps(cost.refs).decode()} if cost.refs else request
 
