@@ -102,5 +102,12 @@ def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -
     return conversation_key(channel, address)
 
 
+def confirm(question: str) -> None:
+    """Ask a yes or no. Raises: click.Abort, the answer is no; click.ClickException, nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{question}? There is nobody here to ask: add --yes.")
+    click.confirm(f"{question}?", abort=True)
+
+
 def when(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -159,13 +159,18 @@ class Forgetting:
     def _find_letters(
         self, traces: Traces, ids: Sequence[str], names: Collection[str], elsewhere: Collection[str]
     ) -> None:
-        fields = ["mailbox", "webhook", "lane"]
-        for one, known in zip(ids, self._ask(keys.DEAD_LETTER, ids, _hmget(fields)), strict=True):
-            mailbox, webhook, where = known or (None, None, None)
+        found = list[str]()
+        for one, known in zip(ids, self._ask(keys.DEAD_LETTER, ids, _hmget(["mailbox", "lane"])), strict=True):
+            mailbox, where = known or (None, None)
             if mailbox and traces.owns(keys.QUEUE.prefix, mailbox):
                 traces.letters.add(one)
-            elif webhook and where not in elsewhere and _speaks_of(webhook, names):
-                traces.webhooks.add(one)
+            elif not mailbox and where not in elsewhere:
+                found.append(one)
+        for some in _pieces(found, STEP // 20):
+            webhooks = self._ask(keys.DEAD_LETTER, some, lambda asked, key: asked.hget(key, "webhook"))
+            traces.webhooks.update(
+                one for one, raw in zip(some, webhooks, strict=True) if raw and _speaks_of(raw, names)
+            )
 
     def _find_listed(self, traces: Traces, name: str) -> None:
         for some in _pieces(sorted(traces.ids)):
@@ -237,7 +242,10 @@ class Forgetting:
     def _members(self, key: Key, name: Sequence[str], members: Sequence[str]) -> list[str]:
         """Of `members` those that stand in a sorted set."""
         full = self._connection.key(key, *name)
-        ask: Callable[[Any, str], object] = lambda asked, one: asked.zscore(full, one)  # noqa: E731
+
+        def ask(asked: Any, member: str) -> None:
+            asked.zscore(full, member)
+
         places = self._pipeline(partial(_asked, ask, members))
         return [one for one, place in zip(members, places, strict=True) if place is not None]
 
@@ -245,9 +253,8 @@ class Forgetting:
         """The answer about each of the keys, None for one of another type; some at a time."""
         answers = list[Any]()
         for some in _pieces(names):
-            answers += self._pipeline(
-                lambda asked, some=some: [ask(asked, self._connection.key(key, one)) for one in some]
-            )
+            full = [self._connection.key(key, one) for one in some]
+            answers += self._pipeline(partial(_asked, ask, full))
         return answers
 
     def _pipeline(self, fill: Callable[[Any], object]) -> list[Any]:

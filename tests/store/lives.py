@@ -75,7 +75,7 @@ class Lives:
         self._made += 1
         channel, customer = split_conversation(who)
         made = Message(
-            id=sha256(f"{self._made}".encode()).hexdigest()[:32],
+            id=sha256(f"message {self._made}".encode()).hexdigest()[:32],
             direction=direction,
             channel=channel,
             customer=customer,
@@ -86,7 +86,7 @@ class Lives:
             external_id=f"EX-{name_of(who)}-{self._made}",
             profile=Profile(name=f"Ms {name_of(who)}"),
         )
-        self.said[who].append(made.id)
+        self.said.setdefault(who, []).append(made.id)
         self.ids |= {made.id} if THEIRS.search(who) else set()
         return made
 
@@ -98,7 +98,7 @@ class Lives:
         self.store.mailboxes.accept(
             Acceptance(
                 entry=Append(made, BOT, report_to="shop", live=True),
-                scope=f"shop:inbound:{made.customer}/{number}",
+                scope=f"{made.channel}:inbound:{made.customer}/{number}",
                 second_scope=f"shop:token:{number}-{self._made}",
                 follow=True,
                 show=True,

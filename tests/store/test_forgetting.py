@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
 import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.core.session import Session
 from app.core.work import Achieved, AppendItem, Retry, Typing
 from app.store import Store
-from tests.store.lives import ANN, PHONE, STEPS, Lives, is_theirs, left_of, opened, without_theirs
-from tests.store.steps import SHOP, Held, held
+from app.store.buckets import Bucket
+from app.store.limits import Limits
+from app.store.traces import Traces
+from tests.store.lives import (
+    ANN,
+    BEN,
+    LONGER,
+    PHONE,
+    STEPS,
+    Lives,
+    is_theirs,
+    left_of,
+    name_of,
+    opened,
+    without_theirs,
+)
+from tests.store.steps import BOT, SHOP, SICK, Drain, Held, held, key, snapshot
 from tests.support.examples import examples
 from tests.support.gateway import Clock
 from tests.support.keymap import strays
@@ -107,3 +127,130 @@ def the_work_goes_on(lives: Lives) -> None:
     backlogs_are_right(after)
     assert not {name for kind in ("q:", "b:", "ready:", "leased:") for name in after.named(kind)}
     assert not [one for one in strays(lives.client) if "damaged" not in one]
+
+
+@pytest.fixture
+def lives(redis_client: redis.Redis) -> Lives:
+    clock = Clock()
+    return Lives(opened(redis_client, clock), clock)
+
+
+def test_another_is_tried_where_what_she_waited_for_was_to_show_that_a_platform_is_back(lives: Lives) -> None:
+    store = Store(lives.client, Limits(breaker_failures=1, breaker_pause=1.0), lives.clock)
+    lives.writes(ANN, 1)
+    drain = Drain(store)
+    drain.step(Retry(drain.claim(), due=0.0, lane=SICK), go_on=False)
+    lives.clock.advance(2)
+    drain.claim()
+    lives.writes(BEN, 1)
+    other = Drain(store, token="another")
+    assert other.step() is None  # as long as hers may tell
+    store.forgetting.forget(ANN, consent=False)
+    assert other.claim().conversation == BEN
+
+
+def test_an_opt_out_that_ends_by_itself_does_so_under_each_address(lives: Lives) -> None:
+    lives.writes(ANN, 0)
+    lives.store.consents.write(PHONE, "out", "test", keep=500)
+    lives.store.forgetting.forget(PHONE, consent=False)
+    assert [500, 500] == [lives.client.ttl(key("o", one)) for one in (ANN, PHONE)]
+    assert lives.store.forgetting.find(ANN).conversations == [ANN]
+
+
+def test_a_lane_that_rests_says_no_more_of_whom(lives: Lives) -> None:
+    for who, lane in ((ANN, BOT), (LONGER, SHOP)):
+        lives.client.hset(key("lane", lane), mapping={"paused_why": f"throttled: too much of {name_of(who)}"})
+        lives.writes(who, 1)
+    lives.store.forgetting.forget(ANN, consent=False)
+    whys = [lives.client.hget(key("lane", lane), "paused_why") for lane in (BOT, SHOP)]
+    assert ["throttled", "throttled: too much of zqannabel"] == whys
+
+
+def test_whoever_settles_while_she_is_being_forgotten_settles_nothing(
+    lives: Lives, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between what is found and what is removed."""
+    lives.writes(ANN, 1)
+    claim, forgetting, stale = Drain(lives.store).claim(), lives.store.forgetting, list[bool]()
+    find = forgetting._find_places
+
+    def finds(traces: Traces, lanes: Sequence[str]) -> None:
+        find(traces, lanes)
+        stale.append(lives.store.mailboxes.settle(lives.outcome(claim, 2)).stale)
+
+    monkeypatch.setattr(forgetting, "_find_places", finds)
+    forgetting.forget(ANN, consent=False)
+    assert stale == [True]
+    assert left_of(held(lives.client), lives.ids) == []
+
+
+def test_an_address_is_hers_though_the_list_of_them_was_lost(lives: Lives) -> None:
+    lives.writes(PHONE, 1)
+    lives.writes(ANN, 0)
+    (first,) = (one for one in (ANN, PHONE) if lives.client.exists(key("w", one)))
+    lives.client.delete(key("w", first))
+    assert {ANN, PHONE} == set(lives.store.forgetting.find(first).conversations)
+    lives.store.forgetting.forget(first, consent=False)
+    assert left_of(held(lives.client), lives.ids) == []
+
+
+def test_the_same_address_on_another_channel_is_another_customer(lives: Lives) -> None:
+    kept = {"method": "POST", "url": "http://gw/x", "path": "", "headers": {}, "body": '{"from": "webchat:zqann"}'}
+    lives.store.dead_letters.keep_webhook(orjson.dumps(kept).decode(), "office", "unexpected", "oops")
+    lives.store.buckets.take([Bucket("office:message:visitor:webchat:zqann", 60)])
+    lives.writes("office/webchat:zqann", 1)
+    before = snapshot(lives.client)
+    lives.writes(ANN, 2)
+    lives.store.forgetting.forget(ANN, consent=True, channels=["shop", "office"])
+    after = snapshot(lives.client)
+    ours = {name for name in before if name.split(":")[0] not in ("lane", "drains", "ready", "busy", "cost")}
+    ours.add("cost:c:office/webchat:zqann")
+    assert {name: before[name] for name in ours} == {name: after.get(name) for name in ours}
+
+
+def test_a_long_conversation_goes_in_steps(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(900):
+        lives.writes(ANN, number)
+    client, forgetting, sizes = lives.client, lives.store.forgetting, list[int]()
+    for name in ("unlink", "zrem"):
+        monkeypatch.setattr(client, name, _measured(getattr(client, name), len, sizes))
+    asked = forgetting._pipeline
+    monkeypatch.setattr(forgetting, "_pipeline", lambda fill: _noted(asked(fill), sizes))
+    assert forgetting.forget(ANN, consent=False).counts()["messages"] == 900
+    assert left_of(held(client), lives.ids) == []
+    assert max(sizes) <= 501
+    assert sum(sizes) > 4_000
+
+
+def _measured(call: Callable[..., Any], measure: Callable[[Any], int], sizes: list[int]) -> Callable[..., Any]:
+    def measured(*arguments: Any) -> Any:
+        sizes.append(measure(arguments))
+        return call(*arguments)
+
+    return measured
+
+
+def _noted(answers: list[Any], sizes: list[int]) -> list[Any]:
+    sizes.append(len(answers))
+    return answers
+
+
+def test_of_whom_nothing_is_known_there_is_nothing_to_forget(lives: Lives) -> None:
+    lives.writes(LONGER, 1)
+    before = snapshot(lives.client)
+    assert not any(lives.store.forgetting.find(ANN).counts().values())
+    assert not any(lives.store.forgetting.forget(ANN, consent=True).counts().values())
+    assert snapshot(lives.client) == before
+
+
+def test_a_report_names_where_else_they_are_known(lives: Lives) -> None:
+    lives.writes(ANN, 1)
+    lives.is_answered(ANN, 0)
+    drain = Drain(lives.store)
+    claim = drain.claim()
+    handles = {"chat": "CH-zqann", "dialogue": "UK-1", "cookies": {"host": {"session": "not for a report"}}}
+    achieved = Achieved(aliases=("desk:zq-contact",), session=Session("bot", handles=handles, version=1))
+    assert lives.store.mailboxes.remember(claim, 30.0, achieved)
+    found = lives.store.forgetting.find(ANN)
+    assert {"bot": {"CH-zqann", "UK-1"}, "desk": {"CH-zqann", "zq-contact"}} == found.known_as
+    assert "not for a report" in found.names  # but a webhook is told by it
