@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,7 +16,6 @@ from app.core.work import Achieved, AppendItem, Retry, Typing
 from app.store import Store
 from app.store.buckets import Bucket
 from app.store.limits import Limits
-from app.store.traces import Traces
 from tests.store.lives import (
     ANN,
     BEN,
@@ -171,15 +170,16 @@ def test_whoever_settles_while_she_is_being_forgotten_settles_nothing(
 ) -> None:
     """Between what is found and what is removed."""
     lives.writes(ANN, 1)
-    claim, forgetting, stale = Drain(lives.store).claim(), lives.store.forgetting, list[bool]()
-    find = forgetting._find_places
+    claim, connection, stale = Drain(lives.store).claim(), lives.store.connection, list[bool]()
+    run = connection.run
 
-    def finds(traces: Traces, lanes: Sequence[str]) -> None:
-        find(traces, lanes)
-        stale.append(lives.store.mailboxes.settle(lives.outcome(claim, 2)).stale)
+    def runs(script: str, *arguments: Any) -> Any:
+        if script == "forget" and arguments[0]["conversations"]:
+            stale.append(lives.store.mailboxes.settle(lives.outcome(claim, 2)).stale)
+        return run(script, *arguments)
 
-    monkeypatch.setattr(forgetting, "_find_places", finds)
-    forgetting.forget(ANN, consent=False)
+    monkeypatch.setattr(connection, "run", runs)
+    lives.store.forgetting.forget(ANN, consent=False)
     assert stale == [True]
     assert left_of(held(lives.client), lives.ids) == []
 
@@ -211,28 +211,29 @@ def test_the_same_address_on_another_channel_is_another_customer(lives: Lives) -
 def test_a_long_conversation_goes_in_steps(lives: Lives, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(900):
         lives.writes(ANN, number)
-    client, forgetting, sizes = lives.client, lives.store.forgetting, list[int]()
+    client, connection, sizes = lives.client, lives.store.connection, list[int]()
+    guard = connection.guard
+
+    def noted(call: Callable[[], Any], **options: Any) -> Any:
+        answer = guard(call, **options)
+        sizes.append(len(answer) if isinstance(answer, list) else 0)
+        return answer
+
+    monkeypatch.setattr(connection, "guard", noted)
     for name in ("unlink", "zrem"):
-        monkeypatch.setattr(client, name, _measured(getattr(client, name), len, sizes))
-    asked = forgetting._pipeline
-    monkeypatch.setattr(forgetting, "_pipeline", lambda fill: _noted(asked(fill), sizes))
-    assert forgetting.forget(ANN, consent=False).counts()["messages"] == 900
+        monkeypatch.setattr(client, name, _measured(getattr(client, name), sizes))
+    assert lives.store.forgetting.forget(ANN, consent=False).counts()["messages"] == 900
     assert left_of(held(client), lives.ids) == []
     assert max(sizes) <= 501
     assert sum(sizes) > 4_000
 
 
-def _measured(call: Callable[..., Any], measure: Callable[[Any], int], sizes: list[int]) -> Callable[..., Any]:
+def _measured(call: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
     def measured(*arguments: Any) -> Any:
-        sizes.append(measure(arguments))
+        sizes.append(len(arguments))
         return call(*arguments)
 
     return measured
-
-
-def _noted(answers: list[Any], sizes: list[int]) -> list[Any]:
-    sizes.append(len(answers))
-    return answers
 
 
 def test_of_whom_nothing_is_known_there_is_nothing_to_forget(lives: Lives) -> None:
