@@ -207,11 +207,6 @@ def _read(line: bytes) -> Spooled | None:
     return Spooled(**orjson.loads(parts[2]))
 
 
-def _is_theirs(line: bytes, is_theirs: Callable[[Spooled], bool], names_them: Callable[[str], bool]) -> bool:
-    spooled = _read(line)
-    return is_theirs(spooled) if spooled else names_them(line.decode(errors="replace"))
-
-
 def _write(file: int, data: bytes) -> None:
     """All of it; a disk that is nearly full takes a part. Raises: OSError."""
     while data:

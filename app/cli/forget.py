@@ -34,7 +34,7 @@ def forget(config: Path | None, channel: str, customer: str, consent: bool, dry_
     found, spool = view.store.forgetting.find(conversation, channels=others), _spool(view)
     spooled = _in_spool(spool, found, others, dry=True)
     known = found.counts() | {SPOOLED: spooled}
-    if not (any(known.values()) or found.polled):
+    if not any(known.values()):
         click.echo(f"Nothing is known of {printable(customer)} on {channel}.")
         return
     if not dry_run:
