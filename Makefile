@@ -6,28 +6,36 @@ CONSTRAINTS := .ci/constraints.txt
 # Only what pip must know about decides whether the environment is up to date: for running, and with the tests' tools.
 RUNS := $(VENV)/.runs
 STAMP := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
 OURS := app workers tests
 # Python compiles what it imports; all that is never imported takes longer than the rest of the set-up.
 INSTALL = $(BIN)/pip install -qq --disable-pip-version-check --no-compile --constraint $(CONSTRAINTS) --editable
+# Or each of the processes that share the tests would compile what all of them import; one checker leaves a core free.
+BESIDE = $(MAKE) --no-print-directory -j 2 check $(COMPILED)
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick deep check fix bench install clean
+.PHONY: help run test quick deep chaos check fix bench bench-pace install clean
 
 help: ## this list
-	@awk -F ':.* ## ' '/^[a-z]+:.* ## / { printf "  make %-9s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / { printf "  make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
 
-test: check ## the checks and every test; ARGS="-k word" for some of them
+test: install ## the checks and every test, faults in their short form; ARGS="-k word" for some of them
+	@$(BESIDE)
 	$(BIN)/pytest $(ARGS)
 
-quick: check ## the checks, and every test without real processes, a Redis among them, or browsers
+quick: install ## the checks, and every test without real processes, a Redis, browsers, or Flex as the sandbox serves it
+	@$(BESIDE)
 	$(BIN)/pytest -n 3 -m "not processes" --hypothesis-profile=quick $(ARGS)
 
 deep: install ## ten times as many made-up cases for the property tests; takes its time
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
+
+chaos: install ## every fault in its long form, and a ledger of what became of the messages: about 10 minutes
+	$(BIN)/pytest -n 3 -m "long or ledger" --timeout=900 --ledger=chaos.json $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)
@@ -42,6 +50,9 @@ fix: install ## mend what can be mended without you: imports, layout
 bench: install ## how many messages a second, against other ways to send them
 	$(BIN)/python -m tests.benchmarks.bench
 
+bench-pace: install ## how many messages a second where platforms take 200 ms a call, and how lanes share the workers
+	$(BIN)/python -m tests.benchmarks.pace
+
 install: $(STAMP) ## the environment in .venv, where it is not up to date
 
 # With the newest pip, which takes half as long as the one that Python brings.
@@ -49,6 +60,9 @@ define MAKE_VENV
 @$(PYTHON) -c 'import sys; sys.exit("Patchbay needs Python 3.11 or newer; say which with: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
 @$(PYTHON) -m venv --upgrade-deps $(VENV)
 endef
+
+$(COMPILED): $(STAMP)
+	@$(BIN)/pytest -n 0 --collect-only -qq >/dev/null 2>&1; touch $(COMPILED)
 
 $(RUNS): pyproject.toml $(CONSTRAINTS)
 	$(MAKE_VENV)

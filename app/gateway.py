@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from celery import Celery
 from msgspec import Struct
 
 from app import log
@@ -49,14 +48,17 @@ LOG = log.logger("store")
 
 
 class Publishes(Protocol):
+    """Answers with the wake-ups that nobody hears of, from the first of them on."""
+
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]: ...
 
 
 class Lane(Struct, frozen=True):
-    """`concurrency` drains at once, fleet-wide; `rate` calls a second (0: no limit); `lease` in seconds."""
+    """At most `concurrency` drains at once, fleet-wide (None: as many as it finds good); `rate` calls a second (0: no
+    limit); `lease` in seconds."""
 
     name: str
-    concurrency: int
+    concurrency: int | None
     rate: float
     lease: float
     retry: RetryPolicy
@@ -77,7 +79,12 @@ class Gateway:
         self.store = store
         self.publisher = publisher
         self.live = live or store.messages  # with a patience of its own: it waits for news
-        self.http = http or Http(settings.hosts, files=file_hosts(settings), egress=settings.gateway["egress"])
+        self.http = http or Http(
+            settings.hosts,
+            files=file_hosts(settings),
+            egress=settings.gateway["egress"],
+            secrets=settings.secrets,
+        )
         self.channels: Mapping[str, Channel] = {n: build_channel(p) for n, p in settings.channels.items()}
         self.destinations: Mapping[str, Destination] = {
             n: build_destination(p) for n, p in settings.destinations.items()
@@ -231,13 +238,15 @@ def lists_of(settings: Settings) -> dict[str, list[str]]:
     return {channel: lists for channel, lists in found.items() if lists}
 
 
-def build(settings: Settings, *, role: str, timeout: float, celery: Celery | None = None) -> Gateway:
+def build(
+    settings: Settings, *, role: str, timeout: float, around: Callable[[Publisher], Publishes] = lambda bare: bare
+) -> Gateway:
     """A gateway on the configured Redis and broker.
 
     Args:
         role: `receiver`, `worker` or `cli`; the name under which Redis lists the connections.
         timeout: seconds for one Redis command.
-        celery: the application to publish with, if the process has one.
+        around: puts something around the publisher.
     """
     log.configure(settings.secrets)
     values = settings.gateway
@@ -246,14 +255,17 @@ def build(settings: Settings, *, role: str, timeout: float, celery: Celery | Non
         limits_of(settings),
         lists=lists_of(settings),
     )
+    if role != "worker":  # which tells nobody that something is kept
+        store.connection.copies = values["replicas_to_wait"]
     lanes = [lane.name for lane in lanes_of(settings)]
-    celery = celery or create_celery(values["broker_url"], lanes, timeout=timeout, retries=0)
+    celery = create_celery(values["broker_url"], lanes, timeout=RECEIVER_TIMEOUT, retries=0)
     live = Connection(
         connect(values["redis_url"], timeout=LIVE_TIMEOUT, name=f"{role}-live", connections=MAX_CONNECTIONS)
     )
     if role != "cli":  # whose errors are its answers
         _tell_of_outages(store.connection, live)
-    return Gateway(settings, store, Publisher(celery), live=Messages(live, store.limits))
+    publisher = around(Publisher(celery, store.lanes.forget))
+    return Gateway(settings, store, publisher, live=Messages(live, store.limits))
 
 
 def _tell_of_outages(*connections: Connection) -> None:

@@ -50,7 +50,7 @@ STRAIGHT = Egress()
 
 
 class Response(Struct, frozen=True):
-    """An answer of any status. `headers` have lower-case names; `secrets` are the credentials that went out, `cookies`
+    """An answer of any status. `headers` have lower-case names; `secrets` are what may not be quoted, `cookies`
     the values of its Set-Cookie headers, each by itself."""
 
     status: int
@@ -92,7 +92,7 @@ class Response(Struct, frozen=True):
             detail: what the platform said, in words; the beginning of the body if empty.
 
         Raises:
-            Failure: of the kind that the status stands for; a platform that repeats our credentials is not quoted.
+            Failure: of the kind that the status stands for; a secret that a platform repeats is not quoted.
         """
         if self.ok:
             return self
@@ -108,11 +108,17 @@ class Response(Struct, frozen=True):
         )
 
     def retry_after(self, now: float | None = None) -> float | None:
-        """Seconds that a Retry-After header asks for: a number or an HTTP date; None without a readable one."""
+        """Seconds that a Retry-After header asks for: a number or an HTTP date; None without a readable one.
+
+        A date is counted from the answer's own, as our clock may be another one than the platform's; `now` (Unix
+        seconds, by default that clock's) only counts where the answer has none.
+        """
         value = self.headers.get("retry-after", "").strip()
         seconds = _number(value)
-        if seconds is None:
-            seconds = _seconds_until(value, time.time() if now is None else now)
+        then = _moment(value) if seconds is None else None
+        if then is not None:
+            said = _moment(self.headers.get("date", ""))
+            seconds = then - (said or now or time.time())
         return None if seconds is None else min(max(0.0, seconds), MAX_WAIT)
 
 
@@ -140,10 +146,11 @@ def _number(value: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _seconds_until(date: str, now: float) -> float | None:
+def _moment(date: str) -> float | None:
+    """Unix seconds of an HTTP date; None if it is none."""
     try:
         then = parsedate_to_datetime(date)
-        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp() - now
+        return (then if then.tzinfo else then.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -156,11 +163,18 @@ class Http:
         files: URLs whose hosts and ports `fetch` may ask although they are not public.
         pool: idle connections that are kept, to all hosts together.
         egress: how calls leave the house.
+        secrets: what no failure may quote, besides the credentials that a call carries.
     """
 
     def __init__(
-        self, trusted: Iterable[str] = (), pool: int = 64, files: Iterable[str] = (), egress: Egress = STRAIGHT
+        self,
+        trusted: Iterable[str] = (),
+        pool: int = 256,
+        files: Iterable[str] = (),
+        egress: Egress = STRAIGHT,
+        secrets: Iterable[str] = (),
     ) -> None:
+        self._secrets = tuple(sorted(secrets, key=len, reverse=True))  # one may be a part of another
         self._transport = Transport(map(host_and_port, trusted), pool, egress)
         self._strict = Transport(map(host_and_port, files), 8, egress)
 
@@ -245,8 +259,8 @@ class Http:
         choose = _of_success(take, packed=False) if take else None
         return self._call(self._transport, method, url, data, dict(headers or {}), auth, timeout, most_bytes, choose)
 
-    @staticmethod
     def _call(
+        self,
         transport: Transport,
         method: str,
         url: str,
@@ -266,7 +280,7 @@ class Http:
         body = answer.body
         if "content-encoding" in headers and (choose is None or not _is_success(answer.status)):
             body = _readable(answer.status, body, headers["content-encoding"].lower(), most_bytes)
-        return Response(answer.status, headers, body, credentials(sent, auth), tuple(cookies))
+        return Response(answer.status, headers, body, (*credentials(sent, auth), *self._secrets), tuple(cookies))
 
 
 def _is_success(status: int) -> bool:

@@ -16,7 +16,7 @@ from app.core.message import conversation_key, split_conversation
 from app.core.schema import noticing
 from app.core.work import AppendItem, End, Item, Wake, mailbox_of
 from app.core.work import Typing as ShowTyping
-from app.gateway import Gateway
+from app.gateway import RECEIVER_TIMEOUT, Gateway
 
 KIND = re.compile(r"[A-Za-z0-9_.]{1,64}")
 MAILBOX_FULL = "Too many messages of this conversation are waiting."
@@ -58,9 +58,17 @@ def accept(gateway: Gateway, name: str, events: Sequence[Event], at: int | None 
         return accepted
     except StoreUnavailable as error:
         error.maybe_done = error.maybe_done or bool(accepted)
+        if error.maybe_done:
+            error.again = _again(min(written.recognised_for(gateway, name, event) for event in events))
         raise
     finally:
         gateway.publisher.publish(inbox.wakes)
+
+
+def _again(window: float) -> int:
+    """Seconds after which one whose outcome is unknown should come again: within the window in which it is recognised,
+    of which our own waiting has taken a part."""
+    return max(1, min(StoreUnavailable.again, int(window - RECEIVER_TIMEOUT) - 1))
 
 
 class Inbox:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 QUIET = 10.0  # seconds before the same is said again of something that comes and goes
-LONGEST = 5.0  # seconds between two tries
+LONGEST = 1.0  # seconds between two tries: work goes on as late as that once something is back
 
 
 class Outage:

@@ -137,9 +137,10 @@ class Spool:
     def _replay(self, work: Callable[[Spooled], object], damaged: Callable[[int], object]) -> int:
         count = 0
         with self._file.open("rb") as file:
-            name = file.readline().partition(b" ")[0]
+            first = file.readline()
+            name = first.partition(b" ")[0]
             end = file.seek(self._reached(name))
-            for line in file:
+            for line in file if first.endswith(b"\n") else ():  # else its name may still be on its way
                 if not line.endswith(b"\n"):
                     break  # still being written, or torn
                 if spooled := _read(line):

@@ -5,18 +5,25 @@ Celery carries hints only: "lane L has work". The truth is in the mailboxes, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from celery import Celery
 from celery.exceptions import QueueNotFound
 from kombu.entity import Queue
 
+from app.core.errors import StoreUnavailable
+from app.core.sentinels import Sentinels, is_sentinels, sentinels_of
 from app.core.work import Wake
 from app.log import logger
-from app.outage import Outage
+from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
+ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
+CONFIRMED_WITHIN = 1.0  # seconds
+FIRST_TRY = 0.2  # seconds until a broker that went away is tried again
 
 log = logger("tasks")
 
@@ -32,14 +39,41 @@ def create_celery(
             while it connects). None: as often as it takes.
         connections: broker connections of one process; at least its concurrency and ten.
     """
-    celery = Celery("patchbay", broker=broker_url, set_as_current=False)
+    options = _transport(timeout, connections, retries)
+    sentinels = sentinels_of(broker_url) if is_sentinels(broker_url) else None
+    broker = _as_kombu_writes(sentinels) if sentinels else broker_url
+    celery = Celery("patchbay", broker=broker, set_as_current=False)
     celery.conf.update(
         SETTINGS,
         task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
         broker_pool_limit=connections,
-        broker_transport_options=_transport(timeout, connections, retries),
+        broker_connection_timeout=options["socket_connect_timeout"],  # of AMQP
+        broker_transport_options=options | (_asks(sentinels) if sentinels else {}),
+        broker_use_ssl=_tls(broker_url, sentinels),
     )
     return celery
+
+
+def _as_kombu_writes(found: Sentinels) -> str:
+    login = found.login
+    who = f"{quote(login.username, '')}:{quote(login.password, '')}@" if login.username or login.password else ""
+    hosts = [f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in found.hosts]
+    return ";".join(f"sentinel://{who}{host}/{found.database}" for host in hosts)
+
+
+def _asks(found: Sentinels) -> dict[str, Any]:
+    """How kombu asks sentinels for the master."""
+    login = {"username": found.own_login.username or None, "password": found.own_login.password or None}
+    tls = {"ssl": True, **found.options} if found.tls else {}
+    waits = {"socket_timeout": ASKED_WITHIN, "socket_connect_timeout": ASKED_WITHIN}
+    return {"master_name": found.master, "sentinel_kwargs": {**waits, **login, **tls}}
+
+
+def _tls(broker_url: str, sentinels: Sentinels | None) -> dict[str, Any] | None:
+    """The options of TLS, as far as kombu does not read them in the URL. By itself it would take any certificate."""
+    if sentinels:
+        return {"ssl_cert_reqs": "required", **sentinels.options} if sentinels.tls else None
+    return {"ssl_cert_reqs": "required"} if broker_url.startswith("rediss:") and "ssl_" not in broker_url else None
 
 
 SETTINGS: dict[str, Any] = {
@@ -56,6 +90,7 @@ SETTINGS: dict[str, Any] = {
     "worker_soft_shutdown_timeout": 60.0,  # a cold stop still lets the heads in hand be settled
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "broker_connection_retry_on_startup": True,
+    "broker_channel_error_retry": True,  # nor does it end because of a Redis that answers, but takes nothing
     "broker_connection_max_retries": None,  # a worker outlives any outage of its broker
     "broker_heartbeat": 0,  # of AMQP; with Redis the health check below does this
     "event_queue_prefix": "patchbay-events",
@@ -74,35 +109,73 @@ def _transport(timeout: float, connections: int, retries: int | None) -> dict[st
         "priority_steps": [0],  # one list per queue: priorities are not used, and each step costs polling
         "client_name": "patchbay-celery",
     }
-    return options if retries is None else {**options, "max_retries": retries}
+    return options if retries is None else {**options, "max_retries": retries, **_confirmed(timeout)}
+
+
+def _confirmed(timeout: float) -> dict[str, Any]:
+    """For who publishes over AMQP, where one that hangs would seem to take everything: it must say that it has."""
+    return {"confirm_publish": True, "read_timeout": timeout, "write_timeout": timeout}
 
 
 def unacknowledged(broker_url: str) -> bool:
     """Whether hints are taken without a word. With Redis, work would wait for a transaction that notes what is to be
     acknowledged, and the sweep makes up for a lost hint anyway; RabbitMQ would push them all to one busy worker."""
-    return broker_url.partition(":")[0] in ("redis", "rediss", "redis+socket", "sentinel")
+    return is_sentinels(broker_url) or broker_url.partition(":")[0] in ("redis", "rediss", "redis+socket")
 
 
 class Publisher:
-    """Publishes wake-ups. One that cannot be published is no error: the sweep will owe a new one."""
+    """Publishes wake-ups. One that cannot be published is no error: its token is given back with `forget`, so that the
+    next sweep owes a new one. While the broker is away, one try now and then finds out whether it is back."""
 
-    def __init__(self, celery: Celery) -> None:
+    def __init__(self, celery: Celery, forget: Callable[[Sequence[Wake]], None] = lambda wakes: None) -> None:
         self.celery = celery
+        self._forget = forget
         self._unknown: set[str] = set()
+        self._patience = Patience(FIRST_TRY)
         self._outage = Outage(self._gone, lambda seconds: log.warning("broker is back", after=round(seconds, 1)))
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the last try failed."""
+        return self._outage.lasts
+
+    @property
+    def rests(self) -> bool:
+        """Whether the broker is away, and it is too early for another try."""
+        return self._patience.left > 0
 
     def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
         """Publish wake-ups in their order; the answer is what could not be published: all from the first failure on."""
+        left = self.send(wakes)
+        self.give_back(left)
+        return left
+
+    def give_back(self, wakes: Sequence[Wake]) -> None:
+        """Nobody is on the way for these."""
+        if wakes:
+            with suppress(StoreUnavailable):  # they lapse by themselves
+                self._forget(wakes)
+
+    def send(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """As `publish`, for who does something else with what is left."""
         for number, wake in enumerate(wakes):
+            if self.rests:
+                return wakes[number:]
+            if self._outage.lasts:
+                self._patience.failed()  # for the others, while this one tries
             try:
                 self._send(wake)
             except QueueNotFound:
                 self._no_such(wake.lane)
                 return wakes[number:]
             except Exception as error:  # whatever the broker's client raises; the message is recorded all the same
+                if not self._outage.lasts:
+                    self._patience.failed()
                 self._outage.failed(str(error))
                 return wakes[number:]
-            self._outage.worked()
+            if self._outage.lasts:
+                self._patience.worked()
+                self._outage.worked()
         return ()
 
     def _no_such(self, lane: str) -> None:
@@ -125,5 +198,6 @@ class Publisher:
             queue=wake.lane,
             declare=[],  # the queue needs no binding: a message for the default exchange goes right into it
             retry=False,
+            confirm_timeout=CONFIRMED_WITHIN,  # over AMQP
             ignore_result=True,
         )

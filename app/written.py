@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.consent import STATES, Heard, word_of
-from app.core.events import Written
+from app.core.events import Event, Written
 from app.core.message import Message, Text, content_to_dict, conversation_key, derived_id, new_id, split_conversation
 from app.core.reading import encoded
 from app.core.work import Append
@@ -106,6 +106,13 @@ def now() -> int:
 
 def _window(event: Written) -> float | None:
     return None if event.external_id else (event.window or REPEAT_WINDOW)
+
+
+def recognised_for(gateway: Gateway, name: str, event: Event) -> float:
+    """Seconds in which an event of the channel or destination `name` that comes again is known to be the same."""
+    if isinstance(event, Written) and not event.external_id:
+        return event.window or REPEAT_WINDOW
+    return gateway.store.limits.window_ms(f"{name}:") / 1000
 
 
 def _fingerprint(sender: str, event: Written) -> str:

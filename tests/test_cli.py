@@ -290,6 +290,24 @@ def test_a_worker_for_no_lane_is_refused(run: Run) -> None:
     assert "--lanes: Matches none of: " in result.stderr
 
 
+@pytest.mark.parametrize(("threads", "said"), [("8", "adds up to 12"), ("12", "")])
+def test_a_worker_with_fewer_threads_than_its_lanes_may_use_says_so(
+    run: Run, config: Path, monkeypatch: pytest.MonkeyPatch, threads: str, said: str
+) -> None:
+    begun: list[str] = []
+    monkeypatch.setattr("runpy.run_module", lambda name, **options: begun.extend(sys.argv))
+    monkeypatch.setattr("app.cli.running.look_at_redis", lambda settings: None)
+    monkeypatch.setattr(sys, "argv", ["patchbay"])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("PATCHBAY_CONFIG", str(config))
+    config.write_text(toml.dumps(tables(destinations__desk={"concurrency": 6})))
+    result = run("worker", "--lanes", "*:desk", "--threads", threads)
+    assert result.exit_code == 0
+    assert said in result.stderr
+    assert ("Warning" in result.stderr) is bool(said)
+    assert begun[begun.index("--concurrency") + 1] == threads
+
+
 def test_an_unverified_channel_is_refused_off_loopback(run: Run, config: Path) -> None:
     config.write_text(toml.dumps(tables(channels__shop={"verification": "none", "secrets": []})))
     result = run("receiver", "--host", "0.0.0.0")

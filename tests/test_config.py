@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from app.config.schema import ConfigError, Settings, build_channel, build_destination, check, check_alone, load
 from app.core.costs import ChannelPrices, PriceTable
 from app.core.routing import Route
+from app.core.sentinels import NO_NAME
 from tests.support.gateway import ACCOUNT, SECRET, tables
 from tests.support.values import THOROUGH, json_values, places, replaced
 
@@ -82,6 +83,8 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         "sentinel://a:26379;http://b:26379",
         ["gateway.broker_url"],
     ),
+    "sentinels that watch nobody": ("gateway.broker_url", "sentinel://a;sentinel://b", ["gateway.broker_url"]),
+    "sentinels without a host": ("gateway.redis_url", "redis+sentinel:///mymaster", ["gateway.redis_url"]),
     "a Unix socket that Celery cannot use": ("gateway.redis_url", "unix:///run/redis.sock", ["gateway.broker_url"]),
     "a proxy by ftp": ("gateway.egress", {"proxy": "ftp://proxy:21"}, ["gateway.egress.proxy"]),
     "no such trust store": ("gateway.egress", {"trust_store": "/no/ca.pem"}, ["gateway.egress.trust_store"]),
@@ -124,6 +127,10 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
         str(30 * 86_400 + 1),
         ["gateway.session_keep"],
     ),
+    "a burst of half a minute and more": ("destinations.helper.burst", 30.5, ["destinations.helper.burst"]),
+    "a burst of less than no time": ("destinations.helper.burst", -1, ["destinations.helper.burst"]),
+    "a burst of people": ("destinations.desk.burst", 1.0, ["destinations.desk.burst"]),
+    "a burst of a channel": ("channels.shop.burst", 1.0, ["channels.shop.burst"]),
     "sessions without end": (
         "destinations.desk.session_timeout",
         float("inf"),
@@ -136,7 +143,7 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     ),
     "a send url that is none": ("channels.shop.send_url", "shop", ["channels.shop.send_url"]),
     "a port that there is not": ("channels.shop.send_url", "http://shop:99999/", ["channels.shop.send_url"]),
-    "too many at once": ("channels.shop.concurrency", 65, ["channels.shop.concurrency"]),
+    "too many at once": ("channels.shop.concurrency", 4097, ["channels.shop.concurrency"]),
     "a name in capitals": ("channels.Shop", tables()["channels"]["shop"], ["channels.Shop"]),
     "a name with a slash": ("channels.shop/2", tables()["channels"]["shop"], ["channels.shop/2"]),
     "a name with a line break": ("channels.shop\n", tables()["channels"]["shop"], ["channels.shop\n"]),
@@ -661,12 +668,25 @@ BROKERS = {
     "the store's by default": ({"redis_url": "redis://r:1/2"}, "redis://r:1/2"),
     "another Redis": ({"broker_url": "rediss://b:1/2"}, "rediss://b:1/2"),
     "RabbitMQ": ({"broker_url": "amqp://b/v"}, "amqp://b/v"),
-    "Sentinels": ({"broker_url": "sentinel://a:1;sentinel://b:1"}, "sentinel://a:1;sentinel://b:1"),
+    "sentinels": ({"broker_url": "sentinel://a:1,b:1/mymaster"}, "sentinel://a:1,b:1/mymaster"),
+    "sentinels as kombu writes them": (
+        {"broker_url": "sentinel://a:1;sentinel://b:1/0?master_name=mymaster"},
+        "sentinel://a:1;sentinel://b:1/0?master_name=mymaster",
+    ),
+    "those of the store": ({"redis_url": "redis+sentinel://a:1/mymaster"}, "redis+sentinel://a:1/mymaster"),
     "a Unix socket": (
         {"redis_url": "unix:///r.sock", "broker_url": "redis+socket:///r.sock"},
         "redis+socket:///r.sock",
     ),
 }
+
+
+@pytest.mark.parametrize("key", ["redis_url", "broker_url"])
+def test_sentinels_need_the_masters_name_and_it_says_so(key: str) -> None:
+    scheme = "sentinel" if key == "broker_url" else "redis+sentinel"
+    with pytest.raises(ConfigError) as raised:
+        check(tables(gateway={key: f"{scheme}://a:26379,b:26379/0"}), {})
+    assert [(f"gateway.{key}", NO_NAME)] == raised.value.problems
 
 
 @pytest.mark.parametrize(("gateway", "broker_url"), BROKERS.values(), ids=BROKERS)
@@ -741,6 +761,13 @@ def test_sessions_may_be_kept_for_just_as_long_as_they_last() -> None:
     assert rule.startswith("Must be at least 3601, the session_timeout of destinations.desk.")
 
 
+def test_people_have_no_bursts_and_hear_why() -> None:
+    check(with_(tables(), "destinations.desk.burst", 0), {})
+    assert 2.5 == check(with_(tables(), "destinations.helper.burst", 2.5), {}).destinations["helper"].values["burst"]
+    with pytest.raises(ConfigError, match="Must be 0 or left out: each message is brought there by itself"):
+        check(with_(tables(), "destinations.desk.burst", 2.5), {})
+
+
 def test_a_chats_secret_that_is_too_short_says_how_to_make_one() -> None:
     with pytest.raises(ConfigError) as raised:
         check(with_(tables(), "channels.chat.secrets", ["chat-secret-0001"]), {})
@@ -759,7 +786,8 @@ def everything_secret() -> Settings:
         channels__chat={"secrets": ["chat-secret-0001-32-characters-x", "chat-secret-0002-32-characters-x"]},
         gateway={
             "redis_url": "redis://user:redis%2Fpassword@127.0.0.1:6379/0",
-            "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1?password=in-the-query",
+            "broker_url": "sentinel://:first-sentinel@a:1;sentinel://:second-sentinel@b:1/mymaster"
+            "?password=in-the-query&sentinel_password=sentinels-own",
             "api_tokens": ["api-token-0001", "api-token-0002"],
             "egress": {"proxy": "http://patchbay:proxy%2Fpassword@proxy.example.test:3128"},
         },
@@ -780,6 +808,7 @@ def test_the_set_of_secrets_is_complete() -> None:
         "first-sentinel",
         "second-sentinel",
         "in-the-query",
+        "sentinels-own",
         "proxy%2Fpassword",
         "proxy/password",
         "api-token-0001",

@@ -162,6 +162,14 @@ def test_every_key_of_a_platform_is_on_its_page(name: str) -> None:
     assert own == {key for key in own if f"`{key}`" in PAGES[page].partition("## Keys")[2]}
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/README.md"])
+def test_every_platform_is_in_the_tables(page: str) -> None:
+    rows = re.findall(r"^\| (\[.*?\]\(\S+\)) \| (channel|destination) \|", PAGES[page], re.MULTILINE)
+    assert sorted(BUILT_IN) == sorted(
+        f"{kind}.{type_}" for names, kind in rows for type_ in re.findall("`(.*?)`", names)
+    )
+
+
 @pytest.mark.parametrize("page", [name for name in PAGES if name.startswith("docs/platforms/")])
 def test_a_platforms_page_says_what_a_reader_looks_for(page: str) -> None:
     for heading in ("## Setting up", "## What it promises", "## Keys"):

@@ -34,6 +34,18 @@ def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
     return raised.value
 
 
+def test_a_secret_that_did_not_go_out_is_not_quoted(outside: Sink) -> None:
+    http = Http([outside.url], secrets=["never-sent-secret"])
+    outside.answers(Told(400, b"." * 195 + b"never-sent-secret"), Told(400, b'{"message":"never-sent-secret"}'))
+    with pytest.raises(Failure) as raised:
+        http.post(outside.url).check()
+    assert "HTTP 400: " + "." * 195 + "[reda" == raised.value.detail
+    answer = http.post(outside.url)
+    with pytest.raises(Failure) as raised:
+        answer.check(answer.json()["message"])
+    assert "HTTP 400: [redacted]" == raised.value.detail
+
+
 # --- the SSRF guard ---
 
 INSIDE = {
@@ -585,6 +597,14 @@ WAITS: dict[str, tuple[str, float | None]] = {
 @pytest.mark.parametrize(("value", "seconds"), WAITS.values(), ids=WAITS)
 def test_retry_after(value: str, seconds: float | None) -> None:
     assert seconds == Response(503, {"retry-after": value}, b"").retry_after(now=NOW)
+
+
+@pytest.mark.parametrize("behind", [3_600.0, -3_600.0, 0.0], ids=["an hour behind", "an hour ahead", "right"])
+def test_a_date_is_counted_from_the_answers_own(behind: float) -> None:
+    said, then = (format_datetime(datetime.fromtimestamp(NOW + s, UTC), usegmt=True) for s in (0, 3))
+    assert 3.0 == Response(429, {"retry-after": then, "date": said}, b"").retry_after(now=NOW - behind)
+    assert 90.0 == Response(429, {"retry-after": then, "date": "soon"}, b"").retry_after(now=NOW - 87)
+    assert 7.0 == Response(429, {"retry-after": "7", "date": said}, b"").retry_after(now=NOW - behind)
 
 
 def test_without_a_retry_after_there_is_none() -> None:

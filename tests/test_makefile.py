@@ -43,8 +43,7 @@ def test_to_run_it_no_tools_of_the_tests_are_installed_and_a_line_says_what_happ
 
 
 def test_to_test_it_they_are(clone: Path) -> None:
-    told = steps("test", clone)
-    assert told.count("pip install") == 1
+    (told,) = {line for line in steps("test", clone).splitlines() if "pip install" in line}
     assert "'.[up,test]'" in told
 
 

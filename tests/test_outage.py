@@ -58,14 +58,14 @@ def test_what_never_hears_of_an_end_is_told_again_now_and_then() -> None:
 
 def test_patience_grows_and_is_as_short_as_at_first_once_something_worked() -> None:
     now = 0.0
-    patience = Patience(0.5, clock=lambda: now)
+    patience = Patience(LONGEST / 8, clock=lambda: now)
     waits = []
     for _ in range(6):
         patience.failed()
         waits.append(patience.left)
-    assert waits == [0.5, 1.0, 2.0, 4.0, LONGEST, LONGEST]
+    assert waits == [LONGEST / 8, LONGEST / 4, LONGEST / 2, LONGEST, LONGEST, LONGEST]
     now = LONGEST
     assert patience.left == 0.0
     patience.worked()
     patience.failed()
-    assert patience.left == 0.5
+    assert patience.left == LONGEST / 8

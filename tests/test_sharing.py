@@ -33,9 +33,8 @@ def test_the_tests_of_a_file_stay_in_one_process_each() -> None:
 WITHOUT = ["tests/journeys/test_story.py", "tests/sandbox/test_agent_page.py", "tests/workers/test_outbound.py"]
 
 
-@pytest.mark.parametrize("file", WITHOUT)
-def test_a_quick_run_has_no_processes_and_no_browser(file: str) -> None:
-    assert "no tests collected" in pytest_says("-n", "0", "--collect-only", "-m", "not processes", file)
+def test_a_quick_run_has_no_processes_and_no_browser() -> None:
+    assert "no tests collected" in pytest_says("-n", "0", "--collect-only", "-m", "not processes", *WITHOUT)
 
 
 @pytest.mark.parametrize("named", sorted({*sharing.TOGETHER, *sharing.ALONE, *sharing.FIRST, *sharing.PROCESSES}))

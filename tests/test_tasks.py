@@ -7,13 +7,14 @@ from structlog.testing import capture_logs
 
 from app.core.work import Wake
 from app.tasks import Publisher, create_celery
-from tests.support.processes import RedisServer, free_port
+from tests.support.processes import RedisServer, free_port, wait_until
 
 BROKERS = {
     "redis://127.0.0.1/1": True,
     "rediss://127.0.0.1/1": True,
     "redis+socket:///run/redis.sock": True,
-    "sentinel://127.0.0.1:26379": True,
+    "sentinel://127.0.0.1:26379/mymaster/0": True,
+    "redis+sentinel://127.0.0.1:26379/mymaster/0": True,
     "amqp://127.0.0.1": False,
     "amqps://127.0.0.1": False,
 }
@@ -30,10 +31,15 @@ def test_a_broker_that_is_away_is_told_once_and_so_is_its_return(
 ) -> None:
     nowhere = f"redis://:geheim@127.0.0.1:{free_port()}/0"
     wakes = [Wake("inbound:desk", "t"), Wake("outbound:shop", "t")]
-    publisher = Publisher(create_celery(nowhere, ["inbound:desk", "outbound:shop"], timeout=1, retries=0))
+    forgotten: list[Wake] = []
+    publisher = Publisher(
+        create_celery(nowhere, ["inbound:desk", "outbound:shop"], timeout=1, retries=0), forgotten.extend
+    )
     with capture_logs() as logs:
         for _ in range(3):
             assert publisher.publish(wakes) == wakes
+        assert wakes * 3 == forgotten
+        wait_until("it may try again", lambda: not publisher.rests)
         monkeypatch.setattr(
             publisher, "celery", create_celery(redis_server.url, ["inbound:desk", "outbound:shop"], retries=0)
         )

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from app.core import errors
 from app.core.errors import PALETTE, Failure, Kind
+from app.core.lane import SILENT
 from app.core.message import Text, derived_id, split_conversation
 from app.core.routing import Route, after_death, handed_over
 from app.core.session import Session
-from app.core.work import SILENT, Append, AppendItem, Claim, Dead, Deliver, Done, Handoff, Outcome, SessionChange
+from app.core.work import Append, AppendItem, Claim, Dead, Deliver, Done, Handoff, Outcome, SessionChange
 from app.gateway import Gateway, Lane
 from app.platforms.destination import UNAVAILABLE
 from workers.lease import insist
@@ -25,12 +26,12 @@ def led_back(gateway: Gateway, lane: Lane, claim: Claim, outcome: Outcome) -> Ou
     """The outcome of an inbound head, with what it means for the conversation that the head is given up.
 
     Raises:
-        StoreUnavailable: for as long as a lease lasts.
+        StoreUnavailable: this process ends.
     """
     if not isinstance(outcome, Dead) or not isinstance(claim.item, Handoff | Deliver) or claim.damaged:
         return outcome
     change = outcome.session
-    session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation), lane)
+    session = change.session if change else insist(lambda: gateway.store.sessions.read(claim.conversation))
     if session and session.destination in gateway.destinations and lane.name != f"inbound:{session.destination}":
         return outcome  # somebody else holds the conversation meanwhile
     # what is given up only because it is not known to have failed says nothing about the next one

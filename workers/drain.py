@@ -8,16 +8,20 @@ from functools import partial
 
 from app.core import errors
 from app.core.errors import Failure, StoreUnavailable
+from app.core.lane import SILENT
 from app.core.retry import RetryPolicy
-from app.core.work import SILENT, Behind, Claim, Dead, Outcome, Reroute, Retry, Unknown, Wake, item_text
+from app.core.work import Behind, Claim, Dead, Done, Outcome, Reroute, Retry, Unknown, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
 from app.log import logger
 from app.store.mailbox import Worked
-from workers import inbound, outbound, reports
+from workers import inbound, outbound, reports, results
+from workers.bursts import WAITING
 from workers.dead_ends import led_back
-from workers.failing import failed
-from workers.lease import LeaseLost, insist
-from workers.tally import Tally
+from workers.failing import discreet, failed
+from workers.lease import HANDS, LeaseLost, insist, lease_of
+from workers.meter import Meters
+from workers.slots import Slots
+from workers.tally import NO_THREAD, Tally
 
 log = logger("drain")
 
@@ -30,14 +34,26 @@ Work = Callable[[Gateway, str, Claim], Outcome]
 WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, "status": reports.work}
 
 
+class Threads:
+    """The threads of a process: which lanes have them, and what each lane's calls take."""
+
+    def __init__(self, count: int = 256) -> None:
+        self.meters = Meters()
+        self.slots = Slots(count, lambda lane: self.meters[lane].usual)
+
+
 class Drainer:
     """Works lanes of one gateway. `stopping`: the process is to end; the head in hand is finished, no more. `tally` is
-    what became of the heads."""
+    what became of the heads. `threads` are those of the process."""
 
-    def __init__(self, gateway: Gateway, stopping: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, gateway: Gateway, stopping: Callable[[], bool] = lambda: False, threads: Threads | None = None
+    ) -> None:
         self._gateway = gateway
         self._stopping = stopping
+        self._threads = threads or Threads()
         self.tally = Tally()
+        self._held: Claim | None = None
 
     def drain(self, lane_name: str, token: str, time_slice: float = TIME_SLICE) -> int:
         """Work a lane until nothing is due; how many heads were worked.
@@ -46,12 +62,26 @@ class Drainer:
             token: of the wake-up that called for this drain.
         """
         lane = self._gateway.lanes.get(lane_name) or Lane(lane_name, 1, 0.0, UNKNOWN_LEASE, RetryPolicy())
+        slots = self._threads.slots
+        if not slots.take(lane.name):
+            self._step(lane, token, None, crowded=True)
+            self.tally.add("turned away", NO_THREAD)
+            return 0
+        try:
+            return self._drain(lane, token, time_slice)
+        finally:
+            self._hold(lane, None)
+            slots.give(lane.name)
+
+    def _drain(self, lane: Lane, token: str, time_slice: float) -> int:
         until = time.monotonic() + time_slice
         outcome: Outcome | None = None
         heads = 0
         while True:
             go_on = time.monotonic() < until and not self._stopping()
-            worked = self._step(lane, token, outcome, go_on)
+            crowded = heads > 0 and not self._threads.slots.keeps(lane.name)
+            worked = self._step(lane, token, outcome, go_on=go_on, crowded=crowded)
+            self._hold(lane, worked.claim)
             self._gateway.publisher.publish(worked.wakes)
             self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
@@ -61,6 +91,14 @@ class Drainer:
                 outcome, until = None, time.monotonic() + time_slice  # nobody else hears of it
             else:
                 return heads
+
+    def _hold(self, lane: Lane, claim: Claim | None) -> None:
+        """Have this claim in hand in place of the last one."""
+        if self._held:
+            HANDS.let_go(self._held)
+        if claim:
+            HANDS.hold(claim, lane)
+        self._held = claim
 
     def attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
         """One attempt at one head; None if the lease was lost and nothing may be settled."""
@@ -82,20 +120,44 @@ class Drainer:
             outcome = failed(claim, bug, lane.retry, resend_safe=self._resend_safe(kind, name))
         if kind == "inbound":
             outcome = led_back(self._gateway, lane, claim, outcome)
-        self.tally.add(outcome.name, _why(outcome)[0])
-        self._tell(lane, outcome, time.monotonic() - started)
+        took, effect = time.monotonic() - started, outcome.lane
+        if effect.kind == "ok" or effect.falls == "timed_out":
+            self._threads.meters[lane.name].note(claim.turn, took, late=bool(effect.falls))
+        outcome = discreet(outcome, self._gateway.redact)
+        self._count(outcome)
+        self._tell(lane, outcome, took)
         return outcome
 
-    def _step(self, lane: Lane, token: str, outcome: Outcome | None, go_on: bool) -> Worked:
-        """Settle and claim."""
+    def _count(self, outcome: Outcome) -> None:
+        waits = isinstance(outcome, Retry) and outcome.reason == WAITING
+        self.tally.add("waiting" if waits else outcome.name, _why(outcome)[0])
+        if isinstance(outcome, Done) and len(outcome.claim.asked) > 1:
+            self.tally.add("asked as one", "", len(outcome.claim.asked))
+
+    def _step(
+        self, lane: Lane, token: str, outcome: Outcome | None, *, go_on: bool = True, crowded: bool = False
+    ) -> Worked:
+        """Settle and claim; without claiming if the lane has more than its share of the threads.
+
+        Raises: StoreUnavailable; the outcome is kept for the next worker.
+        """
         work = partial(
             self._gateway.store.mailboxes.work,
             *(lane.name, token, outcome),
-            lease=lane.lease,
+            lease=lease_of(lane),
             rate=lane.rate,
             go_on=go_on,
+            crowded=crowded,
+            seen=self._threads.meters[lane.name].seen,
         )
-        return insist(work, lane) if outcome else work()
+        if outcome is None:
+            return work()
+        try:
+            return insist(work)
+        except StoreUnavailable:
+            if results.keep(self._gateway, outcome):
+                raise
+            return insist(work, for_ever=True)
 
     def _resend_safe(self, kind: str, name: str) -> bool:
         """Whether a call that may have been made can be made again."""
@@ -118,6 +180,7 @@ class Drainer:
             error=error.partition(":")[0],  # what follows are the platform's words, perhaps the customer's
             due=round(outcome.due, 3) if isinstance(outcome, Retry) else 0.0,
             ms=round(took * 1000, 1),
+            **({"messages": len(claim.asked)} if len(claim.asked) > 1 else {}),
         )
 
 

@@ -1,4 +1,4 @@
-"""The Celery application of the fleet: one queue per lane, the drain task, and the tick in every worker.
+"""The Celery application of the fleet: one queue per lane, the drain task, and what a worker does around its consumer.
 
 Start it with `patchbay worker`, which is `celery -A workers.fleet worker` with the options that it needs.
 """
@@ -7,42 +7,33 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
-import time
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
+from celery.worker.consumer import Consumer
 from celery.worker.request import Request
 
 from app.config.file import CONFIG_VARIABLE
 from app.core.errors import StoreUnavailable
-from app.core.work import Wake
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.local.processes import remembered
 from app.log import logger
-from app.outage import Patience
-from app.store.workers import ALIVE_FOR
-from app.tasks import DRAIN, Publisher, create_celery, unacknowledged
-from workers.care import look_after
-from workers.drain import Drainer
+from app.tasks import DRAIN, create_celery, unacknowledged
+from workers.drain import Drainer, Threads
+from workers.lease import ends, stopping
 from workers.tally import AWAY, Tally, event_of
+from workers.tick import TICK, Tick
+from workers.wakes import Wakes
 
-TICK = 0.5  # seconds; how late a due retry may be noticed
-DECLARE_EVERY = 30.0  # seconds
-LIFE_EVERY = ALIVE_FOR / 3
+AGAIN = 0.5  # seconds until a worker looks again for the broker that it lost, or waits for
 
 log = logger("fleet")
-stopping = threading.Event()
-_declared = float("-inf")
-_patience = Patience(TICK)
-_name = ""  # of this worker, as Celery and Flower call it
-_seen = float("-inf")
+_tick: Tick | None = None
 _reached = False  # the broker
+_threads = Threads()
 
 if not os.environ.get(CONFIG_VARIABLE):  # `celery inspect` and its like mean what runs here under `patchbay up`
     os.environ.update({name: value for name, value in remembered().items() if not os.environ.get(name)})
@@ -55,7 +46,7 @@ celery: Celery = create_celery(
 @cache
 def gateway() -> Gateway:
     """The gateway of this process, built with its first use; Redis may be away then."""
-    return build(settings, role="worker", timeout=WORKER_TIMEOUT, celery=celery)
+    return build(settings, role="worker", timeout=WORKER_TIMEOUT, around=wakes.over)
 
 
 class Acknowledged(Request):
@@ -76,25 +67,52 @@ class Hint(Acknowledged):
 @celery.task(name=DRAIN, Request=Hint if unacknowledged(settings.gateway["broker_url"]) else Acknowledged)
 def drain(lane: str, token: str) -> Tally:
     """Work a lane until nothing is due; what became of its heads, which Flower shows."""
-    drainer = Drainer(gateway(), stopping.is_set)
+    drainer = Drainer(gateway(), stopping.is_set, _threads)
     try:
-        _declare_again()
+        if _tick:
+            _tick.declare()
         drainer.drain(lane, token)
     except StoreUnavailable:  # the tick calls again once Redis is back
         return Tally(AWAY)
     return drainer.tally
 
 
+wakes = Wakes(drain, [lane.name for lane in lanes_of(settings)])
+
+
 @signals.worker_shutting_down.connect
 def _stop(**_: Any) -> None:
-    stopping.set()
+    ends()
 
 
-class Tick(bootsteps.StartStopStep):
-    """Twice a second, in every worker: free what dead workers held, wake lanes with work that nobody is on its way to.
+class Clock(bootsteps.StartStopStep):
+    """Has the tick begin before Celery looks for its broker, and go on whatever becomes of it."""
 
-    There is no single scheduler to lose; that several workers sweep is harmless, because each sweep is one script.
-    """
+    requires = {"celery.worker.components:Pool"}
+
+    def start(self, worker: Any) -> None:
+        global _tick, _threads
+        _hush()
+        _threads = Threads(worker.concurrency)
+        gateway()  # and with it the log
+        wakes.pool, wakes.lanes = worker.pool, frozenset(celery.amqp.queues.consume_from)
+        _tick = Tick(gateway, stopping, worker.hostname, wakes.lanes)
+        _tick.start()
+
+
+class Room(bootsteps.StartStopStep):
+    """Celery cannot start while its broker is away or has no memory left, so that is waited for."""
+
+    requires = {Clock}  # and before the consumer, which is the last to start
+
+    def start(self, worker: Any) -> None:
+        while not wakes.reaches(lanes_of(settings)[0].name):
+            if stopping.wait(AGAIN):
+                raise WorkerShutdown(0)
+
+
+class Ear(bootsteps.StartStopStep):
+    """Knows whether the consumer hears its queues; begun anew with each connection to the broker."""
 
     requires = {"celery.worker.consumer.tasks:Tasks"}
 
@@ -106,92 +124,30 @@ class Tick(bootsteps.StartStopStep):
         global _reached
         if _reached:
             log.warning("broker is back")
-        _reached = True
+        _reached = wakes.listens = True
         # what Flower is told of a task would be published between its wake-up and its work
         consumer.event_dispatcher.on_send_buffered = None
-        self._timer = consumer.timer.call_repeatedly(TICK, self._tick, (consumer,))
+        self._timer = consumer.timer.call_repeatedly(TICK, consumer.event_dispatcher.flush)
 
     def stop(self, consumer: Any) -> None:
+        wakes.listens = False
         if self._timer:
             self._timer.cancel()
             self._timer = None
 
-    def _tick(self, consumer: Any) -> None:
-        consumer.event_dispatcher.flush()
-        for wake in owed():
-            if gateway().publisher.publish([wake]):  # no room, or no queue for a lane that is no longer configured
-                work_here(consumer.pool, wake)
 
+class Patient(Consumer):
+    """Looks for a broker that went away every second; Celery's own lets up to half a minute pass."""
 
-class Room(bootsteps.StartStopStep):
-    """Celery cannot start while its broker is away or has no memory left. Until then, work goes on without it."""
-
-    requires = {"celery.worker.components:Pool"}  # and before the consumer, which is the last to start
-
-    def start(self, worker: Any) -> None:
-        lane = lanes_of(settings)[0].name
-        broker = create_celery(settings.gateway["broker_url"], [lane], timeout=WORKER_TIMEOUT, retries=0)
-        _hush()
-        gateway()  # and with it the log
-        publisher, patience = Publisher(broker), Patience(TICK)
-        while patience.left or publisher.publish([Wake(lane, "")]):  # one too many is harmless
-            if not patience.left:
-                patience.failed()
-            if stopping.is_set():
-                raise WorkerShutdown(0)
-            for wake in owed():
-                work_here(worker.pool, wake)
-            time.sleep(TICK)
-
-
-def owed() -> Sequence[Wake]:
-    """The wake-ups that are owed now; none while Redis is out of reach, which is waited out more and more patiently."""
-    if _patience.left:
-        return ()
-    try:
-        _declare_again()
-        wakes = gateway().store.mailboxes.sweep()
-    except StoreUnavailable:
-        _patience.failed()
-        return ()
-    _patience.worked()
-    _show_life()
-    return wakes
-
-
-def work_here(pool: Any, wake: Wake) -> None:
-    """Work, in this process, what nobody can be told of by a queue."""
-    pool.apply_async(drain, (wake.lane, wake.token), callback=lambda heads: None)
-
-
-def _declare_again() -> None:
-    """At first, and now and then, because a Redis that lost its data has lost the lanes, too."""
-    global _declared
-    if time.monotonic() - _declared > DECLARE_EVERY:
-        gateway().declare()
-        _declared = time.monotonic()
-        look_after(gateway())
-
-
-def _show_life() -> None:
-    """Now and then, so that `patchbay lanes` and `/readyz` know who is there."""
-    global _seen
-    if time.monotonic() - _seen > LIFE_EVERY:
-        _seen = time.monotonic()
-        with suppress(StoreUnavailable):
-            gateway().store.workers.beat(_name, sorted(celery.amqp.queues.consume_from))
-
-
-@signals.celeryd_after_setup.connect
-def _begin(sender: str, **_: Any) -> None:
-    global _name
-    _name = sender
+    def ensure_connected(self, conn: Any) -> Any:
+        conn.ensure_connection = partial(conn.ensure_connection, interval_start=AGAIN, interval_max=AGAIN)
+        return super().ensure_connected(conn)
 
 
 @signals.worker_shutdown.connect
 def _leave(**_: Any) -> None:
-    with suppress(StoreUnavailable):
-        gateway().store.workers.leave(_name)
+    if _tick:
+        _tick.end()
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -206,5 +162,6 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)  # of what a later Celery does by itself
 
 
-celery.steps["consumer"].add(Tick)
-celery.steps["worker"].add(Room)
+celery.conf.worker_consumer = Patient
+celery.steps["consumer"].add(Ear)
+celery.steps["worker"] |= {Clock, Room}

@@ -12,12 +12,12 @@ from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.errors import Failure
 from app.core.events import Answer
+from app.core.lane import SILENT, LaneEffect
 from app.core.message import Content, Message, split_conversation
 from app.core.render import render
 from app.core.routing import Route, current, handed_over, silent
 from app.core.session import Session
 from app.core.work import (
-    SILENT,
     AppendItem,
     Behind,
     Claim,
@@ -26,16 +26,16 @@ from app.core.work import (
     Done,
     End,
     Handoff,
-    LaneEffect,
     LostHandoff,
     Outcome,
     Poll,
     Record,
     Reroute,
+    Retry,
     SessionChange,
 )
 from app.gateway import Gateway
-from workers import dead_ends, threads
+from workers import bursts, dead_ends, threads
 from workers.failing import failed
 from workers.job import Job, session_after
 from workers.replies import replies, typing_shown, unsupported
@@ -81,7 +81,8 @@ def _worked(job: Job, route: Route) -> Outcome:
         case Deliver() if job.claim.message:
             if job.session.thread and silent(job.session, job.gateway.timeouts, job.claim.now):
                 return Behind(job.claim, (End("silence"),), lane=SILENT)
-            return deliver(job, route, job.claim.message)
+            question = bursts.gathered(job, job.claim.message)
+            return question if isinstance(question, Retry) else deliver(job, route, question)
         case Handoff():
             return threads.opened(job, route)
         case Poll():
@@ -97,7 +98,7 @@ def deliver(job: Job, route: Route, message: Message) -> Outcome:
     if before := _needless(job, message, parts):
         return before
     sending, started = Sending(job, message, parts), time.monotonic()
-    if job.session.late == message.id and not job.destination.capabilities.resend_safe:
+    if bursts.late(job, message) and not job.destination.capabilities.resend_safe:
         return _unanswered(job, route, message, sending.so_far())
     try:
         with typing_shown(job, message):
@@ -114,7 +115,7 @@ def _needless(job: Job, message: Message, parts: Sequence[Content]) -> Outcome |
     """The outcome of a message that has arrived already, or that was answered in the destination's place."""
     claim, able = job.claim, job.destination.capabilities
     if claim.uncertain and claim.status in ("delivered", "read"):  # the platform itself proved it
-        return Done(claim, lane=SILENT, cost=_cost(job, parts))
+        return Done(claim, status=claim.status, lane=SILENT, cost=_cost(job, parts))
     if word_of(message.metadata.get("opt_out")) and not (able.people or able.keywords):
         return Done(claim, status="delivered", lane=SILENT)
     return None
@@ -162,7 +163,7 @@ def _cost(job: Job, parts: Sequence[Content], spent: int | None = None) -> Cost 
 def _failed(job: Job, route: Route, message: Message, failure: Failure, said: Answer | None) -> Outcome:
     """The outcome of a failed try; `said` is what was answered to the parts that went through."""
     destination = job.destination
-    was_late = job.session.late == message.id  # and people refused the conversation
+    was_late = bool(bursts.late(job, message))  # and people refused the conversation
     if failure.kind is errors.TIMED_OUT and destination.late == "people" and not was_late:
         after = handed_over(job.session, route, {}, job.claim.now)
         if after:
@@ -175,12 +176,13 @@ def _failed(job: Job, route: Route, message: Message, failure: Failure, said: An
 
 
 def _to_people(job: Job, message: Message, failure: Failure, after: Session) -> Done:
-    """The bot's answer is late: the message goes to people, behind the handoff."""
+    """The bot's answer is late: the message goes to people, behind the handoff, as do those that were asked with it."""
+    asked = job.claim.asked or (message.id,)
     return Done(
         job.claim,
-        session=SessionChange(replace(after, late=message.id), changes_hands=True),
-        front=(Handoff(), Deliver(message.id)),
-        lane=LaneEffect("sick", why=str(failure)),
+        session=SessionChange(replace(after, late=" ".join(asked)), changes_hands=True),
+        front=(Handoff(), *map(Deliver, asked)),
+        lane=LaneEffect("sick", why=str(failure), falls="timed_out"),
         reason=failure.kind.code,
         error=failure.detail,
     )

@@ -28,6 +28,12 @@ class Job:
         self.threads = gateway.offers.threads.get(destination.name)
 
     @property
+    def burst(self) -> float:
+        """Seconds for which a question waits for more; 0: each message is one of its own."""
+        found: float = self.gateway.settings.destinations[self.destination.name].values["burst"]
+        return found
+
+    @property
     def poll_every(self) -> float | None:
         """Seconds between two polls of an open thread; None where nothing is opened."""
         return (self.threads and self.threads.poll_every) or None

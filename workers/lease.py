@@ -1,7 +1,13 @@
-"""The lease of a head that is worked: patience while Redis is away, as long as nobody else can have it."""
+"""The leases of the heads that this process has in hand: short ones, which the tick renews.
+
+So what a killed worker held is free within seconds, however long a call of its lane may take. While Redis is away
+nobody can renew or settle anything, so whoever sweeps first afterwards spares what ran out meanwhile (`workers.tick`),
+and what was done at a platform is told again and again: to throw it away would be to do it twice.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,7 +17,10 @@ from app.core.work import Achieved, Claim
 from app.gateway import Gateway, Lane
 from app.outage import Patience
 
+SHORT = 8.0  # seconds
+RENEW_EVERY = SHORT / 4
 AGAIN = 0.2  # seconds
+LAST_TRIES = 2.0  # seconds for which a worker that is to end still tries to reach Redis
 
 T = TypeVar("T")
 
@@ -20,19 +29,59 @@ class LeaseLost(Exception):
     """Another drain holds the mailbox; whatever we did, it decides now."""
 
 
-def insist(call: Callable[[], T], lane: Lane) -> T:
-    """Tell the store what was done at a platform, again and again while Redis is out of reach: to throw it away would
-    be to do it twice. Done twice here, the second one is stale and changes nothing.
+class Hands:
+    """What this process has in hand. A head that takes longer than it ever may is let go of."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[Claim, float]] = {}  # by owner, with the time until which it may take
+
+    def hold(self, claim: Claim, lane: Lane) -> None:
+        self._held[claim.owner] = (claim, time.monotonic() + lane.lease)
+
+    def let_go(self, claim: Claim) -> None:
+        self._held.pop(claim.owner, None)
+
+    def renew(self, gateway: Gateway) -> None:
+        """Raises: StoreUnavailable."""
+        for claim, until in [*self._held.values()]:
+            if time.monotonic() < until:
+                gateway.store.mailboxes.remember(claim, SHORT, Achieved())
+
+
+HANDS = Hands()
+stopping = threading.Event()
+"""This process is to end; see `ends`."""
+ends_at = float("inf")
+
+
+def ends() -> None:
+    """What is in hand is finished, no more; Redis is waited for only a little."""
+    global ends_at
+    ends_at = time.monotonic() + LAST_TRIES
+    stopping.set()
+
+
+def lease_of(lane: Lane) -> float:
+    """Seconds."""
+    return min(SHORT, lane.lease)
+
+
+def insist(call: Callable[[], T], *, for_ever: bool = False) -> T:
+    """Tell the store what was done at a platform, again and again while Redis is out of reach. Done twice here, the
+    second one is stale and changes nothing.
+
+    Args:
+        for_ever: until somebody kills this process.
 
     Raises:
-        StoreUnavailable: for as long as a lease lasts.
+        StoreUnavailable: this process ends.
     """
-    until, patience = time.monotonic() + lane.lease, Patience(AGAIN)
+    patience = Patience(AGAIN)
     while True:
         try:
             return call()
         except StoreUnavailable:
-            if time.monotonic() > until:
+            if time.monotonic() > ends_at and not for_ever:
                 raise
             patience.failed()
             time.sleep(patience.left)
@@ -45,5 +94,6 @@ def remember(gateway: Gateway, lane: Lane, claim: Claim, achieved: Achieved) -> 
         LeaseLost: nothing may be settled any more.
         StoreUnavailable: see `insist`.
     """
-    if not insist(lambda: gateway.store.mailboxes.remember(claim, lane.lease, achieved), lane):
+    HANDS.hold(claim, lane)
+    if not insist(lambda: gateway.store.mailboxes.remember(claim, lease_of(lane), achieved)):
         raise LeaseLost

@@ -7,9 +7,10 @@ from msgspec.structs import replace
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import TYPING_LASTS, Receipt
+from app.core.lane import SILENT
 from app.core.message import Message, split_conversation
 from app.core.render import render
-from app.core.work import SILENT, Achieved, Claim, Deliver, Done, End, Outcome, TellEnd, Typing
+from app.core.work import Achieved, Claim, Deliver, Done, End, Outcome, TellEnd, Typing
 from app.gateway import Gateway
 from app.platforms.channel import Channel, Outgoing
 from workers import lease

@@ -6,9 +6,10 @@ from __future__ import annotations
 from app.core import errors
 from app.core.errors import Failure
 from app.core.events import StatusReport
+from app.core.lane import SILENT
 from app.core.message import Message
 from app.core.status import Status
-from app.core.work import SILENT, Achieved, AskPrice, Claim, Close, Done, Outcome, Record, Report, Retry
+from app.core.work import Achieved, AskPrice, Claim, Close, Done, Outcome, Record, Report, Retry
 from app.gateway import Gateway
 from app.log import logger
 from app.platforms.offers import Reports

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from app.core.errors import Failure
 from app.core.events import Answer, Polled
+from app.core.lane import SILENT
 from app.core.message import Message, Text, derived_id, split_conversation
 from app.core.routing import Route, fresh, silent
 from app.core.session import Session
 from app.core.work import (
-    SILENT,
     Achieved,
     Append,
     AppendItem,

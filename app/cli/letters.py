@@ -59,6 +59,7 @@ def show_letter(config: Path | None, letter_id: str) -> None:
         lines |= {"url": webhook.url.partition("?")[0], "body": webhook.body.decode(errors="replace")}
     else:
         lines |= {"mailbox": letter.mailbox, "item": item_text(letter.item) if letter.item else ""}
+        lines |= {"asked with it": ", ".join(letter.also)} if letter.also else {}
     for name, value in lines.items():
         click.echo(f"{name:14}{printable(str(value))}")
 

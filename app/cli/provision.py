@@ -83,7 +83,7 @@ def run_for(
     adapter = _built(settings, name)
     if not isinstance(adapter, Provisions):
         raise click.ClickException(f"{name} {nothing}")
-    run = Run(Http(settings.hosts, egress=settings.gateway["egress"]), dry_run=dry_run)
+    run = Run(Http(settings.hosts, egress=settings.gateway["egress"], secrets=settings.secrets), dry_run=dry_run)
     try:
         found = adapter.provision(run)
     except Failure as failure:

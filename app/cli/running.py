@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import runpy
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatch
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -24,7 +26,7 @@ from app.store.workers import WorkerState
 if TYPE_CHECKING:  # each command loads what it needs
     from app.config.schema import Settings
 
-MAX_THREADS = 64  # of one worker
+THREADS = 256  # of one worker
 OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
 # As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
 ROOT = Path(app.__file__).parent.parent
@@ -70,8 +72,17 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
     help="A proxy is in front that takes whole requests before it passes them on; it says who calls in X-Forwarded-For."
     f" Wanted off loopback. Also {BEHIND_PROXY_VARIABLE}=1.",
 )
+@click.option(
+    "--closing",
+    default=2.0,
+    show_default=True,
+    type=click.FloatRange(0, 60),
+    help="Seconds for which /readyz says 503 before the port is closed, so that a load balancer asks others in time.",
+)
 @complains
-def receiver(config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool) -> None:
+def receiver(
+    config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool, closing: float
+) -> None:
     """Take webhooks and serve the pages."""
     settings = settings_of(config)
     _refuse_strangers(settings, host, behind_proxy)
@@ -79,12 +90,7 @@ def receiver(config: Path | None, host: str, port: int, processes: int, threads:
     _look_at_spool(settings)
     look_at_redis(settings)
     os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
-    _exec(
-        "granian", "--interface", "wsgi", "--factory", RECEIVER, "--working-dir", str(ROOT), "--host", address,
-        "--port", str(port),
-        "--workers", str(processes), "--blocking-threads", str(2 * threads), "--no-ws", "--log-level", "error",
-        "--respawn-failed-workers", "--workers-kill-timeout", "20",
-    )  # fmt: skip
+    _exec("app.local.serving", RECEIVER, str(ROOT), address, str(port), str(processes), str(2 * threads), str(closing))
 
 
 def _look_at_spool(settings: Settings) -> None:
@@ -104,10 +110,16 @@ def _look_at_spool(settings: Settings) -> None:
 @click.command()
 @config_option
 @click.option("--lanes", default="*", show_default=True, help="Names or patterns, separated by commas.")
-@click.option("--threads", type=click.IntRange(1, 256), help="Default: what the lanes may use, at most 64.")
+@click.option(
+    "--threads",
+    default=THREADS,
+    show_default=True,
+    type=click.IntRange(1, 2048),
+    help="Calls to platforms that it makes at once, at most.",
+)
 @click.option("--name", default="worker", show_default=True, help="Of this worker; unique on its host.")
 @complains
-def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> None:
+def worker(config: Path | None, lanes: str, threads: int, name: str) -> None:
     """Work the lanes."""
     from app.gateway import lanes_of
 
@@ -117,13 +129,23 @@ def worker(config: Path | None, lanes: str, threads: int | None, name: str) -> N
     if not chosen:
         raise ConfigError([("--lanes", f"Matches none of: {', '.join(lane.name for lane in known)}.")])
     look_at_redis(settings)
+    _look_at_threads([lane.concurrency or 0 for lane in chosen], threads)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
-    count = threads or min(MAX_THREADS, sum(lane.concurrency for lane in chosen))
-    _exec(
-        "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(count),
+    _run(
+        "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(threads),
         "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
+
+
+def _look_at_threads(caps: Sequence[int], threads: int) -> None:
+    """Say that lanes were promised more at once than one worker has threads."""
+    if (most := sum(caps)) > threads:
+        click.echo(
+            f"Warning: The `concurrency` of its lanes adds up to {most}, but this worker makes at most {threads} calls "
+            f"at once. Start {ceil(most / threads)} such workers, or say --threads; else lanes share what there is.",
+            err=True,
+        )
 
 
 @click.command()
@@ -165,9 +187,9 @@ def lanes(config: Path | None) -> None:
         rests = f"  rests {lane.paused_for:.0f} s: {printable(lane.paused_why)}" if lane.paused_for else ""
         serve = sum(lane.name in worker.lanes for worker in workers)
         there = "" if everywhere and serve == len(workers) else f"  workers {serve}"
-        click.echo(
-            f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  at work {lane.leased:3}{there}{rests}"
-        )
+        fell = f"  fell {lane.fell_ago:.0f} s ago: {printable(lane.fell_why)}" if lane.fell_why else ""
+        work = f"at work {lane.leased:3} of {lane.pace:3}{fell}"
+        click.echo(f"{lane.name:32} waiting {lane.waiting:6}  ready {lane.ready:5}  {work}{there}{rests}")
     for what, count in store.lanes.counts().items():
         click.echo(f"{printable(what):32} {count}")
 
@@ -196,6 +218,14 @@ def _refuse_strangers(settings: Settings, host: str, behind_proxy: bool) -> None
         problems.append(("--host", rule))
     if problems:
         raise ConfigError(problems)
+
+
+def _run(module: str, *arguments: str) -> None:
+    """Be that program from here on: what is loaded already need not be loaded again. What lies in the working folder is
+    none of its modules."""
+    sys.path[:] = [folder for folder in sys.path if folder not in ("", str(Path.cwd()))]
+    sys.argv[1:] = arguments
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _exec(module: str, *arguments: str) -> NoReturn:

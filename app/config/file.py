@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from app.core.sentinels import is_sentinels, sentinels_of
+
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
 BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
@@ -24,9 +26,15 @@ OVERRIDES = {
     "spool": "PATCHBAY_SPOOL",
 }
 SCHEMES = {
-    "redis_url": ("redis://", "rediss://", "unix://"),
-    "broker_url": ("redis://", "rediss://", "redis+socket://", "sentinel://", "amqp://", "amqps://"),
+    "redis_url": ("redis://", "rediss://", "unix://", "redis+sentinel://", "rediss+sentinel://"),
+    "broker_url": (
+        *("redis://", "rediss://", "redis+socket://", "redis+sentinel://", "rediss+sentinel://", "sentinel://"),
+        *("amqp://", "amqps://"),
+    ),
 }
+
+
+NO_PORT = "Must be a URL whose host and port can be read."
 
 
 class ConfigError(Exception):
@@ -56,8 +64,9 @@ def redis_of(raw: Mapping[str, Any], environ: Mapping[str, str] = os.environ) ->
     url = environ.get(OVERRIDES["redis_url"]) or resolve(
         table.get("redis_url", USUAL_REDIS), "gateway.redis_url", environ, found
     )
-    if not found and not (isinstance(url, str) and is_service(url, SCHEMES["redis_url"])):
-        found = [("gateway.redis_url", service_rule("redis_url"))]
+    rule = service_problem("redis_url", url)
+    if rule and not found:
+        found = [("gateway.redis_url", rule)]
     if found:
         raise ConfigError(found)
     return str(url)
@@ -85,14 +94,16 @@ def resolve(value: Any, key: str, environ: Mapping[str, str], found: list[tuple[
     return value
 
 
-def is_service(urls: str, schemes: tuple[str, ...]) -> bool:
-    """One URL, or several of them with a semicolon between, as kombu takes them."""
+def service_problem(key: str, urls: object) -> str | None:
+    """What is wrong with `redis_url` or `broker_url`: a URL, or several with a semicolon between, as kombu has it."""
+    known = SCHEMES[key]
+    if not (isinstance(urls, str) and all(url.startswith(known) for url in urls.split(";"))):
+        return f"Must be a URL that begins with one of: {', '.join(known)}."
     try:
-        return all(url.startswith(schemes) and urlsplit(url).port != 0 for url in urls.split(";"))
-    except ValueError:
-        return False
-
-
-def service_rule(key: str) -> str:
-    """What `redis_url` and `broker_url` must be."""
-    return f"Must be a URL that begins with one of: {', '.join(SCHEMES[key])}."
+        if is_sentinels(urls):
+            sentinels_of(urls)
+        elif any(urlsplit(url).port == 0 for url in urls.split(";")):
+            return NO_PORT
+    except ValueError as error:
+        return str(error) if is_sentinels(urls) else NO_PORT
+    return None

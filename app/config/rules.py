@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import ValidationError
 
-from app.config.file import SCHEMES, is_service, service_rule
+from app.config.file import SCHEMES, service_problem
 from app.config.tables import KINDS, tables_of, type_of
 from app.platforms.registry import PlatformError, platforms
 from app.platforms.tables import HasRules, NamesProvider, Table, Tables
@@ -26,9 +26,10 @@ Problems = Iterator[tuple[str, str]]
 
 def services(gateway: Mapping[str, Any]) -> Problems:
     """What is wrong with the addresses of Redis and of the broker; nothing where `gateway` is empty."""
-    for key, schemes in SCHEMES.items():
-        if gateway and gateway[key] is not None and not is_service(gateway[key], schemes):
-            yield f"gateway.{key}", service_rule(key)
+    for key in SCHEMES if gateway else ():
+        rule = service_problem(key, gateway[key]) if gateway[key] is not None else None
+        if rule:
+            yield f"gateway.{key}", rule
     if gateway and gateway["broker_url"] is None and gateway["redis_url"].startswith("unix://"):
         yield "gateway.broker_url", "Required, because Celery writes a Unix socket as redis+socket://."
 
@@ -82,10 +83,18 @@ def _destination(destination: Table, tables: Tables, gateway: Mapping[str, Any])
         yield f"{key}.channel", f"There is no channel {only}."
     elif isinstance(only, str) and only not in {user.name for user in tables.users(destination.name)}:
         yield f"{key}.channel", f"The channel {only} does not name this destination."
+    yield from _burst(destination)
     timeout = _session_timeout(destination)
     if gateway and timeout > gateway["session_keep"]:
         rule = f"Must be at least {math.ceil(timeout)}, the session_timeout of {key}."
         yield "gateway.session_keep", f"{rule} A session that is forgotten earlier begins anew with the first one."
+
+
+def _burst(destination: Table) -> Problems:
+    adapter, burst = _class("destinations", destination.type), destination.values.get("burst", 0)
+    if burst and adapter is not None and not adapter.asks_together:
+        rule = "Must be 0 or left out: each message is brought there by itself."
+        yield f"destinations.{destination.name}.burst", rule
 
 
 def _of_its_own(kind: str, table: Table, tables: Tables) -> Problems:

@@ -43,19 +43,21 @@ NO_QUERY = validate.Regexp(r"[^?#]*\Z", error="Must have no query and no fragmen
 class ChecksSchema(Schema):
     """What follows where the Redis server is not as it should be; see `app.store.server`."""
 
-    eviction, persistence, version = (
+    eviction, persistence, version, cluster = (
         fields.String(load_default=CHECKS[kind], validate=validate.OneOf(["refuse", "warn", "off"])) for kind in CHECKS
     )
 
 
 class GatewaySchema(Schema):
     """`retention`, `dedup_window`, `session_keep` and `dead_letter_keep` in seconds, `max_body` and `dead_letter_bytes`
-    in bytes; the other limits count messages, `limits` calls a minute. Without `api_tokens` nobody may use the API.
-    `spool` is the folder where webhooks are kept while Redis is away ('': none), `spool_bytes` how many of them."""
+    in bytes, `replicas_to_wait` copies of Redis; the other limits count messages, `limits` calls a minute. Without
+    `api_tokens` nobody may use the API. `spool` is the folder where webhooks are kept while Redis is away ('': none),
+    `spool_bytes` how many of them."""
 
     public_url = fields.String(required=True, validate=[web_url, NO_QUERY])
     redis_url = fields.String(load_default=USUAL_REDIS)
     broker_url = fields.String(load_default=None)
+    replicas_to_wait = fields.Integer(load_default=0, validate=validate.Range(0, 10))
     retention = fields.Integer(load_default=72 * 3600, validate=validate.Range(60, A_YEAR))
     dedup_window = fields.Integer(load_default=72 * 3600, validate=validate.Range(1, A_YEAR))
     session_keep = fields.Integer(load_default=30 * 86_400, validate=validate.Range(60, A_YEAR))
@@ -237,7 +239,8 @@ def _url_secrets(gateway: Mapping[str, Any]) -> set[str]:
     """Passwords, as they are written in the URLs and as they are."""
     urls = [urlsplit(url) for key in SCHEMES for url in gateway[key].split(";")] + [urlsplit(gateway["egress"].proxy)]
     written = [url.password for url in urls if url.password]
-    written += [value for url in urls for value in parse_qs(url.query).get("password", [])]
+    queries = [parse_qs(url.query) for url in urls]
+    written += [v for query in queries for name in ("password", "sentinel_password") for v in query.get(name, [])]
     return {form for password in written for form in (password, unquote(password))}
 
 

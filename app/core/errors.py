@@ -133,10 +133,16 @@ class Unverified(Exception):
 
 
 class StoreUnavailable(Exception):
-    """Redis is out of reach, or has no memory left; the caller should come again.
+    """Redis is out of reach, or takes nothing; the caller should come again.
 
     `maybe_done`: a change was sent and no answer came, so it may have been recorded all the same, or be recorded yet.
+    `why`: what a server that answers has against it, after "Redis ...". `elsewhere`: another one takes it. `again`:
+    seconds until the caller should come again; what may have been done must be recognised then.
     """
+
+    again = 5
+    why = ""
+    elsewhere = False
 
     def __init__(self, detail: str = "", *, maybe_done: bool = False) -> None:
         super().__init__(detail)

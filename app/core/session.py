@@ -16,8 +16,8 @@ class Session(Struct, frozen=True):
 
     `handles` belong to the destination alone (a dialogue sid), but for `chat`, its thread: the name under which its
     webhooks speak of what was opened there. `context` is what the bot knew when it handed over. `refused` counts the
-    messages that the destination has refused in a row. `late` is the id of the message that was handed over because its
-    answer did not come in time.
+    messages that the destination has refused in a row. `late` are the ids, with spaces between, of what was handed over
+    because its answer did not come in time: a message, or several that were asked as one.
     """
 
     destination: str

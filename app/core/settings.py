@@ -15,15 +15,16 @@ SIGNING = r"[!-~][ -~]{30,}[!-~]\Z"
 class PlatformSchema(Schema):
     """Configuration keys that every channel and destination has; unknown keys are errors.
 
-    `concurrency` is how many conversations of the lane are worked at once, fleet-wide; `rate` calls a second (0: no
-    limit); `timeout` seconds for one call; a message is given up after `attempts` tries or `give_up_after` seconds.
+    `concurrency` is how many conversations of the lane are worked at once at most, fleet-wide (None: as many as it
+    finds good); `rate` calls a second (0: no limit); `timeout` seconds for one call; a message is given up after
+    `attempts` tries or `give_up_after` seconds.
     `dedup_window`: seconds for which the platform's ids are remembered, so that what it repeats counts once; without it
     as long as it repeats and a day more, but at least as long as the gateway's. It may exceed the time for which
     messages are kept.
     """
 
     type = fields.String(required=True)
-    concurrency = fields.Integer(load_default=4, validate=validate.Range(1, 64))
+    concurrency = fields.Integer(load_default=None, validate=validate.Range(1, 4096))
     rate = fields.Float(load_default=0.0, validate=validate.Range(0))
     timeout = fields.Float(load_default=10.0, validate=validate.Range(0.1, 300))
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))

@@ -13,6 +13,7 @@ import orjson
 from msgspec import Struct, field
 
 from app.core.costs import Cost
+from app.core.lane import WELL, LaneEffect
 from app.core.message import Message
 from app.core.session import Session
 from app.core.status import STATUSES, Status
@@ -204,8 +205,9 @@ class Claim(Struct, frozen=True):
 
     `attempt` counts this try (1, 2, ...). `uncertain`: an earlier try may have been carried out. `progress` is what an
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
-    its message last climbed. `to` is the address that the customer last wrote from, where they have several. `damaged`
-    says what is wrong with what is kept of it, which then is left out.
+    its message last climbed. `to` is the address that the customer last wrote from, if they have several. `asked` are
+    the ids of what is asked as one, the head first; empty: not decided. `damaged` says what was left out, and why.
+    `turn` is that of its lane's pace.
     """
 
     mailbox: str
@@ -223,7 +225,9 @@ class Claim(Struct, frozen=True):
     status_at: int = 0
     session: Session | None = None
     to: str = ""
+    asked: tuple[str, ...] = ()
     damaged: str = ""
+    turn: int = 0
 
 
 class ThreadState(Struct, frozen=True):
@@ -237,25 +241,15 @@ class ThreadState(Struct, frozen=True):
 
 class Achieved(Struct, frozen=True, kw_only=True):
     """What an adapter has achieved in the middle of its work. `progress` is for the next try of this work alone (None:
-    as it was); the others outlive it. `poll_in`: seconds until the thread is polled next (0: as it was)."""
+    as it was), as are the ids of the messages that are `asked` as one, the head first; the others outlive it.
+    `poll_in`: seconds until the thread is polled next (0: as it was)."""
 
     progress: Mapping[str, Any] | None = None
+    asked: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     session: Session | None = None
     thread: ThreadState | None = None
     poll_in: float = 0.0
-
-
-class LaneEffect(Struct, frozen=True):
-    """What an attempt says of its lane: `ok` closes the breaker, `sick` feeds it, `pause` rests the lane for so many
-    seconds, `none` says nothing. `why` is shown for as long as the lane rests."""
-
-    kind: Literal["ok", "sick", "pause", "none"]
-    seconds: float = 0.0
-    why: str = ""
-
-
-WELL, SILENT = LaneEffect("ok"), LaneEffect("none")
 
 
 class SessionChange(Struct, frozen=True):

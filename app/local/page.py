@@ -21,7 +21,7 @@ def page(plan: Plan, settings: Settings, environment: Mapping[str, str]) -> str:
     rows += [(f"Chat {name}", f"{plan.address}/chat/{name}") for name in chats]
     sandbox = f"http://{HOST}:{plan.sandbox_port}"
     start = ("Start here", f"{sandbox}/   (every door, and what to try first)")
-    rows = [start, *rows, *pages(sandbox)] if plan.sandbox else rows
+    rows = [start, *rows, *pages(sandbox, settings.hosts)] if plan.sandbox else rows
     password = environment.get("PATCHBAY_FLOWER_PASSWORD")
     login = f"   (patchbay / {password})" if password else ""
     rows.append(("Flower", f"http://{HOST}:{plan.flower_port}{login}"))

@@ -65,7 +65,7 @@ def programs_of(plan: Plan, embedded: bool) -> list[Program]:
     python = quote(sys.executable)
     patchbay = f"{python} -m app.cli"
     programs = [
-        Program("receiver", f"{patchbay} receiver --host {HOST} --port {plan.port}", 30, grace=8),
+        Program("receiver", f"{patchbay} receiver --host {HOST} --port {plan.port} --closing 0", 30, grace=8),
         Program("worker", f"{patchbay} worker --name worker-%(process_num)d", 20, plan.workers, GRACE),
         Program("flower", f"{python} -m app.flower --port {plan.flower_port}", 40, grace=4),
     ]

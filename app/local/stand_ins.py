@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import secrets
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -26,9 +26,20 @@ def credentials() -> dict[str, str]:
     return {name: _made_up(shape) for name, shape in _gathered("secrets").items()}
 
 
-def pages(sandbox: str) -> list[tuple[str, str]]:
-    """What there is to look at, and where."""
-    return [(name, f"{sandbox}{path}") for name, path in _gathered("pages").items()]
+def pages(sandbox: str, hosts: Iterable[str]) -> list[tuple[str, str]]:
+    """What there is to look at, and where.
+
+    Args:
+        hosts: the URLs that the configuration names; a stand-in that has none of them has nothing to show.
+    """
+    within = tuple(f"{url.rstrip('/')}/" for url in hosts)
+    used = [told for told in _tables() if _is_named(told.get("addresses", {}).values(), sandbox, within)]
+    return [(name, f"{sandbox}{path}") for told in used for name, path in told.get("pages", {}).items()]
+
+
+def _is_named(paths: Iterable[str], sandbox: str, within: Iterable[str]) -> bool:
+    below = tuple(f"{sandbox}{path.rstrip('/')}/" for path in paths)
+    return any(url.startswith(below) for url in within)
 
 
 def configuration(folder: Path) -> Path:

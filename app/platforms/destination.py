@@ -84,10 +84,12 @@ written can no longer be brought there."""
 class DestinationSchema(PlatformSchema):
     """Keys of every destination. `unavailable` is what the customer reads when a conversation that was handed over here
     goes back to who answered first, because it cannot be brought here; '' = nothing. A session here is over after
-    `session_timeout` seconds of silence."""
+    `session_timeout` seconds of silence. What a customer writes within `burst` seconds after their last message is
+    asked with that as one question, where a bot answers (0: each message is a question)."""
 
     unavailable = fields.String(load_default=UNAVAILABLE, validate=validate.Length(max=1_000))
     session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
+    burst = fields.Float(load_default=0.0, validate=validate.Range(0, 30))
 
 
 class Destination(Protocol):
@@ -98,7 +100,9 @@ class Destination(Protocol):
 
     What the others say is so unless the class says otherwise. `calls`: at most so many in a row, each within the
     time-out, before progress is kept or the work is done. `deadline` (seconds; None: none) and `late` say when an
-    answer is late and what happens to it then. `repeats_for` and `spools` as in `app.platforms.channel.Channel`.
+    answer is late and what happens to it then. `asks_together`: a bot, which may be asked several
+    messages as one question, joined by line breaks, of at most `longest_question` (in the unit of its capabilities;
+    None: any length). `repeats_for` and `spools` as in `app.platforms.channel.Channel`.
     """
 
     Settings: ClassVar[type[Schema]]
@@ -107,6 +111,8 @@ class Destination(Protocol):
     calls: int = 1
     deadline: float | None = None
     late: Late = "send"
+    asks_together: bool = False
+    longest_question: int | None = None
     repeats_for: float = 0.0
     spools: bool = False
 

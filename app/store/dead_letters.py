@@ -20,7 +20,8 @@ MAX_TRIMMED = 1_000  # in one step, as nobody else is served meanwhile
 
 
 class DeadLetter(Struct, frozen=True):
-    """`where` is a lane, or the name of the channel or destination whose webhook it was. `at` is Unix milliseconds."""
+    """`where` is a lane, or the name of the channel or destination whose webhook it was. `at` is Unix milliseconds.
+    `also` are the ids of the messages that were asked with its own as one question."""
 
     id: str
     where: str
@@ -30,6 +31,7 @@ class DeadLetter(Struct, frozen=True):
     mailbox: str = ""
     item: Item | None = None
     webhook: str = ""
+    also: tuple[str, ...] = ()
 
     @property
     def message_id(self) -> str:
@@ -70,6 +72,7 @@ class DeadLetters:
             mailbox=fields.get("mailbox", ""),
             item=item_of(fields["item"]) if "item" in fields else None,
             webhook=fields.get("webhook", ""),
+            also=tuple(fields.get("also", "").split()),
         )
 
     def replay(self, dead_letter_id: str) -> tuple[str, tuple[Wake, ...]]:

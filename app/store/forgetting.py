@@ -21,7 +21,7 @@ from app.core.mentions import mentions, names_in
 from app.store import keys
 from app.store.connection import Connection
 from app.store.dead_letters import DeadLetters
-from app.store.keys import Key
+from app.store.key import Key
 from app.store.traces import ELSEWHERE, OF_MESSAGE, WORDS, Traces, split
 
 STEP = 500  # keys, messages or places in one go

@@ -7,68 +7,19 @@ server, and `docs/redis.md` to it (`python -m app.store.keys_page` prints its ta
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from msgspec import Struct
+from app.store.key import Key, fields
 
 PREFIX = "{patchbay}:"  # the braces are a hash tag: all keys lie in one slot of a Redis Cluster
-
-Type = Literal["string", "list", "set", "zset", "hash", "stream", "any", "none"]
-Expiry = Literal["never", "always", "when done", "perhaps"]
-"""Whether a key goes by itself. `when done`: not while something waits for it."""
-
-
-class Field(Struct, frozen=True):
-    """Of a hash or a stream's entry: its name in Redis, its full name, what it is. A name in `<>` stands for many."""
-
-    name: str
-    full: str
-    what: str = ""
-
-
-class Key(Struct, frozen=True):
-    """A kind of key: `prefix:of`, or `prefix` alone where there is one. `holds` is what its values or members are.
-
-    `until` says for how long it is kept. `writers` are scripts, parts of scripts, or verbs of the store in Python.
-    """
-
-    full: str
-    prefix: str
-    of: str
-    type: Type
-    holds: str
-    expiry: Expiry = "never"
-    until: str = ""
-    writers: tuple[str, ...] = ()
-    fields: tuple[Field, ...] = ()
-
-    @property
-    def pattern(self) -> str:
-        return f"{self.prefix}:{self.of}" if self.of else self.prefix
-
-    def name(self, *parts: str) -> str:
-        """A key without the prefix of all; `parts` are what its `of` names, as many as it has."""
-        return ":".join((self.prefix, *parts))
-
-    def short(self, *full: str) -> list[str]:
-        """Fields by their full names. Raises KeyError: there is none of that name."""
-        names = {field.full: field.name for field in self.fields}
-        return [names[one] for one in full]
-
-
-def _fields(*rows: str | tuple[str, str] | tuple[str, str, str]) -> tuple[Field, ...]:
-    """Rows of name, full name, meaning; where a name says it all, it is alone."""
-    return tuple(Field(row, row) if isinstance(row, str) else Field(*row) for row in rows)
-
 
 MESSAGE = Key(
     *("message", "m", "<message>", "hash", "a message's record"),
     *("when done", "72 h (`retention`) after its work is done"),
     (
-        *("records", "statuses", "bookings", "costs", "receipts", "forgetting", "settling", "price"),
-        *("replay", "rewrite", "discard", "trim", "forget"),
+        *("records", "statuses", "bookings", "costs", "receipts", "forgetting", "settling", "price", "replay"),
+        *("rewrite", "discard", "trim", "forget"),
     ),
-    _fields(
+    fields(
         ("body", "body", "the message, JSON"),
         ("st", "status"),
         ("sa", "status_at", "when that last changed, ms"),
@@ -104,7 +55,7 @@ LIVE = Key(
     *("live stream", "e", "<conversation>", "stream", "what a customer's open page is told, at most about 1000"),
     *("always", "72 h (`retention`) after the last"),
     ("live", "forget"),
-    _fields(("kind", "kind", "message, status, typing or ended"), ("id", "message"), "status", "error"),
+    fields(("kind", "kind", "message, status, typing or ended"), ("id", "message"), "status", "error"),
 )
 EXTERNAL_ID = Key(
     *("external id", "x", "<name space>:<id>", "string", "the message of ours that it names; empty: none"),
@@ -126,13 +77,13 @@ EARLY = Key(
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "heads", "settling", "claiming", "cancel", "forget"),
+    ("mailboxes", "heads", "bursts", "settling", "claiming", "cancel", "forget"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
     ("mailboxes", "heads", "releases", "settling", "claiming", "cancel", "remember", "sweep", "forget"),
-    _fields(
+    fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),
         ("claims", "claims", "since the last result"),
@@ -140,6 +91,7 @@ MAILBOX = Key(
         ("uncertain", "uncertain", "1: an earlier try may have been carried out"),
         ("progress", "progress", "what an earlier try remembered, JSON"),
         ("first", "first_at", "when the head was first claimed, ms"),
+        ("asked", "asked", "the messages that are asked as one, the head first"),
     ),
 )
 READY = Key(
@@ -155,13 +107,25 @@ LEASED = Key(
 DRAINS = Key(
     *("drains", "drains", "<lane>", "zset", "tokens of drains that run or are on their way, by when they lapse, ms"),
     *("never", "until they lapse"),
-    ("lanes", "claiming", "sweep"),
+    ("lanes", "claiming", "sweep", "Lanes.forget"),
 )
 LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
-    ("mailboxes", "heads", "settling", "claiming", "breakers", "cancel", "sweep", "forget"),
-    _fields(
+    (
+        "mailboxes",
+        "heads",
+        "bursts",
+        "settling",
+        "claiming",
+        "breakers",
+        "pacing",
+        "declare",
+        "cancel",
+        "sweep",
+        "forget",
+    ),
+    fields(
         ("backlog", "backlog", "items in its mailboxes"),
         ("paused_until", "paused_until", "it rests, ms"),
         ("paused_why", "paused_why"),
@@ -172,32 +136,48 @@ LANE = Key(
         ("tokens", "tokens", "calls that its rate allows"),
         ("tokens_at", "tokens_at", "the time of that, ms"),
         ("swept", "swept_at", "when the tick last looked, ms"),
+        ("cap", "cap", "the most that its pace may be, where the configuration has one"),
+        ("pace", "pace", "how many of its heads are worked at once"),
+        ("turn", "turn", "counts changes of the pace"),
+        ("look_at", "look_at", "not changed for the better before, ms"),
+        ("usual", "usual", "what a call usually takes, ms"),
+        ("top", "top", "the pace that is known to be good"),
+        ("top_until", "top_until", "not exceeded before, ms"),
+        ("before", "before", "the pace before a fall for slowness"),
+        ("slow", "slow", "what a call took then, ms"),
+        ("fell_why", "fell_why", "of its last fall"),
+        ("fell_at", "fell_at", "ms"),
     ),
 )
 LANES = Key(
     *("lanes", "lanes", "", "hash", "the lanes of the configuration"),
     *("never", ""),
     ("declare",),
-    _fields(("<lane>", "limit", "drains that it may have at once")),
+    fields(("<lane>", "limit", "drains that it may have at once by earlier versions, which know no pace")),
 )
 BUSY = Key(
     *("busy", "busy", "", "set", "lanes with work, which the tick looks at"),
     *("never", "until they have none"),
     ("lanes", "mailboxes", "declare", "sweep"),
 )
+CLOCK = Key(
+    *("clock", "clock", "", "string", "when the tick last looked, ms: by it a clock that went back is noticed"),
+    *("never", ""),
+    ("sweep",),
+)
 
 SESSION = Key(
     *("session", "s", "<conversation>", "hash", "who answers a conversation"),
     *("always", "30 days (`session_keep`) after the last message"),
     ("sessions", "accept", "forget"),
-    _fields(
+    fields(
         "destination",
         ("mode", "mode", "bot or human"),
         ("handles", "handles", "the destination's own names, JSON"),
         ("context", "context", "what the bot knows, JSON"),
         ("since", "since", "the first message of this session"),
         ("refused", "refused", "handoffs in a row that came to nothing"),
-        ("late", "late", "the message that may follow a handoff"),
+        ("late", "late", "the messages that may follow a handoff"),
         ("version", "version", "counts changes of hands"),
         ("last_at", "last_at", "when it was last used, ms"),
     ),
@@ -211,7 +191,7 @@ THREAD = Key(
     *("thread", "c", "<destination>:<thread>", "hash", "how far a destination's thread is known"),
     *("always", "30 days (`session_keep`) after the last change"),
     ("threads", "settling", "Forgetting.forget"),
-    _fields(("seen", "seen", "the last number that was carried over"), ("read", "read", "the last that people read")),
+    fields(("seen", "seen", "the last number that was carried over"), ("read", "read", "the last that people read")),
 )
 POLLS = Key(
     *("polls", "watch", "", "zset", "conversations whose thread is polled, by when that is due, ms"),
@@ -241,7 +221,7 @@ CONSENT = Key(
         "for ever; 30 days (`session_keep`) where a chat's customer stated it, `token_days` where they were forgotten",
     ),
     ("consents", "unions", "forget"),
-    _fields(("state", "state", "in or out"), ("by", "by", "who said so"), ("at", "at", "when, ms")),
+    fields(("state", "state", "in or out"), ("by", "by", "who said so"), ("at", "at", "when, ms")),
 )
 REVOKED = Key(
     *("revocation", "v", "<conversation>", "string", "no visitor token made until then is good, Unix seconds"),
@@ -253,20 +233,20 @@ COSTS_OF_DAY = Key(
     *("costs of a day", "cost", "<day since 1970>", "hash", "sums of a day (UTC)"),
     *("always", "400 days"),
     ("costs",),
-    _fields(("<channel>|<what>", "nanos")),
+    fields(("<channel>|<what>", "nanos")),
 )
 COSTS_OF_CONVERSATION = Key(
     *("costs of a conversation", "cost:c", "<conversation>", "hash", "sums of a conversation"),
     *("always", "30 days (`session_keep`) after the last"),
     ("costs", "unions", "forget"),
-    _fields(("<what>", "nanos")),
+    fields(("<what>", "nanos")),
 )
 
 DEAD_LETTER = Key(
     *("dead letter", "d", "<dead letter>", "hash", "an item that was given up, or a webhook that could not be read"),
     *("never", "until an operator decides; 30 days (`dead_letter_keep`), or the lane has too many"),
-    ("kept_dead_letters", "dropped_dead_letters", "trim"),
-    _fields(
+    ("kept_dead_letters", "given_up", "dropped_dead_letters", "trim"),
+    fields(
         ("lane", "where", "its lane, or whose webhook it was"),
         "reason",
         "error",
@@ -274,6 +254,7 @@ DEAD_LETTER = Key(
         ("bytes", "bytes", "of its message or webhook"),
         "mailbox",
         "item",
+        ("also", "also", "the messages that were asked with its own"),
         "webhook",
     ),
 )
@@ -291,7 +272,7 @@ DEAD_LETTER_BYTES = Key(
     *("bytes of dead letters", "letters", "", "hash", "what each lane's dead letters hold"),
     *("never", "as long as they"),
     ("kept_dead_letters", "dropped_dead_letters", "trim"),
-    _fields(("<where>", "bytes")),
+    fields(("<where>", "bytes")),
 )
 
 BUCKET = Key(
@@ -302,8 +283,8 @@ BUCKET = Key(
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
     *("never", ""),
-    ("take", "trim", "base", "Lanes.count"),
-    _fields(("<what>", "count")),
+    ("take", "trim", "finishing", "base", "Lanes.count"),
+    fields(("<what>", "count")),
 )
 WORKERS = Key(
     *("workers", "workers", "", "set", "names of workers that showed a sign of life"),
@@ -314,6 +295,12 @@ WORKER = Key(
     *("worker", "worker", "<worker>", "string", "the lanes that it serves, JSON"),
     *("always", "15 s after its last sign of life"),
     ("Workers.beat", "Workers.leave"),
+)
+PROBE_KEEP = 60  # seconds
+PROBE = Key(
+    *("probe", "probe", "", "string", "nothing; written to see whether the server and its copies take anything"),
+    *("always", "60 s"),
+    ("Server.try_write", "Connection.kept"),
 )
 NOTHING = Key(
     *("nothing", "nothing", "", "none", "never there; deleted so that a server without memory lets a script pass"),
@@ -328,12 +315,12 @@ DAMAGED = Key(
 
 GROUPS: dict[str, Sequence[Key]] = {
     "Messages": (MESSAGE, TIMELINE, LIST, LIVE, EXTERNAL_ID, EARLY),
-    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY),
+    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
     "Sessions": (SESSION, ALIAS, THREAD, POLLS),
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),
     "Dead letters": (DEAD_LETTER, DEAD_LETTERS, DEAD_LETTERS_OF, DEAD_LETTER_BYTES),
-    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, DAMAGED, NOTHING),
+    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, PROBE, DAMAGED, NOTHING),
 }
 KEYS = tuple(key for group in GROUPS.values() for key in group)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 
-from app.store.keys import GROUPS, Key
+from app.store.key import Key
+from app.store.keys import GROUPS
 
 
 def as_markdown() -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import orjson
 from msgspec import Struct
 
 from app.core.acceptance import Acceptance, Entered, Place
+from app.core.lane import Seen
+from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, claim_of, wakes_of
+from app.store.wire import Wire, claim_of, readable, wakes_of
 
 
 class Worked(Struct, frozen=True):
@@ -24,6 +27,13 @@ class Worked(Struct, frozen=True):
     stale: bool = False
     more: bool = False
     poisoned: int = 0
+
+
+class Following(Struct, frozen=True):
+    """What stands behind a head: `items` are all, `messages` those of them that come before anything else."""
+
+    messages: tuple[Message, ...]
+    items: int
 
 
 class Mailboxes:
@@ -75,7 +85,16 @@ class Mailboxes:
         return ThreadState(name, None if seen is None else int(seen), -1 if read is None else int(read))
 
     def work(
-        self, lane: str, token: str, outcome: Outcome | None, *, lease: float, rate: float = 0.0, go_on: bool = True
+        self,
+        lane: str,
+        token: str,
+        outcome: Outcome | None,
+        *,
+        lease: float,
+        rate: float = 0.0,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
     ) -> Worked:
         """Settle the last claim and take the next one.
 
@@ -83,13 +102,15 @@ class Mailboxes:
             lease: seconds; must outlast the slowest attempt of the lane.
             rate: calls a second that the lane may make, 0 = no limit.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
+            crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
+            seen: what this worker has seen of the lane's calls.
         """
         settled, state, poisoned, size, *rest = self._connection.run(
             "work",
-            self._wire.outcome(outcome) if outcome else "",
+            self._wire.outcome(outcome, seen) if outcome else "",
             lane,
             token,
-            int(lease * 1000) if go_on else 0,
+            -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
             self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
         )
@@ -103,7 +124,15 @@ class Mailboxes:
 
     def settle(self, outcome: Outcome) -> Worked:
         """Settle without claiming more."""
-        settled, _, _, _, *wakes = self._connection.run("work", self._wire.outcome(outcome), "", "", 0, 0, 0)
+        return self.settle_packed(self.packed(outcome))
+
+    def packed(self, outcome: Outcome) -> bytes:
+        """An outcome as it travels, for whoever must keep it for `settle_packed`."""
+        return orjson.dumps(self._wire.outcome(outcome))
+
+    def settle_packed(self, packed: bytes) -> Worked:
+        """See `settle`."""
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:
@@ -111,7 +140,16 @@ class Mailboxes:
         must stop."""
         return bool(self._connection.run("remember", self._wire.achieved(claim, achieved, lease)))
 
-    def sweep(self) -> tuple[Wake, ...]:
+    def following(self, claim: Claim, most: int) -> Following:
+        """The messages directly behind the head that is worked, at most so many."""
+        behind, *bodies = self._connection.run("following", {"mailbox": claim.mailbox, "most": most})
+        return Following(tuple(readable(bodies)), behind)
+
+    def sweep(self, spare: float = 0.0) -> tuple[Wake, ...]:
         """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the
-        drains that are owed now."""
-        return wakes_of(self._connection.run("sweep", self._wire.longest()))
+        drains that are owed now.
+
+        Args:
+            spare: seconds that leases which ran out are given yet, as nobody could renew them.
+        """
+        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), "spare_ms": int(spare * 1000)}))

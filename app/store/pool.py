@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -46,6 +47,12 @@ class Pool:
     def give(self, connection: Any) -> None:
         """Nothing that was sent on it waits for an answer; a broken one was disconnected, and connects anew."""
         self._idle.append((connection, time.monotonic()))
+
+    def clear(self) -> None:
+        """Close what lies idle."""
+        with suppress(IndexError):
+            while True:
+                self._idle.pop()[0].disconnect()
 
 
 def _was_closed(connection: Any) -> bool:

@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.store.connection import Connection
+from app.store.keys import PROBE, PROBE_KEEP
 
 Check = Literal["refuse", "warn", "off"]
-CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "version": "warn"}
+CHECKS: Mapping[str, Check] = {"eviction": "refuse", "persistence": "warn", "version": "warn", "cluster": "refuse"}
 """What is looked at, and what follows by default from what is not as it should be."""
 
 NEEDED = (6, 2)
@@ -29,6 +30,7 @@ class Facts(Struct, frozen=True):
     version: str | None = None
     policy: str | None = None
     append_only: bool | None = None
+    cluster: bool | None = None
 
 
 class Fault(Struct, frozen=True):
@@ -47,6 +49,11 @@ class Server:
         """Raises: StoreUnavailable."""
         return facts_of(self._connection.guard(self._info))
 
+    def try_write(self) -> None:
+        """Have it take next to nothing, as it may answer and yet take no messages. Raises: StoreUnavailable."""
+        probe = ("SET", self._connection.key(PROBE), "", "EX", PROBE_KEEP)
+        self._connection.guard(lambda: self._connection.kept(*probe), changes=True)
+
     def _info(self) -> Mapping[str, Any]:
         try:
             return self._connection.client.info()
@@ -60,6 +67,7 @@ def facts_of(info: Mapping[str, Any]) -> Facts:
         str(info["redis_version"]) if "redis_version" in info else None,
         str(info["maxmemory_policy"]) if "maxmemory_policy" in info else None,
         None if appends is None else bool(appends),
+        bool(info["cluster_enabled"]) if "cluster_enabled" in info else None,
     )
 
 
@@ -90,6 +98,12 @@ def _found(facts: Facts) -> Iterator[tuple[str, bool, str]]:
         yield "version", False, "Redis does not say its version. It must be 6.2 or newer."
     elif _number(facts.version) < NEEDED:
         yield "version", True, f"Redis {facts.version} is too old; Patchbay needs 6.2 or newer."
+    if facts.cluster:
+        yield (
+            *("cluster", True),
+            "Redis is a node of a Cluster, whose keys may move to another node, where Patchbay does not follow them; "
+            "use one Redis, with sentinels for fail-over (redis+sentinel://).",
+        )
 
 
 def _number(version: str) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ short keys mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -14,7 +15,8 @@ import orjson
 from app.core import session as sessions
 from app.core.acceptance import Acceptance, ConsentStatement, Place
 from app.core.costs import Cost
-from app.core.message import decode, encode, split_conversation
+from app.core.lane import LaneEffect, Seen
+from app.core.message import Message, decode, encode, split_conversation
 from app.core.session import Session
 from app.core.status import Status
 from app.core.work import (
@@ -26,7 +28,6 @@ from app.core.work import (
     Dead,
     Deliver,
     Done,
-    LaneEffect,
     Outcome,
     Reroute,
     Retry,
@@ -61,6 +62,8 @@ class Claimed(NamedTuple):
     first_at: str
     status_at: str
     to: str
+    asked: str
+    turn: str
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
@@ -92,7 +95,15 @@ def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
         status_at=int(said.status_at or 0),
         session=sessions.from_fields(session),
         to=said.to,
+        asked=tuple(said.asked.split()),
+        turn=int(said.turn),
     )
+
+
+def readable(bodies: Sequence[str]) -> Iterator[Message]:
+    """The messages before the first that cannot be read."""
+    with suppress(ValueError):
+        yield from map(decode, bodies)
 
 
 def wakes_of(answer: Sequence[Any]) -> tuple[Wake, ...]:
@@ -154,7 +165,7 @@ class Wire:
         request: Request = {"name": place.name, "lane": place.lane, "keep": self._limits.session_keep}
         return request if place.index is None else {**request, "index": place.index, "more": place.more}
 
-    def outcome(self, outcome: Outcome) -> Request:
+    def outcome(self, outcome: Outcome, seen: Seen | None = None) -> Request:
         claim, limits, item = outcome.claim, self._limits, item_text(outcome.claim.item)
         request: Request = {
             "mailbox": claim.mailbox,
@@ -186,8 +197,7 @@ class Wire:
                 request["to"] = outcome.to
             case Behind():
                 request["front"] = [item_text(item) for item in outcome.front]
-        if outcome.lane.kind in ("sick", "pause"):
-            request |= self._breaker(outcome.lane)
+        request |= self._lane(outcome, seen)
         if GARBLED in item:  # the script takes the head as it stands
             request["garbled"] = True
         return request
@@ -203,6 +213,8 @@ class Wire:
         }
         if achieved.progress is not None:
             request["progress"] = orjson.dumps(dict(achieved.progress)).decode()
+        if achieved.asked:
+            request["asked"] = " ".join(achieved.asked)
         if achieved.session:
             request["session"] = self._session(SessionChange(achieved.session))
         if achieved.thread:
@@ -232,6 +244,16 @@ class Wire:
             request |= {"live": self._limits.retention_of(channel), "live_kind": done.event}
         if done.cost:
             request["cost"] = self._cost(done.cost, channel)
+        return request
+
+    def _lane(self, outcome: Outcome, seen: Seen | None) -> Request:
+        """What it says of its lane: to the breaker, and to the pace."""
+        effect = outcome.lane
+        request = self._breaker(effect) if effect.kind in ("sick", "pause") else {}
+        if effect.falls:
+            return request | {"falls": effect.falls, "turn": outcome.claim.turn, "late": seen.late if seen else 1.0}
+        if seen and effect.kind == "ok":
+            return request | {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:

@@ -61,7 +61,7 @@ def _refused(error: HTTPException) -> Any:
 
 
 def _unavailable(error: StoreUnavailable) -> Any:
-    return try_again(503, UNKNOWN if error.maybe_done else NOTHING, 5)
+    return try_again(503, UNKNOWN if error.maybe_done else NOTHING, error.again)
 
 
 def _not_taken(error: NotTaken) -> Any:

@@ -15,13 +15,16 @@ from msgspec import Struct
 
 from app.core.errors import StoreUnavailable
 from app.gateway import Gateway
+from app.local.child import is_closing
 from app.spool import Spool
 from app.store.server import faults_of
 from app.web.answers import problem, try_again
 
 GOOD_FOR = 1.0  # seconds
 AWAY = "The store cannot be reached."
-SPOOLING = "The store cannot be reached: what platforms send only once is kept on disk, everything else is refused."
+SPOOLING = "What platforms send only once is kept on disk, everything else is refused."
+TAKES_NOTHING = "The store takes nothing: Redis {}."
+CLOSING = "This receiver is about to stop."
 NO_WORKER = "No worker is running: messages are recorded, and wait for one."
 
 blueprint = Blueprint("health", __name__)
@@ -35,20 +38,22 @@ def healthz() -> Any:
 
 @blueprint.get("/readyz")
 def readyz() -> Any:
-    """Redis answers and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence.
+    """Redis takes and keeps what it is given, and the configuration is loaded; 503 otherwise, with a sentence.
 
     While Redis is away and there is a spool with room (`app.spool`), this receiver is still of use: 200, `spooling`.
     Without workers, webhooks are recorded all the same, so this only warns of it, as it does of a Redis that worries.
     """
+    if is_closing():
+        return try_again(503, CLOSING, 1)
     gateway: Gateway = current_app.extensions["patchbay"]
     look: Look = current_app.extensions.setdefault("patchbay-look", Look(gateway))
     found = look.found()
     spool: Spool | None = current_app.extensions["patchbay-spool"]
     kept = {"spool": {"bytes": spool.size}} if spool and spool.size is not None else {}
-    if found.refused == AWAY and spool and spool.has_room:
-        return jsonify(status="spooling", **kept, warnings=[SPOOLING])
-    if found.refused == AWAY:
-        return try_again(503, AWAY, 5)
+    if found.passes and spool and spool.has_room:
+        return jsonify(status="spooling", **kept, warnings=[f"{found.refused} {SPOOLING}"])
+    if found.passes:
+        return try_again(503, found.refused, 5)
     if found.refused:
         return problem(503, found.refused)
     counted = {"channels": len(gateway.channels), "destinations": len(gateway.destinations), "workers": found.workers}
@@ -57,9 +62,11 @@ def readyz() -> Any:
 
 
 class Found(Struct, frozen=True):
-    """`refused` is what stands in the way; '' where nothing does. `warnings` are sentences, `workers` those alive."""
+    """`refused` is what stands in the way, '' where nothing does; `passes`: by itself, or once Redis is mended.
+    `warnings` are sentences, `workers` those alive."""
 
     refused: str = ""
+    passes: bool = False
     warnings: Sequence[str] = ()
     workers: int = 0
 
@@ -96,7 +103,9 @@ class Look:
         try:
             faults = faults_of(store.server.facts(), self._gateway.settings.gateway["redis_checks"])
             workers = len(store.workers.alive())
-        except StoreUnavailable:  # which is logged where it is met
-            return Found(AWAY)
+            store.server.try_write()
+        except StoreUnavailable as error:  # which is logged where it is met
+            return Found(TAKES_NOTHING.format(error.why) if error.why else AWAY, passes=True)
         refused = " ".join(fault.sentence for fault in faults if fault.refused)
-        return Found(refused, [fault.sentence for fault in faults if not fault.refused], workers)
+        warnings = [fault.sentence for fault in faults if not fault.refused]
+        return Found(refused, warnings=warnings, workers=workers)

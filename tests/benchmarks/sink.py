@@ -38,14 +38,15 @@ class Arrivals:
         return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
-class Connection(asyncio.Protocol):
-    def __init__(self, arrivals: Arrivals) -> None:
-        self._arrivals = arrivals
+class Requests(asyncio.Protocol):
+    """A connection on which whole requests are heard, each by `hear`."""
+
+    def __init__(self) -> None:
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -54,12 +55,24 @@ class Connection(asyncio.Protocol):
             whole = end + (int(length[1]) if length else 0)
             if len(self._data) < whole:
                 return
-            if self._data.startswith(b"POST"):
-                self._arrivals.note(self._data[end:whole])
-                self._transport.write(ANSWER)
-            else:
-                self._transport.write(self._arrivals.told(self._data))
-            self._data = self._data[whole:]
+            request, self._data = self._data[:whole], self._data[whole:]
+            self.hear(request, request[end:])
+
+    def hear(self, request: bytes, body: bytes) -> None:
+        raise NotImplementedError
+
+
+class Connection(Requests):
+    def __init__(self, arrivals: Arrivals) -> None:
+        super().__init__()
+        self._arrivals = arrivals
+
+    def hear(self, request: bytes, body: bytes) -> None:
+        if request.startswith(b"POST"):
+            self._arrivals.note(body)
+            self.transport.write(ANSWER)
+        else:
+            self.transport.write(self._arrivals.told(request))
 
 
 async def serve(port: int, out: Path) -> None:

@@ -15,7 +15,7 @@ from tests.journeys.flexworld import FlexWorld, flex_world
 from tests.support.processes import wait_until
 
 GENERATIONS = ["flex_conversations", "flex_chat"]
-CONVERSATIONS, ROUNDS, AT_ONCE = 50, 50, 10
+CONVERSATIONS, AT_ONCE = 20, 10
 CLOSED = 4  # in each round: a fifth one in a row would have the lane rest, as it should
 
 # Every call that changes something while a chat is opened and the first message goes into it.
@@ -25,18 +25,21 @@ CALLS = {
 }
 
 
+@pytest.mark.parametrize("rounds", [4, pytest.param(50, marks=pytest.mark.long)])
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_a_message_that_was_taken_before_the_connection_broke_is_there_once(generation: str, tmp_path: Path) -> None:
+def test_a_message_that_was_taken_before_the_connection_broke_is_there_once(
+    generation: str, rounds: int, tmp_path: Path
+) -> None:
     with flex_world(tmp_path, generation) as world:
-        for number in range(ROUNDS):
+        for number in range(rounds):
             world.sandbox.fault(target="flex", kind="close_after", path="/Messages", method="POST", times=CLOSED)
             for nth in range(number * AT_ONCE, (number + 1) * AT_ONCE):
                 world.direct.write(f"m-{nth}", f"c{nth % CONVERSATIONS}", str(nth // CONVERSATIONS))
             count = (number + 1) * AT_ONCE
             wait_until("all are there", lambda count=count: sum(map(len, _texts(world).values())) >= count, 60)
         wait_until("nothing is left to do", lambda: world.flex()["idle"] and not busy(world))
-        assert _met(world) == ROUNDS * CLOSED == 200
-        each = tuple(str(number) for number in range(ROUNDS * AT_ONCE // CONVERSATIONS))
+        assert _met(world) == rounds * CLOSED
+        each = tuple(str(number) for number in range(rounds * AT_ONCE // CONVERSATIONS))
         assert Counter(_texts(world).values()) == {each: CONVERSATIONS}
 
 

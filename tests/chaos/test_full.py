@@ -18,7 +18,7 @@ from tests.support.shop import Shop
 from tests.support.sink import Call, Sink, Told, sink
 from tests.workers.conftest import bot_says
 
-MESSAGES, CONVERSATIONS = 400, 40
+MESSAGES, CONVERSATIONS = 200, 40
 PAUSE = Told(status=429, headers={"retry-after": "1"})  # all drains leave; somebody must come back to the lane
 
 
@@ -58,7 +58,9 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         server.stop()
 
 
-@pytest.mark.parametrize("when", ["before the fleet starts", "while the fleet works"])
+@pytest.mark.parametrize(
+    "when", [pytest.param("before the fleet starts", marks=pytest.mark.long), "while the fleet works"]
+)
 def test_what_waits_is_worked_off_and_no_more_is_taken(fleet: Fleet, when: str) -> None:
     shop = Shop(fleet.system.url)
     for number in range(MESSAGES):

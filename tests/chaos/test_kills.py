@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import pytest
 import redis
 
 from tests.support import toml
@@ -16,11 +17,12 @@ from tests.support.processes import RedisServer, System, wait_until
 from tests.support.shop import Shop
 from tests.support.sink import Call, Sink, Told, sink
 
-MESSAGES, CONVERSATIONS, KILLS = 2_000, 100, 5
+CONVERSATIONS = 100
 CONCURRENCY = 4
 
 
-def test_it_loses_nothing_when_any_process_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("messages", "kills"), [(500, 2), pytest.param(2_000, 5, marks=pytest.mark.long)])
+def test_it_loses_nothing_when_any_process_is_killed(messages: int, kills: int, tmp_path: Path) -> None:
     with sink() as desk:
         desk.answer = _slowly
         config = tmp_path / "patchbay.toml"
@@ -35,30 +37,30 @@ def test_it_loses_nothing_when_any_process_is_killed(tmp_path: Path) -> None:
         system = System(config, server.url, tmp_path)
         system.start(workers=2)
         try:
-            writer = threading.Thread(target=_write_all, args=(Shop(system.url),))
+            writer = threading.Thread(target=_write_all, args=(Shop(system.url), messages))
             writer.start()
-            for number in range(KILLS):
-                _wait_for(desk, (number + 1) * MESSAGES // 10)
+            for number in range(kills):
+                _wait_for(desk, (number + 1) * messages // 10)
                 system.workers[number].kill()
                 system.add_worker()
-            _wait_for(desk, MESSAGES * 6 // 10)
+            _wait_for(desk, messages * 6 // 10)
             system.receiver.kill()
             system.receiver.start()
-            _wait_for(desk, MESSAGES * 7 // 10)
+            _wait_for(desk, messages * 7 // 10)
             server.kill()
             time.sleep(0.5)  # an outage that the receiver and the workers notice
             server.start()
             writer.join(120)
-            wait_until("all messages are delivered", lambda: len(set(_delivered(desk))) == MESSAGES, 120)
+            wait_until("all messages are delivered", lambda: len(set(_delivered(desk))) == messages, 120)
             wait_until("the mailboxes are empty", lambda: not _left(server), 60)
         finally:
             system.stop()
             server.stop()
-        _check(_delivered(desk))
+        _check(_delivered(desk), messages, kills)
 
 
-def _check(delivered: list[str]) -> None:
-    expected = {f"{c}:{n}" for c in range(CONVERSATIONS) for n in range(MESSAGES // CONVERSATIONS)}
+def _check(delivered: list[str], messages: int, kills: int) -> None:
+    expected = {f"{c}:{n}" for c in range(CONVERSATIONS) for n in range(messages // CONVERSATIONS)}
     assert expected == set(delivered)
     in_order: dict[str, list[int]] = defaultdict(list)
     repeats = Counter(delivered)
@@ -67,12 +69,12 @@ def _check(delivered: list[str]) -> None:
         in_order[conversation].append(int(number))
     assert all(numbers == sorted(numbers) for numbers in in_order.values())
     repeated = sum(count - 1 for count in repeats.values())
-    print(f"{repeated} of {MESSAGES} messages came twice; {KILLS} workers, the receiver and Redis were killed")
-    assert repeated <= KILLS * CONCURRENCY  # each kill leaves at most what its worker had in hand
+    print(f"{repeated} of {messages} messages came twice; {kills} workers, the receiver and Redis were killed")
+    assert repeated <= kills * CONCURRENCY  # each kill leaves at most what its worker had in hand
 
 
-def _write_all(shop: Shop) -> None:
-    for number in range(MESSAGES):
+def _write_all(shop: Shop, messages: int) -> None:
+    for number in range(messages):
         conversation = number % CONVERSATIONS
         shop.write_until_taken(f"m-{number}", f"v-{conversation}", f"{conversation}:{number // CONVERSATIONS}")
 

@@ -11,7 +11,7 @@ from app.core.settings import PlatformSchema, secret_field
 
 RANGES: dict[str, tuple[str, Any, Any]] = {
     "concurrency, least": ("concurrency", 1, 0),
-    "concurrency, most": ("concurrency", 64, 65),
+    "concurrency, most": ("concurrency", 4096, 4097),
     "rate, least": ("rate", 0.0, -0.1),
     "timeout, least": ("timeout", 0.1, 0.09),
     "timeout, most": ("timeout", 300.0, 300.1),

@@ -143,6 +143,7 @@ def test_a_chat_that_vanished_is_opened_anew(world: FlexWorld) -> None:
     world.direct.write("vanish-1", "tony", "hello")
     chat = world.chat("tony")
     wait_until("it arrived", lambda: world.texts(chat, "customer") == ["hello"])
+    wait_until("nothing is left to do", lambda: world.flex()["idle"] and not busy(world))
     world.sandbox.reset()
     world.direct.write("vanish-2", "tony", "still me")
     wait_until("there is a new chat", lambda: world.tasks("tony"))
@@ -204,14 +205,14 @@ def test_what_agents_wrote_while_the_receiver_was_down_is_all_there(world: FlexW
     assert world.said("hedy") == [*expected, "and now"]
 
 
-def test_a_thousand_messages_of_agents_in_order_to_a_slow_customer(world: FlexWorld) -> None:
+def test_hundreds_of_messages_of_agents_in_order_to_a_slow_customer(world: FlexWorld) -> None:
     world.direct.write("many-1", "john", "hello")
     chat = world.accept("john")
     world.heard.answer = lambda call: (time.sleep(0.005), Told())[1]
-    expected = [f"line {number}" for number in range(1_000)]
+    expected = [f"line {number}" for number in range(300)]
     for text in expected:
         world.say(chat, text)
-    wait_until("all are there", lambda: len(world.said("john")) >= 1_000, 120)
+    wait_until("all are there", lambda: len(world.said("john")) >= 300, 120)
     assert world.said("john") == expected
 
 

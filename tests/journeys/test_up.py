@@ -126,9 +126,7 @@ def test_what_was_said_survives_a_restart(up: Up) -> None:
 
 
 def test_a_worker_that_is_killed_is_replaced(up: Up) -> None:
-    worker = next(
-        part for part in up.parts() if "workers.fleet" in " ".join(part.cmdline()) and "worker" in part.cmdline()
-    )
+    worker = next(part for part in up.parts() if "worker-0" in part.cmdline())
     os.kill(worker.pid, signal.SIGKILL)
     token = requests.post(f"{up.url}/chat/shop/visitor", timeout=5).json()["token"]
     body = {"type": "message.created", "data": {"id": "next-1", "content": {"type": "text", "text": "hello"}}}
@@ -274,6 +272,7 @@ def test_what_lies_in_the_working_folder_is_not_taken_for_patchbay_nor_is_a_long
     assert "from the working folder" not in logs
 
 
+@pytest.mark.long
 def test_a_redis_that_is_away_is_named_once_and_so_is_its_return(tmp_path: Path) -> None:
     server = RedisServer(tmp_path)
     waiting = Up(tmp_path, "--redis", server.url)
@@ -366,7 +365,7 @@ def _events(log: Path, event: str) -> list[str]:
 
 
 def _is_receiver(part: psutil.Process | None) -> bool:
-    return part is not None and "granian" in " ".join(part.cmdline())
+    return part is not None and "app.local.serving" in " ".join(part.cmdline())
 
 
 def _alive(part: psutil.Process) -> bool:

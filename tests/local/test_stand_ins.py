@@ -40,7 +40,33 @@ def test_credentials_are_made_up_anew_and_in_their_shape() -> None:
 
 
 def test_pages_stand_below_the_sandbox() -> None:
-    assert ("Flex desk", f"{SANDBOX}/flex   (an agent in Twilio Flex)") in stand_ins.pages(SANDBOX)
+    pages = stand_ins.pages(SANDBOX, {f"{SANDBOX}/twilio/conversations"})
+    assert [("Flex desk", f"{SANDBOX}/flex   (an agent in Twilio Flex)")] == pages
+
+
+# The addresses that a configuration names, and the pages that are shown to whoever started it.
+USED: dict[str, tuple[set[str], list[str]]] = {
+    "nothing": (set(), []),
+    "a bot without a page": ({f"{SANDBOX}/autopilot"}, []),
+    "another machine's": ({"https://api.telegram.org", "https://sandbox.example.test/telegram"}, []),
+    "one": ({f"{SANDBOX}/autopilot", f"{SANDBOX}/telegram"}, ["Telegram"]),
+    "with a slash": ({f"{SANDBOX}/telegram/"}, ["Telegram"]),
+    "a path within it": ({f"{SANDBOX}/telegram/more"}, ["Telegram"]),
+    "a longer name": ({f"{SANDBOX}/telegrams"}, []),
+    "several": ({f"{SANDBOX}/respondio/custom/channel/webhook/", f"{SANDBOX}/twilio/api"}, ["Agent desk", "Phone"]),
+}
+
+
+@pytest.mark.parametrize(("hosts", "shown"), USED.values(), ids=USED)
+def test_only_the_pages_of_what_is_configured_are_shown(hosts: set[str], shown: list[str]) -> None:
+    assert shown == [name for name, _ in stand_ins.pages(SANDBOX, hosts)]
+
+
+def test_the_sandboxs_own_configuration_has_every_page(tmp_path: Path) -> None:
+    settings = check(tomllib.loads(stand_ins.configuration(tmp_path).read_text()), environment())
+    every = {name for file in stand_ins.files() for name in tomllib.loads(file.read_text()).get("pages", {})}
+    assert len(every) > 4
+    assert every == {name for name, _ in stand_ins.pages(SANDBOX, settings.hosts)}
 
 
 def test_a_stand_in_adds_its_part_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ ONE_OF = {kind: f"Must be one of: {', '.join(platforms().types(kind))}." for kin
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder on which a package is installed by pip, as into an environment of its own."""
     source, target = tmp_path_factory.mktemp("toy") / "source", tmp_path_factory.mktemp("installed")
-    copytree(ROOT / "tests" / "fixtures" / "toy", source)
+    copytree(ROOT / "tests" / "fixtures" / "toy_package", source)
     example = re.search(r"```python\n(.*?class ToyChannel.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert example is not None
     (source / "toy_channel.py").write_text(example[1])

@@ -101,7 +101,6 @@ class TestRespondioDestination(Receiving, Calling):
         "channel_id": "ch_1",
         "api_token": TOKEN,
     }
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
 
     def sign(self, body: bytes, **changes: Any) -> Webhook:
         return post(self.path, body, {"authorization": f"Bearer {TOKEN}"})

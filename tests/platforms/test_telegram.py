@@ -87,10 +87,8 @@ class TestTelegramChannel(Receiving, Calling):
     adapter_class = TelegramChannel
     platform = "telegram"
     good = "message_text"
-    path = "/channels/desk"
     url_key = "api_url"
     values: ClassVar[dict[str, Any]] = VALUES
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
     answer: ClassVar[dict[str, Any]] = {
         "ok": True,
         "result": {**SENT, "file_path": "photos/file_1.jpg"},

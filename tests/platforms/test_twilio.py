@@ -35,7 +35,7 @@ from app.platforms.offers import Reports
 from app.platforms.twilio.channel import ADDRESS, LOOK_BACK, MAX_FILE, TwilioChannel
 from app.platforms.twilio.outcomes import ERRORS, STATUSES
 from app.platforms.twilio.webhooks import FORM
-from tests.platforms.conformance import BASE, OUTCOMES, Calling, Receiving, changed
+from tests.platforms.conformance import BASE, FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Receiving, changed
 from tests.support import fixtures
 from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, recorder
@@ -100,17 +100,16 @@ class TestTwilioChannel(Receiving, Calling):
     adapter_class = TwilioChannel
     platform = "twilio"
     good = "message_text"
-    path = "/channels/desk"
+    forms = True
     url_key = "api_url"
     values: ClassVar[dict[str, Any]] = VALUES
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
 
     def build(self, **changes: Any) -> TwilioChannel:
         # fixtures of several senders pass through here
         return built(**{"address": None, "messaging_service_sid": SERVICE, **changes})
 
     def sign(self, body: bytes, **changes: Any) -> Webhook:
-        return signed(fixtures.as_form(body), **changes)
+        return signed(body, **changes)
 
     def rotated(self) -> TwilioChannel:
         return built(auth_tokens=["a-newer-twilio-token", TOKEN])
@@ -133,7 +132,7 @@ class TestTwilioChannel(Receiving, Calling):
             "no body any more": lambda good: replace(good, body=b""),
         }
 
-    def all_bad_bodies(self) -> dict[str, tuple[bytes, str]]:
+    def all_bad_bodies(self) -> dict[str, BadBody]:
         good = fixtures.value(self.platform, self.good)
         status = fixtures.value(self.platform, "status_delivered")
 
@@ -144,6 +143,7 @@ class TestTwilioChannel(Receiving, Calling):
             return orjson.dumps({**good, **values})
 
         return {
+            **FORM_BAD_BODIES,
             "empty": (b"", "MessageSid"),
             "no form": (b"{", "MessageSid"),
             "no field that we know": (b"\xff=\xff", "MessageSid"),

@@ -33,7 +33,6 @@ class TestWebchatChannel(Receiving):
     adapter_class = WebchatChannel
     platform = "webchat"
     good = "message_text"
-    path = "/channels/desk"
     values: ClassVar[dict[str, Any]] = {"type": "webchat", "secrets": [OLD], "destination": "helper"}
 
     def sign(self, body: bytes, **changes: Any) -> Webhook:

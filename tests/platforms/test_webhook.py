@@ -81,7 +81,6 @@ class TestWebhookChannel(Receiving, Calling):
     adapter_class = WebhookChannel
     platform = "webhook"
     good = "message_text"
-    path = "/channels/desk"
     url_key = "send_url"
     values: ClassVar[dict[str, Any]] = {
         "type": "webhook",
@@ -90,7 +89,6 @@ class TestWebhookChannel(Receiving, Calling):
         "destination": "helper",
         "typing": True,
     }
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables}
 
     def sign(self, body: bytes, **changes: Any) -> Webhook:
         return signed(body)

@@ -222,6 +222,13 @@ def test_files_are_fetched_before_they_are_sent(texts, hooks, send):
     assert requests.get(files[0]["url"]).content == PICTURE.encode("latin-1")
 
 
+def test_a_message_is_on_the_phone_once_its_files_are(texts, hooks, send):
+    hooks.files = {"/files/a.png": Answer(200, PICTURE, "image/png")}
+    send(ADA_WHATSAPP, media_url=[f"{hooks.url}/files/a.png"])
+    wait_until(lambda: shown(texts, ADA_WHATSAPP))
+    assert len(shown(texts, ADA_WHATSAPP)[0]["message"]["files"]) == 1
+
+
 @pytest.mark.parametrize(("to", "missing", "large"), [(ADA, 11200, 30019), (ADA_WHATSAPP, 63019, 63019)])
 def test_a_file_that_cannot_be_sent_fails_the_message(texts, hooks, send, to, missing, large):
     hooks.files = {

@@ -11,7 +11,7 @@ import redis
 from app.store import Store
 from app.store.connection import connect
 from app.store.limits import Limits
-from tests.store.steps import LANES
+from tests.store.steps import LANES, declare
 from tests.support.gateway import Clock
 from tests.support.keymap import strays
 from tests.support.processes import RedisServer
@@ -72,5 +72,5 @@ def real_store(redis_client: redis.Redis, limits: Limits, clock: Clock) -> Store
 
 def opened(client: redis.Redis, limits: Limits | None, clock: Clock | None) -> Store:
     store = Store(client, limits, clock)
-    store.lanes.declare(LANES)
+    declare(store, LANES)
     return store

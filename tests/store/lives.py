@@ -36,7 +36,7 @@ from app.core.work import (
 from app.store import Store
 from app.store.buckets import Bucket
 from app.store.limits import Limits
-from tests.store.steps import BOT, DESK, LANES, SHOP, Drain, Held, append, held, key
+from tests.store.steps import BOT, DESK, LANES, SHOP, Drain, Held, append, declare, held, key
 from tests.support.gateway import Clock
 
 ANN, PHONE = "shop/webchat:zqann", "shop/webchat:zqann.phone"  # two addresses of one person
@@ -61,7 +61,7 @@ class Lives:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.client, self.store, self.clock = store.connection.client, store, clock
         self.client.flushall()
-        self.store.lanes.declare(LANES)
+        declare(self.store, LANES)
         self.in_hand: list[Claim] = []
         self.ids = set[str]()
         self.said: dict[str, list[str]] = {one: [] for one in EVERYBODY}

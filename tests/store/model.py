@@ -6,9 +6,11 @@ Every method answers what the store must answer; tokens and owners are named by 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from math import ceil
 
 from app.core.acceptance import Place
+from app.core.lane import Seen
 from app.core.status import Status, climbs
 from app.core.work import (
     Append,
@@ -24,6 +26,7 @@ from app.core.work import (
     item_text,
 )
 from app.store.limits import Limits
+from tests.store.paces import MOST, Pace
 
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
@@ -43,8 +46,10 @@ class Box:
     attempts: int = 0
     uncertain: bool = False
     progress: dict[str, int] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)  # the head and the messages behind it that are asked with it
 
     def drop_head(self) -> str:
+        self.asked = []
         self.claims, self.attempts, self.uncertain, self.progress = 0, 0, False, {}
         self.owner = None
         return self.items.pop(0)
@@ -52,7 +57,7 @@ class Box:
 
 @dataclass
 class Lane:
-    limit: int
+    pace: Pace
     rate: float = 0.0
     drains: dict[str, int] = field(default_factory=dict)
     paused_until: int = 0
@@ -62,6 +67,11 @@ class Lane:
     prober: str = ""
     tokens: float | None = None
     tokens_at: int = 0
+
+    @property
+    def limit(self) -> int:
+        """While the breaker is open, one probe after the other decides."""
+        return self.pace.cap if self.opened else self.pace.limit
 
 
 @dataclass
@@ -89,9 +99,16 @@ class Known:
 
 @dataclass(frozen=True)
 class DeadLetter:
+    """`also` are the messages that were asked with its own."""
+
     mailbox: str
     lane: str
     item: str
+    also: tuple[str, ...] = ()
+
+    @property
+    def messages(self) -> list[str]:
+        return [self.item.removeprefix("message "), *self.also]
 
 
 @dataclass(frozen=True)
@@ -121,10 +138,10 @@ class Chat:
 
 
 class Model:
-    def __init__(self, lanes: dict[str, int], rates: dict[str, float], limits: Limits, now: int) -> None:
+    def __init__(self, lanes: dict[str, int | None], rates: dict[str, float], limits: Limits, now: int) -> None:
         self.limits = limits
         self.now = now
-        self.lanes = {name: Lane(limit, rates.get(name, 0.0)) for name, limit in lanes.items()}
+        self.lanes = {name: Lane(Pace(cap or MOST), rates.get(name, 0.0)) for name, cap in lanes.items()}
         self.boxes: dict[str, Box] = {}
         self.messages: dict[str, Known] = {}
         self.forgotten: list[Known] = []  # with their dead letters
@@ -198,13 +215,13 @@ class Model:
         box = self.boxes.get(claim.mailbox)
         return box is not None and box.owner == claim.owner
 
-    def settle(self, s: Outcome) -> None:
+    def settle(self, s: Outcome, seen: Seen | None = None) -> None:
         """Only for a claim whose lease is held."""
         mailbox = s.claim.mailbox
         box = self.boxes[mailbox]
         known = self.messages.get(item_text(s.claim.item).removeprefix("message "))
+        self._breaker(box.lane, s, seen.late if seen else 1.0)
         box.owner = None
-        self._breaker(box.lane, s)
         if isinstance(s, Retry):
             spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
             box.attempts += spent
@@ -217,13 +234,13 @@ class Model:
             self._wake(s.to)
             return
         if isinstance(s, Behind):
-            box.claims, box.attempts, box.uncertain, box.progress = 0, 0, False, {}
+            box.claims, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, False, {}, []
             box.items[:0] = map(item_text, s.front)
             box.due = self.now
             return
-        item = box.drop_head()
+        item, others = self._drop_question(box)
         if isinstance(s, Dead):
-            self._bury(mailbox, box.lane, item)
+            self._bury(mailbox, box.lane, item, others)
         elif known:
             known.state = "settled"
             if s.cost and s.cost.what.startswith("turn:"):
@@ -236,6 +253,10 @@ class Model:
                     self._climb(known.id, status)
             if s.status:
                 self._climb(known.id, s.status)
+            for other in others:
+                self.messages[other].state = "settled"
+                if s.status:
+                    self._climb(other, s.status)
         if s.session:
             self._write_session(s.claim.conversation, s.session)
         if s.poll_in == 0:
@@ -258,9 +279,14 @@ class Model:
                 self.append(entry)
         self._release(mailbox, self.now)
 
-    def claim(self, name: str, token: str, lease: int, *, go_on: bool = True) -> tuple[str, str]:
-        """(`claimed`, mailbox), (`more`, '') or (`idle`, '')."""
+    def claim(
+        self, name: str, token: str, lease: int, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+    ) -> tuple[str, str]:
+        """(`claimed`, mailbox), (`more`, '') or (`idle`, ''). `seen`: by a worker whose call went well."""
         lane = self.lanes[name]
+        if crowded:
+            lane.pace = lane.pace.fallen("no thread", self._leased(name), self.now)
+            return self._leave(lane, token)
         self._forget_drains(lane)
         if token not in lane.drains and len(lane.drains) >= lane.limit:
             return "idle", ""
@@ -275,6 +301,10 @@ class Model:
             return self._leave(lane, token)
         if lane.rate and self._due(name) and not self._spend(lane):
             return self._leave(lane, token)
+        if seen and self._leased(name) + 1 >= lane.limit and lane.pace.may_rise(seen, lane.limit, self.now):
+            before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
+            for _ in range(lane.pace.limit - before):
+                self._wake(name)
         mailbox = self._next_due(name)
         if mailbox is None:
             return self._leave(lane, token)
@@ -313,6 +343,15 @@ class Model:
         if watch:
             self.watch[claim.conversation] = self.now + int(watch * 1000)
 
+    def behind(self, claim: Claim) -> tuple[list[str], int]:
+        """The messages directly behind the head, and how many items there are."""
+        items = self.boxes[claim.mailbox].items[1:]
+        return [item.removeprefix("message ") for item in takewhile(_is_message, items)], len(items)
+
+    def ask(self, claim: Claim, lease: int, asked: list[str]) -> None:
+        self.boxes[claim.mailbox].asked = asked
+        self.remember(claim, lease)
+
     def sweep(self) -> None:
         for conversation in [one for one, due in self.watch.items() if due <= self.now]:
             del self.watch[conversation]
@@ -323,25 +362,26 @@ class Model:
             for mailbox in [m for m, b in self.boxes.items() if b.lane == name and b.owner and b.until <= self.now]:
                 self.boxes[mailbox].owner = None
                 self.boxes[mailbox].due = self.now
-            for _ in range(4):
+            lane = self.lanes[name]
+            for _ in range(1 if lane.opened else max(4, ceil(lane.pace.limit / 2))):
                 self._wake(name)
 
     def replay(self, number: int) -> None:
         letter = self.letters.pop(number)
-        known = self.messages.get(letter.item.removeprefix("message "))
-        if known:
+        for known in [self.messages[one] for one in letter.messages if one in self.messages]:
             known.state = "waiting"
             if known.status == "failed":
                 known.status = "queued"
                 known.told.clear()
-        self._push(letter.mailbox, letter.lane, letter.item)
+        for item in (letter.item, *(f"message {one}" for one in letter.also)):
+            self._push(letter.mailbox, letter.lane, item)
 
     def discard(self, number: int) -> None:
-        known = self.messages.get(self.letters.pop(number).item.removeprefix("message "))
-        if known and self._is_needed(known):
-            known.state = "discarded"
-        elif known:
-            self.forgotten.append(self.messages.pop(known.id))
+        for known in [self.messages[one] for one in self.letters.pop(number).messages if one in self.messages]:
+            if self._is_needed(known):
+                known.state = "discarded"
+            else:
+                self.forgotten.append(self.messages.pop(known.id))
 
     def _is_needed(self, known: Known) -> bool:
         """Whether a report about it or its price still waits."""
@@ -470,11 +510,19 @@ class Model:
         if not known.reported and mailbox not in self.boxes:
             self._push(mailbox, "status:shop", f"price {known.id}")
 
-    def _bury(self, mailbox: str, lane: str, item: str) -> None:
-        self.letters.append(DeadLetter(mailbox, lane, "handoff again" if item == "handoff" else item))
-        if item.startswith("message "):
-            self.messages[item.removeprefix("message ")].state = "dead"
-            self._climb(item.removeprefix("message "), "failed")
+    def _drop_question(self, box: Box) -> tuple[str, list[str]]:
+        """The head, and the messages that were asked with it."""
+        others = box.asked[1:]
+        item = box.drop_head()
+        del box.items[: len(others)]
+        return item, others
+
+    def _bury(self, mailbox: str, lane: str, item: str, others: list[str]) -> None:
+        letter = DeadLetter(mailbox, lane, "handoff again" if item == "handoff" else item, tuple(others))
+        self.letters.append(letter)
+        for known in [self.messages[one] for one in letter.messages if one in self.messages]:
+            known.state = "dead"
+            self._climb(known.id, "failed")
 
     def _write_session(self, conversation: str, change: SessionChange) -> None:
         held, session = self.sessions.get(conversation), change.session
@@ -483,8 +531,8 @@ class Model:
             version += change.changes_hands
             self.sessions[conversation] = Held(session.destination, version, session.thread)
 
-    def _breaker(self, name: str, s: Outcome) -> None:
-        lane, limits = self.lanes[name], self.limits
+    def _breaker(self, name: str, s: Outcome, late: float) -> None:
+        lane, limits, at_once = self.lanes[name], self.limits, self._leased(name)
         probing = lane.prober == s.claim.owner
         if s.lane.kind == "ok":
             if lane.failures:
@@ -494,10 +542,15 @@ class Model:
             lane.failures += 1
             if probing or (not lane.opened and lane.failures >= limits.breaker_failures):
                 lane.opened += 1
+                lane.pace = lane.pace.fallen("sick", at_once, self.now)
                 pause = min(limits.breaker_pause * 2 ** (lane.opened - 1), limits.max_breaker_pause)
                 lane.paused_until = max(lane.paused_until, self.now + int(pause * 1000))
+            elif s.lane.falls and not lane.opened:
+                lane.pace = lane.pace.fallen(s.lane.falls, at_once, self.now, s.claim.turn, late)
         elif s.lane.kind == "pause":
             lane.paused_until = max(lane.paused_until, self.now + int(s.lane.seconds * 1000))
+            if s.lane.falls:
+                lane.pace = lane.pace.fallen(s.lane.falls, at_once, self.now, s.claim.turn, late)
         if probing:
             lane.probe, lane.prober = 0, ""
 
@@ -520,11 +573,11 @@ class Model:
             box.claims += 1
             if not unwanted and box.claims <= POISON_CLAIMS:
                 return mailbox
-            item = box.drop_head()
+            item, others = self._drop_question(box)
             if unwanted:
                 self._refuse(unwanted)
             else:
-                self._bury(mailbox, name, item)
+                self._bury(mailbox, name, item, others)
                 if item == "handoff":
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
@@ -543,3 +596,7 @@ class Model:
     def _forget_drains(self, lane: Lane) -> None:
         for token in [token for token, until in lane.drains.items() if until <= self.now]:
             del lane.drains[token]
+
+
+def _is_message(item: str) -> bool:
+    return item.startswith("message ")

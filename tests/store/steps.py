@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from app.core.acceptance import Acceptance, Entered
+from app.core.lane import LaneEffect, Seen
 from app.core.message import Direction, Message, Text, split_conversation
-from app.core.work import (
-    Append,
-    AppendItem,
-    Claim,
-    Done,
-    Item,
-    LaneEffect,
-    Outcome,
-    Wake,
-    item_of,
-    item_text,
-    mailbox_of,
-)
+from app.core.work import Append, AppendItem, Claim, Done, Item, Outcome, Wake, item_of, item_text, mailbox_of
 from app.store import Store
 from app.store.mailbox import Worked
 
 ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
 BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
 LANES = dict.fromkeys([BOT, DESK, SHOP, "status:shop", "status:desk"], 50)
+DECLARED = {"lanes", *(f"lane:{lane}" for lane in LANES)}  # the keys of lanes that are idle
 PREFIX = "{patchbay}:"
 SICK = LaneEffect("sick")
 
@@ -59,6 +50,13 @@ def entry(
     return Append(message(number, conversation, direction), lane, report_to, live)
 
 
+def declare(store: Store, paces: Mapping[str, int]) -> None:
+    """Lanes that have found their pace already, and cannot exceed it."""
+    store.lanes.declare(paces)
+    for lane, pace in paces.items():
+        store.connection.client.hset(key("lane", lane), "pace", pace)
+
+
 def write(store: Store, number: int, conversation: str = ANN, **options: Any) -> Entered:
     """Accept message `number` from a customer, with that number as its external id."""
     given = {name: options.pop(name) for name in ("direction", "lane", "report_to", "live") if name in options}
@@ -87,10 +85,17 @@ class Drain:
         self._rate = rate
         self.worked = Worked(None, ())
 
-    def step(self, outcome: Outcome | None = None, *, go_on: bool = True) -> Claim | None:
+    def step(
+        self, outcome: Outcome | None = None, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+    ) -> Claim | None:
         """Settle and claim; None if nothing was claimed."""
         self.worked = self._store.mailboxes.work(
-            self.lane, self.token, outcome, lease=self._lease, rate=self._rate, go_on=go_on
+            *(self.lane, self.token, outcome),
+            lease=self._lease,
+            rate=self._rate,
+            go_on=go_on,
+            crowded=crowded,
+            seen=seen,
         )
         return self.worked.claim
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.store import Store
 from app.store.buckets import Bucket, Short
 from app.store.connection import connect
-from tests.store.steps import key, keys
+from tests.store.steps import DECLARED, key, keys
 from tests.support.gateway import Clock
 from tests.support.processes import RedisServer
 
@@ -70,7 +70,7 @@ def test_a_clock_that_is_set_back_keeps_nobody_out_for_more_than_a_minute(
 
 def test_a_bucket_leaves_no_other_key_behind(store: Store, client: redis.Redis) -> None:
     store.buckets.take([ONE])
-    assert keys(client) == {"lanes", "l:one"}
+    assert keys(client) == {*DECLARED, "l:one"}
 
 
 @settings(deadline=None)

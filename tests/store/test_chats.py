@@ -10,9 +10,9 @@ import redis
 from msgspec.structs import replace
 
 from app.core.acceptance import Entered, Place, Responder
+from app.core.lane import SILENT
 from app.core.session import Session
 from app.core.work import (
-    SILENT,
     Achieved,
     Append,
     AppendItem,

@@ -8,8 +8,9 @@ import pytest
 import redis
 
 from app.core.acceptance import Place
+from app.core.lane import SILENT, LaneEffect
 from app.core.session import Session
-from app.core.work import SILENT, Done, LaneEffect, Retry, SessionChange
+from app.core.work import Done, Retry, SessionChange
 from app.store import Store
 from app.store.limits import Limits
 from tests.store.steps import ANN, BEN, BOT, DESK, SICK, Drain, item, key, lanes_of, write
@@ -17,10 +18,10 @@ from tests.support.gateway import Clock
 
 LEASE = 30.0
 DAY = 86_400
-LIMITS = Limits(max_lease=LEASE, max_delay=60.0, max_poll=300.0)
+LIMITS = Limits(max_lease=LEASE, max_delay=3_600.0, max_poll=3_600.0)  # as they are where nothing says otherwise
 
 pytestmark = [
-    pytest.mark.parametrize("limits", [LIMITS], ids=["short"]),
+    pytest.mark.parametrize("limits", [LIMITS], ids=["usual"]),
     pytest.mark.parametrize("back", [120, DAY], ids=["two minutes", "a day"]),
 ]
 
@@ -37,6 +38,71 @@ def test_what_was_due_is_due(store: Store, clock: Clock, back: int) -> None:
     clock.advance(5)  # the wake-up of before is lost
     assert lanes_of(store.mailboxes.sweep()) == [BOT]
     assert Drain(store).finish() == [item(1)]
+
+
+def test_what_came_just_before_is_not_left_behind(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1)
+    Drain(store).finish()
+    store.mailboxes.sweep()
+    clock.advance(0.4)  # the next one did not come before
+    write(store, 2, BEN)
+    clock.advance(-back)
+    store.mailboxes.sweep()
+    clock.advance(1)
+    store.mailboxes.sweep()
+    assert Drain(store, token="other").finish() == [item(2)]
+
+
+def test_a_retry_is_as_late_as_it_would_have_been(store: Store, clock: Clock, back: int) -> None:
+    for number in (1, 2):
+        write(store, number, f"shop/webchat:{number}")
+        store.mailboxes.settle(Retry(Drain(store).claim(), due=20 * number, lane=SILENT))
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    for number in (1, 2):
+        clock.advance(19)
+        assert Drain(store).step() is None
+        clock.advance(1)
+        store.mailboxes.sweep()
+        assert Drain(store, token="other").finish() == [item(number)]
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["while others wait", "and nobody waits"])
+def test_a_pause_is_as_long_as_it_would_have_been(store: Store, clock: Clock, back: int, busy: bool) -> None:
+    write(store, 1)
+    effect = LaneEffect("pause", 2)
+    claim = Drain(store).claim()
+    store.mailboxes.settle(Retry(claim, lane=effect) if busy else Done(claim, lane=effect))
+    set_back(store, clock, back)
+    write(store, 2, BEN)
+    store.mailboxes.sweep()
+    assert Drain(store).step() is None
+    clock.advance(2)
+    store.mailboxes.sweep()
+    assert Drain(store, token="other").step() is not None
+
+
+def test_a_lane_goes_on_at_its_rate(store: Store, clock: Clock, back: int) -> None:
+    for number in range(3):
+        write(store, number, f"shop/webchat:{number}")
+    assert len(Drain(store, rate=1).finish()) == 1
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(2)
+    store.mailboxes.sweep()
+    assert len(Drain(store, rate=1, token="other").finish()) == 1
+
+
+def test_a_poll_is_as_late_as_it_would_have_been(store: Store, clock: Clock, back: int) -> None:
+    write(store, 1, lane=DESK)
+    claim = Drain(store, DESK).claim()
+    session = SessionChange(Session("desk", handles={"chat": "CH"}))
+    store.mailboxes.settle(Done(claim, session=session, poll_in=20))
+    set_back(store, clock, back)
+    store.mailboxes.sweep()
+    clock.advance(20)
+    store.mailboxes.sweep()
+    assert Drain(store, DESK).finish() == ["check"]
 
 
 def test_a_retry_is_at_most_as_late_as_it_may_be(store: Store, clock: Clock, back: int) -> None:
@@ -83,8 +149,7 @@ def test_a_lane_rests_no_longer_than_it_may(
     set_back(store, clock, back)
     store.mailboxes.sweep()
     clock.advance(LIMITS.max_delay)
-    store.mailboxes.sweep()
-    assert Drain(store).step() is not None
+    assert Drain(store, token=store.mailboxes.sweep()[0].token).step() is not None
 
 
 def test_a_pause_that_was_over_is_over(store: Store, clock: Clock, back: int) -> None:
@@ -105,8 +170,7 @@ def test_a_probe_that_died_makes_room_within_a_lease(store: Store, clock: Clock,
     set_back(store, clock, back)
     store.mailboxes.sweep()
     clock.advance(LEASE + LIMITS.max_delay)
-    store.mailboxes.sweep()
-    assert Drain(store, token="other").step() is not None
+    assert Drain(store, token=store.mailboxes.sweep()[0].token).step() is not None
 
 
 def test_drains_of_the_time_before_do_not_keep_others_away(store: Store, clock: Clock, back: int) -> None:

@@ -3,44 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
+import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+import trustme
+from redis.sentinel import SentinelConnectionPool
 
 from app.core.errors import StoreUnavailable
+from app.core.work import Wake
 from app.outage import Outage
 from app.store import Store
 from app.store.connection import Connection, connect
 from app.tasks import Publisher, create_celery
 from tests.store.steps import BOT, LANES, Drain, keys, write
-from tests.support.processes import RedisServer, free_port
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        redis.ConnectionError("refused"),
-        redis.TimeoutError("late"),
-        redis.BusyLoadingError("loading"),
-        redis.OutOfMemoryError("command not allowed"),
-        redis.ReadOnlyError("You can't write against a read only replica."),
-        redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"),
-        redis.ResponseError("BUSY Redis is busy running a script."),
-        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -OOM command not"),
-        redis.ResponseError("Error running script (call to f_1): @user_script:9: @user_script: 9: -READONLY You"),
-    ],
-    ids=lambda error: f"{type(error).__name__} {error}"[:40],
-)
-def test_what_passes_by_itself_is_no_bug(error: Exception, client: redis.Redis) -> None:
-    def fail() -> None:
-        raise error
-
-    with pytest.raises(StoreUnavailable):
-        Connection(client).guard(fail)
+from tests.support.processes import HOST, RedisServer, free_port, wait_until
+from tests.support.proxy import Relay
 
 
 def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
@@ -49,10 +33,44 @@ def test_a_bug_stays_a_bug(client: redis.Redis) -> None:
         Connection(client).guard(lambda: client.hgetall("text"))
 
 
-def test_a_server_that_forgot_the_scripts_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
+def test_a_server_that_forgot_the_functions_is_told_them_again(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1)
-    redis_client.script_flush()
+    redis_client.config_resetstat()
+    redis_client.function_flush()
     assert write(real_store, 2).state == "ok"
+    assert used(redis_client) == {"fcall"}
+
+
+WITHOUT_FUNCTIONS = {
+    "does not know them": ("--rename-command", "FCALL", ""),
+    "does not know how to make them": ("--rename-command", "FUNCTION", ""),
+    "lets us not call them": ("-fcall",),
+    "lets us make none": ("-function",),
+}
+
+
+@pytest.mark.parametrize("options", WITHOUT_FUNCTIONS.values(), ids=WITHOUT_FUNCTIONS)
+def test_a_server_without_functions_runs_scripts(options: tuple[str, ...], tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "no", *(options if len(options) > 1 else ()))
+    server.start()
+    try:
+        with connect(server.url, timeout=5, name="tests") as client:
+            if len(options) == 1:
+                client.execute_command("ACL", "SETUSER", "default", *options)
+            store = Store(client)
+            store.lanes.declare(LANES)
+            write(store, 1)
+            client.script_flush()  # and is told them again
+            write(store, 2)
+            assert len(Drain(store).finish()) == 2
+            assert "evalsha" in used(client)
+    finally:
+        server.stop()
+
+
+def used(client: redis.Redis) -> set[str]:
+    """The commands by which scripts were run, so far."""
+    return {name.removeprefix("cmdstat_") for name in client.info("commandstats")} & {"evalsha", "eval", "fcall"}
 
 
 def test_without_a_clock_of_its_own_redis_gives_the_time(redis_client: redis.Redis) -> None:
@@ -84,6 +102,64 @@ def test_a_server_behind_a_unix_socket() -> None:
                 assert client.llen(f"patchbay-celery:{wake.lane}") == 1
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="module")
+def behind_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The URL of a server with a user that speaks TLS alone, and the file of who signed its certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    server = RedisServer(folder, "no")
+    server.start()
+    with connect(server.url, timeout=5, name="tests") as client:
+        client.acl_setuser("app", enabled=True, passwords=["+ge%heim"], keys=["*"], channels=["*"], commands=["+@all"])
+    relay = Relay(server.port, context)
+    yield f"rediss://app:ge%25heim@{HOST}:{relay.port}/0", str(folder / "ca.pem")
+    relay.close()
+    server.stop()
+
+
+def test_state_and_broker_behind_tls_with_a_user_and_a_password(behind_tls: tuple[str, str]) -> None:
+    url = f"{behind_tls[0]}?ssl_ca_certs={behind_tls[1]}"
+    store = Store(connect(url, timeout=5, name="tests"))
+    store.lanes.declare(LANES)
+    (wake,) = write(store, 1).wakes
+    assert Publisher(create_celery(url, [wake.lane], retries=0)).publish([wake]) == ()
+
+
+def test_neither_of_them_takes_a_certificate_of_nobody_they_know(behind_tls: tuple[str, str]) -> None:
+    with pytest.raises(StoreUnavailable, match="certificate"):
+        Connection(connect(behind_tls[0], timeout=5, name="tests")).knock()
+    wakes = [Wake(BOT, "token")]
+    broker = create_celery(behind_tls[0], [BOT], timeout=4, retries=0)  # kombu would share what it did with another one
+    assert Publisher(broker).publish(wakes) == wakes
+
+
+def test_sentinels_and_their_servers_are_spoken_to_as_their_url_says() -> None:
+    url = "rediss+sentinel://app:geheim@one,two/mymaster/3?sentinel_password=watch&ssl_ca_certs=/ca.pem"
+    pool = connect(url, timeout=2, name="tests").connection_pool
+    assert isinstance(pool, SentinelConnectionPool)
+    known = {"db": 3, "username": "app", "password": "geheim", "ssl_ca_certs": "/ca.pem", "socket_timeout": 2}
+    assert known.items() <= pool.connection_kwargs.items()
+    assert issubclass(pool.connection_class, redis.SSLConnection)
+    asked = [one.connection_pool for one in pool.sentinel_manager.sentinels]
+    assert ["one", "two"] == [one.connection_kwargs["host"] for one in asked]
+    for one in asked:
+        assert {"password": "watch", "ssl_ca_certs": "/ca.pem"}.items() <= one.connection_kwargs.items()
+        assert issubclass(one.connection_class, redis.SSLConnection)
+    broker = create_celery(url, [BOT]).connection_for_write()
+    assert ("sentinel", "3", "app", "geheim") == (
+        broker.transport_cls,
+        broker.virtual_host,
+        broker.userid,
+        broker.password,
+    )
+    assert {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"} == broker.ssl
+    assert "mymaster" == broker.transport_options["master_name"]
+    told = broker.transport_options["sentinel_kwargs"]
+    assert {"ssl": True, "password": "watch", "ssl_ca_certs": "/ca.pem"}.items() <= told.items()
 
 
 def test_a_silent_server_is_given_up_in_time(redis_server: RedisServer) -> None:
@@ -150,6 +226,26 @@ def test_an_idle_connection_that_the_server_closed_is_not_used(
     assert write(real_store, 2).state == "ok"
 
 
+def test_after_an_answer_of_the_wrong_server_no_idle_connection_is_used_again(
+    real_store: Store, redis_client: redis.Redis, redis_server: RedisServer
+) -> None:
+    pool = real_store.connection.pool
+    several = [pool.take() for _ in range(3)]
+    for connection in several:
+        connection.connect()
+        pool.give(connection)
+    redis_client.replicaof(HOST, free_port())  # type: ignore[arg-type]
+    try:
+        with pytest.raises(StoreUnavailable) as raised:
+            write(real_store, 1)
+        assert raised.value.elsewhere
+        assert not any(connection.is_connected for connection in several[:-1])
+    finally:
+        with connect(redis_server.url, timeout=5, name="tests") as client:
+            client.replicaof("NO", "ONE")
+    assert write(real_store, 1).state == "ok"
+
+
 def test_one_that_was_closed_right_after_its_last_call_fails_once(real_store: Store, redis_client: redis.Redis) -> None:
     write(real_store, 1)
     _close_others(redis_client)
@@ -171,6 +267,7 @@ def _interrupted() -> None:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
+        ("redis+sentinel://user:geheim@one,two/mymaster/2?sentinel_password=geheim", "redis+sentinel://mymaster/2"),
         ("redis://:geheim@db.example.test:6380/3", "redis://db.example.test:6380/3"),
         ("rediss://user:geheim@db.example.test", "redis://db.example.test:6379/0"),
         ("redis://db.example.test?password=geheim", "redis://db.example.test:6379/0"),
@@ -188,6 +285,53 @@ def test_what_cannot_be_reached_is_named_without_its_password() -> None:
         nowhere.knock()
     assert str(raised.value).startswith(f"Redis at redis://127.0.0.1:{port}/2 cannot be reached: ")
     assert "geheim" not in str(raised.value)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Iterator[tuple[Store, RedisServer]]:
+    """A store that waits for one copy, and that copy."""
+    servers = [RedisServer(tmp_path / name, "no") for name in ("first", "second")]
+    for server in servers:
+        server.log.parent.mkdir()
+        server.start()
+    servers[1].follow(servers[0])
+    store = Store(connect(servers[0].url, timeout=5, name="tests"))
+    store.lanes.declare(LANES)
+    store.connection.copies = 1
+    yield store, servers[1]
+    for server in servers:
+        server.kill()
+
+
+def test_what_no_copy_has_is_not_acknowledged_not_even_when_it_is_repeated(copied: tuple[Store, RedisServer]) -> None:
+    store, copy = copied
+    wait_until("the copy keeps up", lambda: is_kept(store, 1))
+    os.kill(copy.pid, signal.SIGSTOP)
+    for number in (2, 2, 1):
+        with pytest.raises(StoreUnavailable) as raised:
+            write(store, number)
+        assert raised.value.maybe_done
+    with pytest.raises(StoreUnavailable, match="too few copies"):
+        store.server.try_write()
+    os.kill(copy.pid, signal.SIGCONT)
+    wait_until("the copy keeps up again", lambda: is_kept(store, 3))
+    assert write(store, 2).state == "duplicate"
+    store.server.try_write()
+
+
+def is_kept(store: Store, number: int) -> bool:
+    """By a copy, too. On a busy machine it may take more time than a platform would wait."""
+    try:
+        return bool(write(store, number))
+    except StoreUnavailable:
+        return False
+
+
+def test_nobody_waits_for_copies_of_a_script_that_promises_nothing(copied: tuple[Store, RedisServer]) -> None:
+    store, copy = copied
+    os.kill(copy.pid, signal.SIGSTOP)
+    assert store.buckets.take([]) is None
+    os.kill(copy.pid, signal.SIGCONT)
 
 
 def test_one_that_may_not_be_asked_is_there(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,4 +362,4 @@ def test_an_outage_is_told_once_whatever_the_number_of_calls(redis_server: Redis
     fails(redis.OutOfMemoryError("full"))
     connection.knock()
     fails(redis.OutOfMemoryError("full"))
-    assert told == ["cannot be reached: refused", "back", "refusal: refuses: full"]
+    assert told == ["cannot be reached: refused", "back", "refusal: has no memory left: full"]

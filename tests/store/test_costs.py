@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from app.core.costs import Cost, Costs, MessageCosts
+from app.core.lane import SILENT
 from app.core.message import Direction
 from app.core.status import Status
-from app.core.work import SILENT, AskPrice, Dead, Done, Retry, item_text
+from app.core.work import AskPrice, Dead, Done, Retry, item_text
 from app.store import Store
 from app.store.limits import Limits
 from tests.store.steps import (

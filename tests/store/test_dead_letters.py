@@ -12,7 +12,22 @@ from app.core.message import Text
 from app.core.work import Claim, Dead, Deliver, Done, End, item_text
 from app.store import Store
 from app.store.limits import Limits
-from tests.store.steps import ANN, BOT, SHOP, Drain, append, entry, item, key, keys, lanes_of, queued, snapshot, write
+from tests.store.steps import (
+    ANN,
+    BOT,
+    DECLARED,
+    SHOP,
+    Drain,
+    append,
+    entry,
+    item,
+    key,
+    keys,
+    lanes_of,
+    queued,
+    snapshot,
+    write,
+)
 from tests.support.gateway import Clock
 
 MAILBOX = f"{ANN}|inbound"
@@ -135,9 +150,7 @@ def test_a_discarded_letter_takes_all_along_that_only_it_kept(store: Store, clie
     assert store.dead_letters.discard(letter)
     assert store.dead_letters.show(letter) is None
     assert store.dead_letters.count() == 0
-    assert keys(client) - {"busy"} == {"x:shop:inbound:1", "lane:inbound:bot", "lanes"}, (
-        "seen, so that it is taken once"
-    )
+    assert keys(client) - {"busy"} == {"x:shop:inbound:1", *DECLARED}, "seen, so that it is taken once"
     assert not store.dead_letters.discard(letter)
 
 
@@ -210,7 +223,7 @@ class TestBounds:
         assert store.dead_letters.trim() == {"shop": 3}
         assert [letter.id for letter in store.dead_letters.newest()] == [new, "old-3"]
         store.dead_letters.discard("old-3"), store.dead_letters.discard(new)
-        assert keys(client) == {"lanes", "counts"}
+        assert keys(client) == {*DECLARED, "counts"}
 
     def test_many_go_in_several_steps(self, store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("app.store.dead_letters.MAX_TRIMMED", 2)
@@ -222,7 +235,7 @@ class TestBounds:
 
 def test_a_discarded_webhook_is_gone(store: Store, client: redis.Redis) -> None:
     assert store.dead_letters.discard(store.dead_letters.keep_webhook("{}", "shop", "unexpected", ""))
-    assert keys(client) == {"lanes"}
+    assert keys(client) == DECLARED
 
 
 def test_the_newest_come_first(store: Store, clock: Clock) -> None:

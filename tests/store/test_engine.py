@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from typing import Literal
 
@@ -21,10 +22,10 @@ from msgspec.structs import replace
 
 from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.costs import Cost, Costs, day_of
+from app.core.lane import SILENT, LaneEffect, Seen
 from app.core.session import Session
 from app.core.status import LADDER, STATUSES, Status
 from app.core.work import (
-    SILENT,
     Achieved,
     Append,
     AppendItem,
@@ -35,7 +36,6 @@ from app.core.work import (
     Done,
     End,
     Handoff,
-    LaneEffect,
     Outcome,
     Poll,
     Record,
@@ -52,15 +52,18 @@ from app.store import Store
 from app.store.dead_letters import DeadLetter
 from app.store.limits import Limits
 from tests.store.model import Known, Model
-from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items
+from tests.store.paces import MOST, START
+from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items, key
 from tests.support.examples import examples
 from tests.support.gateway import Clock
 from tests.support.keymap import strays
 
-LANES = {BOT: 2, DESK: 1, SHOP: 2, "status:shop": 1, "status:desk": 1}
+LANES = {BOT: None, DESK: 2, SHOP: 2, "status:shop": None, "status:desk": 1}
+PACES = {BOT: 2, DESK: 1, "status:shop": 1}  # so slow did they become, that all of it is used
 RATES = {SHOP: 2.0}
-LIMITS = Limits(breaker_failures=1, breaker_pause=0.5, max_breaker_pause=2.0)
+LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, max_breaker_pause=2.0)
 LEASE = 10.0
+PACE = ("pace", "turn", "usual", "top", "top_until", "before", "slow", "look_at")  # fields of a lane
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
 PROFILE = settings(
     max_examples=examples(20),
@@ -71,9 +74,17 @@ PROFILE = settings(
 )
 
 Effect = Literal["ok", "sick", "pause", "none"]
+Falls = Literal["throttled", "timed_out", ""]
 some = st.integers(min_value=0, max_value=1_000)
-well = st.sampled_from(["none", "ok", "sick"])
+well = st.sampled_from(["ok", "ok", "ok", "ok", "none", "sick"])
 ill = st.sampled_from(["sick", "sick", "sick", "pause", "none"])
+falls = st.sampled_from(["throttled", "timed_out", ""])
+sights = st.builds(
+    Seen,
+    calls=st.sampled_from([0, 1, 2, 8, 64]),
+    mean=st.sampled_from([0.0, 60.0, 200.0, 200.0, 1_000.0, 1_234.567]),
+    late=st.sampled_from([0.0, 0.05, 0.1, 1.0]),
+)
 
 
 class Engine(RuleBasedStateMachine):
@@ -91,6 +102,9 @@ class Engine(RuleBasedStateMachine):
         self.store = Store(self.client, LIMITS, self.clock)
         self.store.lanes.declare(LANES)
         self.model = Model(LANES, RATES, LIMITS, self.clock())
+        for lane, pace in PACES.items():
+            self.client.hset(key("lane", lane), "pace", pace)
+            self.model.lanes[lane].pace = dataclasses.replace(self.model.lanes[lane].pace, pace=pace)
         self.flying: list[Wake] = []
         self.working: list[tuple[Drain, Claim]] = []
         self.letters: list[str] = []
@@ -260,9 +274,10 @@ class Engine(RuleBasedStateMachine):
     # the work
 
     @precondition(lambda self: self.flying)
-    @rule(which=some)
-    def a_wake_up_arrives(self, which: int) -> None:
-        self._arrive(which)
+    @rule(which=some, crowded=st.sampled_from([False, False, False, True]))
+    def a_wake_up_arrives(self, which: int, crowded: bool) -> None:
+        """Perhaps where the lane has its share of the threads already."""
+        self._arrive(which, crowded=crowded)
 
     @precondition(lambda self: self.working)
     @rule(
@@ -271,8 +286,11 @@ class Engine(RuleBasedStateMachine):
         replies=some,
         named=st.sampled_from([True, True, False]),
         effect=well,
+        sight=sights,
     )
-    def work_is_done(self, which: int, status: Status | None, replies: int, named: bool, effect: Effect) -> None:
+    def work_is_done(
+        self, which: int, status: Status | None, replies: int, named: bool, effect: Effect, sight: Seen
+    ) -> None:
         drain, claim = self._hand(which)
         known = self.model.messages.get(item_text(claim.item).removeprefix("message "))
         more = replies % 3 if drain.lane == BOT else 0
@@ -295,21 +313,41 @@ class Engine(RuleBasedStateMachine):
             lane=LaneEffect(effect, which % 3 + 0.5),
             cost={BOT: Cost("turn:bot", 2), SHOP: Cost("outbound", 7, ("SM1",))}.get(drain.lane) if known else None,
         )
-        self._step(drain, settlement)
-
-    @precondition(lambda self: self.working)
-    @rule(which=some, due=st.sampled_from([0.0, 0.5, 2.0]), counts=st.booleans(), doubt=st.booleans(), effect=ill)
-    def work_fails(self, which: int, due: float, counts: bool, doubt: bool, effect: Effect) -> None:
-        drain, claim = self._hand(which)
-        lane = LaneEffect(effect, which % 3 + 0.5)
-        if claim.attempt > 3:
-            self._step(drain, Dead(claim, reason="unavailable", lane=lane))
-        else:
-            self._step(drain, Retry(claim, due=due, counts=counts, uncertain=doubt, lane=lane))
+        self._step(drain, settlement, seen=self._sight(claim, sight, which))
 
     @precondition(lambda self: self.working)
     @rule(
-        which=some, how=st.sampled_from(["rejected", "its time slice ends", "its lease is renewed", "its worker dies"])
+        which=some,
+        due=st.sampled_from([0.0, 0.5, 2.0]),
+        how=st.tuples(st.booleans(), st.booleans()),
+        effect=ill,
+        why=falls,
+        sight=sights,
+    )
+    def work_fails(
+        self, which: int, due: float, how: tuple[bool, bool], effect: Effect, why: Falls, sight: Seen
+    ) -> None:
+        """`how`: whether the try counts, and whether it may have been carried out."""
+        drain, claim = self._hand(which)
+        lane = LaneEffect(effect, which % 3 + 0.5, falls=why if effect in ("sick", "pause") else "")
+        seen = self._sight(claim, sight, which)
+        if claim.attempt > 3:
+            self._step(drain, Dead(claim, reason="unavailable", lane=lane), seen=seen)
+        else:
+            self._step(drain, Retry(claim, due=due, counts=how[0], uncertain=how[1], lane=lane), seen=seen)
+
+    @precondition(lambda self: self.working)
+    @rule(
+        which=some,
+        how=st.sampled_from(
+            [
+                "rejected",
+                "its time slice ends",
+                "its thread is another lane's",
+                "its lease is renewed",
+                "its worker dies",
+            ]
+        ),
     )
     def work_ends_otherwise(self, which: int, how: str) -> None:
         drain, claim = self._hand(which)
@@ -317,6 +355,8 @@ class Engine(RuleBasedStateMachine):
             self._step(drain, Dead(claim, reason="rejected", error="no"))
         elif how == "its time slice ends":
             self._step(drain, Done(claim), go_on=False)
+        elif how == "its thread is another lane's":
+            self._step(drain, Done(claim), crowded=True)
         elif how == "its lease is renewed":
             self.working.append((drain, claim))
             held = self.model.owns(claim)
@@ -338,6 +378,25 @@ class Engine(RuleBasedStateMachine):
         assert kept is held
 
     @precondition(lambda self: self._inbound())
+    @rule(which=some, most=st.integers(0, 4))
+    def several_messages_are_asked_as_one(self, which: int, most: int) -> None:
+        """Whoever works the head reads what is behind it and keeps what makes the question, before it asks."""
+        place = self._inbound()[which % len(self._inbound())]
+        drain, claim = self.working[place]
+        if not isinstance(claim.item, Deliver) or claim.asked:
+            return
+        held = self.model.owns(claim)
+        found = self.store.mailboxes.following(claim, 3)
+        if held:
+            behind, items = self.model.behind(claim)
+            assert ([one.id for one in found.messages], found.items) == (behind[:3], items)
+        asked = (claim.item.message_id, *(one.id for one in found.messages[:most]))
+        if held:
+            self.model.ask(claim, int(LEASE * 1000), list(asked))
+        assert self.store.mailboxes.remember(claim, LEASE, Achieved(asked=asked)) is held
+        self.working[place] = drain, replace(claim, asked=asked)
+
+    @precondition(lambda self: self._inbound())
     @rule(which=some)
     def something_must_be_done_first(self, which: int) -> None:
         drain, claim = self._hand(self._inbound()[which % len(self._inbound())])
@@ -352,7 +411,9 @@ class Engine(RuleBasedStateMachine):
             target = DESK if drain.lane == BOT else BOT
             self._step(drain, Reroute(claim, target, lane=SILENT))
             return
-        front = (Handoff(), claim.item) if how == "late handoff" and isinstance(claim.item, Deliver) else (Handoff(),)
+        late = how == "late handoff" and isinstance(claim.item, Deliver)
+        front = map(Deliver, claim.asked) if claim.asked else (claim.item,)
+        front = (Handoff(), *(front if late else ()))
         self._step(drain, Done(claim, front=front, session=self._session(claim, "desk", hands=True)))
 
     # the operator
@@ -381,6 +442,7 @@ class Engine(RuleBasedStateMachine):
         self.mailboxes_are_those_of_the_model_and_leave_no_key_behind(found)
         self.every_mailbox_is_either_ready_or_leased_in_its_own_lane(found)
         self.no_lane_has_more_drains_or_leases_than_it_may(found)
+        self.every_lane_has_the_pace_of_the_model(found)
         self.every_acknowledged_message_is_in_exactly_one_place(found)
         self.chats_are_looked_at_when_the_model_says(found)
 
@@ -399,16 +461,31 @@ class Engine(RuleBasedStateMachine):
             assert backlog == sum(len(box.items) for box in mine.values())
 
     def no_lane_has_more_drains_or_leases_than_it_may(self, found: Held) -> None:
-        for lane, limit in LANES.items():
+        """What was handed out at a greater pace may still be at work."""
+        for lane, cap in LANES.items():
+            limit = cap or MOST
             alive = {token: until for token, until in found.scores("drains", lane).items() if until > self.clock()}
             owed = {token: until for token, until in self.model.lanes[lane].drains.items() if until > self.clock()}
             assert alive == owed
             assert len(alive) <= limit
             assert len(found.scores("leased", lane)) <= limit
 
+    def every_lane_has_the_pace_of_the_model(self, found: Held) -> None:
+        for lane, known in self.model.lanes.items():
+            fields = found.values.get(f"lane:{lane}", {})
+            pace = known.pace
+            assert fields.get("fell_why", "") == pace.fell_why
+            if pace.turn:  # it was looked at, or fell
+                said = {name: float(fields[name]) for name in PACE}
+                assert said == pytest.approx({name: getattr(pace, name) for name in PACE}, abs=0.011), lane
+            else:
+                assert int(fields.get("pace", START)) == pace.pace
+
     def every_acknowledged_message_is_in_exactly_one_place(self, found: Held) -> None:
         waiting = [item for name in self.model.boxes for item in found.values[f"q:{name}"]]
-        places = Counter([*waiting, *(f"message {letter.message_id}" for letter in self._letters())])
+        places = Counter(
+            [*waiting, *(f"message {one}" for letter in self._letters() for one in (letter.message_id, *letter.also))]
+        )
         for known in self.model.messages.values():
             assert places[f"message {known.id}"] + (known.state in ("settled", "discarded")) == 1, known
             kept = found.expiries[f"m:{known.id}"]
@@ -498,13 +575,24 @@ class Engine(RuleBasedStateMachine):
 
     # how the machine moves
 
-    def _step(self, drain: Drain, outcome: Outcome | None, *, go_on: bool = True) -> None:
+    def _step(
+        self,
+        drain: Drain,
+        outcome: Outcome | None,
+        *,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
+    ) -> None:
         """One script call; the store must answer as the model does."""
         stale = outcome is not None and not self.model.owns(outcome.claim)
         if outcome and not stale:
-            self.model.settle(outcome)
-        state, mailbox = self.model.claim(drain.lane, drain.token, int(LEASE * 1000), go_on=go_on)
-        claim = drain.step(outcome, go_on=go_on)
+            self.model.settle(outcome, seen)
+        well = seen if outcome and not stale and outcome.lane.kind == "ok" else None
+        state, mailbox = self.model.claim(
+            drain.lane, drain.token, int(LEASE * 1000), go_on=go_on, crowded=crowded, seen=well
+        )
+        claim = drain.step(outcome, go_on=go_on, crowded=crowded, seen=seen)
         assert drain.worked.stale is stale
         assert drain.worked.more is (state == "more")
         assert (claim is not None) is (state == "claimed"), (state, claim)
@@ -521,11 +609,12 @@ class Engine(RuleBasedStateMachine):
             self.flying.append(Wake(drain.lane, drain.token))
         self._owed(drain.worked.wakes)
 
-    def _arrive(self, which: int) -> None:
+    def _arrive(self, which: int, *, crowded: bool = False) -> None:
         """One of the wake-ups becomes a drain."""
         if self.flying:
             wake = self.flying.pop(which % len(self.flying))
-            self._step(Drain(self.store, wake.lane, wake.token, lease=LEASE, rate=RATES.get(wake.lane, 0.0)), None)
+            drain = Drain(self.store, wake.lane, wake.token, lease=LEASE, rate=RATES.get(wake.lane, 0.0))
+            self._step(drain, None, crowded=crowded)
 
     def _check(self, claim: Claim, mailbox: str) -> None:
         box = self.model.boxes[mailbox]
@@ -533,6 +622,8 @@ class Engine(RuleBasedStateMachine):
         assert claim.attempt == box.attempts + box.claims
         assert claim.uncertain is (box.uncertain or box.claims > 1)
         assert claim.progress == box.progress
+        assert claim.asked == tuple(box.asked)
+        assert claim.turn == self.model.lanes[box.lane].pace.turn
         held = self.model.sessions.get(claim.conversation) if not box.lane.startswith("outbound:") else None
         assert (claim.session and claim.session.destination) == (held and held.destination)
         if isinstance(claim.item, Deliver):
@@ -553,6 +644,13 @@ class Engine(RuleBasedStateMachine):
         known = {letter.id for letter in self._letters()}
         self.letters = [one for one in self.letters if one in known]
         self.letters += sorted(known - set(self.letters), key=lambda one: int(one.partition("-")[2]))
+
+    def _sight(self, claim: Claim, sight: Seen, which: int) -> Seen:
+        """Of a worker that has heard of the claim's turn, and perhaps of a later one."""
+        turn = (
+            self.model.lanes[self.model.boxes[claim.mailbox].lane].pace.turn if self.model.owns(claim) else claim.turn
+        )
+        return replace(sight, turn=turn if which % 2 else claim.turn)
 
     def _hand(self, which: int) -> tuple[Drain, Claim]:
         return self.working.pop(which % len(self.working))

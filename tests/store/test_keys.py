@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from app.core.session import Session, to_fields
 from app.store import Store
-from app.store.keys import GROUPS, KEYS, PREFIX, Key, key_of
+from app.store.key import Key
+from app.store.keys import GROUPS, KEYS, PREFIX, key_of
 from app.store.keys_page import as_markdown
 from tests.store.steps import write
 from tests.store.test_scripts import FILES

@@ -7,13 +7,21 @@ import redis
 
 from app.core.acceptance import Acceptance
 from app.core.errors import StoreUnavailable
-from app.core.work import SILENT, Claim, Done, LaneEffect, Retry
+from app.core.lane import SILENT, LaneEffect
+from app.core.work import Claim, Done, Retry
 from app.store import Store
 from app.store.connection import connect
 from app.store.lanes import LaneState
 from tests.store.conftest import opened
-from tests.store.steps import ANN, BEN, BOT, DESK, LANES, SICK, Drain, entry, item, lanes_of, write
+from tests.store.steps import ANN, BEN, BOT, DESK, LANES, SICK, Drain, declare, entry, item, key, lanes_of, write
 from tests.support.gateway import Clock
+
+
+def test_a_drain_that_nobody_is_on_the_way_for_is_owed_again_at_once(store: Store) -> None:
+    wakes = write(store, 1).wakes
+    assert (lanes_of(wakes), store.mailboxes.sweep()) == ([BOT], ())
+    store.lanes.forget(wakes)
+    assert lanes_of(store.mailboxes.sweep()) == [BOT]
 
 
 class TestBreaker:
@@ -48,8 +56,7 @@ class TestBreaker:
     def test_one_probe_at_a_time_is_let_through(self, store: Store, clock: Clock) -> None:
         open_breaker(store, clock)
         write(store, 1, ANN), write(store, 2, BEN)
-        probe = Drain(store)
-        probe.claim()
+        Drain(store, token="failing").claim()
 
         assert Drain(store, token="other").step() is None
         assert store.mailboxes.sweep() == (), "nobody is sent for nothing"
@@ -57,27 +64,26 @@ class TestBreaker:
     def test_a_probe_whose_worker_died_makes_room_for_another(self, store: Store, clock: Clock) -> None:
         open_breaker(store, clock)
         write(store, 1)
-        Drain(store).claim()
+        Drain(store, token="failing").claim()
         clock.advance(30)
-        store.mailboxes.sweep()
-        assert Drain(store, token="other").step() is not None
+        assert Drain(store, token=store.mailboxes.sweep()[0].token).step() is not None
 
     def test_it_closes_with_the_first_success(self, store: Store, clock: Clock) -> None:
         open_breaker(store, clock)
         for number, conversation in enumerate([ANN, BEN]):
             write(store, number, conversation)
-        probe = Drain(store)
+        probe = Drain(store, token="failing")
         assert probe.step(Done(probe.claim())) is not None
-        assert Drain(store, token="other").step() is not None
+        assert store.connection.client.hget(key("lane", BOT), "opened") is None
 
-    def test_each_probe_that_fails_doubles_the_rest_up_to_a_minute(self, store: Store, clock: Clock) -> None:
+    def test_each_probe_that_fails_doubles_the_rest_up_to_eight_seconds(self, store: Store, clock: Clock) -> None:
         open_breaker(store, clock)
         rests = []
         for _ in range(6):
             fail(store)
             rests.append(store.lanes.state(BOT, clock() / 1_000).paused_for)
             clock.advance(rests[-1])
-        assert rests == [10, 20, 40, 60, 60, 60]
+        assert rests == [8, 8, 8, 8, 8, 8]
 
     def test_attempts_that_began_before_it_opened_do_not_make_the_rest_longer(self, store: Store, clock: Clock) -> None:
         drains = [Drain(store, token=f"drain {number}") for number in range(8)]
@@ -95,8 +101,7 @@ class TestBreaker:
         write(store, 1, ANN)
         early = Drain(store, token="early", lease=600).claim()
         open_breaker(store, clock)
-        write(store, 2, BEN)
-        Drain(store).claim()
+        Drain(store, token="failing").claim()
         store.mailboxes.settle(Retry(early, lane=SILENT))
         assert Drain(store, token="other").step() is None
 
@@ -177,7 +182,7 @@ class TestRate:
             write(store, number, f"shop/webchat:{number}")
         drain = Drain(store, rate=0.25)
         assert len(drain.finish()) == 1
-        assert store.lanes.state(BOT, clock() / 1_000) == LaneState(BOT, 2, 2, 0, 4.0, "rate")
+        assert store.lanes.state(BOT, clock() / 1_000) == LaneState(BOT, 2, 2, 0, 4.0, "rate", pace=50)
         clock.advance(3.999)
         assert drain.finish() == []
         clock.advance(0.001)
@@ -207,8 +212,8 @@ class TestView:
         Drain(store).claim()
         overview = {state.name: state for state in store.lanes.overview(clock() / 1_000)}
         assert set(overview) == set(LANES)
-        assert overview[BOT] == LaneState(BOT, waiting=3, ready=1, leased=1, paused_for=0, paused_why="")
-        assert overview[DESK] == LaneState(DESK, waiting=0, ready=0, leased=0, paused_for=0, paused_why="")
+        assert overview[BOT] == LaneState(BOT, waiting=3, ready=1, leased=1, paused_for=0, paused_why="", pace=50)
+        assert overview[DESK] == LaneState(DESK, waiting=0, ready=0, leased=0, paused_for=0, paused_why="", pace=50)
 
     def test_it_counts_what_is_no_message(self, store: Store) -> None:
         for what in ("ignored:shop:poll", "ignored:shop:poll", "ignored:desk:note"):
@@ -233,7 +238,7 @@ class TestView:
 
 class TestSweep:
     def test_it_frees_what_many_dead_workers_held_in_a_few_ticks(self, store: Store, clock: Clock) -> None:
-        store.lanes.declare({BOT: 1_000})
+        declare(store, {BOT: 1_000})
         for number in range(250):
             write(store, number, f"shop/webchat:{number}")
             Drain(store, token=f"drain {number}").claim()

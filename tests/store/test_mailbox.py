@@ -11,14 +11,16 @@ import redis
 
 from app.core.acceptance import Place, Responder
 from app.core.errors import StoreUnavailable
+from app.core.lane import SILENT
 from app.core.session import Session
-from app.core.work import SILENT, Achieved, Behind, Claim, Dead, Done, Outcome, Reroute, Retry, SessionChange, item_text
+from app.core.work import Achieved, Behind, Claim, Dead, Done, Outcome, Reroute, Retry, SessionChange, item_text
 from app.store import Store
 from app.store.limits import Limits
 from tests.store.steps import (
     ANN,
     BEN,
     BOT,
+    DECLARED,
     DESK,
     SHOP,
     SICK,
@@ -232,7 +234,7 @@ class TestOrder:
         (wake,) = write(store, 1).wakes
         Drain(store, token=wake.token).finish()
         store.mailboxes.sweep()
-        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"lanes", f"lane:{BOT}"}
+        assert {name for name in keys(client) if not name.startswith(("m:", "x:", "t:"))} == {"clock", *DECLARED}
 
     def test_what_goes_in_front_is_worked_before_what_waits(self, store: Store, client: redis.Redis) -> None:
         drain = Drain(store)
@@ -589,7 +591,7 @@ class TestRetention:
         store.mailboxes.sweep()
 
         lasting = {name for name in keys(client) if client.ttl(key() + name) == -1}
-        assert {name for name in lasting if not name.startswith("lane:")} == {"lanes"}
+        assert {name for name in lasting if not name.startswith("lane:")} == {"clock", "lanes"}
 
 
 class TestMemory:
@@ -757,3 +759,17 @@ def together(threads: int, work: Callable[[], object]) -> None:
     for thread in all_of_them:
         thread.join()
     assert failures == []
+
+
+def test_a_lease_that_ran_out_is_spared_where_nobody_could_renew_it(store: Store, clock: Clock) -> None:
+    write(store, 1)
+    claim = Drain(store, lease=10).claim()
+    clock.advance(30)
+    assert store.mailboxes.sweep(spare=5) == ()
+    assert not store.mailboxes.settle(Retry(claim, lane=SILENT)).stale, "whoever has it in hand tells of it"
+    claim = Drain(store, lease=10).claim()
+    clock.advance(30)
+    store.mailboxes.sweep(spare=5)
+    clock.advance(5)
+    assert lanes_of(store.mailboxes.sweep()) == [BOT], "spared, not forgotten"
+    assert store.mailboxes.settle(Done(claim)).stale

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from importlib import resources
 
 import pytest
 
-from app.store.connection import BASE, SCRIPTS, text_of, texts_of, uses
 from app.store.limits import POLL_AGAIN
+from app.store.scripting import BASE, SCRIPTS, text_of, texts_of, uses
 
 FOLDER = resources.files("app.store") / "scripts"
 TEXTS = {name: (FOLDER / f"{name}.lua").read_text() for name in SCRIPTS}
@@ -21,6 +22,7 @@ FILES = {**TEXTS, **{f"parts/{name}": text for name, text in PARTS.items()}}
 DOES = {"even_if_full"}  # the parts that are used for what they do, and define nothing
 
 BUILT_IN = {"ipairs", "pairs", "select", "tonumber", "tostring", "type", "unpack", "and", "function", "if", "not", "or"}
+OF_THE_FORM = {"each_call", "begin"}  # what `app.store.scripting` puts between the base and the parts
 MAX_LINES = 40
 
 
@@ -85,7 +87,7 @@ def test_a_file_names_just_the_parts_that_it_uses(file: str) -> None:
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_defines_all_that_it_calls_before_it_does(script: str) -> None:
-    known = set(BUILT_IN)
+    known = BUILT_IN | OF_THE_FORM
     for file, text in texts_of(script).items():
         known |= defined(text)
         called = set(re.findall(r"(?<![\w.:])([A-Za-z_]\w*)\s*\(", code(text)))
@@ -96,7 +98,41 @@ def test_a_script_defines_all_that_it_calls_before_it_does(script: str) -> None:
 def test_a_script_calls_every_function_that_it_gets(script: str) -> None:
     """Redis makes each of them anew with each call."""
     text = code(text_of(script))
-    assert [name for name in functions(text) if len(re.findall(rf"(?<![\w.]){name}\b", text)) < 2] == []
+    assert [name for name in functions(text) if len(re.findall(rf"(?<![\w.]){name}\b", text)) < 2] in (
+        [],
+        ["each_call"],
+    )
+
+
+def outside_functions(text: str) -> Iterator[str]:
+    """Its lines, but for the bodies of its functions."""
+    body = None
+    for line in code(text).splitlines():
+        if (
+            body is None
+            and (begins := re.match(r"( *)(?:local )?function ", line))
+            and not line.rstrip().endswith(" end")
+        ):
+            body = begins[1]
+        elif body is None:
+            yield line
+        elif line == f"{body}end":
+            body = None
+
+
+@pytest.mark.parametrize("part", sorted(PARTS.keys() - {BASE}))
+def test_a_part_makes_anew_for_each_call_what_it_keeps(part: str) -> None:
+    """As functions, parts are made once for many calls: one would find what another one left behind."""
+    lines = list(outside_functions(PARTS[part]))
+    kept, made = set[str](), set[str]()
+    for line in lines:
+        if row := re.match(r" *local ([\w, ]+?) *(=|$)", line):
+            named = {name.strip() for name in row[1].split(",")}
+            assert row[2] == "" or all(map(str.isupper, named)), f"{named} is no constant"
+            kept |= {name for name in named if not name.isupper()}
+        if row := re.match(r" *each_call\(function\(\) ([\w, ]+) = ", line):
+            made |= {name.strip() for name in row[1].split(",")}
+    assert kept - functions(PARTS[part]).keys() == made
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -24,6 +24,11 @@ FAULTS: dict[str, tuple[Facts, list[tuple[str, bool, str]]]] = {
     "it evicts what expires": (Facts("7.2", "volatile-ttl", True), [("eviction", True, "volatile-ttl")]),
     "nothing is written": (Facts("7.2", "noeviction", False), [("persistence", False, "appendonly no")]),
     "an old one": (Facts("6.0.16", "noeviction", True), [("version", False, "Redis 6.0.16 is too old")]),
+    "a node of a cluster": (
+        Facts("7.2", "noeviction", True, cluster=True),
+        [("cluster", True, "a node of a Cluster")],
+    ),
+    "a server alone": (Facts("7.2", "noeviction", True, cluster=False), []),
     "it says nothing": (
         Facts(),
         [
@@ -52,6 +57,7 @@ def test_what_follows_is_a_setting(kind: str, check: Check, expected: list[bool]
         "eviction": Facts("7.2", "allkeys-lru", True),
         "persistence": Facts("7.2", "noeviction", False),
         "version": Facts("5.0", "noeviction", True),
+        "cluster": Facts("7.2", "noeviction", True, cluster=True),
     }
     assert [fault.refused for fault in faults_of(bad[kind], {**CHECKS, kind: check})] == expected
     assert not any(fault.refused for fault in faults_of(Facts(), {**CHECKS, kind: check})), "what is not known"
@@ -72,6 +78,16 @@ def test_a_real_server_says_what_it_is_like(redis_client: redis.Redis, evicting:
     with connect(evicting.url, timeout=5, name="tests") as client:
         facts = Server(Connection(client)).facts()
     assert (facts.policy, facts.append_only) == ("allkeys-lru", False)
+
+
+def test_a_node_of_a_real_cluster_is_refused(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "no", "--cluster-enabled", "yes")
+    server.start()
+    with connect(server.url, timeout=5, name="tests") as client:
+        found = [fault for fault in look_at(Server(Connection(client)), CHECKS) if fault.refused]
+    server.stop()
+    assert ["cluster"] == [fault.kind for fault in found]
+    assert "redis+sentinel://" in found[0].sentence
 
 
 def test_a_server_that_may_not_be_asked_is_not_known(redis_client: redis.Redis, redis_server: RedisServer) -> None:

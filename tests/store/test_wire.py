@@ -9,10 +9,10 @@ import redis
 
 from app.core.acceptance import Acceptance, ConsentStatement, Place, Responder
 from app.core.costs import Cost
+from app.core.lane import SILENT, LaneEffect
 from app.core.message import encode
 from app.core.session import Session
 from app.core.work import (
-    SILENT,
     Achieved,
     Append,
     AppendItem,
@@ -23,7 +23,6 @@ from app.core.work import (
     Done,
     End,
     Handoff,
-    LaneEffect,
     Outcome,
     Reroute,
     Retry,
@@ -52,7 +51,7 @@ RECORD = {
     "retention": 259_200,
     "ix": ["AC1"],
 }
-BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 60_000}
+BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 8_000}
 NOTHING: dict[str, Any] = {"error": "", "front": [], "append": []}
 LIVE = Append(message(1), "inbound:bot", report_to="shop", live=True, scope="desk:written:1", exempt=True)
 
@@ -269,7 +268,7 @@ def test_a_claim_says_each_thing_by_its_name(store: Store, client: redis.Redis, 
 
 
 def test_what_a_claim_does_not_say_is_nothing() -> None:
-    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "")
+    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "", "", "0")
     claim = claim_of(said)
     assert (claim.attempt, claim.uncertain, claim.progress, claim.message, claim.session) == (1, False, {}, None, None)
     assert (claim.status, claim.to) == ("queued", "")

@@ -14,6 +14,7 @@ from app.store import Store
 from workers.drain import Drainer
 
 SECRET = "whsec_Z2F0ZXdheS10ZXN0LXNlY3JldC0yNGJ5"
+DESK_TOKEN = "desk-token-0001"
 CHAT_SECRET = "chat-secret-0001-32-characters-x"
 ACCOUNT = "AC" + "1" * 32
 ASSISTANT = "UA" + "2" * 32
@@ -83,7 +84,7 @@ def tables(
                 "type": "respondio",
                 "webhook_url": desk_url,
                 "channel_id": "ch_1",
-                "api_token": "desk-token-0001",
+                "api_token": DESK_TOKEN,
             },
         },
     }

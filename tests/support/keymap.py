@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import redis
 
-from app.store.keys import DEAD_LETTER, KEYS, MESSAGE, PREFIX, QUEUE, Key, key_of
+from app.store.key import Key
+from app.store.keys import DEAD_LETTER, KEYS, MESSAGE, PREFIX, QUEUE, key_of
 
 
 def strays(client: redis.Redis, keys: Sequence[Key] = KEYS) -> list[str]:
@@ -58,12 +59,13 @@ def _fields(client: redis.Redis, name: str, held: str) -> set[str]:
 
 def _waiting(client: redis.Redis, names: Sequence[str]) -> set[str]:
     """The keys of the messages that wait in a mailbox or are a dead letter's."""
-    pipeline = client.pipeline(transaction=False)
+    pipeline, also = client.pipeline(transaction=False), list[str]()
     for name in names:
         if name.startswith(f"{PREFIX}{QUEUE.prefix}:"):
             pipeline.lrange(name, 0, -1)
         if name.startswith(f"{PREFIX}{DEAD_LETTER.prefix}:"):
             pipeline.hmget(name, DEAD_LETTER.short("item"))
+            also += (client.hmget(name, DEAD_LETTER.short("also"))[0] or "").split()
     items = [item or "" for answer in pipeline.execute() for item in answer]
     ids = [item.partition(" ")[2] for item in items if item.startswith("message ")]
-    return {PREFIX + MESSAGE.name(one) for one in ids}
+    return {PREFIX + MESSAGE.name(one) for one in [*ids, *also]}

@@ -111,11 +111,13 @@ class Process:
 class RedisServer(Process):
     """A Redis with an append-only file; `start` after `kill` brings the same data back."""
 
-    def __init__(self, folder: Path, fsync: str = "always", *options: str) -> None:
+    def __init__(self, folder: Path, fsync: str = "always", *options: str, password: str = "") -> None:
         self.port = free_port()
+        self._password = password or None
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
-            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", *options,
+            "--appendfsync", fsync, "--save", "", "--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0",
+            *options,
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
 
@@ -127,9 +129,18 @@ class RedisServer(Process):
         super().start()
         wait_until("Redis answers", self._answers)
 
+    def follow(self, other: RedisServer) -> None:
+        """Copy that one from now on, and have come as far as it has."""
+        with self.client() as client:
+            client.replicaof(HOST, other.port)  # type: ignore[arg-type]
+            wait_until("the copy is there", lambda: client.info("replication")["master_link_status"] == "up")
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(host=HOST, port=self.port, password=self._password, socket_timeout=5, decode_responses=True)
+
     def _answers(self) -> bool:
         try:
-            with redis.Redis(host=HOST, port=self.port, socket_timeout=1) as client:
+            with redis.Redis(host=HOST, port=self.port, password=self._password, socket_timeout=1) as client:
                 return bool(client.ping())
         except redis.RedisError:
             return False
@@ -149,8 +160,11 @@ class System:
             "PATCHBAY_REDIS_URL": redis_url,
             "PATCHBAY_BROKER_URL": broker_url or redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
+            "PATCHBAY_DATA": str(folder / "data"),
         }
-        self.receiver = self._part("receiver", "receiver", "--port", str(self.port), "--processes", "1")
+        self.receiver = self._part(
+            "receiver", "receiver", "--port", str(self.port), "--processes", "1", "--closing", "0"
+        )
         self.workers: list[Process] = []
 
     def start(self, workers: int = 1) -> None:

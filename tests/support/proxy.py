@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -139,3 +140,34 @@ def _exactly(source: socket.socket, count: int) -> bytes:
             raise ConnectionError
         data += piece
     return data
+
+
+class Relay:
+    """A TCP proxy of one port that keeps its sessions: who is connected stays where it is, whoever comes is led to
+    `target` as it is by then. With `tls` it speaks that with callers."""
+
+    def __init__(self, target: int, tls: ssl.SSLContext | None = None) -> None:
+        self.target = target
+        self._tls = tls
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._ends: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        for end in (self._server, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                caller, _ = self._server.accept()
+                threading.Thread(target=self._relay, args=(caller,), daemon=True).start()
+
+    def _relay(self, caller: socket.socket) -> None:
+        with caller, suppress(OSError), socket.create_connection(("127.0.0.1", self.target)) as server:
+            self._ends += [caller, server]
+            caller = self._tls.wrap_socket(caller, server_side=True) if self._tls else caller
+            _carry(caller, server)

@@ -17,7 +17,11 @@ TOGETHER = ("tests/journeys/browser/",)
 ALONE = (
     "tests/store/test_engine.py",
     "tests/chaos/test_flex_once.py::test_a_",
+    "tests/chaos/test_broker.py",
+    "tests/chaos/test_failover.py",
     "tests/chaos/test_full.py",
+    "tests/chaos/test_leases.py",
+    "tests/chaos/test_ledger.py",
     "tests/chaos/test_missing.py",
 )
 # Few but long ones begin, or one process would work alone in the end.
@@ -28,9 +32,10 @@ FIRST = (
     "tests/journeys/",
     "tests/store/test_engine.py",
 )
-# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis.
+# What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis, and
+# Flex as the sandbox serves it, where one test makes dozens of calls over sockets.
 PROCESSES = ("tests/chaos/", "tests/journeys/")
-FIXTURES = {"browser", "redis_server"}
+FIXTURES = {"browser", "redis_server", "flex_sandbox"}
 REAL = "redis"  # of the tests that run on both servers, those on the real one
 
 

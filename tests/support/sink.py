@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,13 +36,18 @@ class Call:
 
 @dataclass(frozen=True)
 class Told:
-    """What to answer. `hang` waits until the sink closes; `drop` closes the connection in place of an answer."""
+    """What to answer. `hang` waits until the sink closes; `drop` closes the connection in place of an answer. `length`:
+    what is announced, if it is not the body's; then, and with `close`, the connection ends with the answer. `drip`:
+    seconds between two bytes of the body."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     hang: bool = False
     drop: bool = False
+    length: int | None = None
+    close: bool = False
+    drip: float = 0.0
 
 
 @dataclass
@@ -81,10 +87,13 @@ def sink() -> Iterator[Sink]:
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(told.body)))
+            self.send_header("content-length", str(len(told.body) if told.length is None else told.length))
             self.end_headers()
-            self.wfile.write(told.body)
-            self.wfile.flush()
+            for piece in [bytes([byte]) for byte in told.body] if told.drip else [told.body]:
+                self.wfile.write(piece)
+                self.wfile.flush()
+                time.sleep(told.drip)
+            self.close_connection = told.close or told.length is not None
 
         do_GET = do_DELETE = do_POST
 

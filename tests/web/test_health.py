@@ -19,7 +19,8 @@ from app.store.server import Facts
 from app.web import create_app
 from app.web.health import Look
 from tests.support.gateway import Recorder, gateway, settings
-from tests.support.processes import RedisServer, free_port, wait_until
+from tests.support.processes import HOST, RedisServer, free_port, wait_until
+from tests.support.shop import message, signed
 
 
 def test_with_redis_it_is_alive_and_ready(redis_client: redis.Redis) -> None:
@@ -50,6 +51,30 @@ def test_without_redis_it_is_alive_but_not_ready() -> None:
     not_ready = client.get("/readyz")
     assert (not_ready.status_code, not_ready.headers["Retry-After"]) == (503, "5")
     assert "127.0.0.1" not in not_ready.text
+
+
+TAKES_NOTHING = {
+    "is only a copy of another one": ("replica-read-only", "yes"),  # with the `replicaof` below
+    "has too few copies to take writes": ("min-replicas-to-write", "1"),
+    "has no memory left": ("maxmemory", "1"),
+}
+
+
+@pytest.mark.parametrize("why", TAKES_NOTHING)
+def test_a_redis_that_answers_and_takes_nothing_is_not_ready_and_takes_no_webhook(why: str, tmp_path: Path) -> None:
+    server = RedisServer(tmp_path, "no")
+    server.start()
+    with connect(server.url, timeout=5, name="tests") as redis_client:
+        client = create_app(gateway(redis_client)).test_client()
+        redis_client.config_set(*TAKES_NOTHING[why])
+        if "copy of" in why:
+            redis_client.replicaof(HOST, free_port())  # type: ignore[arg-type]
+        ready, body = client.get("/readyz"), message("m-1", "ada", "hello")
+        webhook = client.post("/channels/shop", data=body, headers=signed("m-1", body))
+    server.stop()
+    assert [(503, "5")] * 2 == [(answer.status_code, answer.headers["Retry-After"]) for answer in (ready, webhook)]
+    assert ready.get_json()["error"]["message"] == f"The store takes nothing: Redis {why}."
+    assert webhook.get_json()["error"]["message"].endswith("nothing was recorded.")
 
 
 @pytest.fixture

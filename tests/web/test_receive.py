@@ -35,7 +35,7 @@ from app.web import create_app, receive
 from tests.sandbox.flex import PASSWORD, SERVICE, SETTINGS
 from tests.support import fixtures
 from tests.support.gateway import SECRET, Recorder, gateway, recorder, run_until_quiet, settings
-from tests.support.processes import free_port
+from tests.support.processes import RedisServer, free_port
 from tests.support.sink import Sink, Told
 
 TOKEN = "desk-token-0001"
@@ -339,6 +339,36 @@ def test_while_redis_is_away_everything_is_503_with_a_time(
 ) -> None:
     response = webhook(away)
     assert (refused(response)[0], response.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize(("window", "most"), [(3.0, 1), (5.0, 3), (60.0, 5)])
+def test_who_is_told_of_a_time_out_comes_again_while_a_repeat_is_recognised(
+    window: float, most: int, redis_client: redis.Redis, redis_server: RedisServer
+) -> None:
+    chosen = settings(destinations__desk={"repeat_window": window})
+    store = Store(connect(redis_server.url, timeout=0.3, name="tests"), limits_of(chosen))
+    built = Gateway(chosen, store, Recorder())
+    built.declare()
+    client = create_app(built).test_client()
+    post(client, message())
+    redis_client.client_pause(500, all=True)
+    late = agent(client, to_customer())
+    assert (503, str(most)) == (late.status_code, late.headers["Retry-After"])
+    assert "did not answer in time" in refused(late)[1]["message"]
+    redis_client.ping()  # answered when the pause is over
+    assert 200 == agent(client, to_customer()).status_code
+    assert 2 == len(built.store.messages.timeline(CONVERSATION, 10)), "hers and one of the agent's"
+
+
+def test_a_webhook_that_names_its_messages_may_take_longer(
+    redis_client: redis.Redis, redis_server: RedisServer
+) -> None:
+    chosen = settings()
+    store = Store(connect(redis_server.url, timeout=0.3, name="tests"), limits_of(chosen))
+    client = create_app(Gateway(chosen, store, Recorder())).test_client()
+    redis_client.client_pause(500, all=True)
+    late = post(client, message())
+    assert (503, "5") == (late.status_code, late.headers["Retry-After"])
 
 
 def test_a_webhook_that_cannot_even_be_parked_is_503(away: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

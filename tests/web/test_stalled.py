@@ -38,9 +38,11 @@ def test_it_is_set_on_sockets_and_leaves_no_descriptor() -> None:
 
 
 def test_a_first_crowd_has_it_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    together, looked = threading.Barrier(CROWD), list[str]()
+    together, looked, os_listdir = threading.Barrier(CROWD), list[str](), os.listdir
 
     def look(path: str) -> list[str]:
+        if path != "/proc/self/fd":  # somebody imports something for the first time
+            return os_listdir(path)
         looked.append(path)
         with suppress(threading.BrokenBarrierError):
             together.wait(0.5)  # time for all of them to get here, if nothing keeps them

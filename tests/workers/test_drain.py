@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 import redis
 
 from app.core.errors import StoreUnavailable
 from app.core.work import AppendItem, Unknown, mailbox_of
 from app.store.mailbox import Mailboxes
-from tests.support.gateway import recorder
+from tests.support.gateway import CHAT_SECRET, recorder
 from tests.support.sink import Told
 from tests.workers.conftest import MakeOffice, Office, bot_says
-from workers.drain import DAMAGED, UNKNOWN, Drainer
+from workers.drain import DAMAGED, UNKNOWN, WORK, Drainer
 
 
 def test_a_transient_failure_holds_its_conversation_and_no_other(office: Office) -> None:
@@ -36,6 +37,36 @@ def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_
     assert office.asked() == ["first", "second"]
     assert office.letters() == ["rejected: HTTP 400: 20001 Bad field"]
     assert office.status(message) == "failed"
+
+
+SECRETS = ("desk-token-0001", "bot-token-0001", CHAT_SECRET)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("before", [0, 495])
+def test_no_secret_of_the_configuration_is_kept(secret: str, before: int, office: Office) -> None:
+    said = "." * before + secret
+    office.bot.answers(Told(status=400, body=orjson.dumps({"code": 20001, "message": said})))
+    message = office.customer_writes("first")
+    office.work()
+    (letter,) = office.letters()
+    assert letter.startswith("rejected: HTTP 400: ")
+    assert secret[:4] not in letter
+    assert secret[:4] not in str(office.gateway.store.messages.read(message))
+
+
+@pytest.mark.parametrize("before", [0, 482])  # the second secret lies across the end of what is kept
+def test_what_a_bug_says_is_kept_without_secrets(before: int, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any) -> Any:
+        raise ValueError("." * before + CHAT_SECRET)
+
+    monkeypatch.setitem(WORK, "inbound", broken)
+    monkeypatch.setattr("workers.failing.next_try", lambda *args: None)
+    office.customer_writes("first")
+    office.work()
+    (letter,) = office.letters()
+    assert letter.startswith("unexpected: ValueError: ")
+    assert CHAT_SECRET[:4] not in letter
 
 
 def test_it_gives_up_after_the_configured_attempts_while_others_succeed(make_office: MakeOffice) -> None:

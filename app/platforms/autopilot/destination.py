@@ -96,10 +96,12 @@ class AutopilotDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     Settings = Settings
+    asks_together = True
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
         self._limit: int = settings["text_limit"]
+        self.longest_question: int | None = self._limit
         self.capabilities = Capabilities(
             text_limit=self._limit if settings["long_text"] == "split" else None,
             resend_safe=settings["resend_after_timeout"],

@@ -55,6 +55,7 @@ class OpenaiDestination(Destination):
     """See `app.platforms.destination.Destination` for the verbs."""
 
     Settings = Settings
+    asks_together = True
     calls = 3  # fetching pictures, asking, and asking again with less
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:

@@ -114,7 +114,7 @@ class Bot:
         description = body.get("description")
         said = description if isinstance(description, str) else ""
         try:
-            return replace(answer, secrets=(self._token, quote(self._token, safe=""))).check(said)
+            return replace(answer, secrets=(self._token, quote(self._token, safe=""), *answer.secrets)).check(said)
         except Failure as failure:
             kind = _kind(answer.status, said.lower()) or failure.kind
             seconds = _seconds(body.get("parameters"))

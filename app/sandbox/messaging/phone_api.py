@@ -10,7 +10,7 @@ from app.sandbox.checks import Field, Json, Refused, number, one_of, optional, r
 from app.sandbox.messaging.addresses import KINDS, MESSENGER, PREFIXES, WHATSAPP, Sender, kind_of
 from app.sandbox.messaging.inbound import Inbound
 from app.sandbox.messaging.memory import MessagingMemory
-from app.sandbox.messaging.outbound import Outbound, is_readable
+from app.sandbox.messaging.outbound import FINAL, Outbound, is_readable
 from app.sandbox.messaging.records import Customer, Message, Place
 from app.sandbox.pages import protect, read_body, show
 from app.sandbox.twilio.form import params, read_params, words
@@ -62,7 +62,8 @@ class Phone:
 
     def messages(self, address: str) -> Answer:
         customer = self._find(address)
-        entries = [self._message(number, one) for number, one in enumerate(self.memory.messages_with(customer.sid))]
+        known = enumerate(self.memory.messages_with(customer.sid))
+        entries = [self._message(number, one) for number, one in known if self._has_come(one)]
         return jsonify(contactId=customer.sid, messages=entries)
 
     def say(self, address: str) -> Answer:
@@ -110,6 +111,10 @@ class Phone:
     def _sent(self, message: Message) -> Answer:
         number = len(self.memory.messages_with(message.customer)) - 1
         return created(self._message(number, message))
+
+    def _has_come(self, message: Message) -> bool:
+        """Not while its files are being fetched: a page draws a message once."""
+        return message.is_inbound or not message.num_media or message.sent is not None or message.status in FINAL
 
     def _customer(self, customer: Customer) -> Json:
         messages = self.memory.messages_with(customer.sid)

@@ -1,11 +1,13 @@
 -- uses: even_if_full
--- Which lanes there are, and how many drains each may have at once. Those with work are `busy`.
--- ARGV[3]: JSON {lane: limit}  ->  1
+-- Which lanes there are, and how many drains each may have at once, where that is capped. Those with work are `busy`.
+-- ARGV[3]: JSON {lane: cap, 0 = none}  ->  1
+local EARLIER_DEFAULT = 4 -- versions that know no pace go by what `lanes` says, and were careful where nothing was said
 local fields, places = {}, {}
-local limits = cjson.decode(ARGV[3])
-for lane, limit in pairs(limits) do
-  fields[#fields + 1], fields[#fields + 2] = lane, limit
+local caps = cjson.decode(ARGV[3])
+for lane, cap in pairs(caps) do
+  fields[#fields + 1], fields[#fields + 2] = lane, cap > 0 and cap or EARLIER_DEFAULT
   places[#places + 1], places[#places + 2] = P .. 'ready:' .. lane, P .. 'leased:' .. lane
+  if cap > 0 then redis.call('HSET', P .. 'lane:' .. lane, 'cap', cap) else redis.call('HDEL', P .. 'lane:' .. lane, 'cap') end
 end
 redis.call('DEL', P .. 'lanes')
 local work = 0
@@ -15,7 +17,7 @@ for at = 1, #fields, 1000 do
   work = work + redis.call('EXISTS', unpack(places, at, last))
 end
 if work == 0 then return 1 end -- an idle fleet asks no further
-for lane in pairs(limits) do
+for lane in pairs(caps) do
   if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) > 0 then redis.call('SADD', P .. 'busy', lane) end
 end
 return 1

@@ -1,5 +1,6 @@
 -- uses: people lanes mailboxes moves dropped_dead_letters items
--- Put a dead letter's item back at the end of its mailbox, with all its attempts unspent; its message is queued again.
+-- Put a dead letter's item back at the end of its mailbox, with all its attempts unspent; its message is queued again, and
+-- behind it those that were asked with it.
 -- If its customer has several addresses by now, both are those of the one conversation that they lead to.
 -- ARGV[3]: JSON {id}  ->  {'ok' | 'unknown' | 'webhook', wakes...}
 
@@ -23,18 +24,26 @@ function queue_again(id, part)
 end
 
 local a = cjson.decode(ARGV[3])
-local mailbox, lane, item, webhook = unpack(redis.call('HMGET', P .. 'd:' .. a.id, 'mailbox', 'lane', 'item', 'webhook'))
+local mailbox, lane, item, webhook, also =
+  unpack(redis.call('HMGET', P .. 'd:' .. a.id, 'mailbox', 'lane', 'item', 'webhook', 'also'))
 if webhook then return { 'webhook' } end
 if not (mailbox and lane and item) then return { 'unknown' } end
 local cv = string.match(mailbox, '^(.*)|[^|]*$') or ''
-local message = string.match(item, DELIVERED)
-local body = message and redis.call('HGET', P .. 'm:' .. message, 'body')
-local entry = { mailbox = mailbox, rec = { cv = cv, body = body or '' } }
-move(entry, conversation_of(cv))
-if body and entry.rec.cv ~= cv then
-  redis.call('HSET', P .. 'm:' .. message, 'body', entry.rec.body, 'cv', entry.rec.cv)
+local now_of = conversation_of(cv)
+
+-- Its message, if it has one, belongs to the conversation that it leads to by now.
+local function back(text, message)
+  local body = message and redis.call('HGET', P .. 'm:' .. message, 'body')
+  local entry = { mailbox = mailbox, rec = { cv = cv, body = body or '' } }
+  move(entry, now_of)
+  if body and entry.rec.cv ~= cv then
+    redis.call('HSET', P .. 'm:' .. message, 'body', entry.rec.body, 'cv', entry.rec.cv)
+  end
+  if message then queue_again(message) end
+  push(entry.mailbox, lane, text)
 end
-if message then queue_again(message) end
+
 drop_dead_letter(a.id)
-push(entry.mailbox, lane, item)
+back(item, string.match(item, DELIVERED))
+for id in string.gmatch(also or '', '%S+') do back(DELIVER .. id, id) end
 return { 'ok', unpack(wakes) }

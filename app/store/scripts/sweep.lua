@@ -1,10 +1,12 @@
--- uses: even_if_full lanes releases polls later_polls followed
+-- uses: even_if_full limits lanes releases polls later_polls followed
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
--- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what then lies further ahead
--- than anything can is brought back, and so is what was due already by the clock of the lane's last sweep (`swept`).
--- ARGV[3]: JSON {lease_ms, delay_ms, poll_ms}, the longest that there are  ->  {wakes...}
+-- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what was due already at the
+-- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
+-- back. What lies further ahead than anything can is brought back in any case.
+-- ARGV[3]: JSON {lease_ms, delay_ms, poll_ms, the longest that there are; spare_ms, which leases that ran out are given
+-- yet}  ->  {wakes...}
 local POLL_AGAIN_MS = 3600000 -- if the poll that is owed comes to nothing
-local MAX_BROUGHT_BACK = 1000 -- of one list, in one sweep
+local MAX_BROUGHT_BACK, MAX_SHIFTED = 1000, 10000 -- of one list, in one sweep
 local longest = cjson.decode(ARGV[3])
 
 local function bring_back(key, first, last, to)
@@ -13,36 +15,75 @@ local function bring_back(key, first, last, to)
   return #members == MAX_BROUGHT_BACK
 end
 
+-- What lay ahead at the time `before`, by a clock that has gone back since, lies as far ahead now.
+local function shift(key, before)
+  local found = redis.call('ZRANGEBYSCORE', key, '(' .. str(before), '+inf', 'WITHSCORES', 'LIMIT', 0, MAX_SHIFTED)
+  for n = 1, #found, 2 do redis.call('ZADD', key, str(now + tonumber(found[n + 1]) - before), found[n]) end
+end
+
+-- A moment of that clock.
+local function moment(at, before)
+  if before <= now or at <= now then return at end
+  return math.max(now, now + at - before)
+end
+
 -- A lane that rests too long tries again; a lease is only cut short, because whoever has it may still be at work.
 local function bring_back_lane(lane)
   local key = P .. 'lane:' .. lane
-  local ready, leased = P .. 'ready:' .. lane, P .. 'leased:' .. lane
+  local ready, leased, drains = P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'drains:' .. lane
   local paused, probe, before = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept'))
   paused, probe, before = tonumber(paused or '0'), tonumber(probe or '0'), tonumber(before or '0')
-  if paused > now + longest.delay_ms or (paused > now and paused <= before) then
-    redis.call('HSET', key, 'paused_until', NOW)
+  local paused_now, probe_now = moment(paused, before), math.min(moment(probe, before), now + longest.lease_ms)
+  if paused_now > now + longest.delay_ms then paused_now = now end
+  if paused_now ~= paused then redis.call('HSET', key, 'paused_until', str(paused_now)) end
+  if probe_now < probe then redis.call('HSET', key, 'probe', str(probe_now)) end
+  local unfinished = before > now and bring_back(ready, now, str(before), now)
+  if before > now and not unfinished then
+    shift(ready, before)
+    shift(leased, before)
   end
-  if probe > now + longest.lease_ms then redis.call('HSET', key, 'probe', str(now + longest.lease_ms)) end
+  if before > now then
+    redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(before), '+inf') -- one too many is harmless
+    local tokens_at = redis.call('HGET', key, 'tokens_at')
+    if tokens_at then redis.call('HSET', key, 'tokens_at', str(moment(tonumber(tokens_at), before))) end
+  end
   bring_back(leased, now + longest.lease_ms, '+inf', now + longest.lease_ms)
   bring_back(ready, now + longest.delay_ms, '+inf', now)
-  local unfinished = before > now and bring_back(ready, now, str(before), now)
   if not unfinished then redis.call('HSET', key, 'swept', NOW) end
-  redis.call('ZREMRANGEBYSCORE', P .. 'drains:' .. lane, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
+  redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
 end
 
 -- Of mailboxes whose lease ran out.
 local function free(lane)
   local leased = P .. 'leased:' .. lane
-  for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, 100)) do
-    if (redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane) == lane then
+  local spared = longest.spare_ms > 0 and str(now + longest.spare_ms)
+  for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, spared and 1000 or 100)) do
+    local known = redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane
+    if known ~= lane then
+      redis.call('ZREM', leased, mailbox) -- left over: it waits in another lane
+    elseif spared then
+      redis.call('ZADD', leased, spared, mailbox)
+    else
       redis.call('HDEL', P .. 'b:' .. mailbox, 'owner')
       release(mailbox, lane, NOW)
-    else
-      redis.call('ZREM', leased, mailbox) -- left over: it waits in another lane
     end
   end
 end
 
+-- As many drains as a tick sends: a lane that has rested comes back to its pace in a moment, not in one go.
+local function wake_some(lane)
+  local pace, cap = unpack(redis.call('HMGET', P .. 'lane:' .. lane, 'pace', 'cap'))
+  wake(lane, math.max(4, math.ceil(limit_of(pace, cap) / 2)))
+end
+
+local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
+if clock > now then
+  if bring_back(P .. 'watch', now, str(clock), now) then
+    redis.call('SET', P .. 'clock', str(clock)) -- the next sweep goes on with that
+  else
+    shift(P .. 'watch', clock)
+  end
+end
 bring_back(P .. 'watch', now + longest.poll_ms, '+inf', now)
 for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', NOW, 'LIMIT', 0, 50)) do
   poll_later(conversation, redis.call('HEXISTS', P .. 's:' .. conversation, 'destination') * POLL_AGAIN_MS)
@@ -55,13 +96,8 @@ for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
   if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) == 0 then
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
-    redis.call('HDEL', P .. 'lane:' .. lane, 'swept')
   elseif redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
-    for _ = 1, 4 do
-      local before = #wakes
-      wake(lane)
-      if #wakes == before then break end
-    end
+    wake_some(lane)
   end
 end
 return wakes

@@ -7,7 +7,7 @@ local MINUTE_MS = 60000
 local full_at = {}
 local short, wait = 0, 0
 for n, bucket in ipairs(a.buckets) do
-  local full = tonumber(redis.call('GET', P .. 'l:' .. bucket.name) or '0')
+  local full = tonumber(redis.call('GET', P .. 'l:' .. bucket.name) or '0') or 0
   full = math.min(math.max(full, now), now + MINUTE_MS) -- further ahead it is of a clock that was set back
   full_at[n] = full + math.min(bucket.cost, bucket.a_minute) * MINUTE_MS / bucket.a_minute
   local missing = full_at[n] - now - MINUTE_MS

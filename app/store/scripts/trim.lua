@@ -1,4 +1,4 @@
--- uses: even_if_full retentions dropped_dead_letters items
+-- uses: even_if_full retentions dropped_dead_letters items letters
 -- Let the oldest dead letters go: those that are too old, and those of a lane that keeps too many of them or too many bytes.
 -- Their messages' records are kept as long as those of other messages that are done.
 -- ARGV[3]: JSON {max, max_bytes, age_ms, retention, retentions, batch (at most so many at once)}  ->  {lane, how many, ...}
@@ -7,14 +7,14 @@ local gone, lanes, left = {}, {}, a.batch
 
 local function drop(id, where)
   left = left - 1
-  local item, at = drop_dead_letter(id)
+  local item, at, also = drop_dead_letter(id)
   if not item then return redis.call('ZREM', P .. 'letters:' .. where, id) end -- the dead letter itself was lost
   if not gone[where] then lanes[#lanes + 1] = where end
   gone[where] = (gone[where] or 0) + 1
-  local message = string.match(item, DELIVERED)
-  if not message then return end
-  local cv = redis.call('HGET', P .. 'm:' .. message, 'cv') or ''
-  redis.call('PEXPIRE', P .. 'm:' .. message, str(at + retention_of(a, cv) * 1000 - now))
+  for _, message in ipairs(messages_of(item, also)) do
+    local cv = redis.call('HGET', P .. 'm:' .. message, 'cv') or ''
+    redis.call('PEXPIRE', P .. 'm:' .. message, str(at + retention_of(a, cv) * 1000 - now))
+  end
 end
 
 -- A dead letter that no lane's list has (earlier versions wrote none) comes into it.

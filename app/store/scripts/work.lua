@@ -1,11 +1,13 @@
 -- uses: even_if_full lanes settling claiming
 -- Settle the head that was worked and claim the next one, in one step: a drain that goes on costs one call for each head.
 -- ARGV[3]: settlement as JSON, or ''. ARGV[4]: lane to claim from, or ''. ARGV[5]: the drain's token.
--- ARGV[6]: lease in ms. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the record of what
--- is done is kept.
+-- ARGV[6]: lease in ms, see `claim`. ARGV[7]: calls per second of the lane, 0 = no limit. ARGV[8]: seconds for which the
+-- record of what is done is kept.
 -- ->  {settled ('ok' | 'stale' | ''), state ('claimed' | 'idle' | 'more'), how many heads were given up as poison, how long
 --     the claim is, claim..., wakes...}
-local settled = ARGV[3] ~= '' and settle(cjson.decode(ARGV[3])) or ''
+local s = ARGV[3] ~= '' and cjson.decode(ARGV[3])
+local settled = s and settle(s) or ''
+local seen = settled == 'ok' and s.lane == 'ok' and s
 
 -- One flat list, because Redis writes each list inside of another one to the socket by itself.
 local function answer(state, ...)
@@ -15,4 +17,4 @@ local function answer(state, ...)
 end
 
 if ARGV[4] == '' then return answer('idle') end
-return answer(claim(ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])))
+return answer(claim(ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), seen))

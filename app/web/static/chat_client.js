@@ -40,14 +40,26 @@ export class Memory {
     }
   }
 
+  // Those that begin so.
+  names(start) {
+    const found = new Set(this.#held.keys());
+    try {
+      for (const key of Object.keys(localStorage)) if (key.startsWith(this.prefix)) found.add(key.slice(this.prefix.length));
+    } catch { /* no storage */ }
+    return [...found].filter((name) => name.startsWith(start));
+  }
+
   remove(name) {
     this.#held.delete(name);
     try { localStorage.removeItem(this.prefix + name); } catch { /* no storage */ }
   }
 
-  // Another tab of the same chat changed a value, or removed it: `changed(removed)`. By now it may hold yet another one.
-  watch(name, changed) {
-    addEventListener("storage", ({ key, newValue }) => { if (key === this.prefix + name) changed(newValue === null); });
+  // Another tab of the same chat changed a value whose name begins so, or removed it: `changed(removed)`. By now it may
+  // hold yet another one.
+  watch(start, changed) {
+    addEventListener("storage", ({ key, newValue }) => {
+      if (key?.startsWith(this.prefix + start)) changed(newValue === null);
+    });
   }
 }
 
@@ -123,7 +135,7 @@ export class Client {
   // This browser forgets at once; the server is told until it has heard it, or the page is gone.
   forget() {
     const token = this.known;
-    this.memory.remove("outbox");
+    for (const name of this.memory.names("outbox")) this.memory.remove(name);
     this.memory.remove("token");
     this.#lose();
     if (token) this.#takeBack(token);

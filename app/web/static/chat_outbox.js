@@ -1,7 +1,10 @@
 // What was written and is not accepted yet. It is kept in the browser's storage and sent strictly in order; a message
-// keeps its id through every try, so that one whose answer was lost is not accepted twice.
+// keeps its id through every try, so that one whose answer was lost is not accepted twice. Each has a name of its own
+// there: of one list, a tab that takes out what was sent would throw away what another tab has just put in.
 
 import { Later, Pause, Refused, alone, newId } from "./chat_client.js";
+
+const NAMED = "outbox:"; // begins their names
 
 export class Outbox {
   #pause = new Pause();
@@ -10,34 +13,40 @@ export class Outbox {
   // `changed(entry, status, messageId)`: what became of an entry {id, text, at, error}.
   constructor(client, memory, changed) {
     Object.assign(this, { client, memory, changed });
-    memory.watch("outbox", () => {
+    this.#unlist();
+    memory.watch(NAMED, () => {
       for (const entry of this.entries()) if (entry.error) changed(entry, "failed");
       this.wake();
     });
   }
 
-  entries() { return this.memory.get("outbox") ?? []; }
-
-  add(text) {
-    const entry = { id: newId(), text, at: Date.now() };
-    this.#keep([...this.entries(), entry]);
-    this.changed(entry, "waiting");
-    this.wake();
+  // In the order in which they go out.
+  entries() {
+    const found = this.memory.names(NAMED).map((name) => this.memory.get(name)).filter(Boolean);
+    return found.sort((one, other) => one.at - other.at);
   }
+
+  add(text) { this.#put({ id: newId(), text }); }
 
   // Once more, behind what waits: later messages may have gone out meanwhile.
   again(id) {
     const entry = this.entries().find((found) => found.id === id);
     if (!entry) return;
-    const { error, ...fresh } = { ...entry, at: Date.now() };
-    this.#keep([...this.#without(id), fresh]);
-    this.changed(fresh, "waiting");
+    const { error, ...fresh } = entry;
+    this.#put(fresh);
+  }
+
+  // Behind all others.
+  #put(fresh) {
+    const entry = { ...fresh, at: Math.max(Date.now(), (this.entries().at(-1)?.at ?? 0) + 1) };
+    this.#keep(entry);
+    this.changed(entry, "waiting");
     this.wake();
   }
 
   // The stream shows it, so it was accepted, whatever we heard.
   settled(id) {
-    if (this.entries().some((entry) => entry.id === id)) this.#keep(this.#without(id));
+    this.memory.remove(NAMED + id);
   }
 
   wake() {
@@ -75,14 +84,18 @@ export class Outbox {
     } catch (problem) {
       if (!(problem instanceof Refused)) throw problem;
       const failed = { ...entry, error: problem.message };
-      this.#keep(this.entries().map((found) => (found.id === entry.id ? failed : found)));
+      this.#keep(failed);
       this.changed(failed, "failed");
     }
   }
 
   #head() { return this.entries().find((entry) => !entry.error); }
 
-  #without(id) { return this.entries().filter((entry) => entry.id !== id); }
+  #keep(entry) { this.memory.set(NAMED + entry.id, entry); }
 
-  #keep(entries) { this.memory.set("outbox", entries); }
+  // Until 0.1 all stood in one list.
+  #unlist() {
+    for (const entry of this.memory.get("outbox") ?? []) this.#keep(entry);
+    this.memory.remove("outbox");
+  }
 }

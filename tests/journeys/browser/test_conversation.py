@@ -111,6 +111,27 @@ def test_what_is_written_offline_is_sent_once_and_in_order(chat: Chat, visitor: 
     visitor.errors.clear()  # a browser tells its console that it is offline
 
 
+def test_what_waits_has_a_name_of_its_own_in_the_storage_and_the_list_of_older_pages_is_taken_over(
+    chat: Chat, visitor: Window, words: str
+) -> None:
+    """A tab that took what it sent out of one list would throw away what another tab has just put in."""
+    older = [{"id": f"older-{number}", "text": f"{words} {number}", "at": number} for number in (1, 2)]
+    chat.page.evaluate("list => localStorage.setItem('patchbay:shop:outbox', JSON.stringify(list))", older)
+    chat.page.route("**/channels/shop", lambda route: route.abort())
+    chat.page.reload()
+    chat.say(f"{words} 3")
+    kept = "Object.keys(localStorage).filter((key) => key.startsWith('patchbay:shop:outbox')).length"
+    assert chat.page.evaluate(kept) == 3
+    assert chat.page.evaluate("localStorage.getItem('patchbay:shop:outbox')") is None
+    chat.page.unroute_all(behavior="wait")
+    chat.page.reload()
+    expect(chat.bot(f"You said: {words} 3")).to_be_visible()
+    said = chat.page.locator("[data-author=bot] .bubble").all_inner_texts()
+    assert [f"You said: {words} {number}" for number in (1, 2, 3)] == said
+    assert chat.page.evaluate(kept) == 0
+    visitor.errors.clear()  # of the tries that were stopped
+
+
 def test_a_message_whose_answer_was_lost_arrives_once_even_after_a_reload(
     chat: Chat, visitor: Window, words: str
 ) -> None:

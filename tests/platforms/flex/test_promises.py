@@ -15,7 +15,7 @@ from app.http import Http
 from app.platforms.destination import Delivery, Handoff
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.conversations import FlexConversationsDestination
-from tests.platforms.conformance import OUTCOMES, Calling, Receiving, changed, unused
+from tests.platforms.conformance import FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Receiving, changed, unused
 from tests.platforms.flex.generations import CHAT, CHAT_VALUES, CONVERSATIONS, CONVERSATIONS_VALUES, GOOD, Generation
 from tests.platforms.flex.world import CH, CONVERSATION, CUSTOMER, MESSAGE, OLD, REPLY, TALK, TOKEN, addresses
 from tests.sandbox.flex import SERVICE
@@ -28,8 +28,9 @@ class Flexing(Receiving, Calling):
 
     generation: ClassVar[Generation]
     good = GOOD
+    forms = True
     url_key = "flex_url"
-    tables: ClassVar[dict[str, str]] = {**Receiving.tables, **Calling.tables, "late": "late_calls"}
+    tables: ClassVar[dict[str, str]] = {"late": "late_calls"}
 
     def build(self, **changes: Any) -> Any:
         return self.generation.build(**changes)
@@ -54,7 +55,7 @@ class Flexing(Receiving, Calling):
             "a form that cannot be read": lambda good: replace(good, body=b"a=%FF"),
         }
 
-    def all_bad_bodies(self) -> dict[str, tuple[bytes, str]]:
+    def all_bad_bodies(self) -> dict[str, BadBody]:
         good = fixtures.value(self.platform, self.good)
 
         def without(name: str) -> bytes:
@@ -64,6 +65,7 @@ class Flexing(Receiving, Calling):
             return orjson.dumps({**good, **values})
 
         return {
+            **FORM_BAD_BODIES,
             "empty": (b"", "EventType"),
             "no form": (b"{", "EventType"),
             "a field without a name": (b'{"":"CH1"}', "EventType"),

@@ -1,3 +1,4 @@
+-- uses: pacing
 -- A lane's circuit breaker and its rest, as one attempt has found it.
 
 local breaker
@@ -21,9 +22,13 @@ do
       if probing or (not state[2] and failures >= s.threshold) then
         local opened = redis.call('HINCRBY', key, 'opened', 1)
         pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.max_cooldown_ms), s.why)
+        slow_down(lane, 'sick')
+      elseif s.falls and not state[2] then
+        slow_down(lane, s.falls, s.turn, s.late)
       end
     elseif s.lane == 'pause' then
       pause(key, s.pause_ms, s.why)
+      if s.falls then slow_down(lane, s.falls, s.turn, s.late) end
     end
     if probing then redis.call('HDEL', key, 'probe', 'prober') end
   end

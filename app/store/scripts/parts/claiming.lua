@@ -1,7 +1,8 @@
--- uses: tokens people lanes heads releases entries given_up items
+-- uses: tokens limits people lanes pacing heads releases entries given_up items bursts
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
-local poisoned = 0 -- heads that were given up here
+local poisoned -- heads that were given up here
+each_call(function() poisoned = 0 end)
 
 local claim
 do
@@ -10,6 +11,7 @@ do
 
   -- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
   local person, several
+  each_call(function() person, several = nil, nil end)
 
   -- The id of a message that was on its way when its customer opted out.
   local function unwanted_message(mailbox, item)
@@ -20,12 +22,13 @@ do
   end
 
   -- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
-  local function do_away(mailbox, lane, item, unwanted, retention)
+  local function do_away(mailbox, lane, item, unwanted, retention, asked)
     if item then drop_head(mailbox, lane, item) end
     if unwanted then
       refuse(unwanted, retention)
     elseif item then
-      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result')
+      local others = drop_asked(mailbox, lane, item, asked)
+      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result', others)
       if item == HANDOFF then
         redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
         redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -35,7 +38,7 @@ do
     release(mailbox, lane, NOW)
   end
 
-  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first} of what is due, or nil
+  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
   local function next_due(lane, outbound, retention)
     local ready = P .. 'ready:' .. lane
     for _ = 1, MAX_DONE_AWAY do
@@ -47,12 +50,12 @@ do
       end
       local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
       local known =
-        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane')
+        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane', 'asked')
       local moved = item and known[6] and known[6] ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
       local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
       if item and not (moved or unwanted or poison) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention) end
+      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7]) end
     end
   end
 
@@ -70,7 +73,7 @@ do
   end
 
   -- `probes`: the lane's breaker is open, and this is its probe.
-  local function hand_out(lane, drain, until_, probes, outbound, mailbox, item, known)
+  local function hand_out(lane, drain, until_, probes, outbound, mailbox, item, known, turn)
     local owner = token()
     redis.call('ZADD', P .. 'leased:' .. lane, until_, mailbox)
     local claims, first = (known[1] or 0) + 1, known[5] or NOW
@@ -83,7 +86,7 @@ do
     local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
     local to = several and redis.call('GET', P .. 'to:' .. person) or ''
     return 'claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
-      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, unpack(session)
+      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, known[7] or '', turn, unpack(session)
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
@@ -96,25 +99,33 @@ do
     return 'idle'
   end
 
-  -- `lease` in ms, 0: the time slice is over, only tell whether there is more; `rate` in calls per second, 0: no limit;
-  -- `retention`: seconds for which the record of what is done is kept.  ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention)
+  -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
+  -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
+  -- has seen of the lane's calls, if the last one went well.  ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention, seen)
     local lane_key, drains, outbound = P .. 'lane:' .. lane, P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
-    local limit = limit_of(lane)
+    if lease < 0 then
+      slow_down(lane, 'no thread')
+      return leave(lane, drain)
+    end
+    local state = redis.call('HMGET', lane_key, 'pace', 'cap', 'turn', 'look_at', 'paused_until', 'opened', 'probe', 'tokens',
+      'tokens_at')
+    local pace, cap, turn, look_at, paused_until, opened, probe, tokens, tokens_at = unpack(state)
+    local limit, leased = limit_of(pace, cap, opened), redis.call('ZCARD', P .. 'leased:' .. lane)
     -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
     if not redis.call('ZSCORE', drains, drain) then
       redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
       if redis.call('ZCARD', drains) >= limit then return leave(lane, drain) end
     end
-    if redis.call('ZCARD', P .. 'leased:' .. lane) >= limit then return leave(lane, drain) end
+    if leased >= limit then return leave(lane, drain) end
     if lease == 0 then return leave(lane, drain, true) end
-    local state = redis.call('HMGET', lane_key, 'paused_until', 'opened', 'probe', 'tokens', 'tokens_at')
-    if tonumber(state[1] or '0') > now then return leave(lane, drain) end
-    if state[2] and tonumber(state[3] or '0') > now then return leave(lane, drain) end -- one probe at a time
+    if tonumber(paused_until or '0') > now then return leave(lane, drain) end
+    if opened and tonumber(probe or '0') > now then return leave(lane, drain) end -- one probe at a time
     local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
-    if calls and not may_call(lane_key, rate, state[4], state[5]) then return leave(lane, drain) end
+    if calls and not may_call(lane_key, rate, tokens, tokens_at) then return leave(lane, drain) end
+    if seen and leased + 1 >= limit and is_enough(seen, limit, turn, look_at) then turn = speed_up(lane, seen) end
     local mailbox, item, known = next_due(lane, outbound, retention)
     if not mailbox then return leave(lane, drain, true) end
-    return hand_out(lane, drain, str(now + lease), state[2], outbound, mailbox, item, known)
+    return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0')
   end
 end

@@ -12,5 +12,10 @@ local function finish(s)
     if s.status then climb(id, s.status, s.error) end
     forget_later(id, s.retention)
   end
+  for _, other in ipairs(s.others) do -- asked with it
+    if s.status then climb(other, s.status, s.error) end
+    forget_later(other, s.retention)
+  end
+  if #s.others > 0 then redis.call('HINCRBY', P .. 'counts', 'asked_as_one', #s.others + 1) end
   if s.live then live(s.cv, s.live, 'kind', s.live_kind) end
 end

@@ -1,6 +1,7 @@
 -- A person may have several addresses. `n:` leads from each of them, also the first one, to their one conversation; `w:` are
 -- all that lead to a conversation, `to:` is the one that wrote last. Who has one address has none of these.
-local leads = {} -- what `n:` says, as far as this call has read or written it; false: nothing
+local leads -- what `n:` says, as far as this call has read or written it; false: nothing
+each_call(function() leads = {} end)
 
 -- -> the conversation, and whether it has several addresses
 local function conversation_of(cv)

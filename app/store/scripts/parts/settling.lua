@@ -1,4 +1,4 @@
--- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers items
+-- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers items bursts
 -- The head that was worked is settled: it leaves its mailbox only here, together with the record of its outcome and
 -- everything that follows from it. Whoever lost the lease settles nothing.
 
@@ -28,7 +28,7 @@ do
       return release(s.mailbox, lane, now + s.due_ms)
     end
     -- what was tried and doubted with the old target means nothing to the new one, and nothing of it is the new head's
-    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first')
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'asked')
     if s.outcome == 'behind' then
       put_in_front(s.mailbox, lane, s.front)
       return release(s.mailbox, lane, NOW)
@@ -44,12 +44,13 @@ do
 
   function settle(s)
     local box, queue = P .. 'b:' .. s.mailbox, P .. 'q:' .. s.mailbox
-    local owner, lane, claims = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims'))
+    local owner, lane, claims, asked = unpack(redis.call('HMGET', box, 'owner', 'lane', 'claims', 'asked'))
     if owner ~= s.owner or not lane then return 'stale' end
     if s.garbled then s.item = redis.call('LINDEX', queue, '0') or s.item end -- text could not carry all its bytes
     local finished = s.outcome == 'done' or s.outcome == 'dead'
     if finished then
       drop_head(s.mailbox, lane, s.item)
+      s.others = drop_asked(s.mailbox, lane, s.item, asked)
     else
       redis.call('HDEL', box, 'owner')
       if redis.call('LINDEX', queue, '0') ~= s.item then -- the mailbox was lost; its head is still in hand
@@ -62,7 +63,7 @@ do
       settle_undone(s, lane, claims)
       return 'ok'
     end
-    if s.outcome == 'done' then finish(s) else dead_letter(s.mailbox, lane, s.item, s.reason, s.error) end
+    if s.outcome == 'done' then finish(s) else dead_letter(s.mailbox, lane, s.item, s.reason, s.error, s.others) end
     if s.session then write_session(s.cv, s.session) end
     if s.poll_ms then poll_later(s.cv, s.poll_ms) end
     if s.thread and type(s.thread.seen) == 'number' then

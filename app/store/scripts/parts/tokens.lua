@@ -1,10 +1,11 @@
 -- Names that nobody else has: of owners, drains and dead letters made in this call.
 local token
 do
-  local made = 0
+  local made
+  each_call(function() made = 0 end)
 
   function token()
     made = made + 1
-    return ARGV[2] .. '-' .. made
+    return SEED .. '-' .. made
   end
 end

@@ -1,0 +1,173 @@
+"""The faults that the ledger tells of: what each does to a running house while messages flow through it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from pathlib import Path
+
+import psutil
+
+from tests.support.outages import House, house, outage
+from tests.support.processes import Process, wait_until
+from tests.support.sink import Told
+from tests.support.traffic import Ledger, Traffic
+from workers.lease import SHORT
+
+CALL = 2.0  # seconds that a call may take
+FROZEN = SHORT + 4.0  # seconds; more than a lease
+
+Goes = Callable[[House, Traffic], None]
+Returns = Callable[[House], None]
+
+
+def _as_ever(house: House) -> None:
+    """Nothing has to be mended."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`goes` begins it, for `seconds`, and `returns` ends it. `repeats`: it leaves unknown whether calls were carried
+    out, so that messages may come twice."""
+
+    goes: Goes
+    returns: Returns = _as_ever
+    seconds: float = 0.0
+    repeats: bool = False
+    options: dict[str, object] = field(default_factory=dict)
+
+    def run(self, folder: Path, direction: type[Traffic]) -> Ledger:
+        with house(folder, timeout=CALL, **self.options) as running:  # type: ignore[arg-type]  # what `house` takes
+            return outage(
+                running,
+                lambda traffic: self.goes(running, traffic),
+                lambda: self.returns(running),
+                self.seconds,
+                direction,
+            )
+
+
+def _kill_workers(house: House, traffic: Traffic) -> None:
+    for number in range(3):
+        house.system.workers[number].kill()
+        house.system.add_worker()
+        time.sleep(2.0)
+
+
+def _kill_receiver(house: House, traffic: Traffic) -> None:
+    house.system.receiver.kill()
+    house.system.receiver.start()
+
+
+def _kill_receivers_child(house: House, traffic: Traffic) -> None:
+    for child in psutil.Process(house.system.receiver.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+
+
+def _kill_redis(house: House, traffic: Traffic) -> None:
+    house.state.kill()
+
+
+def _start_redis(house: House) -> None:
+    house.state.start()
+
+
+def _restart_workers(house: House, traffic: Traffic) -> None:
+    for worker in list(house.system.workers):
+        house.system.add_worker()
+        worker.stop()
+
+
+def _fill_redis(house: House, traffic: Traffic) -> None:
+    _memory(house, 1)
+
+
+def _empty_redis(house: House) -> None:
+    _memory(house, 0)
+
+
+def _memory(house: House, most: int) -> None:
+    with house.state.client() as client:
+        client.config_set("maxmemory", most)
+
+
+def _empty_broker(house: House, traffic: Traffic) -> None:
+    for _ in range(10):
+        with house.broker.client() as client:
+            client.flushall()
+        time.sleep(0.5)
+
+
+def _freezes(who: Callable[[House], Process]) -> tuple[Goes, Returns]:
+    def goes(house: House, traffic: Traffic) -> None:
+        os.killpg(who(house).pid, signal.SIGSTOP)
+
+    def returns(house: House) -> None:
+        os.killpg(who(house).pid, signal.SIGCONT)
+
+    return goes, returns
+
+
+def _says(*told: Callable[[], Told] | Told) -> Goes:
+    """Whoever is written to answers like this, one after the other, again and again."""
+
+    turns = itertools.cycle(told)
+
+    def answer() -> Told:
+        one = next(turns)  # of many threads
+        return one if isinstance(one, Told) else one()
+
+    def goes(house: House, traffic: Traffic) -> None:
+        traffic.fault = answer
+        wait_until("it was met", lambda: traffic.met > 0)
+
+    return goes
+
+
+def _slow() -> Told:
+    time.sleep(CALL + 1.0)
+    return Told()
+
+
+def _throttled_until() -> Told:
+    return Told(status=429, headers={"retry-after": formatdate(time.time() + 2, usegmt=True)})
+
+
+OUT = {"repeats": True, "seconds": 8.0}
+FAULTS: dict[str, Fault] = {
+    "workers are killed": Fault(_kill_workers, repeats=True, options={"workers": 2}),
+    "the receiver is killed": Fault(_kill_receiver),
+    "the receiver's process is killed": Fault(_kill_receivers_child),
+    "Redis is killed": Fault(_kill_redis, _start_redis, 0.5),
+    "Redis is away": Fault(_kill_redis, _start_redis, 20.0),
+    "Redis is full": Fault(_fill_redis, _empty_redis, 8.0),
+    "Redis is frozen": Fault(*_freezes(lambda house: house.state), FROZEN),
+    "a worker is frozen": Fault(
+        *_freezes(lambda house: house.system.workers[0]), FROZEN, repeats=True, options={"workers": 2}
+    ),
+    "the receiver is frozen": Fault(*_freezes(lambda house: house.system.receiver), 5.0),
+    "workers are replaced": Fault(_restart_workers, options={"workers": 2}),
+    "the broker is emptied": Fault(_empty_broker),
+    "the broker is killed": Fault(lambda house, _: house.broker.kill(), lambda house: house.broker.start(), 10.0),
+    "the broker is frozen": Fault(*_freezes(lambda house: house.broker), 10.0),
+    "the one Redis for both is killed": Fault(_kill_redis, _start_redis, 8.0, options={"one_server": True}),
+    "500": Fault(_says(Told(status=500)), seconds=8.0),
+    "503 now and then": Fault(_says(Told(), Told(status=503)), seconds=8.0),
+    "429 for a second": Fault(_says(Told(status=429, headers={"retry-after": "1"})), seconds=6.0),
+    "429 until a date": Fault(_says(_throttled_until), seconds=6.0),
+    "it is too slow": Fault(_says(_slow), **OUT),
+    "it hangs": Fault(_says(Told(hang=True)), **OUT),
+    "it closes without an answer": Fault(_says(Told(drop=True)), **OUT),
+    "it closes in mid-answer": Fault(_says(Told(body=b"{" * 50, length=100)), **OUT),
+    "it drips": Fault(_says(Told(body=b" " * 20 + b"{}", drip=0.2)), **OUT),
+    "it answers 10 MB": Fault(_says(Told(body=b" " * 10_000_000)), **OUT),
+    "it announces too little": Fault(_says(Told(body=b"{}  ", length=2)), seconds=6.0),
+    "it closes what it kept": Fault(_says(Told(close=True)), seconds=6.0),
+}

@@ -1,0 +1,66 @@
+"""Wake-ups in a worker: they are published, and where that cannot be, they are worked in this process.
+
+So a broker that is away stops nothing. Nobody would hear of what is published while the workers look for it, either; so
+as long as this one has no ear at its queues, it works itself what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from app.core.work import Wake
+from app.tasks import Publisher
+
+
+class Pool(Protocol):
+    """As much of Celery's as is needed."""
+
+    def apply_async(self, target: Callable[..., object], args: tuple[str, ...], *, callback: object) -> object: ...
+
+
+class Wakes:
+    """`work` is done in `pool` once there is one. `listens`: Celery's consumer is at its queues, those of `lanes`.
+    `known` are all lanes of the configuration: what belongs to none of them anybody may work."""
+
+    _publisher: Publisher
+
+    def __init__(self, work: Callable[[str, str], object], known: Collection[str]) -> None:
+        self._work, self._known = work, frozenset(known)
+        self._any_lane = next(iter(known), "")
+        self.lanes: frozenset[str] = frozenset()
+        self.pool: Pool | None = None
+        self.listens = False
+
+    def over(self, publisher: Publisher) -> Wakes:
+        """Itself, which publishes with that one."""
+        self._publisher = publisher
+        return self
+
+    def publish(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
+        """See `app.gateway.Publishes`; whoever asked need not care for any of them."""
+        may_hear = self.listens and not self._publisher.is_away
+        left = self._publisher.send(wakes) if may_hear else wakes
+        if self._publisher.is_away and not self._publisher.rests:
+            self._look()
+        self._publisher.give_back([wake for wake in left if not self._is_worked_here(wake)])
+        return ()
+
+    def _look(self) -> None:
+        """Whether the broker is back, in a thread of its own: a look at one that hangs takes its time."""
+        if self.pool:
+            with suppress(RuntimeError):
+                self.pool.apply_async(self.reaches, (self._any_lane,), callback=lambda reached: None)
+
+    def reaches(self, lane: str) -> bool:
+        """Whether the broker takes a wake-up; one too many is harmless."""
+        return not self._publisher.send([Wake(lane, "")])
+
+    def _is_worked_here(self, wake: Wake) -> bool:
+        if self.pool is None or (wake.lane in self._known and wake.lane not in self.lanes):
+            return False
+        with suppress(RuntimeError):  # it ends, and takes nothing more
+            self.pool.apply_async(self._work, (wake.lane, wake.token), callback=lambda heads: None)
+            return True
+        return False
