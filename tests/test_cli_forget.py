@@ -14,6 +14,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from app.cli import main
+from app.cli.common import conversation_of
 from app.core.events import Webhook, Written
 from app.core.message import Text
 from app.gateway import Gateway
@@ -129,6 +130,28 @@ def test_an_opt_out_is_kept_unless_it_is_to_be_forgotten(run: Run, built: Gatewa
 def test_who_can_be_nobody_is_refused(run: Run, channel: str, customer: str, sentence: str) -> None:
     refused = run(channel, customer, "--yes")
     assert (1, f"Error: {sentence}\n") == (refused.exit_code, refused.stderr)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("whatsapp:+1 555 123-0001", "whatsapp:+15551230001"),
+        ("WhatsApp: +1 (555) 123.0001", "whatsapp:+15551230001"),
+        ("whatsapp:+15551230001", "whatsapp:+15551230001"),
+        ("whatsapp:US.13491208655302741918", "whatsapp:US.13491208655302741918"),
+        ("whatsapp:US.1 2", "whatsapp:US.1 2"),
+    ],
+)
+def test_a_phone_number_is_meant_however_it_is_written(typed: str, meant: str) -> None:
+    assert f"line/{meant}" == conversation_of({"line": "whatsapp"}, "line", typed)
+
+
+def test_a_number_alone_is_one_for_sms() -> None:
+    assert "line/sms:+15551230001" == conversation_of({"line": "sms"}, "line", "+1 555 123-0001")
+
+
+def test_what_is_no_phone_number_is_taken_as_it_is() -> None:
+    assert "shop/webhook:+1 555" == conversation_of({"shop": "webhook"}, "shop", "webhook:+1 555")
 
 
 def test_what_others_chose_cannot_speak_to_the_terminal(run: Run, built: Gateway, redis_client: redis.Redis) -> None:

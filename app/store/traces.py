@@ -128,12 +128,13 @@ class Traces:
         return name in self.known_as.get(destination, ())
 
     def _is_mark(self, rest: str) -> bool:
-        """Marks whose ids are made from an address, or from a thread and a number in it."""
+        """Marks whose ids are made from an address, from a thread or a chat and a number in it."""
         where, _, mark = rest.partition(":")
         kind, _, name = mark.partition(":")
         if where == self.channel:
             name = name.removeprefix("forgotten:")
-            return any(name == one or name.startswith(f"{one}/") for one in self.addresses)
+            chats = tuple(f"{one.partition(':')[2]}/" for one in self.addresses)
+            return name.startswith(chats) or any(name == one or name.startswith(f"{one}/") for one in self.addresses)
         thread, slash, _ = name.partition("/")
         return (bool(slash) or kind == "ended") and thread in self.known_as.get(where, ())
 

@@ -181,6 +181,19 @@ class Lives:
             self._achieve(claim, number)
             self.store.mailboxes.settle(self.outcome(claim, number))
 
+    def is_asked_as_one(self, who: str, number: int) -> None:
+        """What waits behind a head, with it; perhaps it stays in hand."""
+        claim = Drain(self.store, BOT, f"burst-{self._made}-{number}").step()
+        if claim and isinstance(claim.item, Deliver):
+            behind = self.store.mailboxes.following(claim, 3).messages
+            asked = (claim.item.message_id, *(one.id for one in behind))
+            assert self.store.mailboxes.remember(claim, 30.0, Achieved(asked=asked))
+        if claim and number % 3 == 0:
+            self.in_hand.append(claim)
+        elif claim:
+            self._achieve(claim, number)
+            self.store.mailboxes.settle(self.outcome(claim, number))
+
     def _achieve(self, claim: Claim, number: int) -> None:
         if number % 3 and claim.mailbox.endswith("|inbound"):
             thread = f"CH-{name_of(claim.conversation)}"
@@ -251,6 +264,7 @@ STEPS: Mapping[str, Callable[[Lives, str, int], None]] = {
     "is worked": Lives.is_worked,
     "is worked at once": Lives.is_worked,
     "is worked soon": Lives.is_worked,
+    "is asked as one": Lives.is_asked_as_one,
     "time passes": Lives.time_passes,
 }
 

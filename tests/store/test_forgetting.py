@@ -194,6 +194,30 @@ def test_an_address_is_hers_though_the_list_of_them_was_lost(lives: Lives) -> No
     assert left_of(held(lives.client), lives.ids) == []
 
 
+@pytest.mark.parametrize(
+    "mark", ["x:shop:inbound:%s/7", "early:shop:outbound:%s/8", "x:shop:ended:forgotten:webchat:%s"]
+)
+def test_marks_that_are_made_from_her_name_go_though_their_messages_have_gone_before(lives: Lives, mark: str) -> None:
+    """As with a `dedup_window` that is longer than the `retention`."""
+    lives.writes(ANN, 1)
+    hers, others = key(mark % "zqann"), key(mark % "zqannabel")
+    for one in (hers, others):
+        lives.client.lpush(one, "read") if mark.startswith("early") else lives.client.set(one, "f" * 32)
+        lives.client.expire(one, 99)
+    lives.store.forgetting.forget(ANN, consent=False)
+    assert (0, 1) == (lives.client.exists(hers), lives.client.exists(others))
+
+
+def test_what_was_asked_as_one_leaves_the_dead_letters_with_her(lives: Lives) -> None:
+    for number in range(3):
+        lives.writes(ANN, number)
+    lives.is_asked_as_one(ANN, 5)
+    (letter,) = lives.store.dead_letters.newest()
+    assert len(letter.also) == 2
+    assert lives.store.forgetting.forget(ANN, consent=False).counts()["dead letters"] == 1
+    assert left_of(held(lives.client), lives.ids) == []
+
+
 def test_the_same_address_on_another_channel_is_another_customer(lives: Lives) -> None:
     kept = {"method": "POST", "url": "http://gw/x", "path": "", "headers": {}, "body": '{"from": "webchat:zqann"}'}
     lives.store.dead_letters.keep_webhook(orjson.dumps(kept).decode(), "office", "unexpected", "oops")

@@ -164,3 +164,35 @@ def test_a_call_that_was_cut_off_can_be_repeated(
         if whole:
             return
     raise AssertionError("it was never whole")
+
+
+def test_two_at_once_leave_nothing_and_count_nothing_twice(
+    office: Office, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one runs from its first to its last step, before each step of this one."""
+    office.bot.answer = lambda call: Told(status=400) if "no" in call.form["Text"][0] else bot(call)
+    forgetting, connection = office.gateway.store.forgetting, office.gateway.store.connection
+    guard, left = connection.guard, [0]
+
+    def broken_into(*arguments: object, **options: object) -> object:
+        left[0] -= 1
+        if left[0] == -1:
+            forgetting.forget(f"shop/webhook:{ADA}", consent=True)
+        return guard(*arguments, **options)  # type: ignore[arg-type]  # whatever those are
+
+    for steps in range(100):
+        for text in (f"{ADA} is here", "no", f"{ADA} is here"):
+            office.customer_writes(text, ADA)
+        office.work()
+        office.customer_writes(f"{ADA} waits", ADA)
+        office.customer_writes(f"{BEN} waits", BEN)
+        left[0] = steps
+        with monkeypatch.context() as patch:
+            patch.setattr(connection, "guard", broken_into)
+            forgetting.forget(f"shop/webhook:{ADA}", consent=True)
+        assert speaks_of_ada(redis_client) == []
+        assert held(redis_client).values["lane:inbound:helper"]["backlog"] == "1"
+        office.work()
+        if left[0] >= 0:
+            return
+    raise AssertionError("no step was the last")
