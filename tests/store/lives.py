@@ -149,7 +149,7 @@ class Lives:
 
     def visits(self, who: str, number: int) -> None:
         self.store.buckets.take(
-            [Bucket(f"shop:message:visitor:{who[5:]}", 60), Bucket("shop:message:channel:shop", 60)]
+            [Bucket(f"shop:message:visitor:{who[5:]}", 1), Bucket("shop:message:channel:shop", 1)]  # lapse in a minute
         )
         if number % 2:
             self.store.revocations.revoke(who, 5.0, 1_000)
