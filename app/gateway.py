@@ -193,6 +193,9 @@ def limits_of(settings: Settings) -> Limits:
     looks = [platform.values.get("check_every") or 0.0 for platform in settings.destinations.values()]
     return Limits(
         retention=values["retention"],
+        retentions={
+            name: one.values["retention"] for name, one in settings.channels.items() if one.values["retention"]
+        },
         dedup_window=values["dedup_window"],
         windows=_windows_of(settings),
         session_keep=values["session_keep"],

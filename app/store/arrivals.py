@@ -27,7 +27,7 @@ class Arrivals(Wire):
             int(a.window * 1000) if a.window else limits.window_ms(a.scope),
             limits.mailbox,
             limits.lane,
-            limits.retention,
+            limits.retention_of(message.channel),
             limits.session_keep,
             "1" if a.follow else "",
             self._more_of(a) or "",
@@ -53,7 +53,7 @@ class Arrivals(Wire):
         if more:
             request["more"] = [self._append(one) for one in more]
         if a.cost:
-            request["cost"] = self._cost(a.cost)
+            request["cost"] = self._cost(a.cost, a.entry.message.channel)
         if a.same_person:
             request["names"] = list(a.same_person)
         return request

@@ -17,7 +17,7 @@ MESSAGE = Key(
     *("when done", "72 h (`retention`) after its work is done"),
     (
         *("records", "statuses", "bookings", "costs", "receipts", "forgetting", "settling", "price", "replay"),
-        *("rewrite", "discard", "trim"),
+        *("rewrite", "discard", "trim", "forget"),
     ),
     fields(
         ("body", "body", "the message, JSON"),
@@ -44,23 +44,23 @@ MESSAGE = Key(
 TIMELINE = Key(
     *("timeline", "t", "<conversation>", "list", "ids of its newest 200 messages, the oldest first"),
     *("always", "72 h (`retention`) after the last"),
-    ("records", "unions", "discard", "rewrite"),
+    ("records", "unions", "discard", "rewrite", "forget"),
 )
 LIST = Key(
     *("list", "i", "<list>", "zset", "ids of messages that one account lists, by the time they came, ms"),
     *("always", "72 h (`retention`) after the last"),
-    ("records", "rewrite"),
+    ("records", "rewrite", "Forgetting.forget"),
 )
 LIVE = Key(
     *("live stream", "e", "<conversation>", "stream", "what a customer's open page is told, at most about 1000"),
     *("always", "72 h (`retention`) after the last"),
-    ("live",),
+    ("live", "forget"),
     fields(("kind", "kind", "message, status, typing or ended"), ("id", "message"), "status", "error"),
 )
 EXTERNAL_ID = Key(
     *("external id", "x", "<name space>:<id>", "string", "the message of ours that it names; empty: none"),
     *("always", "72 h (`dedup_window`; `retention` where a platform gave it)"),
-    ("accept", "append", "follow_ups", "receipts"),
+    ("accept", "append", "follow_ups", "receipts", "Forgetting.forget"),
 )
 EARLY = Key(
     *(
@@ -71,18 +71,18 @@ EARLY = Key(
         "the newest 20 that overtook their receipt: status, error",
     ),
     *("always", "1 h after the last"),
-    ("report", "receipts"),
+    ("report", "receipts", "Forgetting.forget"),
 )
 
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "cancel"),
+    ("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "cancel", "forget"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
-    ("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
+    ("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep", "forget"),
     fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),
@@ -97,12 +97,12 @@ MAILBOX = Key(
 READY = Key(
     *("ready", "ready", "<lane>", "zset", "mailboxes that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("lanes", "mailboxes", "releases", "claiming", "cancel", "sweep"),
+    ("lanes", "mailboxes", "releases", "claiming", "cancel", "sweep", "forget"),
 )
 LEASED = Key(
     *("leased", "leased", "<lane>", "zset", "mailboxes at work, by when their lease ends, ms"),
     *("never", "until they are settled"),
-    ("mailboxes", "releases", "settling", "claiming", "remember", "sweep"),
+    ("mailboxes", "releases", "settling", "claiming", "remember", "sweep", "forget"),
 )
 DRAINS = Key(
     *("drains", "drains", "<lane>", "zset", "tokens of drains that run or are on their way, by when they lapse, ms"),
@@ -114,7 +114,7 @@ LANE = Key(
     *("never", ""),
     (
         *("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare"),
-        *("cancel", "sweep"),
+        *("cancel", "sweep", "forget"),
     ),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
@@ -160,7 +160,7 @@ CLOCK = Key(
 SESSION = Key(
     *("session", "s", "<conversation>", "hash", "who answers a conversation"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("sessions", "accept"),
+    ("sessions", "accept", "forget"),
     fields(
         "destination",
         ("mode", "mode", "bot or human"),
@@ -176,34 +176,34 @@ SESSION = Key(
 ALIAS = Key(
     *("alias", "a", "<destination>:<name>", "string", "the conversation that a destination knows by that name"),
     *("always", "30 days (`session_keep`) after its last use"),
-    ("remember", "Sessions.resolve"),
+    ("remember", "Sessions.resolve", "Forgetting.forget"),
 )
 THREAD = Key(
     *("thread", "c", "<destination>:<thread>", "hash", "how far a destination's thread is known"),
     *("always", "30 days (`session_keep`) after the last change"),
-    ("threads", "settling"),
+    ("threads", "settling", "Forgetting.forget"),
     fields(("seen", "seen", "the last number that was carried over"), ("read", "read", "the last that people read")),
 )
 POLLS = Key(
     *("polls", "watch", "", "zset", "conversations whose thread is polled, by when that is due, ms"),
     *("never", "until their thread is closed"),
-    ("later_polls", "sweep"),
+    ("later_polls", "sweep", "forget"),
 )
 
 ADDRESS = Key(
     *("address", "n", "<conversation>", "string", "the one conversation of a person who has several addresses"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 ADDRESSES = Key(
     *("addresses", "w", "<conversation>", "set", "all that lead to a person's conversation"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 LAST_ADDRESS = Key(
     *("last address", "to", "<conversation>", "string", "the address that the person wrote from last"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 CONSENT = Key(
     *("consent", "o", "<conversation>", "hash", "whether a customer wants messages on this channel"),
@@ -211,13 +211,13 @@ CONSENT = Key(
         "perhaps",
         "for ever; 30 days (`session_keep`) where a chat's customer stated it, `token_days` where they were forgotten",
     ),
-    ("consents", "unions"),
+    ("consents", "unions", "forget"),
     fields(("state", "state", "in or out"), ("by", "by", "who said so"), ("at", "at", "when, ms")),
 )
 REVOKED = Key(
     *("revocation", "v", "<conversation>", "string", "no visitor token made until then is good, Unix seconds"),
     *("always", "until the last of those tokens ends"),
-    ("Revocations.revoke",),
+    ("Revocations.revoke", "forget"),
 )
 
 COSTS_OF_DAY = Key(
@@ -229,7 +229,7 @@ COSTS_OF_DAY = Key(
 COSTS_OF_CONVERSATION = Key(
     *("costs of a conversation", "cost:c", "<conversation>", "hash", "sums of a conversation"),
     *("always", "30 days (`session_keep`) after the last"),
-    ("costs", "unions"),
+    ("costs", "unions", "forget"),
     fields(("<what>", "nanos")),
 )
 
@@ -269,7 +269,7 @@ DEAD_LETTER_BYTES = Key(
 BUCKET = Key(
     *("bucket", "l", "<bucket>", "string", "when it will be full again, ms"),
     *("always", "until it is full, at most a minute"),
-    ("take",),
+    ("take", "Forgetting.forget"),
 )
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
@@ -301,7 +301,7 @@ NOTHING = Key(
 DAMAGED = Key(
     *("damaged", "damaged", "<key>", "any", "a key of another type than this map has, set aside so that work goes on"),
     *("perhaps", "until a person deletes it, or it went by itself"),
-    ("base",),
+    ("base", "Forgetting.forget"),
 )
 
 GROUPS: dict[str, Sequence[Key]] = {

@@ -45,7 +45,7 @@ class Mailboxes:
         self, connection: Connection, limits: Limits, lists: Mapping[str, Sequence[str]] = MappingProxyType({})
     ) -> None:
         self._connection = connection
-        self._retention = limits.retention
+        self._limits = limits
         self._wire = Arrivals(limits, lists)
 
     def accept(self, acceptance: Acceptance) -> Entered:
@@ -63,13 +63,17 @@ class Mailboxes:
         found: str | None = self._connection.guard(lambda: client.get(key))
         return found
 
-    def append(self, entry: AppendItem, *, follow: bool = False) -> tuple[Wake, ...] | None:
+    def append(self, entry: AppendItem, *, follow: bool = False, claim: Claim | None = None) -> tuple[Wake, ...] | None:
         """Put what is no message into a mailbox; None if it is full.
 
         Args:
             follow: use the lane of the session's destination if there is a session.
+            claim: of the work that it comes from; once its lease is lost, nothing is appended.
         """
-        state, *wakes = self._connection.run("append", self._wire.item(entry, follow=follow))
+        request = self._wire.item(entry, follow=follow)
+        if claim:
+            request["held"] = {"mailbox": claim.mailbox, "owner": claim.owner}
+        state, *wakes = self._connection.run("append", request)
         return wakes_of(wakes) if state == "ok" else None
 
     def changed(self, conversation: str, place: Place) -> tuple[Wake, ...]:
@@ -110,7 +114,7 @@ class Mailboxes:
             token,
             -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
-            self._retention,
+            self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
         )
         return Worked(
             claim=claim_of(rest[:size]) if state == "claimed" else None,

@@ -12,7 +12,7 @@ from importlib import resources
 
 SCRIPTS = (
     *("accept", "append", "report", "thread", "work", "following", "remember", "sweep"),
-    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
+    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare", "forget"),
 )
 BASE = "base"  # the part with which every script begins
 USES = "-- uses: "  # begins the first line of a script or part that needs others

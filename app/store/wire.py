@@ -16,7 +16,7 @@ from app.core import session as sessions
 from app.core.acceptance import Place
 from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
-from app.core.message import Message, decode, encode
+from app.core.message import Message, decode, encode, split_conversation
 from app.core.session import Session
 from app.core.work import (
     Achieved,
@@ -82,7 +82,7 @@ class Wire:
             "item": item,
             "cv": claim.conversation,
             "outcome": outcome.name,
-            "retention": limits.retention,
+            "retention": limits.retention_of(split_conversation(claim.conversation)[0]),
             "lane": outcome.lane.kind,
         }
         match outcome:
@@ -137,6 +137,7 @@ class Wire:
 
     def _done(self, done: Done) -> Request:
         request: Request = {}
+        channel = split_conversation(done.claim.conversation)[0]
         if done.error:
             request["error"] = done.error
         if done.status:
@@ -148,9 +149,9 @@ class Wire:
         if done.show:
             request["show"] = True
         if done.event:
-            request |= {"live": self._limits.retention, "live_kind": done.event}
+            request |= {"live": self._limits.retention_of(channel), "live_kind": done.event}
         if done.cost:
-            request["cost"] = self._cost(done.cost)
+            request["cost"] = self._cost(done.cost, channel)
         return request
 
     def _lane(self, outcome: Outcome, seen: Seen | None) -> Request:
@@ -199,14 +200,15 @@ class Wire:
 
     def _record(self, entry: Append) -> Request:
         message = entry.message
+        retention = self._limits.retention_of(message.channel)
         record: Request = {
             "id": message.id,
             "body": encode(message).decode(),
             "cv": message.conversation,
             "dr": message.direction,
             "rp": entry.report_to,
-            "lv": str(self._limits.retention) if entry.live else "",
-            "retention": self._limits.retention,
+            "lv": str(retention) if entry.live else "",
+            "retention": retention,
         }
         return {**record, **self._marks(entry)}
 
@@ -219,11 +221,13 @@ class Wire:
             marks["parts"] = parts
         if entry.message.channel in self._lists:
             marks["ix"] = list(self._lists[entry.message.channel])
+            if self._limits.longest_retention > self._limits.retention_of(entry.message.channel):
+                marks["listed"] = self._limits.longest_retention  # other channels may stand in the same lists
         return marks
 
-    def _cost(self, cost: Cost) -> Request:
+    def _cost(self, cost: Cost, channel: str) -> Request:
         """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""
-        keep = max(self._limits.session_keep, self._limits.retention)
+        keep = max(self._limits.session_keep, self._limits.retention_of(channel))
         request: Request = {"what": cost.what, "nanos": cost.nanos, "keep": keep}
         return {**request, "refs": orjson.dumps(cost.refs).decode()} if cost.refs else request
 
