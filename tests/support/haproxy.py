@@ -27,11 +27,12 @@ def start(config: str, folder: Path) -> Process:
     return haproxy
 
 
-def complaints(config: str, folder: Path) -> str:
-    """What HAProxy has against a configuration, warnings too; '' where that is nothing."""
-    command = [program(), "-c", "-q", "-f", str(_written(config, folder))]
+def complaints(config: str, folder: Path) -> list[str]:
+    """What HAProxy has against a configuration, warnings too."""
+    command = [program(), "-c", "-f", str(_written(config, folder))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
-    return (done.stdout + done.stderr).strip() or ("refused" if done.returncode else "")
+    found = [line for line in done.stderr.splitlines() if "[ALERT]" in line or "[WARNING]" in line]
+    return found or ([] if done.returncode == 0 else [done.stderr])
 
 
 def program() -> str:
