@@ -2,6 +2,8 @@
 
 So a broker that is away stops nothing. Nobody would hear of what is published while the workers look for it, either; so
 as long as this one has no ear at its queues, it works itself what it finds.
+
+Where many lanes share a queue, a worker that serves some of them hears of the others, too, and passes that on.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from app.core.work import Wake
+from app.store.workers import WorkerState
 from app.tasks import Publisher
 
 
@@ -27,7 +30,7 @@ class Wakes:
     _publisher: Publisher
 
     def __init__(self, work: Callable[[str, str], object], known: Collection[str]) -> None:
-        self._work, self._known = work, frozenset(known)
+        self._work, self.known = work, frozenset(known)
         self._any_lane = next(iter(known), "")
         self.lanes: frozenset[str] = frozenset()
         self.pool: Pool | None = None
@@ -57,8 +60,20 @@ class Wakes:
         """Whether the broker takes a wake-up; one too many is harmless."""
         return not self._publisher.send([Wake(lane, "")])
 
+    def serves(self, lane: str) -> bool:
+        """What belongs to no lane of the configuration anybody may work."""
+        return lane in self.lanes or lane not in self.known
+
+    def pass_on(self, wake: Wake, workers: Sequence[WorkerState]) -> None:
+        """Have another one of the `workers` work it: by the lane's own queue, where those listen who serve some lanes
+        only, or by the shared one again. If nobody serves that lane, the next sweep owes it again."""
+        others = [worker for worker in workers if wake.lane in worker.lanes]
+        some_only = any(not self.known.issubset(worker.lanes) for worker in others)
+        left = self._publisher.send([wake], own_queue=some_only) if others else [wake]
+        self._publisher.give_back(left)
+
     def _is_worked_here(self, wake: Wake) -> bool:
-        if self.pool is None or (wake.lane in self._known and wake.lane not in self.lanes):
+        if self.pool is None or not self.serves(wake.lane):
             return False
         with suppress(RuntimeError):  # it ends, and takes nothing more
             self.pool.apply_async(self._work, (wake.lane, wake.token), callback=lambda heads: None)
