@@ -21,8 +21,8 @@ from app.log import logger
 from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
-# One queue for all lanes, in the place of one for each, where there are more than so many: to wait for a wake-up at each of
-# them takes Redis 0.7 us a queue, every time.
+# One queue for all lanes, in the place of one for each, where there are more than so many: who waits at many for a wake-up
+# takes Redis 0.7 us for each of them, every time.
 SHARED, MAX_QUEUES = "patchbay", 64
 ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
 CONFIRMED_WITHIN = 1.0  # seconds

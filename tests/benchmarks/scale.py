@@ -31,12 +31,12 @@ WORKERS = (1, 2, 4)
 ROUNDS, SHOTS = 2, 4
 SHOT = 400  # webhooks
 PER_S, FLOW_S = 100, 6
-SLOW, CALL_MS = 8, 1_500  # platforms, each of which takes so long for a call
+SLOW, CALL_MS = 32, 1_500  # platforms, each of which takes so long for a call
 RISE_S, SLOW_S = 12, 8  # seconds until lanes have found their pace, and for which they are measured then
 MAX_GROWTH = 0.25  # of a cost, with ten times as much
 
 
-ACCEPTED, DELIVERED = ("accepted/s", "us"), ("delivered/s", "us")
+ACCEPTED, DELIVERED = ("accepted/s", "Redis, us"), ("delivered/s", "Redis, us")
 Sizes = Mapping[int, Site]
 
 
@@ -87,40 +87,41 @@ class Bench:
 
     def lanes(self) -> None:
         """How many lanes have work; each channel has two, and each destination."""
-        tell("lanes", *ACCEPTED, *DELIVERED, "us, one by one")
+        tell("lanes", *ACCEPTED, *DELIVERED, "Redis at 100/s, us")
         with ExitStack() as stack:
             sites = {lanes: stack.enter_context(self._site(lanes, 3_000, 0)) for lanes in LANES}
             rows = measured(sites)
             flows = {lanes: site.flow(site.webhooks(PER_S * FLOW_S), PER_S) for lanes, site in sites.items()}
         for lanes, row in rows.items():
-            alone = relative(flows[lanes].command_us, flows[LANES[0]].command_us)
+            alone = relative(flows[lanes].us, flows[LANES[0]].us)
             tell(str(lanes), *cells(row, rows[LANES[0]]), alone)
         self._judge("lanes", rows)
-        self._growth.note("one by one, lanes", {lanes: flow.command_us for lanes, flow in flows.items()})
+        self._growth.note("one by one, lanes", {lanes: flow.us for lanes, flow in flows.items()})
 
     def workers(self) -> None:
         """How many workers there are, and platforms take their time."""
-        tell("workers", "messages/s", "us")
+        tell("workers", "delivered/s", "Redis, us")
         rows = {workers: self._worked(workers) for workers in WORKERS}
         first = rows[WORKERS[0]]
         for workers, row in rows.items():
-            tell(str(workers), relative(row.per_s, first.per_s), relative(row.command_us, first.command_us))
-        self._growth.note("workers", {workers: row.command_us for workers, row in rows.items()})
+            tell(str(workers), relative(row.per_s, first.per_s), relative(row.us, first.us))
+        self._growth.note("workers", {workers: row.us for workers, row in rows.items()})
 
     def _worked(self, workers: int) -> Spent:
-        with self._site(SLOW, SLOW * 1_000, SLOW * 2_000, f"wait-{CALL_MS}") as site, site.working(workers):
+        with self._site(SLOW, SLOW * 100, SLOW * 400, f"wait-{CALL_MS}") as site, site.working(workers):
             return site.steady(RISE_S, SLOW_S)
 
     def _judge(self, where: str, rows: Mapping[int, Row]) -> None:
-        self._growth.note(f"accept, {where}", {size: row.accept.command_us for size, row in rows.items()})
-        self._growth.note(f"deliver, {where}", {size: row.deliver.command_us for size, row in rows.items()})
+        self._growth.note(f"accept, {where}", {size: row.accept.us for size, row in rows.items()})
+        self._growth.note(f"deliver, {where}", {size: row.deliver.us for size, row in rows.items()})
 
     @contextmanager
     def _site(self, lanes: int, conversations: int, waiting: int, path: str = "") -> Iterator[Site]:
         folder = self._folder / f"site-{next(self._numbers)}"
         site = Site(folder, lanes, conversations, (self._slow if path else self._sink)[1], path or "desk")
         try:
-            site.meet()
+            if waiting < conversations:  # else all of them are there then
+                site.meet()
             site.fill(waiting)
             site.open()
             yield site
@@ -156,7 +157,7 @@ def median(found: Sequence[Spent]) -> Spent:
 def cells(row: Row, least: Row) -> Iterator[str]:
     for found, first in zip(row, least, strict=True):
         yield relative(found.per_s, first.per_s)
-        yield relative(found.command_us, first.command_us)
+        yield relative(found.us, first.us)
 
 
 def relative(value: float, least: float) -> str:
