@@ -21,8 +21,7 @@ from app.log import logger
 from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
-# One queue for all lanes, in the place of one for each, where there are more than so many: who waits at many for a wake-up
-# takes Redis 0.7 us for each of them, every time.
+# Above so many lanes they share a queue: to wait at many for a wake-up takes Redis 0.7 us for each, every time.
 SHARED, MAX_QUEUES = "patchbay", 64
 ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
 CONFIRMED_WITHIN = 1.0  # seconds

@@ -64,6 +64,7 @@ class Bench:
     def __init__(self, folder: Path, growth: Growth) -> None:
         self._folder, self._growth = folder, growth
         self._numbers = itertools.count()
+        self.busiest = 0.0  # us of Redis for a message that is accepted and delivered, at most
         self._sink = self._serve("tests.benchmarks.sink", str(folder / "arrivals.json"))
         self._slow = self._serve("tests.benchmarks.slow_sink")
 
@@ -81,6 +82,7 @@ class Bench:
                 rows = found[conversations] = measured(sites)
             for waiting, row in rows.items():
                 tell(f"{conversations:,}", f"{waiting:,}", *cells(row, rows[WAITING[0]]))
+            self.busiest = max(self.busiest, *(row.accept.us + row.deliver.us for row in rows.values()))
             self._judge("waiting", {waiting + SHOT * SHOTS: row for waiting, row in rows.items()})
         for waiting in WAITING:
             self._judge("conversations", {conversations: rows[waiting] for conversations, rows in found.items()})
@@ -193,6 +195,8 @@ def main() -> None:
     sys.stdout.write(
         f"With ten times as much, a cost grew by {growth.most:.0%} at most ({growth.where}); "
         f"goal {MAX_GROWTH:.0%}: {met}.\n"
+        f"A message that is accepted and delivered takes Redis {bench.busiest:.0f} us at most: its one thread has time for "
+        f"{1e6 / bench.busiest:,.0f} a second.\n"
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.monotonic() - began:.0f} s.\n"
     )
 
