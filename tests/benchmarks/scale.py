@@ -195,7 +195,7 @@ def main() -> None:
     sys.stdout.write(
         f"With ten times as much, a cost grew by {growth.most:.0%} at most ({growth.where}); "
         f"goal {MAX_GROWTH:.0%}: {met}.\n"
-        f"A message that is accepted and delivered takes Redis {bench.busiest:.0f} us at most: its one thread has time for "
+        f"To accept and deliver a message takes Redis {bench.busiest:.0f} us at most: it has time for "
         f"{1e6 / bench.busiest:,.0f} a second.\n"
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {time.monotonic() - began:.0f} s.\n"
     )
