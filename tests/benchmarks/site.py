@@ -1,6 +1,6 @@
 """A Redis with a receiver and workers at one size, and what a message costs there: the time of Redis beside the rate.
 
-A loaded machine changes a rate from minute to minute, and the processor's time that Redis needs for a message by far less.
+A loaded machine changes a rate from minute to minute, and the time of its processor that Redis needs by far less.
 """
 
 from __future__ import annotations
