@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from threading import Lock
 from typing import Protocol
+
+from cachetools import TTLCache
 
 from app.core.work import Wake
 from app.store.workers import WorkerState
@@ -35,6 +38,8 @@ class Wakes:
         self.lanes: frozenset[str] = frozenset()
         self.pool: Pool | None = None
         self.listens = False
+        self._lock = Lock()
+        self._passed_on: TTLCache[str, bool] = TTLCache(1_000, ttl=10.0)
 
     def over(self, publisher: Publisher) -> Wakes:
         """Itself, which publishes with that one."""
@@ -66,11 +71,17 @@ class Wakes:
 
     def pass_on(self, wake: Wake, workers: Sequence[WorkerState]) -> None:
         """Have another one of the `workers` work it: by the lane's own queue, where those listen who serve some lanes
-        only, or by the shared one again. If nobody serves that lane, the next sweep owes it again."""
-        others = [worker for worker in workers if wake.lane in worker.lanes]
+        only, or by the shared one again. If nobody does, so that it comes back, the next sweep owes it again."""
+        others = [] if self._comes_back(wake) else [worker for worker in workers if wake.lane in worker.lanes]
         some_only = any(not self.known.issubset(worker.lanes) for worker in others)
         left = self._publisher.send([wake], own_queue=some_only) if others else [wake]
         self._publisher.give_back(left)
+
+    def _comes_back(self, wake: Wake) -> bool:
+        with self._lock:
+            before = wake.token in self._passed_on
+            self._passed_on[wake.token] = True
+            return before
 
     def _is_worked_here(self, wake: Wake) -> bool:
         if self.pool is None or not self.serves(wake.lane):

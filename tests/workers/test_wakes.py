@@ -127,7 +127,9 @@ def test_what_another_one_serves_is_passed_on(
         client.flushall()
         wakes.pass_on(THEIRS, workers)
         assert [f"patchbay-celery:{queue}" for queue in queues] == client.keys("patchbay-celery:*")
-    assert given_back == back
+        assert given_back == back
+        wakes.pass_on(THEIRS, workers)
+    assert [*given_back, THEIRS] == back, "it came back: who should have heard of it is gone"
 
 
 @pytest.mark.parametrize(("wake", "serves"), [(OURS, True), (THEIRS, False), (GONE, True)])
