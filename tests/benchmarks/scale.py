@@ -32,7 +32,7 @@ ROUNDS, SHOTS = 2, 4
 SHOT = 400  # webhooks
 PER_S, FLOW_S = 100, 6
 SLOW, CALL_MS = 32, 1_500  # platforms, each of which takes so long for a call
-RISE_S, SLOW_S = 12, 8  # seconds until lanes have found their pace, and for which they are measured then
+RISE_S, SLOW_S = 15, 8  # seconds until lanes have found their pace, and for which they are measured then
 MAX_GROWTH = 0.25  # of a cost, with ten times as much
 
 
@@ -111,7 +111,7 @@ class Bench:
 
     def _worked(self, workers: int) -> Spent:
         with self._site(SLOW, SLOW * 100, SLOW * 400, f"wait-{CALL_MS}") as site, site.working(workers):
-            return site.steady(RISE_S, SLOW_S)
+            return site.steady(workers, RISE_S, SLOW_S)
 
     def _judge(self, where: str, rows: Mapping[int, Row]) -> None:
         self._growth.note(f"accept, {where}", {size: row.accept.us for size, row in rows.items()})

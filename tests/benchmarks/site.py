@@ -126,9 +126,9 @@ class Site:
             wait_until("all is delivered", lambda: self._count() >= len(made), 60)
             return self._between(before, began, len(made) - first)
 
-    def steady(self, after: float, seconds: float) -> Spent:
-        """How it goes for so many seconds, once others have passed since the first delivery."""
-        self.after(1)
+    def steady(self, workers: int, after: float, seconds: float) -> Spent:
+        """How it goes for so many seconds, once others have passed since all the workers are there."""
+        wait_until("all workers are there", lambda: len(self._gateway.store.workers.alive()) == workers, 120)
         time.sleep(after)
         before, began, first = self.after(1)
         time.sleep(seconds)
