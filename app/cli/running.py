@@ -160,6 +160,7 @@ def _look_at_spool(settings: Settings) -> None:
 def worker(config: Path | None, lanes: str, threads: int, name: str, log_format: str) -> None:
     """Work the lanes."""
     from app.gateway import lanes_of
+    from app.tasks import queues_of
 
     settings = settings_of(config)
     known = lanes_of(settings)
@@ -170,9 +171,10 @@ def worker(config: Path | None, lanes: str, threads: int, name: str, log_format:
     _look_at_threads([lane.concurrency or 0 for lane in chosen], threads)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
     os.environ[LOG_FORMAT_VARIABLE] = log_format
+    queues = queues_of([lane.name for lane in chosen], [lane.name for lane in known])
     _run(
         "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(threads),
-        "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
+        "--hostname", f"{name}@%h", "--queues", ",".join(queues), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
 

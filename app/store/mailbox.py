@@ -147,11 +147,13 @@ class Mailboxes:
         behind, *bodies = self._connection.run("following", {"mailbox": claim.mailbox, "most": most})
         return Following(tuple(readable(bodies)), behind)
 
-    def sweep(self, spare: float = 0.0) -> tuple[Wake, ...]:
+    def sweep(self, spare: float = 0.0, apart: float = 0.0) -> tuple[Wake, ...]:
         """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the
         drains that are owed now.
 
         Args:
             spare: seconds that leases which ran out are given yet, as nobody could renew them.
+            apart: nothing is done so many seconds after the last sweep, whoever made it.
         """
-        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), "spare_ms": int(spare * 1000)}))
+        asked = {"spare_ms": int(spare * 1000), "apart_ms": int(apart * 1000)}
+        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), **asked}))

@@ -173,9 +173,9 @@ class System:
             self.add_worker()
         wait_until("the receiver is ready", lambda: self.ready)
 
-    def add_worker(self) -> Process:
+    def add_worker(self, lanes: str = "*") -> Process:
         number = len(self.workers)
-        worker = self._part(f"worker-{number}", "worker", "--name", f"worker-{number}")
+        worker = self._part(f"worker-{number}", "worker", "--name", f"worker-{number}", "--lanes", lanes)
         worker.start()
         self.workers.append(worker)
         return worker

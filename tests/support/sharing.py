@@ -22,6 +22,7 @@ ALONE = (
     "tests/chaos/test_failover.py",
     "tests/chaos/test_full.py",
     "tests/chaos/test_leases.py",
+    "tests/chaos/test_many_lanes.py",
     "tests/chaos/test_ledger.py",
     "tests/chaos/test_missing.py",
 )

@@ -4,7 +4,7 @@
 -- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
 -- back. What lies further ahead than anything can is brought back in any case.
 -- ARGV[3]: JSON {lease_ms, delay_ms, poll_ms, the longest that there are; spare_ms, which leases that ran out are given
--- yet}  ->  {wakes...}
+-- yet; apart_ms: another worker's sweep that is no longer ago will do}  ->  {wakes...}
 local POLL_AGAIN_MS = 3600000 -- if the poll that is owed comes to nothing
 local MAX_BROUGHT_BACK, MAX_SHIFTED = 1000, 10000 -- of one list, in one sweep
 local longest = cjson.decode(ARGV[3])
@@ -72,7 +72,9 @@ local function free(lane)
   end
 end
 
-local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
+local clock = tonumber(redis.call('GET', P .. 'clock') or '0')
+if longest.spare_ms == 0 and now - clock >= 0 and now - clock < longest.apart_ms then return wakes end
+redis.call('SET', P .. 'clock', NOW)
 if clock > now then
   if bring_back(P .. 'watch', now, str(clock), now) then
     redis.call('SET', P .. 'clock', str(clock)) -- the next sweep goes on with that
