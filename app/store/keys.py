@@ -170,7 +170,7 @@ SESSION = Key(
         ("refused", "refused", "handoffs in a row that came to nothing"),
         ("late", "late", "the messages that may follow a handoff"),
         ("version", "version", "counts changes of hands"),
-        ("last_at", "last_at", "when it was last used, ms"),
+        ("last_at", "last_at", "when it was last used, ms; within a second of that"),
     ),
 )
 ALIAS = Key(

@@ -29,7 +29,7 @@ local function each_call(start) starts[#starts + 1] = start end
 FUNCTION = """
 server.register_function{function_name = '%s', flags = {%s}, callback = function(KEYS, ARGV)
 begin(KEYS, ARGV)
-for _, start in ipairs(starts) do start() end
+for n = 1, #starts do starts[n]() end
 %s
 end}
 """

@@ -22,8 +22,9 @@ local redis = {
     return redis.call(...) -- what failed for another reason fails again
   end,
 }
--- Whole numbers travel to Redis as text: some versions take longer to write a number of Lua's than to run the command.
-local function str(n) return string.format('%d', n) end
+-- Numbers travel to Redis as text: some versions take longer to write a number of Lua's than to run the command. `%d` would
+-- be quicker, but holds no time in ms where a long has 32 bits.
+local function str(n) return string.format('%.0f', n) end
 local function begin(keys, args)
   look_up()
   redis.pcall, P, SEED = ask, keys[1], args[2]
