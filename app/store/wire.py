@@ -64,6 +64,7 @@ class Claimed(NamedTuple):
     to: str
     asked: str
     turn: str
+    suspect: str = ""
 
 
 def claim_of(answer: Sequence[Any]) -> Claim:
@@ -97,6 +98,7 @@ def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
         to=said.to,
         asked=tuple(said.asked.split()),
         turn=int(said.turn),
+        suspect=bool(said.suspect),
     )
 
 

@@ -1,4 +1,4 @@
--- uses: tokens limits people lanes pacing heads releases entries given_up items bursts
+-- uses: tokens limits people lanes pacing heads releases entries given_up items bursts suspects
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -6,7 +6,6 @@ each_call(function() poisoned = 0 end)
 
 local claim
 do
-  local POISON_CLAIMS = 3 -- claims without a result
   local MAX_DONE_AWAY = 100 -- heads in one call, as nobody else is served meanwhile
 
   -- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
@@ -28,7 +27,7 @@ do
       refuse(unwanted, retention)
     elseif item then
       local others = drop_asked(mailbox, lane, item, asked)
-      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result', others)
+      dead_letter(mailbox, lane, item, 'poison', 'claimed 3 times without a result', others)
       if item == HANDOFF then
         redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
         redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -38,8 +37,8 @@ do
     release(mailbox, lane, NOW)
   end
 
-  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked} of what is due, or nil
-  local function next_due(lane, outbound, retention)
+  -- ->  mailbox, head, {claims, attempts, progress, uncertain, first, lane, asked, alone} of what is due, or nil
+  local function next_due(lane, outbound, retention, solitude)
     local ready = P .. 'ready:' .. lane
     for _ = 1, MAX_DONE_AWAY do
       local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
@@ -49,13 +48,14 @@ do
         return nil
       end
       local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
-      local known =
-        redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane', 'asked')
+      local known = redis.call('HMGET', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'lane',
+        'asked', 'alone')
       local moved = item and known[6] and known[6] ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
-      local poison = tonumber(known[1] or '0') >= POISON_CLAIMS
-      if item and not (moved or unwanted or poison) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention, known[7]) end
+      local works = item and not (moved or unwanted or is_poison(known[8]))
+      local aside = works and set_aside(lane, mailbox, known[1], solitude)
+      if works and not aside then return mailbox, item, known end
+      if not (works or moved) then do_away(mailbox, lane, item, unwanted, retention, known[7]) end
     end
   end
 
@@ -73,10 +73,11 @@ do
   end
 
   -- `probes`: the lane's breaker is open, and this is its probe.
-  local function hand_out(lane, drain, until_, probes, outbound, mailbox, item, known, turn)
+  local function hand_out(lane, drain, until_, probes, outbound, mailbox, item, known, turn, solitude)
     local owner = token()
     redis.call('ZADD', P .. 'leased:' .. lane, until_, mailbox)
-    local claims, first = (known[1] or 0) + 1, known[5] or NOW
+    local claims, suspect = hand_to(mailbox, known[1], solitude)
+    local first = known[5] or NOW
     redis.call('HSET', P .. 'b:' .. mailbox, 'owner', owner, 'claims', claims, 'first', first, 'lane', lane)
     redis.call('ZADD', P .. 'drains:' .. lane, until_, drain)
     if probes then redis.call('HSET', P .. 'lane:' .. lane, 'probe', until_, 'prober', owner) end
@@ -85,8 +86,8 @@ do
     local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
     local session = outbound and {} or redis.call('HGETALL', P .. 's:' .. cv)
     local to = several and redis.call('GET', P .. 'to:' .. person) or ''
-    return 'claimed', mailbox, owner, item, claims, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
-      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, known[7] or '', turn, unpack(session)
+    return 'claimed', mailbox, owner, item, (known[1] or 0) + 1, known[2] or 0, known[3] or '', known[4] or '', cv, NOW,
+      rec[1] or '', rec[2] or '', rec[3] or '', first, rec[4] or '0', to, known[7] or '', turn, suspect, unpack(session)
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
@@ -101,8 +102,8 @@ do
 
   -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
   -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
-  -- has seen of the lane's calls, if the last one went well.  ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention, seen)
+  -- has seen of the lane's calls, if the last one went well; `solitude`: see `work`.  ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention, seen, solitude)
     local lane_key, drains, outbound = P .. 'lane:' .. lane, P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
     if lease < 0 then
       slow_down(lane, 'no thread')
@@ -124,8 +125,9 @@ do
     local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
     if calls and not may_call(lane_key, rate, tokens, tokens_at) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention)
+    local mailbox, item, known = next_due(lane, outbound, retention, solitude)
     if not mailbox then return leave(lane, drain, true) end
-    return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0')
+    return hand_out(lane, drain, str(now + lease), opened, outbound, mailbox, item, known, turn or '0',
+      solitude)
   end
 end

@@ -2,7 +2,8 @@
 local function drop_head(mailbox, lane, item)
   local queue = P .. 'q:' .. mailbox
   local head = redis.call('LPOP', queue)
-  redis.call('HDEL', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'owner', 'first', 'asked')
+  redis.call('HDEL', P .. 'b:' .. mailbox, 'claims', 'attempts', 'progress', 'uncertain', 'owner', 'first', 'asked',
+    'alone')
   if head == item then
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '-1')
   elseif head then

@@ -23,12 +23,12 @@ do
       if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
       if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
       if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
-      redis.call('HDEL', box, 'claims')
+      redis.call('HDEL', box, 'claims', 'alone')
       if id and redis.call('EXISTS', P .. 'm:' .. id) == 1 then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
       return release(s.mailbox, lane, now + s.due_ms)
     end
     -- what was tried and doubted with the old target means nothing to the new one, and nothing of it is the new head's
-    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'asked')
+    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'asked', 'alone')
     if s.outcome == 'behind' then
       put_in_front(s.mailbox, lane, s.front)
       return release(s.mailbox, lane, NOW)
