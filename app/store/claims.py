@@ -72,6 +72,7 @@ def _claim(
         to=rest.get("to", ""),
         asked=tuple(rest.get("asked", "").split()),
         turn=int(said.turn),
+        suspect="suspect" in rest,
     )
 
 

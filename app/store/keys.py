@@ -82,11 +82,15 @@ QUEUE = Key(
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
-    ("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "cancel", "remember", "sweep", "forget"),
+    (
+        *("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "suspects", "cancel", "remember"),
+        *("sweep", "forget"),
+    ),
     fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),
         ("claims", "claims", "since the last result"),
+        ("alone", "alone", "tries of those in which its worker had nothing else in hand"),
         ("attempts", "attempts", "before those"),
         ("uncertain", "uncertain", "1: an earlier try may have been carried out"),
         ("progress", "progress", "what an earlier try remembered, JSON"),
@@ -97,7 +101,7 @@ MAILBOX = Key(
 READY = Key(
     *("ready", "ready", "<lane>", "zset", "mailboxes that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("lanes", "mailboxes", "releases", "claiming", "cancel", "sweep", "forget"),
+    ("lanes", "mailboxes", "releases", "claiming", "suspects", "cancel", "sweep", "forget"),
 )
 LEASED = Key(
     *("leased", "leased", "<lane>", "zset", "mailboxes at work, by when their lease ends, ms"),

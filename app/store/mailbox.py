@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Literal
 
 import orjson
 from msgspec import Struct
@@ -18,6 +19,10 @@ from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
 from app.store.wire import readable, wakes_of
+
+Solitude = Literal["kept", "possible", "impossible"]
+"""Whether a suspect would be tried alone: the caller has nothing else in hand (`kept`), or will see to that, and then
+`begin` (`possible`), or gets none (`impossible`)."""
 
 
 class Worked(Struct, frozen=True):
@@ -97,6 +102,7 @@ class Mailboxes:
         go_on: bool = True,
         crowded: bool = False,
         seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> Worked:
         """Settle the last claim and take the next one.
 
@@ -106,6 +112,7 @@ class Mailboxes:
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
             crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
             seen: what this worker has seen of the lane's calls.
+            solitude: see there.
         """
         settled, state, poisoned, size, *rest = self._connection.run(
             "work",
@@ -115,6 +122,7 @@ class Mailboxes:
             -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
             self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
+            solitude,
         )
         return Worked(
             claim=claim_of(rest[:size]) if state == "claimed" else None,
@@ -134,13 +142,17 @@ class Mailboxes:
 
     def settle_packed(self, packed: bytes) -> Worked:
         """See `settle`."""
-        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, "")
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:
         """Keep how far the work has come, and renew the lease for so many seconds; False if it is lost and the work
         must stop."""
         return bool(self._connection.run("remember", self._wire.achieved(claim, achieved, lease)))
+
+    def begin(self, claim: Claim, lease: float) -> bool:
+        """Try a suspect from now on, with nothing else in hand; False if the lease is lost."""
+        return bool(self._connection.run("remember", self._wire.achieved(claim, Achieved(), lease) | {"alone": True}))
 
     def following(self, claim: Claim, most: int) -> Following:
         """The messages directly behind the head that is worked, at most so many."""

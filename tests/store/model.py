@@ -26,11 +26,13 @@ from app.core.work import (
     item_text,
 )
 from app.store.limits import Limits
+from app.store.mailbox import Solitude
 from tests.store.paces import MOST, Pace
 
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
-POISON_CLAIMS = 3
+POISON_TRIES = 3
+SET_ASIDE_MS = 1_000
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Box:
     owner: str | None = None
     until: int = 0
     claims: int = 0
+    alone: int = 0  # tries of those in which nothing else was in hand
     attempts: int = 0
     uncertain: bool = False
     progress: dict[str, int] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Box:
 
     def drop_head(self) -> str:
         self.asked = []
-        self.claims, self.attempts, self.uncertain, self.progress = 0, 0, False, {}
+        self.claims, self.alone, self.attempts, self.uncertain, self.progress = 0, 0, 0, False, {}
         self.owner = None
         return self.items.pop(0)
 
@@ -226,7 +229,7 @@ class Model:
             spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
             box.attempts += spent
             box.uncertain = box.uncertain or s.uncertain or box.claims > 1
-            box.claims = 0
+            box.claims = box.alone = 0
             box.due = self.now + int(s.due * 1000)
             return
         if isinstance(s, Reroute):
@@ -234,7 +237,7 @@ class Model:
             self._wake(s.to)
             return
         if isinstance(s, Behind):
-            box.claims, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, False, {}, []
+            box.claims, box.alone, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, 0, False, {}, []
             box.items[:0] = map(item_text, s.front)
             box.due = self.now
             return
@@ -280,7 +283,15 @@ class Model:
         self._release(mailbox, self.now)
 
     def claim(
-        self, name: str, token: str, lease: int, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+        self,
+        name: str,
+        token: str,
+        lease: int,
+        *,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> tuple[str, str]:
         """(`claimed`, mailbox), (`more`, '') or (`idle`, ''). `seen`: by a worker whose call went well."""
         lane = self.lanes[name]
@@ -305,11 +316,13 @@ class Model:
             before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
             for _ in range(lane.pace.limit - before):
                 self._wake(name)
-        mailbox = self._next_due(name)
+        mailbox = self._next_due(name, solitude)
         if mailbox is None:
             return self._leave(lane, token)
         box = self.boxes[mailbox]
         box.owner, box.until = "?", self.now + lease  # the store names the owner
+        if not box.claims or solitude != "possible":  # else it counts once it begins
+            box.claims, box.alone = box.claims + 1, box.alone + (solitude == "kept")
         lane.drains[token] = self.now + lease
         if lane.opened:
             lane.probe, lane.prober = self.now + lease, "?"
@@ -342,6 +355,12 @@ class Model:
             self.chats.setdefault(chat.name, Chat()).saw(chat.seen)
         if watch:
             self.watch[claim.conversation] = self.now + int(watch * 1000)
+
+    def begin(self, claim: Claim, lease: int) -> None:
+        """A suspect is tried alone."""
+        box = self.boxes[claim.mailbox]
+        box.claims, box.alone = box.claims + 1, box.alone + 1
+        self.remember(claim, lease)
 
     def behind(self, claim: Claim) -> tuple[list[str], int]:
         """The messages directly behind the head, and how many items there are."""
@@ -564,15 +583,17 @@ class Model:
         lane.tokens -= 1
         return True
 
-    def _next_due(self, name: str) -> str | None:
+    def _next_due(self, name: str, solitude: Solitude) -> str | None:
         while due := self._due(name):
             mailbox = min(due, key=lambda one: (self.boxes[one].due, one))
             box = self.boxes[mailbox]
             known = self.messages.get(box.items[0].removeprefix("message "))
             unwanted = known if known and self._is_unwanted(known) else None
-            box.claims += 1
-            if not unwanted and box.claims <= POISON_CLAIMS:
-                return mailbox
+            if not unwanted and box.alone < POISON_TRIES:
+                if not box.claims or solitude != "impossible":
+                    return mailbox
+                box.due = self.now + SET_ASIDE_MS
+                continue
             item, others = self._drop_question(box)
             if unwanted:
                 self._refuse(unwanted)

@@ -1,4 +1,4 @@
--- uses: tokens limits people lanes lane_states pacing heads releases entries given_up items bursts
+-- uses: tokens limits people lanes lane_states pacing heads releases entries given_up items bursts suspects
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
 local poisoned -- heads that were given up here
@@ -6,7 +6,6 @@ each_call(function() poisoned = 0 end)
 
 local claim
 do
-  local POISON_CLAIMS = 3 -- claims without a result
   local MAX_DONE_AWAY = 100 -- heads in one call, as nobody else is served meanwhile
 
   -- Of a lane to customers: whose the head is that was looked at last, and whether they have several addresses.
@@ -28,7 +27,7 @@ do
       refuse(unwanted, retention)
     elseif item then
       local others = drop_asked(mailbox, lane, item, asked)
-      dead_letter(mailbox, lane, item, 'poison', 'claimed ' .. POISON_CLAIMS .. ' times without a result', others)
+      dead_letter(mailbox, lane, item, 'poison', 'claimed 3 times without a result', others)
       if item == HANDOFF then
         redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
         redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
@@ -46,7 +45,7 @@ do
   end
 
   -- ->  mailbox, head, what is known of them, of what is due; nil, and whether there is more, if nothing is handed out
-  local function next_due(lane, outbound, retention)
+  local function next_due(lane, outbound, retention, solitude)
     local ready = P .. 'ready:' .. lane
     for _ = 1, MAX_DONE_AWAY do
       local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
@@ -59,9 +58,10 @@ do
       local known = known_of(mailbox)
       local moved = item and known.lane and known.lane ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
-      local poison = tonumber(known.claims or 0) >= POISON_CLAIMS
-      if item and not (moved or unwanted or poison) then return mailbox, item, known end
-      if not moved then do_away(mailbox, lane, item, unwanted, retention, known.asked) end
+      local works = item and not (moved or unwanted or is_poison(known.alone))
+      local aside = works and set_aside(lane, mailbox, known.claims, solitude)
+      if works and not aside then return mailbox, item, known end
+      if not (works or moved) then do_away(mailbox, lane, item, unwanted, retention, known.asked) end
     end
     return nil, 'more'
   end
@@ -88,8 +88,9 @@ do
   end
 
   -- What most heads have nothing of, as JSON; '': nothing.
-  local function rest_of(known, rec)
+  local function rest_of(known, rec, suspect)
     local rest = {
+      suspect = suspect,
       attempts = known.attempts, progress = known.progress, uncertain = known.uncertain, asked = known.asked,
       error = rec[3] or nil, status_at = rec[4] or nil, to = several and redis.call('GET', P .. 'to:' .. person) or nil,
     }
@@ -97,18 +98,18 @@ do
   end
 
   -- `probes`: the lane's breaker is open, and this is its probe.
-  local function hand_out(lane, until_, probes, outbound, mailbox, item, known, turn)
-    local owner, first, claims = token(), known.first or NOW, known.claims and str(known.claims + 1) or '1'
+  local function hand_out(lane, until_, probes, outbound, mailbox, item, known, turn, solitude)
+    local owner, first = token(), known.first or NOW
     redis.call('ZADD', P .. 'leased:' .. lane, until_, mailbox)
-    local box = P .. 'b:' .. mailbox
-    redis.call('HSET', box, 'owner', owner, 'claims', claims, 'first', first)
+    local box, claims, suspect = P .. 'b:' .. mailbox, hand_to(mailbox, known.claims, solitude)
+    redis.call('HSET', box, 'owner', owner, 'claims', str(claims), 'first', first)
     if not known.lane then redis.call('HSET', box, 'lane', lane) end
     if probes then redis.call('HSET', P .. 'lane:' .. lane, 'probe', until_, 'prober', owner) end
     local id = string.match(item, DELIVERED) or string.match(item, REPORTED)
     local rec = id and redis.call('HMGET', P .. 'm:' .. id, 'body', 'st', 'er', 'sa') or {}
     local session = outbound and {} or session_of(string.match(mailbox, '^(.*)|[^|]*$'))
-    return 'claimed', mailbox, owner, item, claims, NOW, first, turn, rec[1] or '', rec[2] or '', rest_of(known, rec),
-      unpack(session)
+    return 'claimed', mailbox, owner, item, str((known.claims or 0) + 1), NOW, first, turn, rec[1] or '', rec[2] or '',
+      rest_of(known, rec, suspect), unpack(session)
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
@@ -123,8 +124,8 @@ do
 
   -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
   -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
-  -- has seen of the lane's calls, if the last one went well.  ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention, seen)
+  -- has seen of the lane's calls, if the last one went well; `solitude`: see `work`.  ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention, seen, solitude)
     local drains, outbound = P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
     if lease < 0 then
       slow_down(lane, 'no thread')
@@ -146,9 +147,9 @@ do
     local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
     if calls and not may_call(P .. 'lane:' .. lane, rate) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, state.look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention)
+    local mailbox, item, known = next_due(lane, outbound, retention, solitude)
     if not mailbox then return leave(lane, drain, item) end
     if not renewed then redis.call('ZADD', drains, until_, drain) end
-    return hand_out(lane, until_, state.opened, outbound, mailbox, item, known, turn)
+    return hand_out(lane, until_, state.opened, outbound, mailbox, item, known, turn, solitude)
   end
 end

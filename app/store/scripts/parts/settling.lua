@@ -23,7 +23,7 @@ do
       if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
       if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
       if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
-      redis.call('HDEL', box, 'owner', 'claims')
+      redis.call('HDEL', box, 'owner', 'claims', 'alone')
       if id and redis.call('EXISTS', P .. 'm:' .. id) == 1 then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
       return release(s.mailbox, lane, now + s.due_ms)
     end
