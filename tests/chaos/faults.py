@@ -11,16 +11,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from tests.support.outages import House, house, outage
-from tests.support.processes import Process, wait_until
+from tests.support.processes import Process, RedisServer, is_ready, wait_until
+from tests.support.reports import Reports
 from tests.support.sink import Told
-from tests.support.traffic import Ledger, Traffic
+from tests.support.traffic import Ledger, Replies, Traffic
 from workers.lease import SHORT
 
+DIRECTIONS: dict[str, type[Traffic]] = {"to the desk": Traffic, "to the customer": Replies, "reports": Reports}
+BOTH = ("to the desk", "to the customer")
 CALL = 2.0  # seconds that a call may take
+HOUR = 3600.0
 FROZEN = SHORT + 4.0  # seconds; more than a lease
 
 Goes = Callable[[House, Traffic], None]
@@ -34,22 +39,27 @@ def _as_ever(house: House) -> None:
 @dataclass(frozen=True)
 class Fault:
     """`goes` begins it, for `seconds`, and `returns` ends it. `repeats`: it leaves unknown whether calls were carried
-    out, so that messages may come twice."""
+    out, so that messages may come twice. `loses`: for so many seconds before it, what was acknowledged may be lost.
+    `refuses`: answers that senders may get, but for none and 503; `options`: of the house that it comes to."""
 
     goes: Goes
     returns: Returns = _as_ever
     seconds: float = 0.0
     repeats: bool = False
+    loses: float = 0.0
+    refuses: frozenset[int] = frozenset()
+    directions: tuple[str, ...] = BOTH
     options: dict[str, object] = field(default_factory=dict)
 
-    def run(self, folder: Path, direction: type[Traffic]) -> Ledger:
+    def run(self, folder: Path, direction: str) -> Ledger:
         with house(folder, timeout=CALL, **self.options) as running:  # type: ignore[arg-type]  # what `house` takes
             return outage(
                 running,
                 lambda traffic: self.goes(running, traffic),
                 lambda: self.returns(running),
                 self.seconds,
-                direction,
+                DIRECTIONS[direction],
+                self.loses,
             )
 
 
@@ -73,6 +83,16 @@ def _kill_receivers_child(house: House, traffic: Traffic) -> None:
 
 def _kill_redis(house: House, traffic: Traffic) -> None:
     house.state.kill()
+
+
+def _cut_power(house: House, traffic: Traffic) -> None:
+    """What was written in the last second was on no disk yet, while the other end took nothing."""
+    traffic.rests_until = time.monotonic() + 1.5
+    written = {path: path.stat().st_size for path in house.state.folder.rglob("*.aof")}
+    time.sleep(1.0)
+    house.state.kill()
+    for path, size in written.items():
+        os.truncate(path, size)
 
 
 def _start_redis(house: House) -> None:
@@ -99,6 +119,7 @@ def _memory(house: House, most: int) -> None:
 
 
 def _empty_broker(house: House, traffic: Traffic) -> None:
+    assert isinstance(house.broker, RedisServer)
     for _ in range(10):
         with house.broker.client() as client:
             client.flushall()
@@ -131,6 +152,47 @@ def _says(*told: Callable[[], Told] | Told) -> Goes:
     return goes
 
 
+def _moves(whose: str, seconds: float) -> tuple[Goes, Returns]:
+    """Its clock, and back again."""
+
+    def goes(house: House, traffic: Traffic) -> None:
+        house.clocks[whose].move(seconds)
+        if whose == "state":
+            wait_until("it is noticed", lambda: abs(_time_of(house.state) - time.time() - seconds) < 60)
+
+    def returns(house: House) -> None:
+        house.clocks[whose].move(0.0)
+
+    return goes, returns
+
+
+def _time_of(server: RedisServer) -> float:
+    with server.client() as client:
+        return float(client.time()[0])
+
+
+def _clock(whose: str, seconds: float, **more: Any) -> Fault:
+    return Fault(*_moves(whose, seconds), seconds=10.0, options={"clocks": [whose]}, **more)
+
+
+def _say_all_at_once(house: House, traffic: Traffic) -> None:
+    one, other = house.system.receivers
+    traffic.over = [one, other, one, other, one]
+
+
+def _shuffle(house: House, traffic: Traffic) -> None:
+    assert isinstance(traffic, Reports)
+    traffic.shuffled = True
+
+
+def _replace_receivers(house: House, traffic: Traffic) -> None:
+    for url, receiver in house.system.receivers.items():
+        receiver.stop()
+        receiver.start()
+        wait_until("it is back", lambda url=url: is_ready(url))
+        time.sleep(2.0)
+
+
 def _slow() -> Told:
     time.sleep(CALL + 1.0)
     return Told()
@@ -140,12 +202,19 @@ def _throttled_until() -> Told:
     return Told(status=429, headers={"retry-after": formatdate(time.time() + 2, usegmt=True)})
 
 
+WRONG_DATE = frozenset({401})  # a signature says when it was made
 OUT = {"repeats": True, "seconds": 8.0}
 FAULTS: dict[str, Fault] = {
     "workers are killed": Fault(_kill_workers, repeats=True, options={"workers": 2}),
     "the receiver is killed": Fault(_kill_receiver),
     "the receiver's process is killed": Fault(_kill_receivers_child),
     "Redis is killed": Fault(_kill_redis, _start_redis, 0.5),
+    "Redis is killed (everysec)": Fault(
+        _kill_redis, _start_redis, 0.5, repeats=True, loses=2.0, options={"fsync": "everysec"}
+    ),
+    "the power fails (everysec)": Fault(
+        _cut_power, _start_redis, 0.5, repeats=True, loses=1.5, options={"fsync": "everysec"}
+    ),
     "Redis is away": Fault(_kill_redis, _start_redis, 20.0),
     "Redis is full": Fault(_fill_redis, _empty_redis, 8.0),
     "Redis is frozen": Fault(*_freezes(lambda house: house.state), FROZEN),
@@ -153,6 +222,14 @@ FAULTS: dict[str, Fault] = {
         *_freezes(lambda house: house.system.workers[0]), FROZEN, repeats=True, options={"workers": 2}
     ),
     "the receiver is frozen": Fault(*_freezes(lambda house: house.system.receiver), 5.0),
+    "each comes five times at once": Fault(_say_all_at_once, seconds=8.0, options={"receivers": 2}),
+    "reports are shuffled": Fault(_shuffle, seconds=8.0, directions=("reports",)),
+    "a worker's clock is an hour ahead": _clock("worker-0", HOUR),
+    "a worker's clock is an hour behind": _clock("worker-0", -HOUR),
+    "the receiver's clock is an hour ahead": _clock("receiver", HOUR, refuses=WRONG_DATE),
+    "the receiver's clock is an hour behind": _clock("receiver", -HOUR, refuses=WRONG_DATE),
+    "Redis's clock is an hour ahead": _clock("state", HOUR, repeats=True),
+    "Redis's clock is an hour behind": _clock("state", -HOUR),
     "workers are replaced": Fault(_restart_workers, options={"workers": 2}),
     "the broker is emptied": Fault(_empty_broker),
     "the broker is killed": Fault(lambda house, _: house.broker.kill(), lambda house: house.broker.start(), 10.0),
