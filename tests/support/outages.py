@@ -47,6 +47,7 @@ def house(
     clocks: Sequence[str] = (),
     broker: Callable[[Path], Server] | None = None,
     front: Front | None = None,
+    **gateway: object,
 ) -> Iterator[House]:
     """All of it runs. `timeout`: seconds for a call of the desk, or of the shop. `clocks`: whose can be moved ("state",
     "receiver", "worker-0"). `broker` makes one that is no Redis, `front` a load balancer for receivers at these
@@ -60,7 +61,7 @@ def house(
             running.callback(server.stop)
             server.start()
         special = {name: clock.environment for name, clock in moved.items()}
-        config = config_of(folder, desk, timeout)
+        config = config_of(folder, desk, timeout, **gateway)
         system = System(
             config, state.url, folder, broker_url=other.url, special=special, closing=CLOSING if front else 0.0
         )

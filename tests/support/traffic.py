@@ -126,7 +126,8 @@ class Traffic:
 
     def _text_of(self, call: Call) -> str:
         """What a message says; "" is none."""
-        return call.json["events"][0]["message"]["text"] if call.path.startswith("/desk") else ""
+        said: str = call.json["events"][0].get("message", {}).get("text", "") if call.path.startswith("/desk") else ""
+        return said
 
     def _write(self, customer: int) -> None:
         over, says, number = tuple[str, ...](), list[Say](), 0
