@@ -15,8 +15,10 @@ from typing import Any
 
 import psutil
 
+from tests.support import fronts
 from tests.support.outages import House, house, outage
 from tests.support.processes import Process, RedisServer, is_ready, wait_until
+from tests.support.rabbit import RabbitMQ
 from tests.support.reports import Reports
 from tests.support.sink import Told
 from tests.support.traffic import Ledger, Replies, Traffic
@@ -26,6 +28,9 @@ DIRECTIONS: dict[str, type[Traffic]] = {"to the desk": Traffic, "to the customer
 BOTH = ("to the desk", "to the customer")
 CALL = 2.0  # seconds that a call may take
 HOUR = 3600.0
+AWAY: frozenset[int] = frozenset({0, 503})
+NOTHING: frozenset[int] = frozenset()
+WRONG_DATE = frozenset({401})  # a signature says when it was made
 FROZEN = SHORT + 4.0  # seconds; more than a lease
 
 Goes = Callable[[House, Traffic], None]
@@ -40,14 +45,14 @@ def _as_ever(house: House) -> None:
 class Fault:
     """`goes` begins it, for `seconds`, and `returns` ends it. `repeats`: it leaves unknown whether calls were carried
     out, so that messages may come twice. `loses`: for so many seconds before it, what was acknowledged may be lost.
-    `refuses`: answers that senders may get, but for none and 503; `options`: of the house that it comes to."""
+    `refuses`: statuses that senders may be answered, 0 is no answer; `options`: of the house that it comes to."""
 
     goes: Goes
     returns: Returns = _as_ever
     seconds: float = 0.0
     repeats: bool = False
     loses: float = 0.0
-    refuses: frozenset[int] = frozenset()
+    refuses: frozenset[int] = AWAY
     directions: tuple[str, ...] = BOTH
     options: dict[str, object] = field(default_factory=dict)
 
@@ -126,6 +131,12 @@ def _empty_broker(house: House, traffic: Traffic) -> None:
         time.sleep(0.5)
 
 
+def _kill_rabbit(house: House, traffic: Traffic) -> None:
+    assert isinstance(house.broker, RabbitMQ)
+    assert house.broker.is_used
+    house.broker.kill()
+
+
 def _freezes(who: Callable[[House], Process]) -> tuple[Goes, Returns]:
     def goes(house: House, traffic: Traffic) -> None:
         os.killpg(who(house).pid, signal.SIGSTOP)
@@ -202,7 +213,6 @@ def _throttled_until() -> Told:
     return Told(status=429, headers={"retry-after": formatdate(time.time() + 2, usegmt=True)})
 
 
-WRONG_DATE = frozenset({401})  # a signature says when it was made
 OUT = {"repeats": True, "seconds": 8.0}
 FAULTS: dict[str, Fault] = {
     "workers are killed": Fault(_kill_workers, repeats=True, options={"workers": 2}),
@@ -230,9 +240,16 @@ FAULTS: dict[str, Fault] = {
     "the receiver's clock is an hour behind": _clock("receiver", -HOUR, refuses=WRONG_DATE),
     "Redis's clock is an hour ahead": _clock("state", HOUR, repeats=True),
     "Redis's clock is an hour behind": _clock("state", -HOUR),
+    **{
+        f"receivers are replaced behind {name}": Fault(
+            _replace_receivers, refuses=NOTHING, options={"receivers": 2, "front": front}
+        )
+        for name, front in {"nginx": fronts.nginx, "HAProxy": fronts.haproxy}.items()
+    },
     "workers are replaced": Fault(_restart_workers, options={"workers": 2}),
     "the broker is emptied": Fault(_empty_broker),
     "the broker is killed": Fault(lambda house, _: house.broker.kill(), lambda house: house.broker.start(), 10.0),
+    "RabbitMQ is killed": Fault(_kill_rabbit, lambda house: house.broker.start(), 8.0, options={"broker": RabbitMQ}),
     "the broker is frozen": Fault(*_freezes(lambda house: house.broker), 10.0),
     "the one Redis for both is killed": Fault(_kill_redis, _start_redis, 8.0, options={"one_server": True}),
     "500": Fault(_says(Told(status=500)), seconds=8.0),

@@ -18,7 +18,6 @@ from tests.support.sentinels import MASTER, Watched, watched
 from tests.support.sink import Sink, sink
 from tests.support.traffic import Ledger, Traffic
 
-CLOSING = 2.0  # seconds; as it is shipped
 Front = Callable[[Path, Sequence[str]], AbstractContextManager[tuple[str, str]]]
 
 
@@ -63,7 +62,7 @@ def house(
         special = {name: clock.environment for name, clock in moved.items()}
         config = config_of(folder, desk, timeout, **gateway)
         system = System(
-            config, state.url, folder, broker_url=other.url, special=special, closing=CLOSING if front else 0.0
+            config, state.url, folder, broker_url=other.url, special=special, behind_proxy=front is not None
         )
         running.callback(system.stop)
         system.start(workers, receivers)

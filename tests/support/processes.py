@@ -151,7 +151,7 @@ class RedisServer(Server):
 
 class System:
     """Receivers and workers on one configuration file, each a real process. `special`: what some of them, by name, have
-    in their environment beside the rest. `closing`: seconds that a receiver gives to its load balancer."""
+    in their environment beside the rest. `behind_proxy`: receivers are as they are shipped, for a load balancer."""
 
     def __init__(
         self,
@@ -161,9 +161,9 @@ class System:
         port: int | None = None,
         broker_url: str = "",
         special: Mapping[str, Mapping[str, str]] | None = None,
-        closing: float = 0.0,
+        behind_proxy: bool = False,
     ) -> None:
-        self._special, self._closing = special or {}, closing
+        self._special, self._closing = special or {}, () if behind_proxy else ("--closing", "0")
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.folder = folder
@@ -173,6 +173,7 @@ class System:
             "PATCHBAY_BROKER_URL": broker_url or redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
             "PATCHBAY_DATA": str(folder / "data"),
+            "PATCHBAY_BEHIND_PROXY": str(int(behind_proxy)),
         }
         self.receiver = self._receiver("receiver", self.port)
         self.receivers = {self.url: self.receiver}
@@ -210,7 +211,7 @@ class System:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
     def _receiver(self, name: str, port: int) -> Process:
-        return self._part(name, "receiver", "--port", str(port), "--processes", "1", "--closing", str(self._closing))
+        return self._part(name, "receiver", "--port", str(port), "--processes", "1", *self._closing)
 
     def _part(self, name: str, *arguments: str) -> Process:
         command = [sys.executable, "-m", "app.cli", *arguments]
