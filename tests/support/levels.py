@@ -95,9 +95,9 @@ class Watch:
             if isinstance(process, RedisServer):
                 self._note_keys(name, process)
 
-    def levels(self, since: float) -> list[Level]:
-        """Of all that was looked at from then on, by `time.monotonic`."""
-        found = (level_of(who, what, one, since) for (who, what), one in sorted(self.samples.items()))
+    def levels(self, since: float, slack: float = 1.0) -> list[Level]:
+        """Of all that was looked at from then on, by `time.monotonic`. The bounds are `slack` times as wide."""
+        found = (level_of(who, what, one, since, slack) for (who, what), one in sorted(self.samples.items()))
         return [level for level in found if level]
 
     def _note_process(self, who: str, process: psutil.Process) -> None:
@@ -119,7 +119,7 @@ class Watch:
             self.samples[who, what].append(Sample(time.monotonic(), value, life))
 
 
-def level_of(who: str, what: str, samples: Sequence[Sample], since: float) -> Level | None:
+def level_of(who: str, what: str, samples: Sequence[Sample], since: float, slack: float = 1.0) -> Level | None:
     """None: there are too few samples to say anything. Those of a process that just started anew do not count."""
     began: dict[int, float] = {}
     for one in samples:
@@ -135,7 +135,7 @@ def level_of(who: str, what: str, samples: Sequence[Sample], since: float) -> Le
     third, bound = len(counted) // 3, BOUNDS[what]
     parts = (counted[:third], counted[third:-third], counted[-third:])
     first, second, last = (statistics.quantiles(part, n=10)[0 if bound.low else 4] for part in parts)
-    return Level(who, what, (first, second, last), bound.of(first))
+    return Level(who, what, (first, second, last), slack * bound.of(first))
 
 
 def as_markdown(levels: Sequence[Level]) -> list[str]:

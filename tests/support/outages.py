@@ -71,14 +71,16 @@ def house(
 
 
 def config_of(folder: Path, desk: Sink, timeout: float = 10.0, **gateway: object) -> Path:
-    """The file of a configuration in which all goes to the desk, and what the desk says to the shop."""
+    """The file of a configuration in which all goes to the desk, and what the desk says to the shop. A `dedup_window`
+    is theirs, too."""
     config = folder / "patchbay.toml"
-    shop = {"destination": "desk", "handoff": "helper", "statuses": False, "timeout": timeout}
+    both = {"timeout": timeout} | {key: value for key, value in gateway.items() if key == "dedup_window"}
+    shop = {"destination": "desk", "handoff": "helper", "statuses": False, **both}
     raw = tables(
         desk_url=f"{desk.url}/desk",
         send_url=f"{desk.url}/shop",
         channels__shop=shop,
-        destinations__desk={"timeout": timeout, "repeat_window": 60},  # who is refused says the same again
+        destinations__desk={**both, "repeat_window": 60},  # who is refused says the same again
         gateway=gateway,
     )
     config.write_text(toml.dumps(raw))
