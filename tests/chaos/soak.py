@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.faults import CALL, FAULTS
+from tests.support import ledgers, levels
 from tests.support.ledgers import row_of
-from tests.support.levels import Level, Watch, as_markdown
+from tests.support.levels import Level, Watch
 from tests.support.outages import House, house
 from tests.support.processes import Process, wait_until
 from tests.support.sink import Call, Told
@@ -29,7 +30,6 @@ from tests.support.traffic import Ledger, Replies, Traffic
 KEEPS = 60  # seconds; the shortest `retention`, so that keys are level soon
 LONGEST = 5.0  # seconds of a fault
 SHORTEST_WARM_UP = 30.0  # seconds, if that leaves as much to be judged
-TO_THE_DESK = "to the desk"
 
 
 def _kill_worker(house: House) -> None:
@@ -114,10 +114,10 @@ def soak(plan: Plan, folder: Path) -> Soaked:
                 one.end()
         for one in traffic.values():
             wait_until("all is delivered", lambda one=one: one.is_all_there, 120)
-        levels = watch.levels(began + plan.warm_up, plan.slack)
+        found = watch.levels(began + plan.warm_up, plan.slack)
         if plan.warm_up <= KEEPS:
-            levels = [level for level in levels if level.what != "keys"]  # they still grow to what is kept
-        return Soaked(plan, levels, {way: one.ledger() for way, one in traffic.items()}, faults)
+            found = [level for level in found if level.what != "keys"]  # they still grow to what is kept
+        return Soaked(plan, found, {way: one.ledger() for way, one in traffic.items()}, faults)
 
 
 @contextmanager
@@ -134,7 +134,7 @@ def _traffic(house: House, plan: Plan) -> Iterator[Mapping[str, Traffic]]:
             return (customers if call.path.startswith("/desk") else agents)._arrive(call)
 
         house.desk.answer = answer
-        yield {TO_THE_DESK: customers, "to the customer": agents}
+        yield {"to the desk": customers, "to the customer": agents}
 
 
 def _break(house: House, plan: Plan, traffic: Mapping[str, Traffic], began: float) -> int:
@@ -179,12 +179,10 @@ def main() -> None:
     plan = Plan(**vars(parser.parse_args()))
     with tempfile.TemporaryDirectory(prefix="patchbay-soak-") as folder:
         soaked = soak(plan, Path(folder))
-    for line in as_markdown(soaked.levels):
-        print(line)
-    for row in soaked.as_json()["messages"]:
-        print(row)
-    Path("soak.json").write_text(json.dumps(soaked.as_json(), indent=2) + "\n")
-    sys.exit("\n".join(soaked.complaints))
+    told = soaked.as_json()
+    Path("soak.json").write_text(json.dumps(told, indent=2) + "\n")
+    print("\n".join([*levels.as_markdown(soaked.levels), "", *ledgers.as_markdown(told["messages"])]))
+    sys.exit("\n".join(soaked.complaints) or None)
 
 
 if __name__ == "__main__":
