@@ -223,7 +223,7 @@ FAULTS: dict[str, Fault] = {
         _kill_redis, _start_redis, 0.5, repeats=True, loses=2.0, options={"fsync": "everysec"}
     ),
     "the power fails (everysec)": Fault(
-        _cut_power, _start_redis, 0.5, repeats=True, loses=1.5, options={"fsync": "everysec"}
+        _cut_power, _start_redis, 0.5, repeats=True, loses=2.0, options={"fsync": "everysec"}
     ),
     "Redis is away": Fault(_kill_redis, _start_redis, 20.0),
     "Redis is full": Fault(_fill_redis, _empty_redis, 8.0),

@@ -35,6 +35,7 @@ class Bound:
 
 BOUNDS = {
     "memory, MB": Bound(0.05, 4.0, MB),
+    "resident, MB": Bound(0.5, 8.0, MB),  # of a Redis: where it was killed, reading its file again leaves holes
     "descriptors": Bound(0.05, 6.0),
     "threads": Bound(0.05, 4.0),
     "keys": Bound(0.1, 100.0),
@@ -90,29 +91,33 @@ class Watch:
         for name, process in self.processes().items():
             if not process.running:
                 continue
+            memory = "resident, MB" if isinstance(process, RedisServer) else "memory, MB"
             for number, one in enumerate(_tree(process.pid)):
-                self._note_process(name if number == 0 else f"{name}, child", one)
+                self._note_process(name if number == 0 else f"{name}, child", one, memory)
             if isinstance(process, RedisServer):
-                self._note_keys(name, process)
+                self._note_redis(name, process)
 
     def levels(self, since: float, slack: float = 1.0) -> list[Level]:
         """Of all that was looked at from then on, by `time.monotonic`. The bounds are `slack` times as wide."""
         found = (level_of(who, what, one, since, slack) for (who, what), one in sorted(self.samples.items()))
         return [level for level in found if level]
 
-    def _note_process(self, who: str, process: psutil.Process) -> None:
+    def _note_process(self, who: str, process: psutil.Process, memory: str) -> None:
         with suppress(psutil.Error), process.oneshot():
             figures = {
-                "memory, MB": process.memory_info().rss,
+                memory: process.memory_info().rss,
                 "descriptors": process.num_fds(),
                 "threads": process.num_threads(),
             }
             self._note(who, figures, process.pid)
 
-    def _note_keys(self, who: str, server: RedisServer) -> None:
+    def _note_redis(self, who: str, server: RedisServer) -> None:
+        """What it says that it holds."""
         with suppress(redis.RedisError), server.client() as client:
+            held = client.info("memory")["used_memory"]
             told = client.info("keyspace").get("db0", {"keys": 0, "expires": 0})
-            self._note(who, {"keys": told["keys"], "keys that stay": told["keys"] - told["expires"]}, 0)
+            stay = told["keys"] - told["expires"]
+            self._note(who, {"memory, MB": held, "keys": told["keys"], "keys that stay": stay}, 0)
 
     def _note(self, who: str, figures: Mapping[str, float], life: int) -> None:
         for what, value in figures.items():
