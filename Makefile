@@ -35,7 +35,7 @@ deep: install ## ten times as many made-up cases for the property tests; takes i
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
 
 chaos: install ## every fault in its long form, and a ledger of what became of the messages: about 12 minutes
-	$(BIN)/pytest -n 3 -m "long or ledger" --timeout=900 --ledger=chaos.json $(ARGS)
+	$(BIN)/pytest -n 3 -m "long or ledger" -rs --timeout=900 --ledger=chaos.json $(ARGS)
 
 soak: install ## 10 minutes of 50 messages a second and faults; nothing may grow; ARGS="--seconds 60 --every 10"
 	$(BIN)/python -m tests.chaos.soak $(ARGS)
