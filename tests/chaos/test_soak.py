@@ -12,10 +12,10 @@ from tests.support.levels import MB, SETTLES, Sample, level_of
 
 LEVELS: dict[str, tuple[str, Sequence[float], bool]] = {
     "it stays": ("descriptors", [50.0] * 90, True),
-    "it grows": ("descriptors", [50.0 + n / 6 for n in range(90)], False),
-    "it falls": ("descriptors", [80.0 - n / 6 for n in range(90)], True),
+    "it grows": ("descriptors", [50.0 + n / 3 for n in range(90)], False),
+    "it falls": ("descriptors", [80.0 - n / 3 for n in range(90)], True),
     "it grew by a little": ("descriptors", [50.0] * 45 + [55.0] * 45, True),
-    "it grew at once": ("descriptors", [50.0] * 45 + [58.0] * 45, False),
+    "it grew at once": ("descriptors", [50.0] * 45 + [65.0] * 45, False),
     "a peak": ("descriptors", [50.0] * 70 + [500.0] * 10 + [50.0] * 10, True),
     "memory": ("memory, MB", [100.0 * MB] * 60 + [104.0 * MB] * 30, True),
     "more memory": ("memory, MB", [100.0 * MB] * 60 + [106.0 * MB] * 30, False),
