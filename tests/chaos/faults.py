@@ -27,6 +27,7 @@ from workers.lease import SHORT
 DIRECTIONS: dict[str, type[Traffic]] = {"to the desk": Traffic, "to the customer": Replies, "reports": Reports}
 BOTH = ("to the desk", "to the customer")
 CALL = 2.0  # seconds that a call may take
+PATIENT = {"timeout": 10.0}  # where no call is late but for a busy machine
 HOUR = 3600.0
 AWAY: frozenset[int] = frozenset({0, 503})
 NOTHING: frozenset[int] = frozenset()
@@ -57,7 +58,7 @@ class Fault:
     options: dict[str, object] = field(default_factory=dict)
 
     def run(self, folder: Path, direction: str) -> Ledger:
-        with house(folder, timeout=CALL, **self.options) as running:  # type: ignore[arg-type]  # what `house` takes
+        with house(folder, **{"timeout": CALL, **self.options}) as running:  # type: ignore[arg-type]
             return outage(
                 running,
                 lambda traffic: self.goes(running, traffic),
@@ -183,7 +184,7 @@ def _time_of(server: RedisServer) -> float:
 
 
 def _clock(whose: str, seconds: float, **more: Any) -> Fault:
-    return Fault(*_moves(whose, seconds), seconds=10.0, options={"clocks": [whose]}, **more)
+    return Fault(*_moves(whose, seconds), seconds=10.0, options={"clocks": [whose], **PATIENT}, **more)
 
 
 def _say_all_at_once(house: House, traffic: Traffic) -> None:
@@ -232,7 +233,7 @@ FAULTS: dict[str, Fault] = {
         *_freezes(lambda house: house.system.workers[0]), FROZEN, repeats=True, options={"workers": 2}
     ),
     "the receiver is frozen": Fault(*_freezes(lambda house: house.system.receiver), 5.0),
-    "each comes five times at once": Fault(_say_all_at_once, seconds=8.0, options={"receivers": 2}),
+    "each comes five times at once": Fault(_say_all_at_once, seconds=8.0, options={"receivers": 2, **PATIENT}),
     "reports are shuffled": Fault(_shuffle, seconds=8.0, directions=("reports",)),
     "a worker's clock is an hour ahead": _clock("worker-0", HOUR),
     "a worker's clock is an hour behind": _clock("worker-0", -HOUR),
@@ -242,7 +243,7 @@ FAULTS: dict[str, Fault] = {
     "Redis's clock is an hour behind": _clock("state", -HOUR),
     **{
         f"receivers are replaced behind {name}": Fault(
-            _replace_receivers, refuses=NOTHING, options={"receivers": 2, "front": front}
+            _replace_receivers, refuses=NOTHING, options={"receivers": 2, "front": front, **PATIENT}
         )
         for name, front in {"nginx": fronts.nginx, "HAProxy": fronts.haproxy}.items()
     },
