@@ -27,8 +27,11 @@ CONSENT, SPOOLED = "consent", "webhooks in the spool"  # rows of the report
 @click.option("--yes", is_flag=True, help="Forget without being asked.")
 @complains
 def forget(config: Path | None, channel: str, customer: str, consent: bool, dry_run: bool, yes: bool) -> None:
-    """Remove all that is kept of CUSTOMER (an address such as whatsapp:+15551230001) on CHANNEL, and of each other
-    address that is known to be theirs. What platforms know stays there; they are named."""
+    """Remove a person: all that is kept of a customer on a channel.
+
+    CUSTOMER is an address such as whatsapp:+15551230001; each other address that is known to be theirs goes with it.
+    What platforms know stays there; they are named.
+    """
     view = view_of(config)
     conversation, others = conversation_of(view.providers, channel, customer), view.providers.keys() - {channel}
     found, spool = view.store.forgetting.find(conversation, channels=others), _spool(view)
