@@ -15,10 +15,10 @@ BESIDE = $(MAKE) --no-print-directory -j 2 check $(COMPILED)
 # Or each of a hundred processes that the tests start would compile all of it for itself.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run test quick deep chaos check fix bench bench-pace install clean
+.PHONY: help run test quick deep chaos soak check fix bench bench-pace bench-scale install clean
 
 help: ## this list
-	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / { printf "  make %-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.* ## ' '/^[a-z-]+:.* ## / { printf "  make %-13s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNS) ## everything on this machine, with stand-ins for the outside platforms; Ctrl-C stops it
 	@exec $(BIN)/patchbay up --sandbox $(ARGS)
@@ -34,8 +34,11 @@ quick: install ## the checks, and every test without real processes, a Redis, br
 deep: install ## ten times as many made-up cases for the property tests; takes its time
 	$(BIN)/pytest -m "not processes" --hypothesis-profile=deep --timeout=3600 $(ARGS)
 
-chaos: install ## every fault in its long form, and a ledger of what became of the messages: about 10 minutes
-	$(BIN)/pytest -n 3 -m "long or ledger" --timeout=900 --ledger=chaos.json $(ARGS)
+chaos: install ## every fault in its long form, and a ledger of what became of the messages: about 12 minutes
+	$(BIN)/pytest -n 3 -m "long or ledger" -rs --timeout=900 --ledger=chaos.json $(ARGS)
+
+soak: install ## 10 minutes of 50 messages a second and faults; nothing may grow; ARGS="--seconds 60 --every 10"
+	$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 check: install ## style, types, and who may import whom
 	$(BIN)/ruff check $(OURS)
@@ -52,6 +55,9 @@ bench: install ## how many messages a second, against other ways to send them
 
 bench-pace: install ## how many messages a second where platforms take 200 ms a call, and how lanes share the workers
 	$(BIN)/python -m tests.benchmarks.pace
+
+bench-scale: install ## what a message costs as everything grows, as the table of docs/scale.md: under 10 minutes
+	$(BIN)/python -m tests.benchmarks.scale
 
 install: $(STAMP) ## the environment in .venv, where it is not up to date
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from app import log
-from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
+from app.config.file import CONFIG_VARIABLE, LOG_FORMAT_VARIABLE, USUAL_FILE, ConfigError
 from app.config.rules import LOOPBACK
 from app.config.schema import Settings, build_channel, build_destination, load
 from app.core.consent import Keywords
@@ -108,6 +109,17 @@ class Gateway:
         """Every lane of the configuration by its name."""
         return {lane.name: lane for lane in lanes_of(self.settings)}
 
+    def summary(self) -> dict[str, Any]:
+        """What a log says of a process that starts: the version, and the configuration in short."""
+        return {
+            "version": version("patchbay"),
+            "config": os.environ.get(CONFIG_VARIABLE) or USUAL_FILE,
+            "public_url": self.settings.gateway["public_url"],
+            "redis": self.store.connection.place,
+            "channels": {name: one.type for name, one in self.settings.channels.items()},
+            "destinations": {name: one.type for name, one in self.settings.destinations.items()},
+        }
+
     def _call_limits(self, channel: str) -> dict[str, int]:
         """How often a minute one `visitor`, one `address` and all of the `channel` may call; without those that are not
         limited. Where anybody may call, there are limits by default."""
@@ -186,6 +198,9 @@ def limits_of(settings: Settings) -> Limits:
     looks = [platform.values.get("check_every") or 0.0 for platform in settings.destinations.values()]
     return Limits(
         retention=values["retention"],
+        retentions={
+            name: one.values["retention"] for name, one in settings.channels.items() if one.values["retention"]
+        },
         dedup_window=values["dedup_window"],
         windows=_windows_of(settings),
         session_keep=values["session_keep"],
@@ -250,7 +265,7 @@ def build(
         timeout: seconds for one Redis command.
         around: puts something around the publisher.
     """
-    log.configure(settings.secrets)
+    log.configure(settings.secrets, os.environ.get(LOG_FORMAT_VARIABLE) or "json", beside=role == "cli")
     values = settings.gateway
     store = Store(
         connect(values["redis_url"], timeout=timeout, name=role, connections=MAX_CONNECTIONS),

@@ -6,11 +6,8 @@ to public addresses only, and the connection goes to the very address that was c
 
 from __future__ import annotations
 
-import gzip
-import io
 import math
 import time
-import zlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -25,8 +22,9 @@ from app.core.reading import Unreadable, clean_text, encoded, parsed
 from app.core.shown import shown
 from app.egress import Egress
 from app.log import REDACTED
+from app.packed import PACKED, unpacked
 from app.request import credentials, host_and_port, request, target
-from app.transport import Choose, Headers, Take, Transport
+from app.transport import Answer, Choose, Headers, Take, Transport
 
 MAX_BYTES = 2 * 1024 * 1024
 MAX_SAID = 4_096  # bytes of an error that are looked at
@@ -40,8 +38,6 @@ KINDS = {
     410: errors.GONE,
     429: errors.THROTTLED,
 }
-GZIP = ("gzip", "x-gzip")
-PACKED = (*GZIP, "deflate")
 MOVED = (301, 302, 303, 307, 308)
 MAX_MOVES = 2  # a link of ours, then one at its platform
 GATEWAY_FAULTS = (502, 504, 520, 524)  # a proxy lost the platform's answer: the request may have been carried out
@@ -50,12 +46,12 @@ STRAIGHT = Egress()
 
 
 class Response(Struct, frozen=True):
-    """An answer of any status. `headers` have lower-case names; `secrets` are what may not be quoted, `cookies`
-    the values of its Set-Cookie headers, each by itself."""
+    """An answer of any status. `headers` have lower-case names; `received` is its body, or what kept a success's from
+    being read; `secrets` are what may not be quoted, `cookies` the values of its Set-Cookie headers, each by itself."""
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    received: bytes | Failure
     secrets: tuple[str, ...] = ()
     cookies: tuple[str, ...] = ()
 
@@ -65,6 +61,18 @@ class Response(Struct, frozen=True):
     @property
     def ok(self) -> bool:
         return _is_success(self.status)
+
+    @property
+    def body(self) -> bytes:
+        """Empty where an error's could not be read: its status says enough.
+
+        Raises:
+            Failure: UNPARSEABLE (too large, garbled), TIMED_OUT, UNAVAILABLE (the connection was lost within it). The
+                request was carried out, so whoever needs no body need not ask for it.
+        """
+        if isinstance(self.received, Failure):
+            raise self.received
+        return self.received
 
     def moved_to(self, url: str) -> str | None:
         """Where a redirect that answers a call to `url` leads; None if it is none, or leads nowhere."""
@@ -198,16 +206,18 @@ class Http:
 
     def fetch(self, url: str, *, timeout: float = 10.0, most_bytes: int = MAX_BYTES) -> Response:
         """GET a file at an address that an outsider chose, and go where it has moved to, at most `MAX_MOVES` times,
-        all within one time-out. No credentials, and no host of the configuration is exempt from the SSRF guard; else
-        like `request`."""
+        all within one time-out. No credentials, and no host of the configuration is exempt from the SSRF guard; a
+        success that cannot be read is a failure, else like `request`."""
         until = time.monotonic() + timeout
-        for _ in range(MAX_MOVES):
+        for _ in range(1 + MAX_MOVES):
             answer = self._call(self._strict, "GET", url, None, {}, None, until - time.monotonic(), most_bytes)
             where = answer.moved_to(url)
             if where is None:
-                return answer
+                break
             url = where
-        return self._call(self._strict, "GET", url, None, {}, None, until - time.monotonic(), most_bytes)
+        if isinstance(answer.received, Failure):
+            raise answer.received
+        return answer
 
     def download(
         self,
@@ -224,7 +234,7 @@ class Http:
         answer = self._call(self._transport, "GET", url, None, {}, auth, timeout, most_bytes, choose)
         if answer.ok and answer.headers.get("content-encoding", "identity").lower() != "identity":
             into.seek(0)
-            whole = _unpacked(into.read(), answer.headers["content-encoding"].lower(), most_bytes)
+            whole = unpacked(into.read(), answer.headers["content-encoding"].lower(), most_bytes)
             into.seek(0)
             into.truncate()
             into.write(whole)
@@ -253,8 +263,8 @@ class Http:
 
         Raises:
             Failure: no answer: UNAVAILABLE (not connected, or the connection was lost), TIMED_OUT, REJECTED (the SSRF
-                guard refused the address), UNPARSEABLE (an answer too large or garbled), MISCONFIGURED (no such URL or
-                header can be).
+                guard refused the address), MISCONFIGURED (no such URL or header can be). With `take` also UNPARSEABLE
+                (an answer too large, or packed).
         """
         choose = _of_success(take, packed=False) if take else None
         return self._call(self._transport, method, url, data, dict(headers or {}), auth, timeout, most_bytes, choose)
@@ -277,10 +287,9 @@ class Http:
         for name, value in answer.headers:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         cookies = [value for name, value in answer.headers if name == "set-cookie"] if "set-cookie" in headers else ()
-        body = answer.body
-        if "content-encoding" in headers and (choose is None or not _is_success(answer.status)):
-            body = _readable(answer.status, body, headers["content-encoding"].lower(), most_bytes)
-        return Response(answer.status, headers, body, (*credentials(sent, auth), *self._secrets), tuple(cookies))
+        received = _received(answer, headers.get("content-encoding", "").lower(), most_bytes, choose)
+        secrets = (*credentials(sent, auth), *self._secrets)
+        return Response(answer.status, headers, received, secrets, tuple(cookies))
 
 
 def _is_success(status: int) -> bool:
@@ -300,38 +309,18 @@ def _of_success(take: Take, *, packed: bool) -> Choose:
     return choose
 
 
-def _readable(status: int, body: bytes, encoding: str, most_bytes: int) -> bytes:
-    """The body unpacked; nothing if it is an error's and cannot be: its status says enough."""
+def _received(answer: Answer, encoding: str, most_bytes: int, choose: Choose | None) -> bytes | Failure:
+    """The body unpacked, or what keeps it from being read; nothing if it is an error's: its status says enough.
+
+    Raises:
+        Failure: it is a success whose body was to be taken as it comes, and did not come whole.
+    """
+    success = _is_success(answer.status)
     try:
-        return _unpacked(body, encoding, most_bytes)
-    except Failure:
-        if _is_success(status):
+        if isinstance(answer.body, Failure):
+            raise answer.body
+        return answer.body if choose and success else unpacked(answer.body, encoding, most_bytes)
+    except Failure as failure:
+        if choose and success:
             raise
-        return b""
-
-
-def _unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
-    """The body without its `Content-Encoding`. We ask for none, but some servers pack all the same."""
-    try:
-        if encoding in GZIP:
-            body = gzip.GzipFile(fileobj=io.BytesIO(body)).read(most_bytes + 1)
-        elif encoding in PACKED:
-            body = _inflated(body, most_bytes)
-    except (zlib.error, OSError, EOFError):
-        raise Failure(errors.UNPARSEABLE, "the answer's encoding is garbled", maybe_done=True) from None
-    if len(body) > most_bytes:
-        raise Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
-    return body
-
-
-def _inflated(body: bytes, most_bytes: int) -> bytes:
-    """Raises: zlib.error, EOFError: it is garbled, or not whole."""
-    inflating = zlib.decompressobj()
-    try:
-        inflated = inflating.decompress(body, most_bytes + 1)
-    except zlib.error:  # without the wrapping that the name stands for
-        inflating = zlib.decompressobj(-zlib.MAX_WBITS)
-        inflated = inflating.decompress(body, most_bytes + 1)
-    if not inflating.eof and len(inflated) <= most_bytes:
-        raise EOFError
-    return inflated
+        return failure if success else b""

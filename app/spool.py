@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zlib import crc32
 
 import orjson
@@ -93,6 +93,47 @@ class Spool:
                 count += self._replay(work, damaged)
         return count
 
+    def forget(
+        self, is_theirs: Callable[[Spooled], bool], names_them: Callable[[str], bool], *, dry: bool = False
+    ) -> int:
+        """Forget somebody's webhooks; how many there were. A line that cannot be read is theirs where it names them.
+
+        `dry`: only count them. Waits for a replay to end, and lets nobody append meanwhile. Raises: OSError.
+        """
+
+        def leaves(line: bytes) -> bool:
+            spooled = _read(line)
+            return is_theirs(spooled) if spooled else names_them(line.decode(errors="replace"))
+
+        with self._alone("replay"), self._alone("append"):
+            return sum(self._leave_out(name, leaves, dry=dry) for name in ("webhooks", "damaged"))
+
+    def _leave_out(self, name: str, leaves: Callable[[bytes], bool], *, dry: bool) -> int:
+        """Write a file anew without some of its lines; how many those were. What a replay has worked is left out, too:
+        the new file begins with another line, so that where the replay has come to means nothing to it."""
+        old, new = self._folder / name, self._folder / "anew"
+        if not old.exists():
+            return 0
+        count = 0
+        with old.open("rb") as file, _open(new, os.O_TRUNC) as kept:
+            begin = self._reached(file.readline().partition(b" ")[0]) if name == "webhooks" else 0
+            file.seek(begin)
+            for line in file:
+                theirs = leaves(line)
+                count += theirs
+                if not (theirs or dry):
+                    kept.write(line)
+            kept.flush()
+            os.fsync(kept.fileno())
+        if dry or not (count or begin):
+            new.unlink()
+        else:
+            new.replace(old)
+            if not old.stat().st_size:
+                old.unlink()
+            _sync_names(self._folder)
+        return count
+
     def _replay(self, work: Callable[[Spooled], object], damaged: Callable[[int], object]) -> int:
         count = 0
         with self._file.open("rb") as file:
@@ -129,8 +170,7 @@ class Spool:
         damaged(len(line))
 
     def _write(self, name: str, how: int, data: bytes) -> None:
-        file = os.open(self._folder / name, os.O_WRONLY | os.O_CREAT | how, OURS_ALONE)
-        with os.fdopen(file, "wb") as written:
+        with _open(self._folder / name, how) as written:
             written.write(data)
 
     @contextmanager
@@ -141,6 +181,11 @@ class Spool:
             yield _locked(file, wait=wait)
         finally:
             os.close(file)
+
+
+def _open(path: Path, how: int) -> BinaryIO:
+    """To write; for us alone."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how, OURS_ALONE), "wb")
 
 
 def _locked(file: int, *, wait: bool) -> bool:

@@ -21,6 +21,8 @@ from app.log import logger
 from app.outage import Outage, Patience
 
 DRAIN = "patchbay.drain"
+# Above so many lanes they share a queue: to wait at many for a wake-up takes Redis 0.7 us for each, every time.
+SHARED, MAX_QUEUES = "patchbay", 64
 ASKED_WITHIN = 0.5  # seconds; the next sentinel is asked after that
 CONFIRMED_WITHIN = 1.0  # seconds
 FIRST_TRY = 0.2  # seconds until a broker that went away is tried again
@@ -31,7 +33,7 @@ log = logger("tasks")
 def create_celery(
     broker_url: str, lanes: Iterable[str], *, timeout: float = 5.0, connections: int = 100, retries: int | None = None
 ) -> Celery:
-    """The Celery application: one queue per lane.
+    """The Celery application: one queue per lane, and one that many lanes share.
 
     Args:
         timeout: seconds for one broker command; short in a receiver, where a frozen broker must not hold a webhook.
@@ -39,19 +41,37 @@ def create_celery(
             while it connects). None: as often as it takes.
         connections: broker connections of one process; at least its concurrency and ten.
     """
-    options = _transport(timeout, connections, retries)
+    options, names = _transport(timeout, connections, retries), list(lanes)
+    names += [SHARED] if is_shared(names) else []
     sentinels = sentinels_of(broker_url) if is_sentinels(broker_url) else None
     broker = _as_kombu_writes(sentinels) if sentinels else broker_url
     celery = Celery("patchbay", broker=broker, set_as_current=False)
     celery.conf.update(
         SETTINGS,
-        task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in lanes],
+        task_queues=[Queue(lane, routing_key=lane, no_ack=unacknowledged(broker_url)) for lane in names],
         broker_pool_limit=connections,
         broker_connection_timeout=options["socket_connect_timeout"],  # of AMQP
         broker_transport_options=options | (_asks(sentinels) if sentinels else {}),
         broker_use_ssl=_tls(broker_url, sentinels),
     )
     return celery
+
+
+def is_shared(lanes: Sequence[str]) -> bool:
+    """Whether so many lanes have one queue for their wake-ups."""
+    return len(lanes) > MAX_QUEUES
+
+
+def queues_of(chosen: Sequence[str], lanes: Sequence[str]) -> list[str]:
+    """Where a worker that serves the `chosen` of all lanes hears of work."""
+    if not is_shared(lanes):
+        return [*chosen]
+    return [SHARED] if len(chosen) == len(lanes) else [SHARED, *chosen]
+
+
+def served_by(queues: Iterable[str], lanes: Iterable[str]) -> frozenset[str]:
+    """The lanes that a worker at these queues serves."""
+    return frozenset(queues) - {SHARED} or frozenset(lanes)
 
 
 def _as_kombu_writes(found: Sentinels) -> str:
@@ -156,15 +176,16 @@ class Publisher:
             with suppress(StoreUnavailable):  # they lapse by themselves
                 self._forget(wakes)
 
-    def send(self, wakes: Sequence[Wake]) -> Sequence[Wake]:
-        """As `publish`, for who does something else with what is left."""
+    def send(self, wakes: Sequence[Wake], *, own_queue: bool = False) -> Sequence[Wake]:
+        """As `publish`, for who does something else with what is left. `own_queue`: that of the lane, though it shares
+        one with others."""
         for number, wake in enumerate(wakes):
             if self.rests:
                 return wakes[number:]
             if self._outage.lasts:
                 self._patience.failed()  # for the others, while this one tries
             try:
-                self._send(wake)
+                self._send(wake, own_queue)
             except QueueNotFound:
                 self._no_such(wake.lane)
                 return wakes[number:]
@@ -187,15 +208,16 @@ class Publisher:
         broker = self.celery.broker_connection().as_uri()  # without its password
         log.warning("wake-up not published", broker=broker, error=error, advice="messages are recorded all the same")
 
-    def _send(self, wake: Wake) -> None:
-        args = (wake.lane, wake.token)
+    def _send(self, wake: Wake, own_queue: bool) -> None:
+        args, queues = (wake.lane, wake.token), self.celery.amqp.queues
+        shared = SHARED in queues and wake.lane in queues and not own_queue
         self.celery.send_task(
             DRAIN,
             args=args,
             argsrepr=repr(args),  # what Flower shows; by itself Celery looks for what is too long or too deep
             kwargsrepr="{}",
             shadow=wake.lane,  # the name under which Flower shows it
-            queue=wake.lane,
+            queue=SHARED if shared else wake.lane,
             declare=[],  # the queue needs no binding: a message for the default exchange goes right into it
             retry=False,
             confirm_timeout=CONFIRMED_WITHIN,  # over AMQP

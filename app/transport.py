@@ -8,7 +8,6 @@ send a request a second time, unasked, where a kept connection was lost before t
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import select
 import socket
@@ -23,6 +22,8 @@ import pycurl
 from app.core import errors
 from app.core.errors import Failure
 from app.egress import LOOPBACK, Egress
+from app.guard import is_public, shows_inside
+from app.packed import too_large
 from app.request import Address, Request, Target
 
 pycurl.global_init(pycurl.GLOBAL_ALL)  # once, before there are threads
@@ -33,26 +34,17 @@ REUSE_WITHIN = (
 )
 PIECE = 65_536  # bytes that are read at once
 
-# Networks that lead to other addresses than they show, beside those that `ipaddress` knows.
-TRANSLATED = tuple(
-    ipaddress.ip_network(net)
-    for net in (
-        *("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96"),
-        *("2002::/16", "fec0::/10", "192.88.99.0/24"),
-    )
-)
-
 Headers = list[tuple[str, str]]  # in their order, with lower-case names
 Take = Callable[[bytes], object]
 Choose = Callable[[int, Headers], Take | None]
 
 
 class Answer(NamedTuple):
-    """`body` as it came, perhaps packed."""
+    """`body` as it came, perhaps packed, or what kept it from coming whole."""
 
     status: int
     headers: Headers
-    body: bytes
+    body: bytes | Failure
 
 
 class Transport:
@@ -85,8 +77,8 @@ class Transport:
 
         Raises:
             Failure: REJECTED (the guard refused the address), UNAVAILABLE (not connected, or the connection was lost),
-                TIMED_OUT, UNPARSEABLE (too large), MISCONFIGURED (no host has such a name). Only a connection that
-                never stood proves that nothing was done.
+                TIMED_OUT, MISCONFIGURED (no host has such a name). Only a connection that never stood proves that
+                nothing was done.
         """
         connection = self._idle_one(to.address) or self._new(to)
         try:
@@ -160,7 +152,7 @@ class _Connection:
     def ask(
         self, request: Request, to: Target, timeout: float, most_bytes: int, choose: Choose | None = None
     ) -> Answer:
-        """Raises: Failure: there was no answer, or it is too large."""
+        """Raises: Failure: there was no answer."""
         reading = _Reading(choose)
         self._sent = self._refused = False
         self._set(_options(request, to, timeout, most_bytes) | reading.options())
@@ -168,7 +160,10 @@ class _Connection:
             self._curl.perform()
         except pycurl.error as error:
             if not (RAGGED in str(error) and reading.ends_with_connection()):
-                raise reading.raised or self._failure(int(error.args[0]), most_bytes) from None
+                failure = self._failure(int(error.args[0]), most_bytes)
+                if reading.raised or not reading.has_head():
+                    raise reading.raised or failure from None
+                return reading.answer()._replace(body=failure)
         answer = reading.answer()
         if answer.status == PROXY_WANTS_LOGIN and not self.address[2] and self._curl.getinfo(pycurl.USED_PROXY):
             raise self._unconnected(0, answer.status)
@@ -199,7 +194,7 @@ class _Connection:
         if code == pycurl.E_OPERATION_TIMEDOUT:
             return Failure(errors.TIMED_OUT, "no answer in time", maybe_done=True)
         if code == pycurl.E_FILESIZE_EXCEEDED:
-            return Failure(errors.UNPARSEABLE, f"the answer is larger than {most_bytes} bytes", maybe_done=True)
+            return too_large(most_bytes)
         return Failure(errors.UNAVAILABLE, "the connection was lost before the answer", maybe_done=True)
 
     def _unconnected(self, code: int, proxy_said: int) -> Failure:
@@ -221,7 +216,7 @@ def _refusal(name: str) -> Failure:
 
 PROXY_FORBIDS = 403
 PROXY_WANTS_LOGIN = 407
-QUICK_EXIT = 322  # libcurl's number; pycurl has no name for it
+QUICK_EXIT, SUPPRESS_CONNECT_HEADERS = 322, 265  # libcurl's numbers; pycurl has no names for them
 USUAL: dict[int, Any] = {
     pycurl.NOSIGNAL: 1,
     pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
@@ -229,6 +224,7 @@ USUAL: dict[int, Any] = {
     pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
     pycurl.PATH_AS_IS: 1,
     QUICK_EXIT: 1,  # else closing waits for a resolver that outlasted the time
+    SUPPRESS_CONNECT_HEADERS: 1,  # that a proxy opened a tunnel is no answer
     pycurl.MAXCONNECTS: 1,
     pycurl.BUFFERSIZE: PIECE,
 }
@@ -288,12 +284,16 @@ class _Reading:
     def answer(self) -> Answer:
         return Answer(*_head_of(self._lines), b"".join(self._body))
 
+    def has_head(self) -> bool:
+        """Whether its status and headers came, which tell what became of the request."""
+        status, _ = _head_of(self._lines)
+        return status >= 200 and not self._lines[-1].strip()
+
     def ends_with_connection(self) -> bool:
         """Whether nothing else says where its body ends."""
-        status, headers = _head_of(self._lines)
-        told = dict(headers)
+        told = dict(_head_of(self._lines)[1])
         framed = "content-length" in told or "chunked" in told.get("transfer-encoding", "").lower()
-        return status >= 200 and not self._lines[-1].strip() and not framed
+        return self.has_head() and not framed
 
     def _chosen(self, data: bytes) -> int:
         """Raising here would only print; taking nothing ends the call."""
@@ -322,23 +322,3 @@ def _head_of(lines: list[bytes]) -> tuple[int, Headers]:
             name, _, value = line.decode("latin-1").partition(":")
             headers.append((name.strip().lower(), value.strip()))
     return status, headers
-
-
-def shows_inside(name: str) -> bool:
-    """Whether a host's name tells by itself that it leads inside; with numbers as the system's resolver reads them."""
-    name = name.rstrip(".")
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return not is_public((name if ":" in name else socket.inet_ntoa(socket.inet_aton(name)),))
-    except OSError:
-        return False
-
-
-def is_public(where: Any) -> bool:
-    """Whether a socket's address is one that everybody may reach."""
-    try:
-        ip = ipaddress.ip_address(str(where[0]).partition("%")[0])
-    except (ValueError, LookupError, TypeError):  # it is no address of the Internet
-        return False
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in TRANSLATED)

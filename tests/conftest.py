@@ -16,7 +16,11 @@ from tests.support.examples import load_profiles
 from tests.support.garbage import pytest_collection
 from tests.support.ledgers import pytest_addoption, pytest_runtest_logreport, pytest_terminal_summary
 from tests.support.processes import RedisServer
-from tests.support.sharing import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.support.sharing import (
+    pytest_collection_modifyitems,
+    pytest_runtest_protocol,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.sink import outside, sinkhole
 
 pytest.register_assert_rewrite("tests.platforms.conformance")  # or a failed one shows no values
@@ -28,6 +32,7 @@ __all__ = [
     "pytest_collection",
     "pytest_collection_modifyitems",
     "pytest_runtest_logreport",
+    "pytest_runtest_protocol",
     "pytest_terminal_summary",
     "pytest_xdist_make_scheduler",
     "sinkhole",

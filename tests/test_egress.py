@@ -82,6 +82,13 @@ def test_what_a_platform_says_within_a_tunnel_is_not_the_proxys(proxy: Proxy, tr
         assert 407 == Http([there], egress=through(proxy, store=trusting.authorities)).post(there).status
 
 
+def test_an_answer_that_is_lost_within_a_tunnel_is_not_the_proxys(proxy: Proxy, trusting: Egress) -> None:
+    with secured(saying(b""), "shop.example.test") as url:
+        there = named(url)
+        failed = failure(there, Http([there], egress=through(proxy, store=trusting.authorities)))
+    assert (errors.UNAVAILABLE, True) == (failed.kind, failed.maybe_done)
+
+
 def test_a_call_goes_through_socks_which_looks_the_name_up(outside: Sink) -> None:
     url = named(outside.url)
     with socks_proxy() as proxy:

@@ -41,3 +41,9 @@ WINDOWS: dict[str, tuple[Mapping[str, Any], dict[str, int]]] = {
 def test_an_id_is_remembered_for(changes: Mapping[str, Any], expected: dict[str, int]) -> None:
     limits = limits_of(settings(**changes))
     assert expected == {name: limits.window_ms(f"{name}:inbound:1") // 1000 for name in expected}
+
+
+def test_a_message_is_kept_as_long_as_its_channel_says_or_the_gateway() -> None:
+    limits = limits_of(settings(gateway={"retention": 5_000}, channels__shop={"retention": 600}))
+    assert (600, 5_000) == (limits.retention_of("shop"), limits.retention_of("chat"))
+    assert limits.longest_retention == 5_000

@@ -30,7 +30,7 @@ from tests.support.values import QUICK
 
 def failure(url: str, http: Http | None = None, **options: Any) -> Failure:
     with pytest.raises(Failure) as raised:
-        (http or Http()).post(url, **options)
+        (http or Http()).post(url, **options).json()
     return raised.value
 
 
@@ -454,7 +454,25 @@ def test_the_largest_answer_is_read_and_a_larger_one_is_not(outside: Sink) -> No
     outside.answers(Told(200, b"x" * MAX_BYTES))
     assert len(http.post(outside.url).body) == MAX_BYTES
     outside.answers(Told(200, b"x" * (MAX_BYTES + 1)))
-    assert_too_large(failure(outside.url, http))
+    assert_too_large(failure(outside.url, Http([outside.url])))
+
+
+LARGE = {
+    "with its length": (b"x" * (MAX_BYTES + 1), {}),
+    "in pieces": (b"%x\r\n%b\r\n0\r\n\r\n" % (MAX_BYTES + 1, b"x" * (MAX_BYTES + 1)), {"Transfer-Encoding": "chunked"}),
+}
+
+
+@pytest.mark.parametrize(("body", "headers"), LARGE.values(), ids=LARGE)
+def test_an_answer_that_is_too_large_is_what_its_status_says(
+    body: bytes, headers: dict[str, str], outside: Sink
+) -> None:
+    outside.answers(Told(202, body, headers), Told(503, body, headers))
+    http = Http([outside.url])
+    assert 202 == http.post(outside.url).check().status
+    with pytest.raises(Failure) as raised:
+        http.post(outside.url).check()
+    assert (errors.UNAVAILABLE, "HTTP 503", False) == (raised.value.kind, raised.value.detail, raised.value.maybe_done)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "deflate without its wrapping"])

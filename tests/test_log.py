@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,6 +48,39 @@ def test_a_line_is_a_json_object(capsys: pytest.CaptureFixture[str]) -> None:
         line["part"],
     ) == ("attempt", "inbound:desk", 1.5, "info", "test")
     assert line["timestamp"].endswith("Z")
+
+
+def as_text(capsys: pytest.CaptureFixture[str], event: str, **values: Any) -> str:
+    log.configure(SECRETS, "text")
+    log.logger("test").warning(event, **values)
+    return capsys.readouterr().out
+
+
+def test_text_is_a_line_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    line = as_text(capsys, "attempt", lane="inbound:desk", ms=1.5)
+    assert re.fullmatch(r"\S+Z \[warning *\] attempt +lane='inbound:desk' ms=1.5 part='test'\n", line)
+
+
+def test_text_obeys_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    line = as_text(capsys, "refused", reason="\x1b[2Jgone\n2026-01-01 a line of theirs\u202e")
+    assert line.count("\n") == 1
+    assert line.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("value", [*SECRETS, [SECRETS], ValueError(SECRETS[0])])
+def test_text_has_no_secret(value: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    more = {"exc_info": value} if isinstance(value, Exception) else {"value": value}
+    line = as_text(capsys, "refused", **more)
+    assert REDACTED in line
+    assert not any(secret in line for secret in SECRETS)
+    assert "and backslash" not in line
+
+
+def test_what_is_logged_of_a_conversation_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with log.about("shop/webhook:ada"):
+        line = written(capsys, "attempt")
+    assert ("shop", "shop/webhook:ada") == (line["channel"], line["conversation"])
+    assert "conversation" not in written(capsys, "attempt")
 
 
 class Shown:

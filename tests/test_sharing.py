@@ -30,6 +30,34 @@ def test_the_tests_of_a_file_stay_in_one_process_each() -> None:
     assert {"gw0", "gw1"} == {process for process, _ in ran}
 
 
+TROUBLE = """
+import pytest
+
+@pytest.fixture
+def before(): raise RuntimeError
+
+@pytest.fixture
+def behind():
+    yield
+    raise RuntimeError
+
+def test_passes(): pass
+def test_fails(): assert False
+def test_is_skipped(): pytest.skip()
+def test_cannot_begin(before): pass
+def test_cannot_end(behind): pass
+"""
+
+
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_no_trouble_is_kept_back(processes: str, tmp_path: Path) -> None:
+    """Whether told by a process that shares the tests, or seen by the one that runs them all."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "test_trouble.py").write_text(TROUBLE)
+    said = pytest_says("-p", "tests.support.sharing", "--rootdir", str(tmp_path), "-n", processes, str(tmp_path))
+    assert "1 failed, 2 passed, 1 skipped, 2 errors" in said
+
+
 WITHOUT = ["tests/journeys/test_story.py", "tests/sandbox/test_agent_page.py", "tests/workers/test_outbound.py"]
 
 

@@ -210,3 +210,74 @@ def _write(folder: Path, told: Path) -> None:
 def _append(file: Path, word: object) -> None:
     with file.open("a") as out:
         out.write(f"{word}\n")
+
+
+THEIRS = {1, 3}
+
+
+def forgotten(spool: Spool, *, dry: bool = False) -> int:
+    return spool.forget(lambda one: one.at in THEIRS, lambda text: "theirs" in text, dry=dry)
+
+
+class TestForgetting:
+    """Somebody's webhooks go; the others come back in their order."""
+
+    def test_the_others_are_left(self, folder: Path) -> None:
+        spool = Spool(folder, MB)
+        keep_all(spool, 5)
+        assert forgotten(spool, dry=True) == 2
+        assert forgotten(spool) == 2
+        assert stat.S_IMODE((folder / "webhooks").stat().st_mode) == 0o600
+        spool.keep(spooled(5))
+        assert replayed(spool) == ([0, 2, 4, 5], 0)
+
+    def test_where_all_was_theirs_nothing_is_left(self, folder: Path) -> None:
+        spool = Spool(folder, MB)
+        spool.keep(spooled(1))
+        assert forgotten(spool) == 1
+        assert spool.size is None
+        assert sorted(path.name for path in folder.iterdir()) == ["append.lock", "replay.lock"]
+
+    def test_where_nothing_is_kept_nothing_is_forgotten(self, folder: Path) -> None:
+        assert forgotten(Spool(folder, MB)) == 0
+
+    def test_a_replay_that_failed_goes_on_where_it_was(self, folder: Path) -> None:
+        spool = Spool(folder, MB)
+        keep_all(spool, 5)
+        with pytest.raises(KeyError):
+            spool.replay(lambda one: {0: None, 1: None}[one.at], lambda _: None)
+        assert forgotten(spool) == 1
+        assert b'"at":1' not in (folder / "webhooks").read_bytes()  # though it is worked already
+        assert replayed(spool) == ([2, 4], 0)
+
+    def test_a_first_line_that_stays_is_worked_once(self, folder: Path) -> None:
+        spool = Spool(folder, MB)
+        keep_all(spool, 2)
+        assert forgotten(spool) == 1
+        keep_all(spool, 1)
+        with pytest.raises(KeyError):
+            Spool(folder, MB).replay(lambda one: {}[one.at], lambda _: None)
+        assert replayed(spool) == ([0, 0], 0)
+
+    def test_lines_that_cannot_be_read_are_theirs_where_they_name_them(self, folder: Path) -> None:
+        spool = Spool(folder, MB)
+        keep_all(spool, 1)
+        with (folder / "webhooks").open("ab") as file:
+            file.write(b"torn theirs\ntorn others\ntorn theirs, too")
+        (folder / "damaged").write_bytes(b"theirs \xff\nothers\n")
+        assert forgotten(spool) == 3
+        assert (folder / "damaged").read_bytes() == b"others\n"
+        assert replayed(spool) == ([0], 1)
+        assert (folder / "damaged").read_bytes() == b"others\ntorn others\n"
+
+    def test_what_comes_meanwhile_is_kept(self, folder: Path) -> None:
+        spool = Spool(folder, 64 * MB)
+        keep_all(spool, 100)
+        writer = Thread(target=lambda: [spool.keep(spooled(number)) for number in range(100, 200)])
+        writer.start()
+        found = 0
+        while writer.is_alive():
+            found += forgotten(Spool(folder, MB))
+        found += forgotten(spool)
+        assert found == 2
+        assert replayed(spool) == ([number for number in range(200) if number not in THEIRS], 0)

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.core.work import Wake
-from app.tasks import Publisher, create_celery
+from app.tasks import MAX_QUEUES, SHARED, Publisher, create_celery, queues_of, served_by
 from tests.support.processes import RedisServer, free_port, wait_until
 
 BROKERS = {
@@ -54,3 +54,46 @@ def test_a_lane_that_is_no_longer_configured_is_told_once_and_is_no_outage(redis
         for _ in range(3):
             assert publisher.publish([Wake("inbound:desk", "t"), Wake("inbound:gone", "t")])
     assert [("wake-up not published", "inbound:gone")] == [(line["event"], line["lane"]) for line in logs]
+
+
+FEW = [f"inbound:d{number}" for number in range(MAX_QUEUES)]
+MANY = [*FEW, "inbound:one-more"]
+
+
+@pytest.mark.parametrize(("lanes", "queue"), [(FEW, FEW[3]), (MANY, SHARED)], ids=["few", "many"])
+def test_the_queues_of_a_worker_do_not_become_more_with_the_lanes(
+    lanes: list[str], queue: str, redis_server: RedisServer
+) -> None:
+    publisher = Publisher(create_celery(redis_server.url, lanes, retries=0))
+    with redis_server.client() as client:
+        client.flushall()
+        assert publisher.publish([Wake(FEW[3], "t")]) == ()
+        assert [f"patchbay-celery:{queue}"] == client.keys("patchbay-celery:*")
+
+
+def test_a_lane_that_shares_its_queue_has_one_of_its_own_all_the_same(redis_server: RedisServer) -> None:
+    publisher = Publisher(create_celery(redis_server.url, MANY, retries=0))
+    with redis_server.client() as client:
+        client.flushall()
+        assert publisher.send([Wake(FEW[3], "t")], own_queue=True) == ()
+        assert [f"patchbay-celery:{FEW[3]}"] == client.keys("patchbay-celery:*")
+
+
+def test_among_many_too_a_lane_that_is_no_longer_configured_is_no_outage(redis_server: RedisServer) -> None:
+    publisher = Publisher(create_celery(redis_server.url, MANY, retries=0))
+    assert [Wake("inbound:gone", "t")] == publisher.publish([Wake(FEW[0], "t"), Wake("inbound:gone", "t")])
+    assert not publisher.is_away
+
+
+HEARD = {
+    "few, all of them": (FEW, FEW, FEW),
+    "few, some of them": (FEW[:2], FEW, FEW[:2]),
+    "many, all of them": (MANY, MANY, [SHARED]),
+    "many, some of them": (MANY[:2], MANY, [SHARED, *MANY[:2]]),
+}
+
+
+@pytest.mark.parametrize(("chosen", "lanes", "queues"), HEARD.values(), ids=HEARD)
+def test_a_worker_hears_of_the_lanes_that_it_serves(chosen: list[str], lanes: list[str], queues: list[str]) -> None:
+    assert queues == queues_of(chosen, lanes)
+    assert {*chosen} == served_by(queues, lanes)

@@ -151,6 +151,20 @@ def test_a_lost_answer_may_have_been_carried_out(words: bytes, opens: Opens) -> 
     assert (failed.kind, failed.maybe_done) == (errors.UNAVAILABLE, True)
 
 
+BODY_LOST = {
+    "its connection": saying(LOST["within the body"]),
+    "its connection, in a chunk": saying(LOST["within a chunk"]),
+    "its time": dribble(DRIBBLES["a body"]),
+    "its time, in a chunk": dribble(DRIBBLES["a chunk"]),
+}
+
+
+@pytest.mark.parametrize("talk", BODY_LOST.values(), ids=BODY_LOST)
+def test_a_success_whose_body_is_lost_is_one_for_whoever_does_not_need_it(talk: Talk, opens: Opens) -> None:
+    with opens(talk) as (url, http):
+        assert 200 == http.post(url, timeout=0.3).check().status
+
+
 def silence(connection: socket.socket, over: threading.Event) -> None:
     over.wait(5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,7 +13,7 @@ from app.core.lane import SILENT
 from app.core.retry import RetryPolicy
 from app.core.work import Behind, Claim, Dead, Done, Outcome, Reroute, Retry, Unknown, Wake, item_text
 from app.gateway import UNKNOWN_LEASE, Gateway, Lane
-from app.log import logger
+from app.log import about, logger
 from app.store.mailbox import Worked
 from workers import inbound, outbound, reports, results
 from workers.bursts import WAITING
@@ -21,6 +22,7 @@ from workers.failing import discreet, failed
 from workers.lease import HANDS, LeaseLost, insist, lease_of
 from workers.meter import Meters
 from workers.slots import Slots
+from workers.solitude import Solitude
 from workers.tally import NO_THREAD, Tally
 
 log = logger("drain")
@@ -35,10 +37,11 @@ WORK: Mapping[str, Work] = {"inbound": inbound.work, "outbound": outbound.work, 
 
 
 class Threads:
-    """The threads of a process: which lanes have them, and what each lane's calls take."""
+    """The threads of a process: which lanes have them, what each lane's calls take, and whether one must be alone."""
 
     def __init__(self, count: int = 256) -> None:
         self.meters = Meters()
+        self.solitude = Solitude()
         self.slots = Slots(count, lambda lane: self.meters[lane].usual)
 
 
@@ -62,6 +65,10 @@ class Drainer:
             token: of the wake-up that called for this drain.
         """
         lane = self._gateway.lanes.get(lane_name) or Lane(lane_name, 1, 0.0, UNKNOWN_LEASE, RetryPolicy())
+        with self._threads.solitude.together():
+            return self._drain_if_free(lane, token, time_slice)
+
+    def _drain_if_free(self, lane: Lane, token: str, time_slice: float) -> int:
         slots = self._threads.slots
         if not slots.take(lane.name):
             self._step(lane, token, None, crowded=True)
@@ -78,19 +85,24 @@ class Drainer:
         outcome: Outcome | None = None
         heads = 0
         while True:
-            go_on = time.monotonic() < until and not self._stopping()
+            go_on = time.monotonic() < until and not self._must_end()
             crowded = heads > 0 and not self._threads.slots.keeps(lane.name)
             worked = self._step(lane, token, outcome, go_on=go_on, crowded=crowded)
             self._hold(lane, worked.claim)
             self._gateway.publisher.publish(worked.wakes)
             self.tally.add("dead", "poison", worked.poisoned)
             if worked.claim:
-                outcome = self.attempt(lane, worked.claim)
+                with about(worked.claim.conversation):
+                    outcome = (self._alone if worked.claim.suspect else self.attempt)(lane, worked.claim)
                 heads += 1
-            elif worked.more and self._gateway.publisher.publish([Wake(lane.name, token)]) and not self._stopping():
+            elif worked.more and self._gateway.publisher.publish([Wake(lane.name, token)]) and not self._must_end():
                 outcome, until = None, time.monotonic() + time_slice  # nobody else hears of it
             else:
                 return heads
+
+    def _must_end(self) -> bool:
+        """Because the process does, or because a suspect is to be tried alone."""
+        return self._stopping() or self._threads.solitude.closed
 
     def _hold(self, lane: Lane, claim: Claim | None) -> None:
         """Have this claim in hand in place of the last one."""
@@ -99,6 +111,15 @@ class Drainer:
         if claim:
             HANDS.hold(claim, lane)
         self._held = claim
+
+    def _alone(self, lane: Lane, claim: Claim) -> Outcome | None:
+        """The attempt at a suspect; None if the process is to end before, or took too long to be alone."""
+        with self._threads.solitude.alone(self._stopping) as alone:
+            if not alone or not self._gateway.store.mailboxes.begin(claim, lease_of(lane)):
+                return None
+            log.warning("tried alone", lane=lane.name, mailbox=claim.mailbox, item=item_text(claim.item))
+            HANDS.hold(claim, lane)
+            return self.attempt(lane, claim)
 
     def attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
         """One attempt at one head; None if the lease was lost and nothing may be settled."""
@@ -151,6 +172,7 @@ class Drainer:
             go_on=go_on,
             crowded=crowded,
             seen=self._threads.meters[lane.name].seen,
+            solitude="possible" if self._threads.solitude.possible else "impossible",
         )
         if outcome is None:
             return work()
@@ -171,7 +193,8 @@ class Drainer:
         claim, (reason, error) = outcome.claim, _why(outcome)
         if reason == errors.UNAUTHORISED.code:
             log.error("lane rests", lane=lane.name, advice=errors.UNAUTHORISED.sentence)
-        log.info(
+        log.log(
+            _level(outcome),
             "attempt",
             lane=lane.name,
             item=item_text(claim.item),
@@ -194,6 +217,12 @@ def _unworkable(claim: Claim) -> Outcome | None:
         log.error("damaged", mailbox=claim.mailbox, error=claim.damaged.partition(":")[0])
         return Dead(claim, reason="damaged", error=DAMAGED, lane=SILENT)
     return None
+
+
+def _level(outcome: Outcome) -> int:
+    if isinstance(outcome, Dead):
+        return logging.ERROR
+    return logging.WARNING if isinstance(outcome, Retry) and outcome.reason != WAITING else logging.INFO
 
 
 def _why(outcome: Outcome) -> tuple[str, str]:

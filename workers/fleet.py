@@ -8,9 +8,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from functools import cache, partial
+from threading import Lock
 from typing import Any
 
+from cachetools import TTLCache, cached
 from celery import Celery, bootsteps, signals
 from celery.exceptions import CPendingDeprecationWarning, WorkerShutdown
 from celery.worker.consumer import Consumer
@@ -18,13 +21,15 @@ from celery.worker.request import Request
 
 from app.config.file import CONFIG_VARIABLE
 from app.core.errors import StoreUnavailable
+from app.core.work import Wake
 from app.gateway import WORKER_TIMEOUT, Gateway, build, lanes_of, settings_from_environment
 from app.local.processes import remembered
 from app.log import logger
-from app.tasks import DRAIN, create_celery, unacknowledged
+from app.store.workers import WorkerState
+from app.tasks import DRAIN, create_celery, served_by, unacknowledged
 from workers.drain import Drainer, Threads
 from workers.lease import ends, stopping
-from workers.tally import AWAY, Tally, event_of
+from workers.tally import AWAY, ELSEWHERE, Tally, event_of
 from workers.tick import TICK, Tick
 from workers.wakes import Wakes
 
@@ -71,10 +76,19 @@ def drain(lane: str, token: str) -> Tally:
     try:
         if _tick:
             _tick.declare()
-        drainer.drain(lane, token)
+        if wakes.serves(lane):
+            drainer.drain(lane, token)
+        else:
+            wakes.pass_on(Wake(lane, token), _alive())
+            return Tally(ELSEWHERE)
     except StoreUnavailable:  # the tick calls again once Redis is back
         return Tally(AWAY)
     return drainer.tally
+
+
+@cached(TTLCache(1, ttl=1.0), lock=Lock())
+def _alive() -> Sequence[WorkerState]:
+    return gateway().store.workers.alive()
 
 
 wakes = Wakes(drain, [lane.name for lane in lanes_of(settings)])
@@ -94,8 +108,9 @@ class Clock(bootsteps.StartStopStep):
         global _tick, _threads
         _hush()
         _threads = Threads(worker.concurrency)
-        gateway()  # and with it the log
-        wakes.pool, wakes.lanes = worker.pool, frozenset(celery.amqp.queues.consume_from)
+        summary = gateway().summary()  # and with the gateway the log
+        wakes.pool, wakes.lanes = worker.pool, served_by(celery.amqp.queues.consume_from, wakes.known)
+        log.info("started", name=worker.hostname, **summary, lanes=sorted(wakes.lanes), threads=worker.concurrency)
         _tick = Tick(gateway, stopping, worker.hostname, wakes.lanes)
         _tick.start()
 

@@ -124,6 +124,6 @@ def _show_typing(job: Job, message: Message, over: threading.Event) -> None:
     while not over.wait(wait):
         at = job.claim.now + int((time.monotonic() - began) * 1000)
         with suppress(StoreUnavailable):  # only a hint
-            wakes = job.gateway.store.mailboxes.append(AppendItem(mailbox, lane, Typing(at)))
+            wakes = job.gateway.store.mailboxes.append(AppendItem(mailbox, lane, Typing(at)), claim=job.claim)
             job.gateway.publisher.publish(wakes or ())
         wait = TYPING_AGAIN

@@ -8,6 +8,7 @@ from typing import Any
 
 NOTHING = "nothing was due"
 AWAY = "the store is out of reach"
+ELSEWHERE = "passed on to a worker that serves the lane"
 NO_THREAD = "the lane has its share of the threads"
 # The events that tell of a drain by the worst that befell a head in it. Celery runs nothing again because of them.
 WORST = (("dead", "task-failed"), ("retry", "task-retried"))

@@ -22,6 +22,7 @@ from workers.care import look_after
 from workers.lease import HANDS, RENEW_EVERY
 
 TICK = 0.5  # seconds; how late a due retry may be noticed
+APART = TICK / 2  # seconds between two sweeps, however many workers there are: Redis does nothing else meanwhile
 # What ran out while nobody could renew it (Redis was away for longer than GAP) is spared for so long: whoever has it in
 # hand tells of it now. A worker that only just begins does not know, so it does the same.
 GAP, SPARED = 3.0, 5.0
@@ -89,7 +90,7 @@ class Tick:
         spare = SPARED if time.monotonic() - self._swept > GAP else 0.0
         if spare:
             results.tell(self._gateway())
-        wakes = self._gateway().store.mailboxes.sweep(spare)
+        wakes = self._gateway().store.mailboxes.sweep(spare, APART)
         self._swept = time.monotonic()
         self._patience.worked()
         return wakes

@@ -19,6 +19,8 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "consent": ("consent", "consent", "Who wants no messages on a channel."),
     "costs": ("costs", "show_costs", "What messages cost, per day and channel."),
     "dead-letters": ("letters", "dead_letters", "Messages that were given up, and webhooks that could not be read."),
+    "doctor": ("doctor", "doctor", "Examine this installation from all sides."),
+    "forget": ("forget", "forget", "Remove a person: all that is kept of a customer on a channel."),
     "lanes": ("running", "lanes", "Show what waits in every lane, and what was counted."),
     "provision": ("provision", "provision", "Make what a channel or destination needs on its platform."),
     "receiver": ("running", "receiver", "Take webhooks and serve the pages."),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.config.file import CONFIG_VARIABLE, USUAL_FILE, ConfigError
-from app.core.address import address_of
+from app.core.address import typed_address
 from app.core.errors import StoreUnavailable
 from app.core.message import conversation_key
 from app.core.reading import clean_text
@@ -96,10 +96,17 @@ def conversation_of(providers: Mapping[str, str], channel: str, customer: str) -
     """
     if channel not in providers:
         raise click.ClickException(f"There is no channel {channel}.")
-    address, provider = address_of(clean_text(customer)), providers[channel] or customer.partition(":")[0]
+    address, provider = typed_address(clean_text(customer)), providers[channel] or customer.partition(":")[0]
     if not address.startswith(f"{provider}:") or address == f"{provider}:":
         raise click.ClickException(f"{customer} is no address on {channel}: those begin with {provider}:")
     return conversation_key(channel, address)
+
+
+def confirm(question: str) -> None:
+    """Ask a yes or no. Raises: click.Abort, the answer is no; click.ClickException, nobody can be asked."""
+    if not sys.stdin.isatty():
+        raise click.ClickException(f"{question}? There is nobody here to ask: add --yes.")
+    click.confirm(f"{question}?", abort=True)
 
 
 def when(at: int) -> str:

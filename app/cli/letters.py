@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.cli.common import complains, config_option, gateway_of, when
+from app.cli.common import complains, config_option, confirm, gateway_of, when
 from app.cli.looking import View, view_of
 from app.cli.printable import printable
 from app.core.errors import BadWebhook, Unverified
@@ -93,20 +93,16 @@ def discard_letters(config: Path | None, letter_ids: tuple[str, ...], yes: bool)
     view = view_of(config)
     chosen = _chosen(view, letter_ids)
     if letter_ids == ALL and chosen and not yes:
-        _confirm(len(chosen))
+        what = (
+            "1 dead letter, with its message"
+            if len(chosen) == 1
+            else f"{len(chosen)} dead letters, with their messages"
+        )
+        confirm(f"Forget {what}, for good")
     for letter_id in chosen:
         if not view.store.dead_letters.discard(letter_id) and letter_ids != ALL:
             raise _no_such(letter_id)
         click.echo(f"{letter_id} discarded")
-
-
-def _confirm(count: int) -> None:
-    """Raises: click.Abort, the answer is no; click.ClickException, nobody can be asked."""
-    what = "1 dead letter, with its message" if count == 1 else f"{count} dead letters, with their messages"
-    question = f"Forget {what}, for good"
-    if not sys.stdin.isatty():
-        raise click.ClickException(f"{question}? There is nobody here to ask: add --yes.")
-    click.confirm(f"{question}?", abort=True)
 
 
 def _replay(gateway: Gateway, letter: DeadLetter) -> None:

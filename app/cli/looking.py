@@ -36,6 +36,11 @@ class View:
         """Empty where nothing is booked."""
         return str(_value(self._raw, "costs", "currency"))
 
+    @cached_property
+    def spool(self) -> str:
+        """The folder of this machine's receiver; empty where it has none."""
+        return os.environ.get(OVERRIDES["spool"]) or str(_value(self._raw, "gateway", "spool"))
+
 
 def view_of(config: Path | None) -> View:
     """Raises: ConfigError, the file cannot be read, or its Redis is none."""

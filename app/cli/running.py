@@ -18,7 +18,16 @@ import app
 from app.cli.common import complains, config_option, look_at_redis, settings_of
 from app.cli.looking import view_of
 from app.cli.printable import printable
-from app.config.file import BEHIND_PROXY_VARIABLE, CONFIG_VARIABLE, THREADS_VARIABLE, USUAL_FILE, ConfigError
+from app.config.file import (
+    ACCESS_LOG_VARIABLE,
+    BEHIND_PROXY_VARIABLE,
+    CONFIG_VARIABLE,
+    LOG_FORMAT_VARIABLE,
+    LOG_FORMATS,
+    THREADS_VARIABLE,
+    USUAL_FILE,
+    ConfigError,
+)
 from app.local.ports import claim, is_loopback
 from app.local.processes import Plan
 from app.store.workers import WorkerState
@@ -27,6 +36,14 @@ if TYPE_CHECKING:  # each command loads what it needs
     from app.config.schema import Settings
 
 THREADS = 256  # of one worker
+log_format_option = click.option(
+    "--log-format",
+    default="json",
+    show_default=True,
+    type=click.Choice(LOG_FORMATS),
+    envvar=LOG_FORMAT_VARIABLE,
+    help=f"One JSON object a line, or text for people. Also {LOG_FORMAT_VARIABLE}.",
+)
 OPEN_SANDBOX = "The sandbox asks for no login: whoever reaches it reads every conversation, and writes in them."
 # As files, because granian looks for modules in the working folder first. It leaves that folder as it is.
 ROOT = Path(app.__file__).parent.parent
@@ -79,9 +96,24 @@ def up(config: Path | None, port: int, workers: int, redis_url: str | None, sand
     type=click.FloatRange(0, 60),
     help="Seconds for which /readyz says 503 before the port is closed, so that a load balancer asks others in time.",
 )
+@click.option(
+    "--access-log",
+    is_flag=True,
+    envvar=ACCESS_LOG_VARIABLE,
+    help=f"Log each request: its route, status, milliseconds and caller. Also {ACCESS_LOG_VARIABLE}=1.",
+)
+@log_format_option
 @complains
 def receiver(
-    config: Path | None, host: str, port: int, processes: int, threads: int, behind_proxy: bool, closing: float
+    config: Path | None,
+    host: str,
+    port: int,
+    processes: int,
+    threads: int,
+    behind_proxy: bool,
+    closing: float,
+    access_log: bool,
+    log_format: str,
 ) -> None:
     """Take webhooks and serve the pages."""
     settings = settings_of(config)
@@ -89,7 +121,12 @@ def receiver(
     address = claim(host, port, "the receiver")
     _look_at_spool(settings)
     look_at_redis(settings)
-    os.environ |= {THREADS_VARIABLE: str(threads), BEHIND_PROXY_VARIABLE: str(int(behind_proxy))}
+    os.environ |= {
+        THREADS_VARIABLE: str(threads),
+        BEHIND_PROXY_VARIABLE: str(int(behind_proxy)),
+        ACCESS_LOG_VARIABLE: str(int(access_log)),
+        LOG_FORMAT_VARIABLE: log_format,
+    }
     _exec("app.local.serving", RECEIVER, str(ROOT), address, str(port), str(processes), str(2 * threads), str(closing))
 
 
@@ -118,10 +155,12 @@ def _look_at_spool(settings: Settings) -> None:
     help="Calls to platforms that it makes at once, at most.",
 )
 @click.option("--name", default="worker", show_default=True, help="Of this worker; unique on its host.")
+@log_format_option
 @complains
-def worker(config: Path | None, lanes: str, threads: int, name: str) -> None:
+def worker(config: Path | None, lanes: str, threads: int, name: str, log_format: str) -> None:
     """Work the lanes."""
     from app.gateway import lanes_of
+    from app.tasks import queues_of
 
     settings = settings_of(config)
     known = lanes_of(settings)
@@ -131,9 +170,11 @@ def worker(config: Path | None, lanes: str, threads: int, name: str) -> None:
     look_at_redis(settings)
     _look_at_threads([lane.concurrency or 0 for lane in chosen], threads)
     os.environ.setdefault(CONFIG_VARIABLE, USUAL_FILE)  # else it would be that of what runs here already
+    os.environ[LOG_FORMAT_VARIABLE] = log_format
+    queues = queues_of([lane.name for lane in chosen], [lane.name for lane in known])
     _run(
         "workers", "-A", "workers.fleet", "--quiet", "worker", "--pool", "threads", "--concurrency", str(threads),
-        "--hostname", f"{name}@%h", "--queues", ",".join(lane.name for lane in chosen), "--without-gossip",
+        "--hostname", f"{name}@%h", "--queues", ",".join(queues), "--without-gossip",
         "--without-mingle", "--disable-prefetch", "--task-events", "--loglevel", "warning",
     )  # fmt: skip
 

@@ -17,6 +17,9 @@ from app.core.sentinels import is_sentinels, sentinels_of
 CONFIG_VARIABLE = "PATCHBAY_CONFIG"
 THREADS_VARIABLE = "PATCHBAY_RECEIVER_THREADS"  # of one process; what `patchbay receiver --threads` says
 BEHIND_PROXY_VARIABLE = "PATCHBAY_BEHIND_PROXY"  # "1": callers' addresses are what our proxy says
+LOG_FORMAT_VARIABLE = "PATCHBAY_LOG_FORMAT"
+LOG_FORMATS = ("json", "text")
+ACCESS_LOG_VARIABLE = "PATCHBAY_ACCESS_LOG"  # "1": a line for each request
 USUAL_FILE = "patchbay.toml"
 USUAL_REDIS = "redis://127.0.0.1:6379/0"
 OVERRIDES = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import accumulate
 from typing import Literal
 
 import regex
@@ -71,13 +70,12 @@ def _fits(text: str, limit: int, unit: Unit) -> bool:
 
 def _fitting(text: str, limit: int, unit: Unit) -> int:
     """How many code points of a text that is too long fit; at least one, or nothing would ever be said."""
-    sizes = (length(character, unit) for character in text[:limit])
-    return max(1, bisect_right(list(accumulate(sizes)), limit))
+    return max(1, bisect_right(range(limit + 1), limit, key=lambda size: length(text[:size], unit)) - 1)
 
 
 def _borders(text: str, at: int) -> set[int]:
     """Where clusters end, up to a place. Whether one ends depends on the character behind it, too."""
-    return {found.end() for found in CLUSTER.finditer(text[: at + 1]) if found.end() <= at}
+    return {end for found in CLUSTER.finditer(text[: at + 1]) if (end := found.end()) <= at}
 
 
 def _last_border(text: str, at: int) -> int:

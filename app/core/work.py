@@ -210,7 +210,7 @@ class Claim(Struct, frozen=True):
     earlier try remembered. In Unix ms: `now` is Redis's clock, `first_at` when it was first claimed, `status_at` when
     its message last climbed. `to` is the address that the customer last wrote from, if they have several. `asked` are
     the ids of what is asked as one, the head first; empty: not decided. `damaged` says what was left out, and why.
-    `turn` is that of its lane's pace.
+    `turn` is that of its lane's pace. `suspect`: an earlier claim ended without a result, so it is tried alone.
     """
 
     mailbox: str
@@ -231,6 +231,7 @@ class Claim(Struct, frozen=True):
     asked: tuple[str, ...] = ()
     damaged: str = ""
     turn: int = 0
+    suspect: bool = False
 
 
 class ThreadState(Struct, frozen=True):

@@ -10,14 +10,14 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 from msgspec import Struct
 
 from app.core.costs import Price
 from app.core.events import Accepted, Event, Receipt, Reply, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
-from app.core.settings import ChannelLimitsSchema, PlatformSchema
+from app.core.settings import A_YEAR, ChannelLimitsSchema, PlatformSchema
 from app.http import Http
 from app.platforms.consent import ConsentSchema
 
@@ -163,11 +163,12 @@ class HasChatPage(GivesTokens, Protocol):
 
 class ChannelSchema(PlatformSchema):
     """Keys of every channel: who answers first, who after a handoff, the bot task that begins a conversation, how often
-    it may be called, and how customers opt out. Without a `consent` table those keywords count that the platform
-    answers by itself, if any."""
+    it may be called, how customers opt out, and for how many seconds its messages are kept (None: as the gateway says).
+    Without a `consent` table those keywords count that the platform answers by itself, if any."""
 
     destination = fields.String(required=True)
     handoff = fields.String(load_default=None)
     target_task = fields.String(load_default=None)
     consent = fields.Nested(ConsentSchema, load_default=None)
     limits = fields.Nested(ChannelLimitsSchema, load_default=None)
+    retention = fields.Integer(load_default=None, validate=validate.Range(60, A_YEAR))

@@ -33,7 +33,7 @@ BUILT_IN = {
     "channel.telegram": "app.platforms.telegram.channel:TelegramChannel",
     "channel.twilio": "app.platforms.twilio.channel:TwilioChannel",
     "channel.webchat": "app.platforms.webchat:WebchatChannel",
-    "channel.webhook": "app.platforms.webhook:WebhookChannel",
+    "channel.webhook": "app.platforms.webhook.channel:WebhookChannel",
     "destination.autopilot": "app.platforms.autopilot.destination:AutopilotDestination",
     "destination.flex_chat": "app.platforms.flex.chat:FlexChatDestination",
     "destination.flex_conversations": "app.platforms.flex.conversations:FlexConversationsDestination",

@@ -12,6 +12,7 @@ from app.store.connection import Connection
 from app.store.consents import Consents
 from app.store.costs import CostBook
 from app.store.dead_letters import DeadLetters
+from app.store.forgetting import Forgetting
 from app.store.lanes import Lanes
 from app.store.limits import Limits
 from app.store.mailbox import Mailboxes
@@ -42,5 +43,6 @@ class Store:
         self.workers = Workers(connection)
         self.costs = CostBook(connection)
         self.dead_letters = DeadLetters(connection, limits)
+        self.forgetting = Forgetting(connection, self.dead_letters)
         self.buckets = Buckets(connection)
         self.server = Server(connection)

@@ -15,7 +15,7 @@ from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from app.core.errors import StoreUnavailable
-from app.core.reading import encoded
+from app.core.reading import encodable, encoded
 from app.core.sentinels import is_sentinels, sentinels_of
 from app.outage import Outage
 from app.store import keys, scripting
@@ -184,7 +184,7 @@ class Connection:
         try:
             if not connection.is_connected:
                 self.guard(connection.connect)  # where that fails, nothing was sent
-            connection.send_packed_command([hiredis.pack_command(words) for words in commands])
+            connection.send_packed_command([_packed(words) for words in commands])
             answers = [_answer(connection) for _ in commands]
         except BaseException:
             connection.disconnect()  # what is left of an answer must not be taken for the next one's
@@ -242,6 +242,17 @@ class Connection:
         if outage:
             outage.failed(what)
         return StoreUnavailable(f"Redis at {self.place} {what}", maybe_done=maybe_done)
+
+
+def _packed(words: Any) -> bytes:
+    """A command as it travels; half of a surrogate pair cannot."""
+    packed: bytes
+    try:
+        packed = hiredis.pack_command(words)
+    except UnicodeEncodeError:
+        clean: Any = tuple(encodable(word) if isinstance(word, str) else word for word in words)
+        packed = hiredis.pack_command(clean)
+    return packed
 
 
 def _answer(connection: Any) -> Any:

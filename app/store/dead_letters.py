@@ -6,6 +6,8 @@ go.
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import Struct
 
 from app.core.work import Deliver, Item, Wake, item_of
@@ -80,7 +82,7 @@ class DeadLetters:
 
     def discard(self, dead_letter_id: str) -> bool:
         """Forget it, and at once all that only it kept. False if there is no such letter."""
-        return bool(self._connection.run("discard", {"id": dead_letter_id, "retention": self._limits.retention}))
+        return bool(self._connection.run("discard", {"id": dead_letter_id, **self._retentions()}))
 
     def trim(self) -> dict[str, int]:
         """Let the oldest go where there are too many or they are too old; how many went of which lane."""
@@ -89,8 +91,11 @@ class DeadLetters:
             "max": limits.dead_letters,
             "max_bytes": limits.dead_letter_bytes,
             "age_ms": limits.dead_letter_keep * 1000,
-            "retention_ms": limits.retention * 1000,
             "batch": MAX_TRIMMED,
+            **self._retentions(),
         }
         said = self._connection.run("trim", request)
         return {where: int(count) for where, count in zip(said[::2], said[1::2], strict=True)}
+
+    def _retentions(self) -> dict[str, Any]:
+        return {"retention": self._limits.retention, "retentions": dict(self._limits.retentions)}

@@ -17,7 +17,7 @@ MESSAGE = Key(
     *("when done", "72 h (`retention`) after its work is done"),
     (
         *("records", "statuses", "bookings", "costs", "receipts", "forgetting", "settling", "price", "replay"),
-        *("rewrite", "discard", "trim"),
+        *("rewrite", "discard", "trim", "forget"),
     ),
     fields(
         ("body", "body", "the message, JSON"),
@@ -45,23 +45,23 @@ MESSAGE = Key(
 TIMELINE = Key(
     *("timeline", "t", "<conversation>", "list", "ids of its newest 200 messages, the oldest first"),
     *("always", "72 h (`retention`) after the last"),
-    ("records", "unions", "discard", "rewrite"),
+    ("records", "unions", "discard", "rewrite", "forget"),
 )
 LIST = Key(
     *("list", "i", "<list>", "zset", "ids of messages that one account lists, by the time they came, ms"),
     *("always", "72 h (`retention`) after the last"),
-    ("records", "rewrite"),
+    ("records", "rewrite", "Forgetting.forget"),
 )
 LIVE = Key(
     *("live stream", "e", "<conversation>", "stream", "what a customer's open page is told, at most about 1000"),
     *("always", "72 h (`retention`) after the last"),
-    ("live",),
+    ("live", "forget"),
     fields(("kind", "kind", "message, status, typing or ended"), ("id", "message"), "status", "error"),
 )
 EXTERNAL_ID = Key(
     *("external id", "x", "<name space>:<id>", "string", "the message of ours that it names; empty: none"),
     *("always", "72 h (`dedup_window`; `retention` where a platform gave it)"),
-    ("accept", "append", "follow_ups", "receipts"),
+    ("accept", "append", "follow_ups", "receipts", "Forgetting.forget"),
 )
 EARLY = Key(
     *(
@@ -72,22 +72,26 @@ EARLY = Key(
         "the newest 20 that overtook their receipt: status, error",
     ),
     *("always", "1 h after the last"),
-    ("report", "receipts"),
+    ("report", "receipts", "Forgetting.forget"),
 )
 
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "heads", "bursts", "settling", "claiming", "cancel"),
+    ("mailboxes", "arrivals", "heads", "bursts", "settling", "done_away", "cancel", "forget"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
     *("never", "until the queue is empty"),
-    ("mailboxes", "heads", "releases", "settling", "claiming", "cancel", "remember", "sweep"),
+    (
+        *("mailboxes", "arrivals", "old_heads", "releases", "settling", "claiming", "suspects", "cancel", "remember"),
+        *("sweep", "forget"),
+    ),
     fields(
         ("lane", "lane", "in which it waits or is worked"),
         ("owner", "owner", "who holds the lease"),
         ("claims", "claims", "since the last result"),
+        ("alone", "alone", "tries of those in which its worker had nothing else in hand"),
         ("attempts", "attempts", "before those"),
         ("uncertain", "uncertain", "1: an earlier try may have been carried out"),
         ("progress", "progress", "what an earlier try remembered, JSON"),
@@ -98,17 +102,17 @@ MAILBOX = Key(
 READY = Key(
     *("ready", "ready", "<lane>", "zset", "mailboxes that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("places", "broadcasts", "cancel", "sweep"),
+    ("places", "broadcasts", "cancel", "sweep", "forget"),
 )
 BULK = Key(
     *("bulk", "bulk", "<lane>", "zset", "mailboxes of broadcasts that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("places", "broadcasts", "cancel", "sweep"),
+    ("places", "broadcasts", "cancel", "sweep", "forget"),
 )
 LEASED = Key(
     *("leased", "leased", "<lane>", "zset", "mailboxes at work, by when their lease ends, ms"),
     *("never", "until they are settled"),
-    ("mailboxes", "releases", "settling", "claiming", "remember", "sweep"),
+    ("mailboxes", "releases", "settling", "claiming", "remember", "sweep", "forget"),
 )
 DRAINS = Key(
     *("drains", "drains", "<lane>", "zset", "tokens of drains that run or are on their way, by when they lapse, ms"),
@@ -119,18 +123,8 @@ LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
     (
-        "mailboxes",
-        "heads",
-        "bursts",
-        "settling",
-        "claiming",
-        "breakers",
-        "pacing",
-        "declare",
-        "cancel",
-        "places",
-        "broadcasts",
-        "sweep",
+        *("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "done_away", "breakers", "pacing"),
+        *("declare", "cancel", "places", "broadcasts", "sweep", "forget"),
     ),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
@@ -177,7 +171,7 @@ CLOCK = Key(
 SESSION = Key(
     *("session", "s", "<conversation>", "hash", "who answers a conversation"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("sessions", "accept"),
+    ("sessions", "accept", "forget"),
     fields(
         "destination",
         ("mode", "mode", "bot or human"),
@@ -187,40 +181,40 @@ SESSION = Key(
         ("refused", "refused", "handoffs in a row that came to nothing"),
         ("late", "late", "the messages that may follow a handoff"),
         ("version", "version", "counts changes of hands"),
-        ("last_at", "last_at", "when it was last used, ms"),
+        ("last_at", "last_at", "when it was last used, ms; within a second of that"),
     ),
 )
 ALIAS = Key(
     *("alias", "a", "<destination>:<name>", "string", "the conversation that a destination knows by that name"),
     *("always", "30 days (`session_keep`) after its last use"),
-    ("remember", "Sessions.resolve"),
+    ("remember", "Sessions.resolve", "Forgetting.forget"),
 )
 THREAD = Key(
     *("thread", "c", "<destination>:<thread>", "hash", "how far a destination's thread is known"),
     *("always", "30 days (`session_keep`) after the last change"),
-    ("threads", "settling"),
+    ("threads", "settling", "Forgetting.forget"),
     fields(("seen", "seen", "the last number that was carried over"), ("read", "read", "the last that people read")),
 )
 POLLS = Key(
     *("polls", "watch", "", "zset", "conversations whose thread is polled, by when that is due, ms"),
     *("never", "until their thread is closed"),
-    ("later_polls", "sweep"),
+    ("later_polls", "sweep", "forget"),
 )
 
 ADDRESS = Key(
     *("address", "n", "<conversation>", "string", "the one conversation of a person who has several addresses"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 ADDRESSES = Key(
     *("addresses", "w", "<conversation>", "set", "all that lead to a person's conversation"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 LAST_ADDRESS = Key(
     *("last address", "to", "<conversation>", "string", "the address that the person wrote from last"),
     *("always", "30 days (`session_keep`) after the last message"),
-    ("unions",),
+    ("unions", "forget"),
 )
 CONSENT = Key(
     *("consent", "o", "<conversation>", "hash", "whether a customer wants messages on this channel"),
@@ -228,13 +222,13 @@ CONSENT = Key(
         "perhaps",
         "for ever; 30 days (`session_keep`) where a chat's customer stated it, `token_days` where they were forgotten",
     ),
-    ("consents", "unions"),
+    ("consents", "unions", "forget"),
     fields(("state", "state", "in or out"), ("by", "by", "who said so"), ("at", "at", "when, ms")),
 )
 REVOKED = Key(
     *("revocation", "v", "<conversation>", "string", "no visitor token made until then is good, Unix seconds"),
     *("always", "until the last of those tokens ends"),
-    ("Revocations.revoke",),
+    ("Revocations.revoke", "forget"),
 )
 
 COSTS_OF_DAY = Key(
@@ -246,7 +240,7 @@ COSTS_OF_DAY = Key(
 COSTS_OF_CONVERSATION = Key(
     *("costs of a conversation", "cost:c", "<conversation>", "hash", "sums of a conversation"),
     *("always", "30 days (`session_keep`) after the last"),
-    ("costs", "unions"),
+    ("costs", "unions", "forget"),
     fields(("<what>", "nanos")),
 )
 
@@ -286,12 +280,12 @@ DEAD_LETTER_BYTES = Key(
 NEXT = Key(
     *("next message", "next", "<lane>|<conversation>", "string", "when its messages so far are made up for, ms"),
     *("always", "until then (`rate_each`)"),
-    ("spacing",),
+    ("spacing", "Forgetting.forget"),
 )
 BUCKET = Key(
     *("bucket", "l", "<bucket>", "string", "when it will be full again, ms"),
     *("always", "until it is full, at most a minute"),
-    ("take",),
+    ("take", "Forgetting.forget"),
 )
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
@@ -323,7 +317,7 @@ NOTHING = Key(
 DAMAGED = Key(
     *("damaged", "damaged", "<key>", "any", "a key of another type than this map has, set aside so that work goes on"),
     *("perhaps", "until a person deletes it, or it went by itself"),
-    ("base",),
+    ("base", "Forgetting.forget"),
 )
 
 GROUPS: dict[str, Sequence[Key]] = {

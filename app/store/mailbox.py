@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from msgspec import Struct
@@ -13,10 +13,16 @@ from app.core.acceptance import Acceptance, Entered, Place
 from app.core.lane import Seen
 from app.core.message import Message
 from app.core.work import Achieved, AppendItem, Claim, Outcome, ThreadState, Wake
+from app.store.arrivals import Arrivals
+from app.store.claims import claim_of
 from app.store.connection import Connection
 from app.store.keys import EXTERNAL_ID, THREAD
 from app.store.limits import Limits
-from app.store.wire import Wire, claim_of, readable, wakes_of
+from app.store.wire import readable, wakes_of
+
+Solitude = Literal["kept", "possible", "impossible"]
+"""Whether a suspect would be tried alone: the caller has nothing else in hand (`kept`), or will see to that, and then
+`begin` (`possible`), or gets none (`impossible`)."""
 
 
 class Worked(Struct, frozen=True):
@@ -44,8 +50,8 @@ class Mailboxes:
         self, connection: Connection, limits: Limits, lists: Mapping[str, Sequence[str]] = MappingProxyType({})
     ) -> None:
         self._connection = connection
-        self._retention = limits.retention
-        self._wire = Wire(limits, lists)
+        self._limits = limits
+        self._wire = Arrivals(limits, lists)
 
     def accept(self, acceptance: Acceptance) -> Entered:
         """Record a message once and put it into its mailbox.
@@ -53,7 +59,7 @@ class Mailboxes:
         Raises:
             StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
         """
-        state, message_id, *wakes = self._connection.run("accept", self._wire.acceptance(acceptance))
+        state, message_id, *wakes = self._connection.run("accept", *self._wire.acceptance(acceptance))
         return Entered(state, message_id, wakes_of(wakes))
 
     def known(self, scope: str) -> str | None:
@@ -62,13 +68,17 @@ class Mailboxes:
         found: str | None = self._connection.guard(lambda: client.get(key))
         return found
 
-    def append(self, entry: AppendItem, *, follow: bool = False) -> tuple[Wake, ...] | None:
+    def append(self, entry: AppendItem, *, follow: bool = False, claim: Claim | None = None) -> tuple[Wake, ...] | None:
         """Put what is no message into a mailbox; None if it is full.
 
         Args:
             follow: use the lane of the session's destination if there is a session.
+            claim: of the work that it comes from; once its lease is lost, nothing is appended.
         """
-        state, *wakes = self._connection.run("append", self._wire.item(entry, follow=follow))
+        request = self._wire.item(entry, follow=follow)
+        if claim:
+            request["held"] = {"mailbox": claim.mailbox, "owner": claim.owner}
+        state, *wakes = self._connection.run("append", request)
         return wakes_of(wakes) if state == "ok" else None
 
     def changed(self, conversation: str, place: Place) -> tuple[Wake, ...]:
@@ -94,6 +104,7 @@ class Mailboxes:
         go_on: bool = True,
         crowded: bool = False,
         seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> Worked:
         """Settle the last claim and take the next one.
 
@@ -105,6 +116,7 @@ class Mailboxes:
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
             crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
             seen: what this worker has seen of the lane's calls.
+            solitude: see there.
         """
         said = self._connection.run(
             "work",
@@ -113,7 +125,8 @@ class Mailboxes:
             token,
             -1 if crowded else int(lease * 1000) if go_on else 0,
             rate,
-            self._retention,
+            self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
+            solitude,
             int(expire_after * 1000),
             rate_each,
         )
@@ -129,7 +142,7 @@ class Mailboxes:
 
     def settle_packed(self, packed: bytes) -> Worked:
         """See `settle`."""
-        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, 0, 0)
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, "", 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:
@@ -137,19 +150,25 @@ class Mailboxes:
         must stop."""
         return bool(self._connection.run("remember", self._wire.achieved(claim, achieved, lease)))
 
+    def begin(self, claim: Claim, lease: float) -> bool:
+        """Try a suspect from now on, with nothing else in hand; False if the lease is lost."""
+        return bool(self._connection.run("remember", self._wire.achieved(claim, Achieved(), lease) | {"alone": True}))
+
     def following(self, claim: Claim, most: int) -> Following:
         """The messages directly behind the head that is worked, at most so many."""
         behind, *bodies = self._connection.run("following", {"mailbox": claim.mailbox, "most": most})
         return Following(tuple(readable(bodies)), behind)
 
-    def sweep(self, spare: float = 0.0) -> tuple[Wake, ...]:
+    def sweep(self, spare: float = 0.0, apart: float = 0.0) -> tuple[Wake, ...]:
         """Free what dead workers held, bring back what only a clock that was set back can have put so far ahead; the
         drains that are owed now.
 
         Args:
             spare: seconds that leases which ran out are given yet, as nobody could renew them.
+            apart: nothing is done so many seconds after the last sweep, whoever made it.
         """
-        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), "spare_ms": int(spare * 1000)}))
+        asked = {"spare_ms": int(spare * 1000), "apart_ms": int(apart * 1000)}
+        return wakes_of(self._connection.run("sweep", {**self._wire.longest(), **asked}))
 
 
 def _worked(said: Sequence[Any]) -> Worked:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import redis
 from msgspec import Struct
 
-from app.core.message import Message, decode, encode
+from app.core.message import Message, decode, encode, split_conversation
 from app.core.status import Status
 from app.core.work import Wake
 from app.store.connection import Connection
@@ -53,7 +53,7 @@ class Messages:
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
         self._client = connection.client
-        self._retention = limits.retention
+        self._limits = limits
 
     def report(
         self, ref: str, status: Status, *, scope: str, direction: str, owner: str, error: str = "", wait: bool = True
@@ -140,7 +140,8 @@ class Messages:
 
     def cancel(self, conversation: str, message_ids: Sequence[str], error: str) -> tuple[bool, tuple[Wake, ...]]:
         """Call off a message with all its parts; False if it is too late."""
-        request = {"ids": list(message_ids), "cv": conversation, "retention": self._retention, "error": error}
+        retention = self._limits.retention_of(split_conversation(conversation)[0])
+        request = {"ids": list(message_ids), "cv": conversation, "retention": retention, "error": error}
         state, *wakes = self._connection.run("cancel", request)
         return state == "ok", wakes_of(wakes)
 

@@ -12,7 +12,7 @@ from importlib import resources
 
 SCRIPTS = (
     *("accept", "append", "report", "thread", "work", "following", "remember", "sweep"),
-    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare"),
+    *("dead_letter", "replay", "discard", "trim", "take", "consent", "cancel", "rewrite", "price", "declare", "forget"),
 )
 BASE = "base"  # the part with which every script begins
 USES = "-- uses: "  # begins the first line of a script or part that needs others
@@ -29,7 +29,7 @@ local function each_call(start) starts[#starts + 1] = start end
 FUNCTION = """
 server.register_function{function_name = '%s', flags = {%s}, callback = function(KEYS, ARGV)
 begin(KEYS, ARGV)
-for _, start in ipairs(starts) do start() end
+for n = 1, #starts do starts[n]() end
 %s
 end}
 """

@@ -47,14 +47,15 @@ class Server:
 
     def facts(self) -> Facts:
         """Raises: StoreUnavailable."""
-        return facts_of(self._connection.guard(self._info))
+        return facts_of(self._connection.guard(self.info))
 
     def try_write(self) -> None:
         """Have it take next to nothing, as it may answer and yet take no messages. Raises: StoreUnavailable."""
         probe = ("SET", self._connection.key(PROBE), "", "EX", PROBE_KEEP)
         self._connection.guard(lambda: self._connection.kept(*probe), changes=True)
 
-    def _info(self) -> Mapping[str, Any]:
+    def info(self) -> Mapping[str, Any]:
+        """What it says of itself, by Redis's names; nothing where we may not ask."""
         try:
             return self._connection.client.info()
         except redis.ResponseError:

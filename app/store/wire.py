@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any
 
 import orjson
 
 from app.core import session as sessions
-from app.core.acceptance import Acceptance, ConsentStatement, Place
+from app.core.acceptance import Place
 from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
-from app.core.message import Message, decode, encode
+from app.core.message import Message, decode, encode, split_conversation
 from app.core.session import Session
-from app.core.status import Status
 from app.core.work import (
     Achieved,
     Append,
@@ -35,70 +34,12 @@ from app.core.work import (
     SessionChange,
     ThreadState,
     Wake,
-    item_of,
     item_text,
 )
 from app.store.limits import Limits
 
 Request = dict[str, Any]
 GARBLED = "\ufffd"  # what a byte that is no text was read as
-
-
-class Claimed(NamedTuple):
-    """What `work.lua` says of a head that it gives out, in its order; behind it stand the session's fields. Numbers may
-    be text; '' is nothing."""
-
-    mailbox: str
-    owner: str
-    item: str
-    claims: int | str
-    attempts: int | str
-    progress: str
-    uncertain: str
-    conversation: str
-    now: str
-    body: str
-    status: str
-    error: str
-    first_at: str
-    status_at: str
-    to: str
-    asked: str
-    turn: str
-
-
-def claim_of(answer: Sequence[Any]) -> Claim:
-    """The claim that a script's list says. Whoever has it must settle it, though what is kept of it be damaged."""
-    size = len(Claimed._fields)
-    said = Claimed._make(answer[:size])
-    try:
-        return _claim(said, dict(_pairs(answer[size:])))
-    except (ValueError, TypeError, AttributeError) as error:  # of JSON that is none, or is something else
-        attempt = int(said.attempts) + int(said.claims)
-        item, damaged = item_of(said.item), f"{type(error).__name__}: {error}"
-        return Claim(said.mailbox, said.owner, item, said.conversation, int(said.now), attempt, damaged=damaged)
-
-
-def _claim(said: Claimed, session: Mapping[str, str]) -> Claim:
-    return Claim(
-        mailbox=said.mailbox,
-        owner=said.owner,
-        item=item_of(said.item),
-        conversation=said.conversation,
-        now=int(said.now),
-        attempt=int(said.attempts) + int(said.claims),
-        uncertain=bool(said.uncertain) or int(said.claims) > 1,
-        progress=orjson.loads(said.progress) if said.progress else {},
-        message=decode(said.body) if said.body else None,
-        status=cast("Status", said.status or "queued"),
-        error=said.error,
-        first_at=int(said.first_at),
-        status_at=int(said.status_at or 0),
-        session=sessions.from_fields(session),
-        to=said.to,
-        asked=tuple(said.asked.split()),
-        turn=int(said.turn),
-    )
 
 
 def readable(bodies: Sequence[str]) -> Iterator[Message]:
@@ -117,38 +58,6 @@ class Wire:
     def __init__(self, limits: Limits, lists: Mapping[str, Sequence[str]]) -> None:
         self._limits = limits
         self._lists = lists
-
-    def acceptance(self, a: Acceptance) -> Request:
-        limits, entry = self._limits, a.entry
-        request: Request = {
-            "scope": a.scope,
-            "window_ms": int(a.window * 1000) if a.window else limits.window_ms(a.scope),
-            "rec": self._record(entry),
-            "mailbox": entry.mailbox,
-            "lane": entry.lane,
-            "max_mailbox": limits.mailbox,
-            "max_lane": limits.lane // 2 if entry.bulk else limits.lane,  # replies have room yet
-            "follow": a.follow,
-            "show": a.show,
-            "session_keep": limits.session_keep,
-        }
-        if who := a.responder:
-            request["take"] = {"destination": who.destination, "mode": who.mode, "seize": who.seize}
-        if a.place:
-            request["thread"] = self.place(a.place)
-        if a.second_scope:
-            request["also"] = a.second_scope
-        more = a.more
-        if a.consent:
-            request |= self._consent(a.consent, live=entry.live)
-            more += (a.consent.answer,) if a.consent.answer else ()
-        if more:
-            request["more"] = [self._append(one) for one in more]
-        if a.cost:
-            request["cost"] = self._cost(a.cost)
-        if a.same_person:
-            request["names"] = list(a.same_person)
-        return request
 
     def item(self, entry: AppendItem, *, follow: bool) -> Request:
         return {
@@ -174,11 +83,8 @@ class Wire:
             "item": item,
             "cv": claim.conversation,
             "outcome": outcome.name,
-            "retention": limits.retention,
+            "retention": limits.retention_of(split_conversation(claim.conversation)[0]),
             "lane": outcome.lane.kind,
-            "error": "",
-            "front": (),
-            "append": [],
         }
         match outcome:
             case Done():
@@ -231,7 +137,10 @@ class Wire:
         return {f"{what}_ms": int(seconds * 1000) for what, seconds in longest.items()}
 
     def _done(self, done: Done) -> Request:
-        request: Request = {"error": done.error}
+        request: Request = {}
+        channel = split_conversation(done.claim.conversation)[0]
+        if done.error:
+            request["error"] = done.error
         if done.status:
             request["status"] = done.status
         if done.scope:
@@ -241,9 +150,9 @@ class Wire:
         if done.show:
             request["show"] = True
         if done.event:
-            request |= {"live": self._limits.retention, "live_kind": done.event}
+            request |= {"live": self._limits.retention_of(channel), "live_kind": done.event}
         if done.cost:
-            request["cost"] = self._cost(done.cost)
+            request["cost"] = self._cost(done.cost, channel)
         return request
 
     def _lane(self, outcome: Outcome, seen: Seen | None) -> Request:
@@ -253,7 +162,7 @@ class Wire:
         if effect.falls:
             return request | {"falls": effect.falls, "turn": outcome.claim.turn, "late": seen.late if seen else 1.0}
         if seen and effect.kind == "ok":
-            return request | {"turn": seen.turn, "calls": seen.calls, "mean": seen.mean}
+            return request | {"turn": seen.turn, "calls": seen.calls, "mean": round(seen.mean, 2)}
         return request
 
     def _breaker(self, effect: LaneEffect) -> Request:
@@ -267,10 +176,11 @@ class Wire:
         }
 
     def _consequences(self, outcome: Done | Dead) -> Request:
-        request: Request = {
-            "front": [item_text(item) for item in outcome.front],
-            "append": [self._append(entry) for entry in outcome.append],
-        }
+        request: Request = {}
+        if outcome.front:
+            request["front"] = [item_text(item) for item in outcome.front]
+        if outcome.append:
+            request["append"] = [self._append(entry) for entry in outcome.append]
         if outcome.session:
             request["session"] = self._session(outcome.session, outcome.claim.session)
         if outcome.thread:
@@ -291,50 +201,49 @@ class Wire:
 
     def _record(self, entry: Append) -> Request:
         message = entry.message
+        retention = self._limits.retention_of(message.channel)
         record: Request = {
             "id": message.id,
             "body": encode(message).decode(),
             "cv": message.conversation,
             "dr": message.direction,
             "rp": entry.report_to,
-            "lv": str(self._limits.retention) if entry.live else "",
-            "retention": self._limits.retention,
+            "lv": str(retention) if entry.live else "",
+            "retention": retention,
         }
+        return {**record, **self._marks(entry)}
+
+    def _marks(self, entry: Append) -> Request:
+        """What only some records have."""
+        marks: Request = {}
         if entry.exempt:
-            record["ex"] = True
-        if word_of(message.metadata.get("opt_out")):
-            record["lasts"] = True
+            marks["ex"] = True
+        if word_of(entry.message.metadata.get("opt_out")):
+            marks["lasts"] = True
         if entry.waited > 0:
-            record["waited"] = entry.waited
-        if parts := message.parts:
-            record["parts"] = parts
-        if message.channel in self._lists:
-            record["ix"] = list(self._lists[message.channel])
-        return record
+            marks["waited"] = entry.waited
+        if parts := entry.message.parts:
+            marks["parts"] = parts
+        if entry.message.channel in self._lists:
+            marks["ix"] = list(self._lists[entry.message.channel])
+            if self._limits.longest_retention > self._limits.retention_of(entry.message.channel):
+                marks["listed"] = self._limits.longest_retention  # other channels may stand in the same lists
+        return marks
 
-    def _consent(self, said: ConsentStatement, *, live: bool) -> Request:
-        if not said.state:
-            return {}
-        consent: Request = {"state": said.state, "by": said.by}
-        if live:  # whoever opens a chat is a new customer; nobody comes back to it after that time
-            consent["keep"] = self._limits.session_keep
-        return {"consent": consent}
-
-    def _cost(self, cost: Cost) -> Request:
+    def _cost(self, cost: Cost, channel: str) -> Request:
         """A conversation's sums outlive the records of its messages, so that what is booked can be corrected."""
-        keep = max(self._limits.session_keep, self._limits.retention)
+        keep = max(self._limits.session_keep, self._limits.retention_of(channel))
         request: Request = {"what": cost.what, "nanos": cost.nanos, "keep": keep}
         return {**request, "refs": orjson.dumps(cost.refs).decode()} if cost.refs else request
 
     def _session(self, change: SessionChange, read: Session | None = None) -> Request:
         """`read` is the very session that came with the claim: if it goes back as it is, it is only dated."""
-        fields = {} if change.session is read else sessions.to_fields(change.session)
-        return {
-            "version": change.session.version,
-            "fields": [part for pair in fields.items() for part in pair],
-            "changes_hands": change.changes_hands,
-            "keep": self._limits.session_keep,
-        }
+        request: Request = {"version": change.session.version, "keep": self._limits.session_keep}
+        if change.session is not read:
+            request["fields"] = [part for pair in sessions.to_fields(change.session).items() for part in pair]
+        if change.changes_hands:
+            request["changes_hands"] = True
+        return request
 
     def _thread(self, thread: ThreadState) -> Request:
         return {"name": thread.name, "seen": thread.seen, "read": thread.read, "keep": self._limits.session_keep}

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from flask import Flask, abort, request
 from werkzeug.exceptions import HTTPException
 
+from app.config.file import ACCESS_LOG_VARIABLE
 from app.core.errors import StoreUnavailable
 from app.gateway import RECEIVER_TIMEOUT, Gateway, build, settings_from_environment
 from app.inbox import NotTaken
 from app.local.child import die_with_parent
 from app.log import logger
-from app.web import api, chat, files, health, home, receive, rest, spooling
+from app.web import accesses, api, chat, files, health, home, receive, rest, spooling
 from app.web.answers import problem, try_again
 from app.web.bodies import announce_lengths
+from app.web.shortcut import answer_webhooks
 from app.web.slashes import merge_slashes
 
 log = logger("web")
@@ -40,12 +43,17 @@ def create_app(gateway: Gateway | None = None) -> Flask:
     if gateway is None:
         die_with_parent()  # granian's children must not outlive it
         gateway = build(settings_from_environment(), role="receiver", timeout=RECEIVER_TIMEOUT)
+        log.info("started", **gateway.summary())
     app = Receiver("app.web")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.config["MAX_CONTENT_LENGTH"] = gateway.settings.gateway["max_body"]
     app.extensions["patchbay"] = gateway
-    app.extensions["patchbay-spool"] = spooling.start(gateway)
-    layered = announce_lengths(merge_slashes(app.wsgi_app), gateway.settings.gateway["max_body"])
+    spool = app.extensions["patchbay-spool"] = spooling.start(gateway)
+    answering = answer_webhooks(app.wsgi_app, gateway, spool, _failed)
+    if os.environ.get(ACCESS_LOG_VARIABLE) == "1":
+        accesses.log_all(app)
+        answering = app.wsgi_app  # which calls the log's hooks
+    layered = announce_lengths(merge_slashes(answering), gateway.settings.gateway["max_body"])
     app.wsgi_app = layered  # type: ignore[method-assign,assignment]  # as Flask's manual does it
     for face in (health, home, files, receive, rest, chat, api):
         app.register_blueprint(face.blueprint)
@@ -58,6 +66,10 @@ def create_app(gateway: Gateway | None = None) -> Flask:
 
 def _refused(error: HTTPException) -> Any:
     return problem(error.code or 500, error.description or error.name, headers=dict(error.get_headers()))
+
+
+def _failed(error: Exception) -> Any:
+    return _unavailable(error) if isinstance(error, StoreUnavailable) else _bug(error)
 
 
 def _unavailable(error: StoreUnavailable) -> Any:

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from flask import current_app
-
 from app.core.errors import StoreUnavailable
 from app.core.events import Accepted, Event, Typing, Webhook
 from app.gateway import Gateway
@@ -28,14 +26,17 @@ FIRST_WAIT = 0.5  # seconds after a try that found Redis away
 log = logger("spool")
 
 
-def record(gateway: Gateway, name: str, webhook: Webhook, events: Sequence[Event]) -> list[Accepted]:
+def record(
+    gateway: Gateway, spool: Spool | None, name: str, webhook: Webhook, events: Sequence[Event]
+) -> list[Accepted]:
     """Record a webhook of the channel or destination `name`, which says `events`, now or once Redis is back.
 
     Raises:
         NotTaken: a limit is reached, or an event speaks of a conversation that is none of its sender's.
         StoreUnavailable: nothing was recorded, unless it says `maybe_done`.
     """
-    spool = current_app.extensions.get("patchbay-spool") if name in gateway.offers.spooled else None
+    if name not in gateway.offers.spooled:
+        spool = None
     if spool and spool.size is not None:
         return _keep(spool, gateway, name, webhook, events)
     try:

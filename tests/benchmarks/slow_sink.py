@@ -1,5 +1,5 @@
-"""A platform with limits, as a process of its own: `/slow` takes 200 ms a call, `/limited` too but only 20 at once, and
-`/quick` none. It tells of every call."""
+"""A platform with limits, as a process of its own: `/slow` takes 200 ms a call, `/limited` too but only 20 at once,
+`/quick` none, and `/wait-1500` so many ms. It tells of every call, and how many it has answered since a `/reset`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ class Calls:
     def __init__(self) -> None:
         self.seen: list[tuple[str, float, int, bool, int]] = []
         self.at_once: Counter[str] = Counter()
+        self.answered = 0
 
     def take(self, path: str, body: bytes) -> bool:
         """Whether there is room."""
@@ -40,7 +41,7 @@ class Connection(Requests):
 
     def hear(self, request: bytes, body: bytes) -> None:
         if request.startswith(b"GET"):
-            told = json.dumps(self._calls.seen).encode() if b"/seen" in request[:12] else b"{}"
+            told = self._told(request.split(b" ")[1])
             self.transport.write(OK % (len(told), told))
             return
         path = request.split(b"/", 2)[1].split(b" ")[0].decode()
@@ -49,10 +50,17 @@ class Connection(Requests):
         elif path == "quick":
             self._end(path)
         else:
-            asyncio.get_running_loop().call_later(DELAY, self._end, path)
+            delay = int(path[5:]) / 1000 if path.startswith("wait-") else DELAY
+            asyncio.get_running_loop().call_later(delay, self._end, path)
+
+    def _told(self, path: bytes) -> bytes:
+        if path == b"/reset":
+            self._calls.answered = 0
+        return json.dumps(self._calls.seen if path == b"/seen" else self._calls.answered).encode()
 
     def _end(self, path: str) -> None:
         self._calls.at_once[path] -= 1
+        self._calls.answered += 1
         self.transport.write(OK % (2, b"{}"))
 
 

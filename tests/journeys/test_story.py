@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
+import orjson
 import pytest
 
 from app.platforms.destination import UNAVAILABLE
@@ -169,6 +171,14 @@ def test_no_secret_and_no_text_of_a_customer_is_in_the_logs(world: World) -> Non
     assert '"event":' in logs
     for secret in ("bot-token-0001", "desk-token-0001", "my-very-private-words"):
         assert secret not in logs
+
+
+def test_each_part_says_what_it_is_when_it_starts(world: World) -> None:
+    lines = [orjson.loads(line) for line in world.system.logs().splitlines() if '"event":"started"' in line]
+    parts = {line["part"]: line for line in lines}
+    assert {"web", "fleet"} == parts.keys()
+    assert "webhook" == parts["web"]["channels"]["shop"]
+    assert ({version("patchbay")}, 256) == ({line["version"] for line in lines}, parts["fleet"]["threads"])
 
 
 def _values(world: World, mid: str) -> list[str]:

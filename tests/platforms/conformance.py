@@ -23,6 +23,7 @@ from app.core import errors
 from app.core.errors import BadWebhook, Failure, Kind, Unverified
 from app.core.events import Event, Ignored, Webhook
 from app.http import Http, Response
+from app.platforms.proofs import SignsSamples
 from tests.support import fixtures
 from tests.support.examples import examples
 from tests.support.processes import free_port
@@ -228,6 +229,18 @@ QUOTED = 200  # characters of an answer without words of its own
 def unused(*args: Any, **kwargs: Any) -> None:
     """For what an adapter is given and must leave alone."""
     raise AssertionError("this platform has nothing to remember")
+
+
+class Signing(Receiving):
+    """Its way of signing can be followed."""
+
+    def test_a_sample_of_our_own_is_good_and_says_nothing(self) -> None:
+        adapter = self.build()
+        assert isinstance(adapter, SignsSamples)
+        sample = adapter.sample(f"{BASE}/channels/desk")
+        assert sample.url.startswith(f"{BASE}/channels/desk")
+        adapter.verify(sample)
+        assert {Ignored} == set(map(type, adapter.parse(sample)))
 
 
 class Calling(Conforming):

@@ -89,7 +89,10 @@ class TestOpenaiDestination(Calling):
         }
 
     def calls(self) -> dict[str, Callable[[Any, Http], object]]:
-        return {"deliver": lambda bot, http: bot.deliver(delivery(), http)}
+        return {
+            "deliver": lambda bot, http: bot.deliver(delivery(), http),
+            "try the credentials": lambda bot, http: bot.try_credentials(http),
+        }
 
 
 class TestWhole(TestOpenaiDestination):

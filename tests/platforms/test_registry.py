@@ -123,6 +123,7 @@ def test_a_packages_webhooks_are_verified_and_named_like_any_other(
     )
 
 
+@pytest.mark.processes  # and pip
 def test_the_commands_know_a_package_of_their_environment(package: Path, tmp_path: Path) -> None:
     config = tmp_path / "patchbay.toml"
     config.write_text(toml.dumps(tables(**toys("http://127.0.0.1:9"))))
@@ -159,9 +160,9 @@ BROKEN: dict[str, tuple[list[Entry], str]] = {
         "ModuleNotFoundError: No module named 'not_installed_here'.",
     ),
     "no such class": (
-        [entry("app.platforms.webhook:Fax")],
-        "The channel type fax of patchbay-fax (app.platforms.webhook:Fax) cannot be loaded: "
-        "AttributeError: module 'app.platforms.webhook' has no attribute 'Fax'.",
+        [entry("app.platforms.webhook.channel:Fax")],
+        "The channel type fax of patchbay-fax (app.platforms.webhook.channel:Fax) cannot be loaded: "
+        "AttributeError: module 'app.platforms.webhook.channel' has no attribute 'Fax'.",
     ),
     "a destination": (
         [entry("app.platforms.respondio.destination:RespondioDestination")],
@@ -169,8 +170,8 @@ BROKEN: dict[str, tuple[list[Entry], str]] = {
         "subclass of app.platforms.channel.Channel.",
     ),
     "no class": (
-        [entry("app.platforms.webhook:HEADERS")],
-        "The channel type fax of patchbay-fax (app.platforms.webhook:HEADERS) is no subclass of "
+        [entry("app.platforms.webhook.channel:HEADERS")],
+        "The channel type fax of patchbay-fax (app.platforms.webhook.channel:HEADERS) is no subclass of "
         "app.platforms.channel.Channel.",
     ),
     "a verb is missing": (
@@ -240,7 +241,7 @@ def test_only_what_is_configured_is_loaded() -> None:
         input=toml.dumps(tables()), capture_output=True, text=True, check=True, timeout=60, cwd=ROOT,
     )  # fmt: skip
     loaded = set(done.stdout.split())
-    assert {"app.platforms.webhook", "app.platforms.webchat", "app.platforms.respondio"} <= loaded
+    assert {"app.platforms.webhook.channel", "app.platforms.webchat", "app.platforms.respondio"} <= loaded
     assert not [name for name in loaded if "flex" in name or "twiml" in name or name == "app.platforms.twilio.channel"]
 
 

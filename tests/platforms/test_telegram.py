@@ -32,7 +32,7 @@ from app.platforms.telegram.api import MAX_FILE, MAX_SAID
 from app.platforms.telegram.channel import TelegramChannel
 from app.platforms.telegram.inbound import ALLOWED
 from app.platforms.telegram.outbound import CAPTION_UNITS, TEXT_UNITS, UNIT
-from tests.platforms.conformance import BASE, OUTCOMES, Answering, Calling, Receiving, changed, post
+from tests.platforms.conformance import BASE, OUTCOMES, Answering, Calling, Signing, changed, post
 from tests.support import fixtures
 from tests.support.examples import examples
 from tests.support.gateway import gateway
@@ -83,7 +83,7 @@ def refused(status: int, description: str, **more: Any) -> Told:
 SENT = {"message_id": 8, "date": 1_767_225_601, "chat": {"id": 4242, "type": "private", "first_name": "Ada"}}
 
 
-class TestTelegramChannel(Receiving, Calling):
+class TestTelegramChannel(Signing, Calling):
     adapter_class = TelegramChannel
     platform = "telegram"
     good = "message_text"

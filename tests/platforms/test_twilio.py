@@ -35,7 +35,7 @@ from app.platforms.offers import Reports
 from app.platforms.twilio.channel import ADDRESS, LOOK_BACK, MAX_FILE, TwilioChannel
 from app.platforms.twilio.outcomes import ERRORS, STATUSES
 from app.platforms.twilio.webhooks import FORM
-from tests.platforms.conformance import BASE, FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Receiving, changed
+from tests.platforms.conformance import BASE, FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Signing, changed
 from tests.support import fixtures
 from tests.support.examples import examples
 from tests.support.gateway import Clock, gateway, recorder
@@ -96,7 +96,7 @@ def to(name: str) -> dict[str, str]:
     return {"address": fixtures.value("twilio", name)["To"]} if name.startswith("message_") else {}
 
 
-class TestTwilioChannel(Receiving, Calling):
+class TestTwilioChannel(Signing, Calling):
     adapter_class = TwilioChannel
     platform = "twilio"
     good = "message_text"
@@ -172,6 +172,7 @@ class TestTwilioChannel(Receiving, Calling):
         return {
             "send": lambda channel, http: channel.send(outgoing, http),
             "send again": lambda channel, http: channel.send(replace(outgoing, uncertain=True), http),
+            "try the credentials": lambda channel, http: channel.try_credentials(http),
         }
 
     def test_what_twilio_has_no_call_for_is_not_offered(self) -> None:

@@ -31,10 +31,10 @@ from app.core.message import (
     content_to_dict,
     derived_id,
 )
-from app.http import Http
+from app.http import MAX_BYTES, Http
 from app.platforms.channel import Outgoing
-from app.platforms.webhook import WebhookChannel
-from tests.platforms.conformance import Calling, Receiving, changed, post
+from app.platforms.webhook.channel import WebhookChannel
+from tests.platforms.conformance import Calling, Signing, changed, post
 from tests.support import fixtures
 from tests.support.sink import Sink, Told
 from tests.support.values import THOROUGH, replaced, spoiled
@@ -77,7 +77,7 @@ def signature(webhook: Webhook) -> str:
     return webhook.headers["webhook-signature"]
 
 
-class TestWebhookChannel(Receiving, Calling):
+class TestWebhookChannel(Signing, Calling):
     adapter_class = WebhookChannel
     platform = "webhook"
     good = "message_text"
@@ -474,7 +474,7 @@ def outcome(body: Any) -> object:
 def same_as_the_schemas(body: Any) -> bool:
     short = outcome(body)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("app.platforms.webhook.plain_text", lambda body: None)
+        patched.setattr("app.platforms.webhook.channel.plain_text", lambda body: None)
         return short == outcome(body)
 
 
@@ -497,7 +497,7 @@ SHORT_WAY = {
 
 @pytest.mark.parametrize("body", SHORT_WAY.values(), ids=SHORT_WAY)
 def test_a_plain_text_is_read_without_the_schemas(body: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("app.platforms.webhook.load")
+    monkeypatch.delattr("app.platforms.webhook.channel.load")
     assert [Written(Text("Hi"), external_id="1", customer="webhook:c")] == outcome(body)
 
 
@@ -683,6 +683,7 @@ ANSWERS = {
     "an empty id": (b'{"id":""}', None),
     "the longest id": (orjson.dumps({"id": "x" * 256}), "x" * 256),
     "an id too long": (orjson.dumps({"id": "x" * 257}), None),
+    "more than is read": (orjson.dumps({"id": "x" * MAX_BYTES}), None),
 }
 
 

@@ -17,11 +17,19 @@ from tests.support.keymap import strays
 from tests.support.processes import RedisServer
 
 
+@pytest.fixture(scope="session")
+def fake_server() -> fakeredis.FakeServer:
+    """Started once, as the real one is: it reads our library once, and keeps it when it is emptied."""
+    return fakeredis.FakeServer(version=(7,))
+
+
 @pytest.fixture(params=["redis", "fakeredis"])
-def client(request: pytest.FixtureRequest) -> redis.Redis:
+def client(request: pytest.FixtureRequest, fake_server: fakeredis.FakeServer) -> redis.Redis:
     """Both servers must give the same answers."""
     if request.param == "fakeredis":
-        return fakeredis.FakeRedis(server=fakeredis.FakeServer(version=(7,)), protocol=2, decode_responses=True)
+        fake = fakeredis.FakeRedis(server=fake_server, protocol=2, decode_responses=True)
+        fake.flushall()
+        return fake
     found: redis.Redis = request.getfixturevalue("redis_client")
     return found
 

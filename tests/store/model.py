@@ -27,11 +27,13 @@ from app.core.work import (
     item_text,
 )
 from app.store.limits import Limits
+from app.store.mailbox import Solitude
 from tests.store.paces import MOST, Pace
 
 WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
-POISON_CLAIMS = 3
+POISON_TRIES = 3
+SET_ASIDE_MS = 1_000
 BULK_EVERY = 10
 
 
@@ -45,6 +47,7 @@ class Box:
     owner: str | None = None
     until: int = 0
     claims: int = 0
+    alone: int = 0  # tries of those in which nothing else was in hand
     attempts: int = 0
     uncertain: bool = False
     progress: dict[str, int] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class Box:
 
     def drop_head(self) -> str:
         self.asked = []
-        self.claims, self.attempts, self.uncertain, self.progress = 0, 0, False, {}
+        self.claims, self.alone, self.attempts, self.uncertain, self.progress = 0, 0, 0, False, {}
         self.owner = None
         return self.items.pop(0)
 
@@ -249,7 +252,7 @@ class Model:
             spent = box.claims - 1 + (s.counts and not self.lanes[box.lane].opened)
             box.attempts += spent
             box.uncertain = box.uncertain or s.uncertain or box.claims > 1
-            box.claims = 0
+            box.claims = box.alone = 0
             box.due = self.now + int(s.due * 1000)
             return
         if isinstance(s, Reroute):
@@ -257,7 +260,7 @@ class Model:
             self._wake(s.to)
             return
         if isinstance(s, Behind):
-            box.claims, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, False, {}, []
+            box.claims, box.alone, box.attempts, box.uncertain, box.progress, box.asked = 0, 0, 0, False, {}, []
             box.items[:0] = map(item_text, s.front)
             box.due = self.now
             return
@@ -303,7 +306,15 @@ class Model:
         self._release(mailbox, self.now)
 
     def claim(
-        self, name: str, token: str, lease: int, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+        self,
+        name: str,
+        token: str,
+        lease: int,
+        *,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> tuple[str, str]:
         """(`claimed`, mailbox), (`more`, '') or (`idle`, ''). `seen`: by a worker whose call went well."""
         lane = self.lanes[name]
@@ -330,7 +341,7 @@ class Model:
             for _ in range(lane.pace.limit - before):
                 self._wake(name)
         waits = self._broadcasts(name)
-        mailbox = self._next_due(name)
+        mailbox = self._next_due(name, solitude)
         self._count_turn(name, mailbox, waited=waits)
         if mailbox is None and calls:
             lane.tokens = (lane.tokens or 0) + 1
@@ -338,6 +349,8 @@ class Model:
             return self._leave(lane, token)
         box = self.boxes[mailbox]
         box.owner, box.until = "?", self.now + lease  # the store names the owner
+        if not box.claims or solitude != "possible":  # else it counts once it begins
+            box.claims, box.alone = box.claims + 1, box.alone + (solitude == "kept")
         lane.drains[token] = self.now + lease
         if lane.opened:
             lane.probe, lane.prober = self.now + lease, "?"
@@ -370,6 +383,12 @@ class Model:
             self.chats.setdefault(chat.name, Chat()).saw(chat.seen)
         if watch:
             self.watch[claim.conversation] = self.now + int(watch * 1000)
+
+    def begin(self, claim: Claim, lease: int) -> None:
+        """A suspect is tried alone."""
+        box = self.boxes[claim.mailbox]
+        box.claims, box.alone = box.claims + 1, box.alone + 1
+        self.remember(claim, lease)
 
     def behind(self, claim: Claim) -> tuple[list[str], int]:
         """The messages directly behind the head, and how many items there are."""
@@ -594,7 +613,7 @@ class Model:
         lane.tokens -= 1
         return True
 
-    def _next_due(self, name: str) -> str | None:
+    def _next_due(self, name: str, solitude: Solitude) -> str | None:
         while due := self._due(name):
             broadcasts = [one for one in due if is_bulk(one)]
             first = (self.lanes[name].bulk or 0) + 1 >= BULK_EVERY
@@ -603,13 +622,12 @@ class Model:
             box = self.boxes[mailbox]
             known = self.messages.get(box.items[0].removeprefix("message "))
             unwanted = known if known and self._is_unwanted(known) else None
-            box.claims += 1
-            expired = self._has_expired(name, box, known)
-            if not unwanted and not expired and box.claims <= POISON_CLAIMS:
-                held = self._held_until(name, mailbox) if known else None
-                if held is None:
+            poison = box.alone >= POISON_TRIES
+            if not unwanted and not poison and not self._has_expired(name, box, known):
+                later = self._later(name, mailbox, solitude)
+                if later is None:
                     return mailbox
-                box.due, box.claims = held, box.claims - 1
+                box.due = later
                 continue
             item, others = self._drop_question(box)
             if unwanted:
@@ -620,6 +638,12 @@ class Model:
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
         return None
+
+    def _later(self, name: str, mailbox: str, solitude: Solitude) -> int | None:
+        """When the head may be handed out, if not now; else its conversation has it."""
+        if self.boxes[mailbox].claims and solitude == "impossible":
+            return self.now + SET_ASIDE_MS
+        return self._held_until(name, mailbox)
 
     def _held_until(self, name: str, mailbox: str) -> int | None:
         """When the conversation may have its next message, if not now; else it has it."""

@@ -13,7 +13,7 @@ from app.core.lane import LaneEffect, Seen
 from app.core.message import Direction, Message, Text, split_conversation
 from app.core.work import Append, AppendItem, Claim, Done, Item, Outcome, Wake, item_of, item_text, mailbox_of
 from app.store import Store
-from app.store.mailbox import Worked
+from app.store.mailbox import Solitude, Worked
 
 ANN, BEN = "shop/webchat:ann", "shop/webchat:ben"
 BOT, DESK, SHOP = "inbound:bot", "inbound:desk", "outbound:shop"
@@ -96,7 +96,13 @@ class Drain:
         self.worked = Worked(None, ())
 
     def step(
-        self, outcome: Outcome | None = None, *, go_on: bool = True, crowded: bool = False, seen: Seen | None = None
+        self,
+        outcome: Outcome | None = None,
+        *,
+        go_on: bool = True,
+        crowded: bool = False,
+        seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> Claim | None:
         """Settle and claim; None if nothing was claimed."""
         self.worked = self._store.mailboxes.work(
@@ -108,6 +114,7 @@ class Drain:
             go_on=go_on,
             crowded=crowded,
             seen=seen,
+            solitude=solitude,
         )
         return self.worked.claim
 

@@ -109,7 +109,7 @@ def test_a_dead_one_is_replayed_as_a_broadcast(store: Store) -> None:
     broadcast(store, 1)
     for _ in range(3):
         Drain(store, SHOP, lease=0.001).claim()
-        store.connection.run("sweep", {"lease_ms": 0, "delay_ms": 0, "poll_ms": 0, "spare_ms": 0})
+        store.connection.run("sweep", {"lease_ms": 0, "delay_ms": 0, "poll_ms": 0, "spare_ms": 0, "apart_ms": 0})
     assert Drain(store, SHOP).step() is None
     [letter] = store.dead_letters.newest()
     store.dead_letters.replay(letter.id)

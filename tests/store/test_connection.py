@@ -363,3 +363,9 @@ def test_an_outage_is_told_once_whatever_the_number_of_calls(redis_server: Redis
     connection.knock()
     fails(redis.OutOfMemoryError("full"))
     assert told == ["cannot be reached: refused", "back", "refusal: has no memory left: full"]
+
+
+def test_half_of_a_surrogate_pair_does_not_keep_a_message_out(real_store: Store) -> None:
+    entered = write(real_store, 1, scope="shop:inbound:\ud800")
+    assert "ok" == entered.state
+    assert real_store.mailboxes.known("shop:inbound:\ufffd") == entered.message_id

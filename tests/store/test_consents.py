@@ -11,7 +11,7 @@ from app.core.consent import Consent
 from app.core.work import Done, item_text
 from app.store import Store
 from app.store.limits import Limits
-from tests.store.steps import ANN, BEN, BOT, SHOP, Drain, append, entry, item, key, queued, write
+from tests.store.steps import ANN, BEN, BOT, SHOP, Drain, append, entry, item, key, queued, snapshot, write
 from tests.support.gateway import Clock
 
 OUT = ConsentStatement("out", "the customer wrote STOP")
@@ -53,6 +53,27 @@ def test_a_message_to_him_fails_at_once_and_its_sender_hears_why(store: Store, c
     assert queued(client, f"{ANN}|status:desk") == [f"status {2:032x} failed"]
     assert [wake.lane for wake in entered.wakes] == ["status:desk"]
     assert client.ttl(key("m", f"{2:032x}")) > 0
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_what_is_refused_takes_no_place_in_its_mailbox(waiting: int, store: Store, client: redis.Redis) -> None:
+    for number in range(waiting):
+        write(store, number, direction="outbound")
+    says(store, 8, OUT)
+
+    def places() -> dict[str, object]:
+        kinds = ("q", "b", "ready", "leased", "drains", "lane", "busy")
+        found = {name: value for name, value in snapshot(client).items() if name.partition(":")[0] in kinds}
+        empty = ("backlog", "0")  # as if nothing was ever counted
+        return {
+            n: [pair for pair in v.items() if pair != empty] if isinstance(v, dict) else v for n, v in found.items()
+        }
+
+    before = places()
+    write(store, 9, direction="outbound")
+    assert status(store, 9) == REFUSED
+    assert before
+    assert places() == before
 
 
 def test_what_he_said_stays_known_whatever_is_refused_for_it(store: Store, clock: Clock) -> None:

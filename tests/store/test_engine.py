@@ -51,6 +51,7 @@ from app.core.work import (
 from app.store import Store
 from app.store.dead_letters import DeadLetter
 from app.store.limits import Limits
+from app.store.mailbox import Solitude
 from tests.store.model import Known, Model, is_bulk
 from tests.store.paces import MOST, START
 from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items, key
@@ -81,6 +82,7 @@ some = st.integers(min_value=0, max_value=1_000)
 well = st.sampled_from(["ok", "ok", "ok", "ok", "none", "sick"])
 ill = st.sampled_from(["sick", "sick", "sick", "pause", "none"])
 falls = st.sampled_from(["throttled", "timed_out", ""])
+solitudes: st.SearchStrategy[Solitude] = st.sampled_from(["kept", "possible", "impossible"])
 sights = st.builds(
     Seen,
     calls=st.sampled_from([0, 1, 2, 8, 64]),
@@ -137,13 +139,13 @@ class Engine(RuleBasedStateMachine):
         self.model.sweep()
         self._owed(self.store.mailboxes.sweep())
 
-    @rule(dies=st.booleans(), which=some)
-    def leases_run_out(self, dies: bool, which: int) -> None:
+    @rule(dies=st.booleans(), which=some, solitude=solitudes)
+    def leases_run_out(self, dies: bool, which: int, solitude: Solitude) -> None:
         """A worker may have died; the others are only slow, and will settle what is no longer theirs."""
         if dies and self.working:
             self._hand(which)
         self.time_passes(int(LEASE * 2), True)
-        self._arrive(which)
+        self._arrive(which, solitude=solitude)
 
     @precondition(lambda self: self.flying)
     @rule(which=some, again=st.booleans())
@@ -286,10 +288,22 @@ class Engine(RuleBasedStateMachine):
     # the work
 
     @precondition(lambda self: self.flying)
-    @rule(which=some, crowded=st.sampled_from([False, False, False, True]))
-    def a_wake_up_arrives(self, which: int, crowded: bool) -> None:
+    @rule(which=some, crowded=st.sampled_from([False, False, False, True]), solitude=solitudes)
+    def a_wake_up_arrives(self, which: int, crowded: bool, solitude: Solitude) -> None:
         """Perhaps where the lane has its share of the threads already."""
-        self._arrive(which, crowded=crowded)
+        self._arrive(which, crowded=crowded, solitude=solitude)
+
+    @precondition(lambda self: self._suspects())
+    @rule(which=some)
+    def a_suspect_is_tried_alone(self, which: int) -> None:
+        """Whoever has it in hand has nothing else any more."""
+        place = self._suspects()[which % len(self._suspects())]
+        drain, claim = self.working[place]
+        held = self.model.owns(claim)
+        if held:
+            self.model.begin(claim, int(LEASE * 1000))
+        assert self.store.mailboxes.begin(claim, LEASE) is held
+        self.working[place] = drain, replace(claim, suspect=False)
 
     @precondition(lambda self: self.working)
     @rule(
@@ -597,6 +611,7 @@ class Engine(RuleBasedStateMachine):
         go_on: bool = True,
         crowded: bool = False,
         seen: Seen | None = None,
+        solitude: Solitude = "kept",
     ) -> None:
         """One script call; the store must answer as the model does."""
         stale = outcome is not None and not self.model.owns(outcome.claim)
@@ -604,14 +619,14 @@ class Engine(RuleBasedStateMachine):
             self.model.settle(outcome, seen)
         well = seen if outcome and not stale and outcome.lane.kind == "ok" else None
         state, mailbox = self.model.claim(
-            drain.lane, drain.token, int(LEASE * 1000), go_on=go_on, crowded=crowded, seen=well
+            *(drain.lane, drain.token, int(LEASE * 1000)), go_on=go_on, crowded=crowded, seen=well, solitude=solitude
         )
-        claim = drain.step(outcome, go_on=go_on, crowded=crowded, seen=seen)
+        claim = drain.step(outcome, go_on=go_on, crowded=crowded, seen=seen, solitude=solitude)
         assert drain.worked.stale is stale
         assert drain.worked.more is (state == "more")
         assert (claim is not None) is (state == "claimed"), (state, claim)
         if claim:
-            self._check(claim, mailbox)
+            self._check(claim, mailbox, solitude)
             if isinstance(claim.item, Poll):
                 known = self.store.mailboxes.thread(chat_of(claim.conversation))
                 last = len(self.lines[claim.conversation]) - 1
@@ -623,7 +638,7 @@ class Engine(RuleBasedStateMachine):
             self.flying.append(Wake(drain.lane, drain.token))
         self._owed(drain.worked.wakes)
 
-    def _arrive(self, which: int, *, crowded: bool = False) -> None:
+    def _arrive(self, which: int, *, crowded: bool = False, solitude: Solitude = "kept") -> None:
         """One of the wake-ups becomes a drain."""
         if self.flying:
             wake = self.flying.pop(which % len(self.flying))
@@ -636,13 +651,16 @@ class Engine(RuleBasedStateMachine):
                 expire_after=EXPIRE.get(wake.lane, 0.0),
                 rate_each=EACH.get(wake.lane, 0.0),
             )
-            self._step(drain, None, crowded=crowded)
+            self._step(drain, None, crowded=crowded, solitude=solitude)
 
-    def _check(self, claim: Claim, mailbox: str) -> None:
+    def _check(self, claim: Claim, mailbox: str, solitude: Solitude) -> None:
         box = self.model.boxes[mailbox]
         assert (claim.mailbox, item_text(claim.item)) == (mailbox, box.items[0])
-        assert claim.attempt == box.attempts + box.claims
-        assert claim.uncertain is (box.uncertain or box.claims > 1)
+        assert claim.suspect <= (solitude == "possible")
+        assert claim.suspect <= (box.claims > 0)
+        assert claim.attempt == box.attempts + box.claims + claim.suspect
+        assert claim.uncertain is (box.uncertain or box.claims + claim.suspect > 1)
+        assert solitude != "impossible" or box.claims == 1, "a suspect waits for a time when it is alone"
         assert claim.progress == box.progress
         assert claim.asked == tuple(box.asked)
         assert claim.turn == self.model.lanes[box.lane].pace.turn
@@ -679,6 +697,9 @@ class Engine(RuleBasedStateMachine):
 
     def _inbound(self) -> list[int]:
         return [number for number, (drain, _) in enumerate(self.working) if drain.lane in (BOT, DESK)]
+
+    def _suspects(self) -> list[int]:
+        return [number for number, (_, claim) in enumerate(self.working) if claim.suspect]
 
     def _outbound(self) -> list[Known]:
         return [known for known in self.model.messages.values() if known.direction == "outbound"]

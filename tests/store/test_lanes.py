@@ -24,6 +24,24 @@ def test_a_drain_that_nobody_is_on_the_way_for_is_owed_again_at_once(store: Stor
     assert lanes_of(store.mailboxes.sweep()) == [BOT]
 
 
+def test_one_sweep_will_do_for_all_workers(store: Store, clock: Clock) -> None:
+    store.mailboxes.sweep()
+    store.lanes.forget(write(store, 1).wakes)
+    clock.advance(0.2)
+    assert () == store.mailboxes.sweep(apart=0.25)
+    clock.advance(0.1)
+    assert [BOT] == lanes_of(store.mailboxes.sweep(apart=0.25))
+
+
+@pytest.mark.parametrize(("back", "spare"), [(60, 0.0), (0, 5.0)], ids=["the clock went back", "leases are spared"])
+def test_a_sweep_that_has_more_to_do_is_made_in_any_case(store: Store, clock: Clock, back: int, spare: float) -> None:
+    wakes = write(store, 1).wakes
+    store.mailboxes.sweep()
+    store.lanes.forget(wakes)
+    clock.advance(-back)
+    assert [BOT] == lanes_of(store.mailboxes.sweep(spare, apart=0.25))
+
+
 class TestBreaker:
     def test_it_opens_after_five_failures_and_rests_the_lane(self, store: Store, clock: Clock) -> None:
         for number in range(5):

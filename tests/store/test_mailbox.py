@@ -138,11 +138,14 @@ class TestAccepting:
         assert snapshot(client) == before
 
     @SMALL
-    def test_a_full_lane_takes_no_more_and_keeps_nothing_of_it(self, store: Store, client: redis.Redis) -> None:
-        for number, conversation in enumerate([ANN, ANN, BEN]):
-            write(store, number, conversation)
+    @pytest.mark.parametrize("conversation", [BEN, "shop/webchat:new"], ids=["waiting", "idle"])
+    def test_a_full_lane_takes_no_more_and_keeps_nothing_of_it(
+        self, conversation: str, store: Store, client: redis.Redis
+    ) -> None:
+        for number, waiting in enumerate([ANN, ANN, BEN]):
+            write(store, number, waiting)
         before = snapshot(client)
-        entered = write(store, 9, BEN, responder=Responder("desk"))
+        entered = write(store, 9, conversation, responder=Responder("desk"))
 
         assert (entered.state, entered.wakes) == ("lane_full", ())
         assert snapshot(client) == before

@@ -21,7 +21,21 @@ PARTS = {
 FILES = {**TEXTS, **{f"parts/{name}": text for name, text in PARTS.items()}}
 DOES = {"even_if_full"}  # the parts that are used for what they do, and define nothing
 
-BUILT_IN = {"ipairs", "pairs", "select", "tonumber", "tostring", "type", "unpack", "and", "function", "if", "not", "or"}
+BUILT_IN = {
+    "ipairs",
+    "next",
+    "pairs",
+    "select",
+    "tonumber",
+    "tostring",
+    "type",
+    "unpack",
+    "and",
+    "function",
+    "if",
+    "not",
+    "or",
+}
 OF_THE_FORM = {"each_call", "begin"}  # what `app.store.scripting` puts between the base and the parts
 MAX_LINES = 40
 

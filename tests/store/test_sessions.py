@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import redis
 
 from app.core.acceptance import Responder
@@ -58,6 +59,25 @@ def test_one_that_goes_back_as_it_came_is_dated_and_no_more(store: Store, client
     session = store.sessions.read(ANN)
     assert session is not None
     assert (session.destination, session.last_at, session.context) == ("desk", clock(), {"written": "meanwhile"})
+
+
+@pytest.mark.parametrize(
+    ("passed", "dated"), [(0.999, False), (1.0, True), (-0.001, True)], ids=["at once", "later", "by a clock set back"]
+)
+def test_one_that_is_used_again_at_once_is_dated_already(
+    store: Store, client: redis.Redis, clock: Clock, passed: float, dated: bool
+) -> None:
+    write(store, 1, direction="outbound", scope="", responder=Responder("desk"))
+    write(store, 2)
+    claim = Drain(store).claim()
+    assert claim.session is not None
+    client.expire(key("s", ANN), 60)
+    clock.advance(passed)
+    store.mailboxes.settle(Done(claim, session=SessionChange(claim.session)))
+    session = store.sessions.read(ANN)
+    assert session is not None
+    assert session.last_at == claim.session.last_at + (int(passed * 1_000) if dated else 0)
+    assert (client.ttl(key("s", ANN)) > 60) == dated
 
 
 def test_a_name_in_use_is_kept_as_long_as_a_session(store: Store, client: redis.Redis) -> None:

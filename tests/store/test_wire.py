@@ -31,12 +31,13 @@ from app.core.work import (
     ThreadState,
 )
 from app.store import Store
+from app.store.arrivals import Arrivals
+from app.store.claims import Claimed, claim_of
 from app.store.limits import Limits
-from app.store.wire import Claimed, Wire, claim_of
 from tests.store.steps import ANN, Drain, key, message, write
 from tests.support.gateway import Clock
 
-WIRE = Wire(Limits(), {"shop": ["AC1"]})
+WIRE = Arrivals(Limits(), {"shop": ["AC1"]})
 SESSION = Session("bot", handles={"dialogue": "UK1"}, since="m1", version=3)
 CLAIM = Claim(f"{ANN}|inbound", "owner", Deliver("m1"), ANN, 5, session=SESSION)
 KEPT = 30 * 86_400
@@ -52,7 +53,6 @@ RECORD = {
     "ix": ["AC1"],
 }
 BREAKER = {"threshold": 5, "cooldown_ms": 5_000, "max_cooldown_ms": 8_000}
-NOTHING: dict[str, Any] = {"error": "", "front": [], "append": []}
 LIVE = Append(message(1), "inbound:bot", report_to="shop", live=True, scope="desk:written:1", exempt=True)
 
 OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
@@ -114,7 +114,7 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
         {
             "outcome": "done",
             "lane": "ok",
-            "session": {"version": 3, "fields": [], "changes_hands": False, "keep": KEPT},
+            "session": {"version": 3, "keep": KEPT},
             "poll_ms": 0,
         },
     ),
@@ -165,24 +165,15 @@ OUTCOMES: dict[str, tuple[Outcome, dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("outcome", "asked"), OUTCOMES.values(), ids=OUTCOMES)
 def test_outcomes_travel(outcome: Outcome, asked: dict[str, Any]) -> None:
-    assert lists(WIRE.outcome(outcome)) == {**HEAD, **NOTHING, **asked}
+    assert lists(WIRE.outcome(outcome)) == {**HEAD, **asked}
 
 
 def test_acceptances_travel() -> None:
-    plain = {
-        "scope": "",
-        "window_ms": 259_200_000,
-        "rec": RECORD,
-        "mailbox": f"{ANN}|inbound",
-        "lane": "inbound:bot",
-        "max_mailbox": 1_000,
-        "max_lane": 200_000,
-        "follow": False,
-        "show": False,
-        "session_keep": KEPT,
-    }
+    marked, room, kept = ("", 259_200_000), (1_000, 200_000), (259_200, KEPT)
     entry = Append(message(1), "inbound:bot")
-    assert WIRE.acceptance(Acceptance(entry=entry)) == plain
+    body = RECORD["body"].encode()
+    plain = (f"{1:032x}", body, ANN, "inbound", "", "inbound:bot")
+    assert WIRE.acceptance(Acceptance(entry=entry)) == (*plain, *marked, *room, *kept, "", {"ix": RECORD["ix"]})
     full = Acceptance(
         entry=LIVE,
         scope="shop:inbound:1",
@@ -200,12 +191,13 @@ def test_acceptances_travel() -> None:
     live = {**RECORD, "rp": "shop", "lv": "259200", "ex": True}
     once = {"scope": "desk:written:1", "window_ms": 259_200_000}
     item = {"mailbox": f"{ANN}|inbound", "lane": "inbound:bot", "item": f"message {1:032x}"}
-    assert WIRE.acceptance(full) == {
-        **plain,
-        "scope": "shop:inbound:1",
-        "window_ms": 3_000,
-        "rec": live,
-        "follow": True,
+    *said, more = WIRE.acceptance(full)
+    marked = ("shop:inbound:1", 3_000)
+    assert tuple(said) == (f"{1:032x}", body, ANN, "inbound", "shop", "inbound:bot", *marked, *room, *kept, "1")
+    assert more == {
+        "ix": RECORD["ix"],
+        "live": True,
+        "ex": True,
         "show": True,
         "also": "shop:token:1",
         "take": {"destination": "desk", "mode": "human", "seize": False},
@@ -268,7 +260,9 @@ def test_a_claim_says_each_thing_by_its_name(store: Store, client: redis.Redis, 
 
 
 def test_what_a_claim_does_not_say_is_nothing() -> None:
-    said = Claimed(f"{ANN}|inbound", "owner", "check", 1, 0, "", "", ANN, "5", "", "", "", "5", "0", "", "", "0")
+    said = Claimed(
+        f"{ANN}|inbound", "owner", "check", "1", now="5", first_at="5", turn="0", body="", status="", rest=""
+    )
     claim = claim_of(said)
     assert (claim.attempt, claim.uncertain, claim.progress, claim.message, claim.session) == (1, False, {}, None, None)
     assert (claim.status, claim.to) == ("queued", "")

@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.traffic import Ledger
+if TYPE_CHECKING:  # every process of a run begins with this module, the one that runs no test too
+    from tests.support.traffic import Ledger
 
 COLUMNS = ("accepted", "refused", "delivered", "lost", "disordered", "repeated", "flows_after")
 rows: list[Mapping[str, Any]] = []

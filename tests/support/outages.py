@@ -4,54 +4,83 @@ stream of messages meanwhile. Tests run them for seconds, `make chaos` may run t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support import toml
+from tests.support.clocks import Clock
 from tests.support.gateway import tables
-from tests.support.processes import HOST, RedisServer, System, wait_until
+from tests.support.processes import HOST, RedisServer, Server, System, wait_until
 from tests.support.proxy import Relay
 from tests.support.sentinels import MASTER, Watched, watched
 from tests.support.sink import Sink, sink
 from tests.support.traffic import Ledger, Traffic
 
+Front = Callable[[Path, Sequence[str]], AbstractContextManager[tuple[str, str]]]
+
 
 @dataclass(frozen=True)
 class House:
-    """`desk` gets what customers write. `state` and `broker` are two servers, or one and the same."""
+    """`desk` gets what customers write. `state` and `broker` are two servers, or one and the same. `clocks` of some
+    processes, by their names; `front`: the load balancer, if there is one, and who signed its certificate."""
 
     system: System
     state: RedisServer
-    broker: RedisServer
+    broker: Server
     desk: Sink
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
+    front: tuple[str, str] = ("", "")
 
 
 @contextmanager
-def house(folder: Path, *, one_server: bool = False, workers: int = 1, timeout: float = 10.0) -> Iterator[House]:
-    """All of it runs. `timeout`: seconds for a call of the desk, or of the shop."""
-    with sink() as desk:
-        servers = [_server(folder / name) for name in (["state"] if one_server else ["state", "broker"])]
-        state, broker = servers[0], servers[-1]
-        system = System(config_of(folder, desk, timeout), state.url, folder, broker_url=broker.url)
-        try:
-            system.start(workers)
-            yield House(system, state, broker, desk)
-        finally:
-            for process in (system, *servers):
-                process.stop()
+def house(
+    folder: Path,
+    *,
+    one_server: bool = False,
+    workers: int = 1,
+    receivers: int = 1,
+    timeout: float = 10.0,
+    fsync: str = "always",
+    clocks: Sequence[str] = (),
+    broker: Callable[[Path], Server] | None = None,
+    front: Front | None = None,
+    **gateway: object,
+) -> Iterator[House]:
+    """All of it runs. `timeout`: seconds for a call of the desk, or of the shop. `clocks`: whose can be moved ("state",
+    "receiver", "worker-0"). `broker` makes one that is no Redis, `front` a load balancer for receivers at these
+    addresses."""
+    moved = {name: Clock(folder / f"{name}.clock") for name in clocks}
+    with sink() as desk, ExitStack() as running:
+        state = RedisServer(made(folder / "state"), fsync)
+        state.environment |= moved["state"].environment if "state" in moved else {}
+        other = state if one_server else (broker or RedisServer)(made(folder / "broker"))
+        for server in {state, other}:
+            running.callback(server.stop)
+            server.start()
+        special = {name: clock.environment for name, clock in moved.items()}
+        config = config_of(folder, desk, timeout, **gateway)
+        system = System(
+            config, state.url, folder, broker_url=other.url, special=special, behind_proxy=front is not None
+        )
+        running.callback(system.stop)
+        system.start(workers, receivers)
+        ahead = running.enter_context(front(folder, [*system.receivers])) if front else ("", "")
+        yield House(system, state, other, desk, moved, ahead)
 
 
 def config_of(folder: Path, desk: Sink, timeout: float = 10.0, **gateway: object) -> Path:
-    """The file of a configuration in which all goes to the desk, and what the desk says to the shop."""
+    """The file of a configuration in which all goes to the desk, and what the desk says to the shop. A `dedup_window`
+    is theirs, too."""
     config = folder / "patchbay.toml"
-    shop = {"destination": "desk", "handoff": "helper", "statuses": False, "timeout": timeout}
+    both = {"timeout": timeout} | {key: value for key, value in gateway.items() if key == "dedup_window"}
+    shop = {"destination": "desk", "handoff": "helper", "statuses": False, **both}
     raw = tables(
         desk_url=f"{desk.url}/desk",
         send_url=f"{desk.url}/shop",
         channels__shop=shop,
-        destinations__desk={"timeout": timeout, "repeat_window": 60},  # who is refused says the same again
+        destinations__desk={**both, "repeat_window": 60},  # who is refused says the same again
         gateway=gateway,
     )
     config.write_text(toml.dumps(raw))
@@ -69,11 +98,15 @@ def outage(
     returns: Callable[[], None],
     seconds: float,
     direction: type[Traffic] = Traffic,
+    loses: float = 0.0,
 ) -> Ledger:
-    """Something goes away under load and returns; all that was taken is delivered then, or a minute has passed."""
-    with direction(house.system.url, house.desk) as traffic:
+    """Something goes away under load and returns; all that was taken is delivered then, or a minute has passed. What
+    was acknowledged `loses` seconds before may be lost."""
+    url, authority = house.front
+    with direction(url or house.system.url, house.desk, authority) as traffic:
         wait_until("work flows", lambda: len(traffic.arrived) > 20)
         goes(traffic)
+        traffic.began, traffic.loses = time.monotonic(), loses
         time.sleep(seconds)
         returns()
         traffic.fault, traffic.returned = None, time.monotonic()
@@ -183,7 +216,11 @@ def _hand_over(first: RedisServer, second: RedisServer, relay: Relay) -> None:
 
 
 def _server(folder: Path) -> RedisServer:
-    folder.mkdir()
-    server = RedisServer(folder)
+    server = RedisServer(made(folder))
     server.start()
     return server
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder

@@ -108,11 +108,18 @@ class Process:
             os.killpg(self.pid, number)
 
 
-class RedisServer(Process):
+class Server(Process):
+    """One that Patchbay is led to by its `url`."""
+
+    url: str
+
+
+class RedisServer(Server):
     """A Redis with an append-only file; `start` after `kill` brings the same data back."""
 
     def __init__(self, folder: Path, fsync: str = "always", *options: str, password: str = "") -> None:
-        self.port = free_port()
+        self.port, self.folder = free_port(), folder
+        self.url = f"redis://{HOST}:{self.port}/0"
         self._password = password or None
         command = [
             redis_server(), "--port", str(self.port), "--bind", HOST, "--dir", str(folder), "--appendonly", "yes",
@@ -120,10 +127,6 @@ class RedisServer(Process):
             *options,
         ]  # fmt: skip
         super().__init__(command, folder / "redis.log")
-
-    @property
-    def url(self) -> str:
-        return f"redis://{HOST}:{self.port}/0"
 
     def start(self) -> None:
         super().start()
@@ -147,11 +150,20 @@ class RedisServer(Process):
 
 
 class System:
-    """A receiver and workers on one configuration file, each a real process."""
+    """Receivers and workers on one configuration file, each a real process. `special`: what some of them, by name, have
+    in their environment beside the rest. `behind_proxy`: receivers are as they are shipped, for a load balancer."""
 
     def __init__(
-        self, config: Path, redis_url: str, folder: Path, port: int | None = None, broker_url: str = ""
+        self,
+        config: Path,
+        redis_url: str,
+        folder: Path,
+        port: int | None = None,
+        broker_url: str = "",
+        special: Mapping[str, Mapping[str, str]] | None = None,
+        behind_proxy: bool = False,
     ) -> None:
+        self._special, self._closing = special or {}, () if behind_proxy else ("--closing", "0")
         self.port = port or free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.folder = folder
@@ -161,40 +173,58 @@ class System:
             "PATCHBAY_BROKER_URL": broker_url or redis_url,
             "PATCHBAY_PUBLIC_URL": self.url,
             "PATCHBAY_DATA": str(folder / "data"),
+            "PATCHBAY_BEHIND_PROXY": str(int(behind_proxy)),
         }
-        self.receiver = self._part(
-            "receiver", "receiver", "--port", str(self.port), "--processes", "1", "--closing", "0"
-        )
+        self.receiver = self._receiver("receiver", self.port)
+        self.receivers = {self.url: self.receiver}
         self.workers: list[Process] = []
 
-    def start(self, workers: int = 1) -> None:
+    def start(self, workers: int = 1, receivers: int = 1) -> None:
         self.receiver.start()
+        for _ in range(receivers - 1):
+            self.add_receiver()
         for _ in range(workers):
             self.add_worker()
-        wait_until("the receiver is ready", lambda: self.ready)
+        for url in self.receivers:
+            wait_until("the receiver is ready", lambda url=url: is_ready(url))
 
-    def add_worker(self) -> Process:
+    def add_receiver(self) -> None:
+        """One more, on a port of its own."""
+        port = free_port()
+        receiver = self._receiver(f"receiver-{len(self.receivers)}", port)
+        receiver.start()
+        self.receivers[f"http://{HOST}:{port}"] = receiver
+
+    def add_worker(self, lanes: str = "*") -> Process:
         number = len(self.workers)
-        worker = self._part(f"worker-{number}", "worker", "--name", f"worker-{number}")
+        worker = self._part(f"worker-{number}", "worker", "--name", f"worker-{number}", "--lanes", lanes)
         worker.start()
         self.workers.append(worker)
         return worker
 
     def stop(self) -> None:
-        for process in [self.receiver, *self.workers]:
+        for process in [*self.receivers.values(), *self.workers]:
             process.stop()
 
     def logs(self) -> str:
         """Everything that the parts wrote."""
         return "\n".join(path.read_text(errors="replace") for path in sorted(self.folder.glob("*.log")))
 
+    def _receiver(self, name: str, port: int) -> Process:
+        return self._part(name, "receiver", "--port", str(port), "--processes", "1", *self._closing)
+
     def _part(self, name: str, *arguments: str) -> Process:
         command = [sys.executable, "-m", "app.cli", *arguments]
-        return Process(command, self.folder / f"{name}.log", self.environment)
+        return Process(command, self.folder / f"{name}.log", {**self.environment, **self._special.get(name, {})})
 
     @property
     def ready(self) -> bool:
-        try:
-            return requests.get(f"{self.url}/readyz", timeout=2).status_code == 200
-        except requests.RequestException:
-            return False
+        return is_ready(self.url)
+
+
+def is_ready(url: str) -> bool:
+    """Whether the receiver there takes webhooks."""
+    try:
+        return requests.get(f"{url}/readyz", timeout=2).status_code == 200
+    except requests.RequestException:
+        return False

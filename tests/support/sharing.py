@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 from xdist.scheduler import LoadScopeScheduling
 
 # One gateway and one browser for all of a folder.
@@ -21,6 +22,7 @@ ALONE = (
     "tests/chaos/test_failover.py",
     "tests/chaos/test_full.py",
     "tests/chaos/test_leases.py",
+    "tests/chaos/test_many_lanes.py",
     "tests/chaos/test_ledger.py",
     "tests/chaos/test_missing.py",
 )
@@ -31,6 +33,11 @@ FIRST = (
     "tests/chaos/",
     "tests/journeys/",
     "tests/store/test_engine.py",
+    "tests/test_transport.py",
+    "tests/test_http.py",
+    "tests/sandbox/test_telegram.py",
+    "tests/sandbox/test_messaging_inbound.py",
+    "tests/core/test_text.py",
 )
 # What `make quick` leaves out, beside files that say so by themselves: whole Patchbays, a browser, a real Redis, and
 # Flex as the sandbox serves it, where one test makes dozens of calls over sockets.
@@ -61,6 +68,17 @@ def place_of(nodeid: str) -> int:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """A process that shares the tests tells of each what became of it, and nothing of what it began and put away
+    without trouble: most tests take less time than five such messages."""
+    if not hasattr(item.config, "workerinput"):
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
 
 
 @pytest.hookimpl(tryfirst=True)  # before those that deselect by marks

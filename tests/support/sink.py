@@ -87,7 +87,8 @@ def sink() -> Iterator[Sink]:
             self.send_response(told.status)
             for name, value in told.headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(told.body) if told.length is None else told.length))
+            if "transfer-encoding" not in map(str.lower, told.headers):
+                self.send_header("content-length", str(len(told.body) if told.length is None else told.length))
             self.end_headers()
             for piece in [bytes([byte]) for byte in told.body] if told.drip else [told.body]:
                 self.wfile.write(piece)

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import pytest
 import redis
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from app.core.errors import StoreUnavailable
 from app.core.work import AppendItem, Unknown, mailbox_of
@@ -37,6 +39,32 @@ def test_a_permanent_failure_is_a_dead_letter_at_once_and_the_next_message_goes_
     assert office.asked() == ["first", "second"]
     assert office.letters() == ["rejected: HTTP 400: 20001 Bad field"]
     assert office.status(message) == "failed"
+
+
+LEVELS = {
+    "done": (bot_says("Hi."), "done", "info"),
+    "tried again": (Told(status=503), "retry", "warning"),
+    "given up": (Told(status=400), "dead", "error"),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome", "level"), LEVELS.values(), ids=LEVELS)
+def test_an_attempt_is_logged_as_loudly_as_it_matters(answer: Told, outcome: str, level: str, office: Office) -> None:
+    office.bot.answers(answer)
+    office.customer_writes("first", "ada")
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        office.work()
+    (line,) = [line for line in lines if line["event"] == "attempt" and line["lane"] == "inbound:helper"]
+    assert (outcome, level) == (line["outcome"], line["log_level"])
+    assert ("shop", "shop/webhook:ada") == (line["channel"], line["conversation"])
+
+
+def test_what_is_logged_on_the_way_says_of_whom(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORK, "inbound", lambda *_: 1 / 0)
+    office.customer_writes("first", "ada")
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        office.work()
+    assert "shop/webhook:ada" == next(line["conversation"] for line in lines if line["event"] == "unexpected")
 
 
 SECRETS = ("desk-token-0001", "bot-token-0001", CHAT_SECRET)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from app.core.work import Wake
-from app.tasks import Publisher, create_celery
+from app.store.workers import WorkerState
+from app.tasks import MAX_QUEUES, SHARED, Publisher, create_celery
 from tests.support.processes import RedisServer, free_port, wait_until
 from workers.wakes import Wakes
 
@@ -98,3 +99,39 @@ def test_what_has_no_thread_to_work_it_is_given_back(nowhere: str, ends: bool) -
     idle.threads.ends = ends
     idle.wakes.pool = idle.threads if ends else None
     assert idle.went(OURS) == ((), [], [OURS])
+
+
+MANY = [*LANES, *(f"inbound:d{number}" for number in range(MAX_QUEUES))]
+ALL, SOME, OTHERS = (
+    WorkerState("all@a", tuple(MANY)),
+    WorkerState("some@a", (THEIRS.lane,)),
+    WorkerState("others@a", (OURS.lane,)),
+)
+PASSED_ON: dict[str, tuple[list[WorkerState], list[str], list[Wake]]] = {
+    "one that serves all hears of it by the queue that all share": ([OTHERS, ALL], [SHARED], []),
+    "one that serves some by the lane's own": ([OTHERS, SOME], [THEIRS.lane], []),
+    "and that one is meant for it": ([ALL, SOME], [THEIRS.lane], []),
+    "nobody": ([OTHERS], [], [THEIRS]),
+}
+
+
+@pytest.mark.parametrize(("workers", "queues", "given_back"), PASSED_ON.values(), ids=PASSED_ON)
+def test_what_another_one_serves_is_passed_on(
+    workers: list[WorkerState], queues: list[str], given_back: list[Wake], redis_server: RedisServer
+) -> None:
+    back: list[Wake] = []
+    wakes = Wakes(lambda lane, token: None, MANY).over(
+        Publisher(create_celery(redis_server.url, MANY, retries=0), back.extend)
+    )
+    with redis_server.client() as client:
+        client.flushall()
+        wakes.pass_on(THEIRS, workers)
+        assert [f"patchbay-celery:{queue}" for queue in queues] == client.keys("patchbay-celery:*")
+        assert given_back == back
+        wakes.pass_on(THEIRS, workers)
+    assert [*given_back, THEIRS] == back, "it came back: who should have heard of it is gone"
+
+
+@pytest.mark.parametrize(("wake", "serves"), [(OURS, True), (THEIRS, False), (GONE, True)])
+def test_a_worker_knows_what_it_serves(wake: Wake, serves: bool, nowhere: str) -> None:
+    assert serves == worker(nowhere).wakes.serves(wake.lane)

@@ -200,6 +200,9 @@ class FlexDestination(Destination):
     def provision(self, run: Run) -> Mapping[str, str]:
         return self._provision(run)
 
+    def sample(self, callback: str) -> Webhook:
+        return self._threads.account.signed(callback, self._webhooks.sample())
+
     # Files of agents
 
     def check_link(self, token: str) -> str:

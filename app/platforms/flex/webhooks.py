@@ -11,6 +11,7 @@ from app.core.reading import clean_text
 from app.core.schema import LABEL_LIMIT, Lenient, load, text_field
 from app.platforms.flex.messages import Messages
 from app.platforms.flex.threads import Generation
+from app.platforms.proofs import NOTHING_SAID
 from app.platforms.twilio.webhooks import form_of
 
 MAX_INDEX = 2**53 - 1  # what all who count with us can count
@@ -31,6 +32,10 @@ class Webhooks:
         self._schema = Lenient.from_dict(
             {name: text_field(LABEL_LIMIT) for name in ("EventType", generation.thread_field)}
         )()
+
+    def sample(self) -> dict[str, str]:
+        """The fields of one that says nothing."""
+        return {"EventType": NOTHING_SAID, self._names.thread_field: NOTHING_SAID}
 
     def parse(self, webhook: Webhook) -> list[Event]:
         names, form = self._names, form_of(webhook)

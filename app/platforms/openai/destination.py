@@ -73,7 +73,13 @@ class OpenaiDestination(Destination):
         self._key: str | None = settings["api_key"]
         self._words, self._prices = _words(settings), _prices(settings)
         self._form: Form = FORMS[settings["api"]](settings)
-        self._url = f"{_base(settings.get('base_url') or OPENAI)}/{self._form.path}"
+        base = _base(settings.get("base_url") or OPENAI)
+        self._url, self._models_url = f"{base}/{self._form.path}", f"{base}/models"
+
+    def try_credentials(self, http: Http) -> None:
+        """Ask for the models, which every such server lists."""
+        with self._discreet():
+            checked(http.request("GET", self._models_url, headers=self._headers(), timeout=self._timeout))
 
     def deliver(self, delivery: Delivery, http: Http) -> Answer:
         sees = self._images != "none"
@@ -100,7 +106,7 @@ class OpenaiDestination(Destination):
             response = http.post(
                 self._url,
                 json={**body, **customer},
-                headers={"authorization": f"Bearer {self._key}"} if self._key else {},
+                headers=self._headers(),
                 timeout=self._timeout,
                 most_bytes=MAX_STREAM,
                 take=reading.take if self._streams else None,
@@ -111,6 +117,9 @@ class OpenaiDestination(Destination):
         else:
             reading.take(checked(response).body)
         return self._form.read(reading.answer())
+
+    def _headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key}"} if self._key else {}
 
     def _named(self, conversation: str) -> dict[str, str]:
         """The customer, by a name that says nothing about them."""

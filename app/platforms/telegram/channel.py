@@ -11,6 +11,7 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO, ClassVar
+from urllib.parse import urlsplit
 
 from marshmallow import fields, validate
 
@@ -18,6 +19,7 @@ from app.core import errors
 from app.core.errors import Failure, Unverified
 from app.core.events import Accepted, Event, File, Receipt, Reply, Webhook, Written
 from app.core.message import Attachment
+from app.core.reading import encoded
 from app.core.schema import parse_json, url_field
 from app.http import Http
 from app.platforms.channel import Channel, ChannelSchema, Outgoing
@@ -98,6 +100,10 @@ class TelegramChannel(Channel):
         if found.get("last_error_message"):
             run.notes.append(f"The last webhook that failed: {str(found['last_error_message'])[:200]}")
         return {}
+
+    def sample(self, callback: str) -> Webhook:
+        headers = {"content-type": "application/json", SECRET_HEADER: self._secrets[0]}
+        return Webhook("POST", callback, urlsplit(callback).path, headers, encoded({"update_id": 0}))
 
     # Webhooks
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 
-from app.core.address import SMS
+from app.core.address import NUMBERED, SMS
 from app.core.schema import ID_LIMIT, UNCLEAN
 
 NUMBER = re.compile(r"\+[1-9][0-9]{4,14}\Z")
 SHORT_CODE = re.compile(r"[0-9]{3,8}\Z")
 PROVIDER = re.compile(r"[a-z][a-z0-9_]{0,31}\Z")
-NUMBERED = (SMS, "whatsapp")  # whose identifiers are phone numbers
 
 
 def on_the_wire(address: str) -> str:

@@ -31,6 +31,7 @@ from app.core.settings import sid_field
 from app.core.text import length
 from app.http import Http
 from app.platforms.channel import Channel, ChannelSchema, Outgoing
+from app.platforms.proofs import NOTHING_SAID
 from app.platforms.tables import Table, Tables
 from app.platforms.twilio.account import Account, Resource, TwilioFailure, path_part
 from app.platforms.twilio.addresses import on_the_wire
@@ -117,6 +118,12 @@ class TwilioChannel(Channel):
             yield "address", f"The channel {first.name} has the same one."
         if mine.values.get("status_callback", True) and "_" in tables.host:
             yield "status_callback", "Must be false: Twilio refuses a gateway.public_url with _ in its host."
+
+    def try_credentials(self, http: Http) -> None:
+        self.account.call("GET", f"{self._url}/Messages.json?PageSize=1", http)
+
+    def sample(self, callback: str) -> Webhook:
+        return self.account.signed(f"{callback}/status", {"MessageSid": "SM" + 32 * "0", "MessageStatus": NOTHING_SAID})
 
     # Webhooks
 

@@ -1,4 +1,4 @@
--- uses: lanes heads forgetting statuses items
+-- uses: lanes heads old_heads forgetting statuses items
 -- Call off a message that still waits for its customer, with all its parts or not at all. One that a worker has in hand, or
 -- that an earlier try may have brought over, is too late.
 -- ARGV[3]: JSON {ids, cv, retention, error}  ->  {'ok' | 'late', wakes...}
@@ -30,6 +30,7 @@ if redis.call('LLEN', queue) == 0 then
   redis.call('ZREM', P .. 'bulk:' .. lane, mailbox)
   redis.call('DEL', box)
 elseif headless then -- the next one has not failed yet: it does not wait for what the head waited for
+  forget_head(mailbox)
   get_ready(mailbox, lane)
   wake(lane)
 end

@@ -4,7 +4,7 @@
 -- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
 -- back. What lies further ahead than anything can is brought back in any case.
 -- ARGV[3]: JSON {lease_ms, delay_ms, poll_ms, the longest that there are; spare_ms, which leases that ran out are given
--- yet}  ->  {wakes...}
+-- yet; apart_ms: another worker's sweep that is no longer ago will do}  ->  {wakes...}
 local POLL_AGAIN_MS = 3600000 -- if the poll that is owed comes to nothing
 local MAX_BROUGHT_BACK, MAX_SHIFTED = 1000, 10000 -- of one list, in one sweep
 local longest = cjson.decode(ARGV[3])
@@ -28,12 +28,14 @@ local function moment(at, before)
 end
 
 -- A lane that rests too long tries again; a lease is only cut short, because whoever has it may still be at work.
+-- ->  how many of its heads may be worked at once, and its `bulk`
 local function bring_back_lane(lane)
   local key = P .. 'lane:' .. lane
   local ready, leased, drains = P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'drains:' .. lane
   local broadcasts = P .. 'bulk:' .. lane
   if redis.call('EXISTS', broadcasts) == 1 then mind_bulk(lane) end -- though that was lost
-  local paused, probe, before, bulk = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'bulk'))
+  local paused, probe, before, bulk, pace, cap =
+    unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'bulk', 'pace', 'cap'))
   paused, probe, before = tonumber(paused or '0'), tonumber(probe or '0'), tonumber(before or '0')
   local paused_now, probe_now = moment(paused, before), math.min(moment(probe, before), now + longest.lease_ms)
   if paused_now > now + longest.delay_ms then paused_now = now end
@@ -56,13 +58,13 @@ local function bring_back_lane(lane)
   if bulk then bring_back(broadcasts, now + longest.delay_ms, '+inf', now) end
   if not unfinished then redis.call('HSET', key, 'swept', NOW) end
   redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
-  return bulk
+  return limit_of(pace, cap), bulk
 end
 
--- Of mailboxes whose lease ran out.
+-- Of mailboxes whose lease ran out.  ->  whether broadcasts are among them
 local function free(lane)
   local leased = P .. 'leased:' .. lane
-  local spared = longest.spare_ms > 0 and str(now + longest.spare_ms)
+  local spared, bulk = longest.spare_ms > 0 and str(now + longest.spare_ms), false
   for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, spared and 1000 or 100)) do
     local known = redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane
     if known ~= lane then
@@ -72,17 +74,15 @@ local function free(lane)
     else
       redis.call('HDEL', P .. 'b:' .. mailbox, 'owner')
       release(mailbox, lane, NOW)
+      bulk = bulk or is_bulk(mailbox)
     end
   end
+  return bulk
 end
 
--- As many drains as a tick sends: a lane that has rested comes back to its pace in a moment, not in one go.
-local function wake_some(lane)
-  local pace, cap = unpack(redis.call('HMGET', P .. 'lane:' .. lane, 'pace', 'cap'))
-  wake(lane, math.max(4, math.ceil(limit_of(pace, cap) / 2)))
-end
-
-local clock = tonumber(redis.call('GETSET', P .. 'clock', NOW) or '0')
+local clock = tonumber(redis.call('GET', P .. 'clock') or '0')
+if longest.spare_ms == 0 and now - clock >= 0 and now - clock < longest.apart_ms then return wakes end
+redis.call('SET', P .. 'clock', NOW)
 if clock > now then
   if bring_back(P .. 'watch', now, str(clock), now) then
     redis.call('SET', P .. 'clock', str(clock)) -- the next sweep goes on with that
@@ -97,13 +97,14 @@ for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', 
   if lane then poll(conversation, lane) end
 end
 for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
-  local bulk = bring_back_lane(lane)
-  free(lane)
-  if redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'bulk:' .. lane) == 0 then
+  local limit, bulk = bring_back_lane(lane)
+  bulk = free(lane) or bulk
+  local due = count_due(lane, bulk)
+  if due > 0 then -- a lane that has rested comes back to its pace in a moment, not in one go
+    wake(lane, math.max(4, math.ceil(limit / 2)), due)
+  elseif redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'bulk:' .. lane) == 0 then
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
-  elseif count_due(lane, bulk) > 0 then
-    wake_some(lane)
   end
 end
 return wakes

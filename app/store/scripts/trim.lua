@@ -1,7 +1,7 @@
--- uses: even_if_full dropped_dead_letters items letters
+-- uses: even_if_full retentions dropped_dead_letters items letters
 -- Let the oldest dead letters go: those that are too old, and those of a lane that keeps too many of them or too many bytes.
 -- Their messages' records are kept as long as those of other messages that are done.
--- ARGV[3]: JSON {max, max_bytes, age_ms, retention_ms, batch (at most so many at once)}  ->  {lane, how many, ...}
+-- ARGV[3]: JSON {max, max_bytes, age_ms, retention, retentions, batch (at most so many at once)}  ->  {lane, how many, ...}
 local a = cjson.decode(ARGV[3])
 local gone, lanes, left = {}, {}, a.batch
 
@@ -12,7 +12,8 @@ local function drop(id, where)
   if not gone[where] then lanes[#lanes + 1] = where end
   gone[where] = (gone[where] or 0) + 1
   for _, message in ipairs(messages_of(item, also)) do
-    redis.call('PEXPIRE', P .. 'm:' .. message, str(at + a.retention_ms - now))
+    local cv = redis.call('HGET', P .. 'm:' .. message, 'cv') or ''
+    redis.call('PEXPIRE', P .. 'm:' .. message, str(at + retention_of(a, cv) * 1000 - now))
   end
 end
 

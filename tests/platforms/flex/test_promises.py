@@ -15,7 +15,7 @@ from app.http import Http
 from app.platforms.destination import Delivery, Handoff
 from app.platforms.flex.chat import FlexChatDestination
 from app.platforms.flex.conversations import FlexConversationsDestination
-from tests.platforms.conformance import FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Receiving, changed, unused
+from tests.platforms.conformance import FORM_BAD_BODIES, OUTCOMES, BadBody, Calling, Signing, changed, unused
 from tests.platforms.flex.generations import CHAT, CHAT_VALUES, CONVERSATIONS, CONVERSATIONS_VALUES, GOOD, Generation
 from tests.platforms.flex.world import CH, CONVERSATION, CUSTOMER, MESSAGE, OLD, REPLY, TALK, TOKEN, addresses
 from tests.sandbox.flex import SERVICE
@@ -23,7 +23,7 @@ from tests.support import fixtures
 from tests.support.sink import Sink
 
 
-class Flexing(Receiving, Calling):
+class Flexing(Signing, Calling):
     """Their tests inherit this and name the generation."""
 
     generation: ClassVar[Generation]

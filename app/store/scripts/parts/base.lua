@@ -8,10 +8,12 @@
 -- (it expired, a server threw it away, somebody deleted it), and everything is worked with what is left. A key of the wrong
 -- type counts as missing, too: it is set aside under `damaged:`, where a person may look at it, and counted.
 local P, SEED, now, NOW
+local ask, type_of -- what is Redis's own is there only while a script runs, and takes a while to look up
+local function look_up() ask, type_of = redis.pcall, type end
 local redis = {
   call = function(...)
-    local answer = redis.pcall(...)
-    if type(answer) ~= 'table' or not answer.err then return answer end
+    local answer = ask(...)
+    if type_of(answer) ~= 'table' or not answer.err then return answer end
     if string.find(answer.err, 'WRONGTYPE', 1, true) then
       local name = string.sub(select(2, ...), #P + 1)
       redis.call('RENAME', P .. name, P .. 'damaged:' .. name)
@@ -20,10 +22,12 @@ local redis = {
     return redis.call(...) -- what failed for another reason fails again
   end,
 }
--- Numbers travel to Redis as text: it takes longer to write a number of Lua's than to run the command.
+-- Numbers travel to Redis as text: some versions take longer to write a number of Lua's than to run the command. `%d` would
+-- be quicker, but holds no time in ms where a long has 32 bits.
 local function str(n) return string.format('%.0f', n) end
 local function begin(keys, args)
-  P, SEED = keys[1], args[2]
+  look_up()
+  redis.pcall, P, SEED = ask, keys[1], args[2]
   if args[1] ~= '' then
     now = tonumber(args[1])
   else

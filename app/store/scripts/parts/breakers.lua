@@ -1,4 +1,4 @@
--- uses: pacing
+-- uses: pacing lane_states
 -- A lane's circuit breaker and its rest, as one attempt has found it.
 
 local breaker
@@ -13,17 +13,18 @@ do
   -- While the breaker is open only its probe makes the pause longer: attempts that began before it opened say nothing new.
   function breaker(lane, s)
     local key = P .. 'lane:' .. lane
-    local state = redis.call('HMGET', key, 'failures', 'opened', 'prober')
-    local probing = state[3] == s.owner
+    local state = lane_state(lane)
+    local probing = state.prober == s.owner
+    if not probing and (s.lane == 'none' or s.lane == 'ok' and not state.failures) then return end
     if s.lane == 'ok' then
-      if state[1] then redis.call('HDEL', key, 'failures', 'opened', 'probe', 'prober') end
+      if state.failures then redis.call('HDEL', key, 'failures', 'opened', 'probe', 'prober') end
     elseif s.lane == 'sick' then
       local failures = redis.call('HINCRBY', key, 'failures', 1)
-      if probing or (not state[2] and failures >= s.threshold) then
+      if probing or (not state.opened and failures >= s.threshold) then
         local opened = redis.call('HINCRBY', key, 'opened', 1)
         pause(key, math.min(s.cooldown_ms * 2 ^ (opened - 1), s.max_cooldown_ms), s.why)
         slow_down(lane, 'sick')
-      elseif s.falls and not state[2] then
+      elseif s.falls and not state.opened then
         slow_down(lane, s.falls, s.turn, s.late)
       end
     elseif s.lane == 'pause' then
@@ -31,5 +32,6 @@ do
       if s.falls then slow_down(lane, s.falls, s.turn, s.late) end
     end
     if probing then redis.call('HDEL', key, 'probe', 'prober') end
+    lane_changed(lane)
   end
 end

@@ -1,4 +1,4 @@
--- uses: places
+-- uses: places lane_states
 -- Which mailbox of a lane is next: replies go before broadcasts. The lane's field `bulk` counts the replies since the last
 -- broadcast: of so many heads in a row one is a broadcast, so that they get on where a reply is always due.
 local BULK_EVERY = 10
@@ -29,5 +29,6 @@ do
     elseif mailbox then
       redis.call('HINCRBY', key, 'bulk', '1')
     end
+    lane_changed(lane)
   end
 end

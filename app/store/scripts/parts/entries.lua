@@ -10,8 +10,10 @@ local function refuse(id, retention)
   forget_later(id, retention)
 end
 
-local function enter(rec, mailbox, lane, state)
+local function is_unwanted(rec) return rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) end
+
+local function enter(rec, mailbox, lane)
   record(rec)
-  if rec.dr == 'outbound' and not rec.ex and wants_none(rec.cv) then return refuse(rec.id, rec.retention) end
-  push(mailbox, lane, DELIVER .. rec.id, state)
+  if is_unwanted(rec) then return refuse(rec.id, rec.retention) end
+  push(mailbox, lane, DELIVER .. rec.id)
 end

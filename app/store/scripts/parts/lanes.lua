@@ -6,15 +6,15 @@ local wakes -- lane, token, lane, token ...: the drains that are owed now
 each_call(function() wakes = {} end)
 
 -- Ask for one more drain of the lane, or for some: as many as there is work due that no drain is on its way to, and as it
--- would be allowed to claim.
-local function wake(lane, some)
+-- would be allowed to claim. `due` mailboxes are, if that is known.
+local function wake(lane, some, due)
   local state = redis.call('HMGET', P .. 'lane:' .. lane, 'paused_until', 'opened', 'probe', 'pace', 'cap', 'bulk')
   if tonumber(state[1] or '0') > now or (state[2] and tonumber(state[3] or '0') > now) then return end
   local limit, drains = limit_of(state[4], state[5], state[2]), P .. 'drains:' .. lane
-  redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW)
   local drains_now, leased = redis.call('ZCARD', drains), redis.call('ZCARD', P .. 'leased:' .. lane)
+  if drains_now > 0 then drains_now = drains_now - redis.call('ZREMRANGEBYSCORE', drains, '-inf', NOW) end
   if drains_now >= limit or leased >= limit then return end
-  local due = count_due(lane, state[6])
+  due = due or count_due(lane, state[6])
   if due == 0 then return end
   for _ = 1, math.min(not state[2] and some or 1, limit - drains_now, due - drains_now + leased) do
     local t = token()

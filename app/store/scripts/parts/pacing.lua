@@ -41,8 +41,8 @@ do
 
   -- Whether a worker has seen enough of this turn, and long enough after it began, to say how it goes.
   function is_enough(seen, pace, turn, look_at)
-    return seen.turn == tonumber(turn or '0') and seen.calls >= math.min(ENOUGH, math.ceil(pace / 2))
-      and (tonumber(look_at or '0') <= now or tonumber(look_at) > now + MAX_AHEAD_MS)
+    return seen.turn == tonumber(turn or 0) and seen.calls >= math.min(ENOUGH, math.ceil(pace / 2))
+      and (tonumber(look_at or 0) <= now or tonumber(look_at) > now + MAX_AHEAD_MS)
   end
 
   -- ->  the turn that calls are made in from now on

@@ -1,10 +1,13 @@
+-- uses: lane_states
 -- Where mailboxes wait in their lane. Broadcasts wait while replies flow: their mailboxes (`<conversation>|bulk`) have a place
 -- of their own. A lane where some wait has a field `bulk` (see `broadcasts`); other lanes are not asked for them.
 
 local function is_bulk(mailbox) return string.sub(mailbox, -5) == '|bulk' end
 
 -- Have a lane's claims look for broadcasts.
-local function mind_bulk(lane) redis.call('HSETNX', P .. 'lane:' .. lane, 'bulk', '0') end
+local function mind_bulk(lane)
+  if redis.call('HSETNX', P .. 'lane:' .. lane, 'bulk', '0') == 1 then lane_changed(lane) end
+end
 
 -- A mailbox waits in its lane from now on, to be worked at `due`; `how` is 'NX' or nothing.  ->  1 if it did not wait there
 local function wait_in(mailbox, lane, due, how)

@@ -1,4 +1,4 @@
--- uses: lanes heads releases later_polls threads sessions follow_ups finishing given_up breakers items bursts
+-- uses: lanes heads old_heads releases later_polls threads sessions follow_ups finishing given_up breakers items bursts
 -- The head that was worked is settled: it leaves its mailbox only here, together with the record of its outcome and
 -- everything that follows from it. Whoever lost the lease settles nothing.
 
@@ -23,16 +23,15 @@ do
       if s.counts and redis.call('HEXISTS', P .. 'lane:' .. lane, 'opened') == 0 then spent = spent + 1 end
       if spent > 0 then redis.call('HINCRBY', box, 'attempts', spent) end
       if s.uncertain or claims ~= '1' then redis.call('HSET', box, 'uncertain', '1') end
-      redis.call('HDEL', box, 'claims')
+      redis.call('HDEL', box, 'owner', 'claims', 'alone')
       if id and redis.call('EXISTS', P .. 'm:' .. id) == 1 then redis.call('HSET', P .. 'm:' .. id, 'er', s.error) end
       return release(s.mailbox, lane, now + s.due_ms)
     end
-    -- what was tried and doubted with the old target means nothing to the new one, and nothing of it is the new head's
-    redis.call('HDEL', box, 'claims', 'attempts', 'progress', 'uncertain', 'first', 'asked')
     if s.outcome == 'behind' then
       put_in_front(s.mailbox, lane, s.front)
-      return release(s.mailbox, lane, NOW)
+      return release(s.mailbox, lane, NOW, true)
     end
+    forget_head(s.mailbox) -- what was tried and doubted with the old target means nothing to the new one
     redis.call('ZREM', P .. 'leased:' .. lane, s.mailbox)
     local count = redis.call('LLEN', queue)
     redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', -count)
@@ -51,12 +50,9 @@ do
     if finished then
       drop_head(s.mailbox, lane, s.item)
       s.others = drop_asked(s.mailbox, lane, s.item, asked)
-    else
-      redis.call('HDEL', box, 'owner')
-      if redis.call('LINDEX', queue, '0') ~= s.item then -- the mailbox was lost; its head is still in hand
-        redis.call('LPUSH', queue, s.item)
-        redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
-      end
+    elseif redis.call('LINDEX', queue, '0') ~= s.item then -- the mailbox was lost; its head is still in hand
+      redis.call('LPUSH', queue, s.item)
+      redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
     end
     breaker(lane, s)
     if not finished then
@@ -70,9 +66,9 @@ do
       saw(s.thread.name, s.thread.seen, s.thread.keep)
       redis.call('HSET', P .. 'c:' .. s.thread.name, 'read', str(s.thread.read))
     end
-    put_in_front(s.mailbox, lane, s.front)
-    for _, op in ipairs(s.append) do follow_up(op) end
-    release(s.mailbox, lane, NOW)
+    if s.front then put_in_front(s.mailbox, lane, s.front) end
+    for _, op in ipairs(s.append or {}) do follow_up(op) end
+    release(s.mailbox, lane, NOW, true)
     return 'ok'
   end
 end

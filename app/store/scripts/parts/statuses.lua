@@ -50,26 +50,28 @@ do
   -- (`wh`) happens to a part of that one.  ->  whether it climbed
   function climb(id, status, err, part)
     local key = P .. 'm:' .. id
-    local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'dr', 'cw', 'ps', 'wh')
+    local rec = redis.call('HMGET', key, 'st', 'cv', 'rp', 'lv', 'er', 'cw', 'ps', 'wh')
     if not (rec[1] and rec[2]) then return false end
-    if rec[8] then
-      local parts = cjson.decode(rec[8])
+    if rec[7] then
+      local parts = cjson.decode(rec[7])
       local name = parts[part] and part or id
       if parts[name] then status = climb_in_parts(key, parts, name, status) end
     end
     if not status or not climbs(rec[1], status) then return false end
     redis.call('HSET', key, 'st', status, 'sa', NOW)
     if err and err ~= '' then redis.call('HSET', key, 'er', err) elseif rec[5] then redis.call('HDEL', key, 'er') end
-    if rec[7] then book_climb(id, rec[2], rec[1], status) end
+    if rec[6] then book_climb(id, rec[2], rec[1], status) end
     if rec[3] and rec[3] ~= '' then
       push(rec[2] .. '|status:' .. rec[3], 'status:' .. rec[3], REPORT .. id .. ' ' .. status)
     end
     if rec[4] and rec[4] ~= '' then
       live(rec[2], tonumber(rec[4]), 'kind', 'status', 'id', id, 'status', status, 'error', err or '')
     end
-    local refused = status == 'failed' and rec[6] == 'outbound' and string.sub(err or '', 1, #OPTED_OUT) == OPTED_OUT
-    if refused and not is_old_news(id, rec[2]) then consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1)) end
-    if rec[9] then climb(rec[9], status, err, id) end
+    local refused = status == 'failed' and string.sub(err or '', 1, #OPTED_OUT) == OPTED_OUT
+    if refused and redis.call('HGET', key, 'dr') == 'outbound' and not is_old_news(id, rec[2]) then
+      consent(rec[2], 'out', string.sub(err, #OPTED_OUT + 1))
+    end
+    if rec[8] then climb(rec[8], status, err, id) end
     return true
   end
 end

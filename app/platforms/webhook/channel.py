@@ -6,18 +6,16 @@ Signatures are those of Standard Webhooks, checked and made by the `standardwebh
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import product
-from math import floor
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
-from standardwebhooks.webhooks import Webhook as Signer
-from standardwebhooks.webhooks import WebhookVerificationError, hmac_data
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.core import errors
 from app.core.errors import Failure, Unverified
@@ -35,7 +33,7 @@ from app.core.events import (
     Written,
 )
 from app.core.message import Profile, Text, new_id, outward
-from app.core.reading import Unreadable, charset_of, decoded, encoded, parsed
+from app.core.reading import Unreadable, encoded, parsed
 from app.core.render import EVERYTHING, Capabilities
 from app.core.schema import (
     ID_LIMIT,
@@ -57,11 +55,10 @@ from app.core.settings import secret_field
 from app.core.status import STATUSES
 from app.http import Http, Response
 from app.platforms.channel import Channel, ChannelSchema, Outgoing
+from app.platforms.proofs import NOTHING_SAID
+from app.platforms.webhook.signatures import HEADERS, Signer, is_secret, signature_headers, signed_bodies
 
 MAX_SIGNATURES = 10
-SECRET_BYTES = range(24, 65)
-HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
-OLD_PREFIX = "svix-"  # of the same headers, before they became a standard
 NO_MORE = (400, 410, 413, 422)  # answers after which the standard wants no other try
 THEIR_OWN = (401, 408, 429)  # answers that have a kind of their own, which is tried again
 REPORTED = [status for status in STATUSES if status != "queued"]
@@ -83,7 +80,7 @@ class Settings(ChannelSchema):
         if data["verification"] == "required" and not data["secrets"]:
             raise ValidationError('At least one is required, or verification = "none".', "secrets")
         for number, secret in enumerate(data["secrets"]):
-            if not _is_secret(secret):
+            if not is_secret(secret):
                 raise ValidationError({str(number): ["Must be whsec_ and 24 to 64 bytes in base64."]}, "secrets")
 
 
@@ -137,18 +134,23 @@ class WebhookChannel(Channel):
         )
         self._url: str = settings["send_url"]
         self._timeout: float = settings["timeout"]
-        self._signers = [_Signer(secret) for secret in settings["secrets"]]
+        self._signers = [Signer(secret) for secret in settings["secrets"]]
+
+    def sample(self, callback: str) -> Webhook:
+        now = _now()
+        body = _body(NOTHING_SAID, now, {})
+        return Webhook("POST", callback, urlsplit(callback).path, self._signed(new_id(), now, body), body)
 
     def verify(self, webhook: Webhook) -> None:
         if not self._signers:
             return
-        signed = _signature_headers(webhook.headers)
+        signed = signature_headers(webhook.headers)
         missing = [name for name in HEADERS if not signed.get(name)]
         if missing:
             raise Unverified(f"the header {missing[0]} is missing")
         reason = "the signature does not match"
         entries = signed["webhook-signature"].split()[:MAX_SIGNATURES]
-        for signer, entry, body in product(self._signers, entries, _signed_bodies(webhook)):
+        for signer, entry, body in product(self._signers, entries, signed_bodies(webhook)):
             try:
                 signer.verify(body, {**signed, "webhook-signature": entry}, json_parse=False)
             except WebhookVerificationError as error:
@@ -221,7 +223,7 @@ class WebhookChannel(Channel):
         return Typing(customer=self._customer(data))
 
     def _ended(self, data: Mapping[str, Any], webhook: Webhook) -> Event:
-        return Ended(_signature_headers(webhook.headers).get("webhook-id"), customer=self._customer(data))
+        return Ended(signature_headers(webhook.headers).get("webhook-id"), customer=self._customer(data))
 
     def _customer(self, data: Mapping[str, Any]) -> str:
         return f"{self.provider}:{load(_from, data, 'data')['customer']['id']}"
@@ -231,10 +233,13 @@ class WebhookChannel(Channel):
 
     def _post(self, kind: str, event_id: str | None, at: int | None, data: Mapping[str, Any], http: Http) -> Response:
         """POST one envelope. `event_id` stays the same over retries, so the receiver can tell a repeat."""
-        now = datetime.fromtimestamp(int(time.time()), UTC)
-        happened = datetime.fromtimestamp(at / 1000, UTC) if at else now
-        body = encoded({"type": kind, "timestamp": happened, "data": data}, orjson.OPT_UTC_Z)
-        event_id = event_id or new_id()
+        now = _now()
+        body = _body(kind, datetime.fromtimestamp(at / 1000, UTC) if at else now, data)
+        headers = self._signed(event_id or new_id(), now, body)
+        return _checked(http.post(self._url, body=body, headers=headers, timeout=self._timeout))
+
+    def _signed(self, event_id: str, now: datetime, body: bytes) -> dict[str, str]:
+        """The headers of a webhook."""
         headers = {
             "content-type": "application/json",
             "webhook-id": event_id,
@@ -242,7 +247,7 @@ class WebhookChannel(Channel):
         }
         if self._signers:
             headers["webhook-signature"] = self._signers[0].sign(event_id, now, body.decode())
-        return _checked(http.post(self._url, body=body, headers=headers, timeout=self._timeout))
+        return headers
 
 
 READERS: Mapping[str, Callable[[WebhookChannel, Mapping[str, Any], Webhook], Event]] = {
@@ -253,30 +258,12 @@ READERS: Mapping[str, Callable[[WebhookChannel, Mapping[str, Any], Webhook], Eve
 }
 
 
-class _Signer(Signer):
-    """Also for a body that is no UTF-8, with its odd bytes as Python's `surrogateescape` has them in a text."""
-
-    def sign(self, msg_id: str, timestamp: datetime, data: str) -> str:
-        at = floor(timestamp.replace(tzinfo=UTC).timestamp())
-        signed = f"{msg_id}.{at}.{data}".encode("utf-8", "surrogateescape")
-        return f"v1,{base64.b64encode(hmac_data(self._whsecret, signed)).decode()}"
+def _now() -> datetime:
+    return datetime.fromtimestamp(int(time.time()), UTC)
 
 
-def _signed_bodies(webhook: Webhook) -> list[str]:
-    """What the signature may speak of: the bytes as they came; where they are no UTF-8, also the text that we read in
-    them, which is what a sender's library signs."""
-    try:
-        return [webhook.body.decode()]
-    except UnicodeDecodeError:
-        raw = webhook.body.decode("utf-8", "surrogateescape")
-        return [raw, decoded(webhook.body, charset_of(webhook.headers.get("content-type", "")))]
-
-
-def _signature_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The three headers under their names, however they are spelled; those of one spelling only."""
-    if headers.get(HEADERS[0]):
-        return {name: headers.get(name, "") for name in HEADERS}
-    return {name: headers.get(name.replace("webhook-", OLD_PREFIX), "") for name in HEADERS}
+def _body(kind: str, happened: datetime, data: Mapping[str, Any]) -> bytes:
+    return encoded({"type": kind, "timestamp": happened, "data": data}, orjson.OPT_UTC_Z)
 
 
 def _checked(answer: Response) -> Response:
@@ -321,16 +308,6 @@ def _is_time(value: Any) -> bool:
     return True
 
 
-def _is_secret(secret: str) -> bool:
-    """The library takes any base64, even with other characters strewn in."""
-    key = secret.removeprefix("whsec_").rstrip("=")
-    try:
-        size = len(base64.b64decode(key + "=" * (-len(key) % 4), validate=True))
-    except ValueError:
-        return False
-    return secret.startswith("whsec_") and size in SECRET_BYTES
-
-
 def _profile(customer: Mapping[str, Any]) -> Profile | None:
     values = {name: value for name, value in customer.items() if name != "id"}
     return Profile(**values) if values else None
@@ -340,6 +317,6 @@ def _external_id(answer: Response) -> str | None:
     """The id in a 2xx answer, if it carries one; the body is the receiver's own business otherwise."""
     try:
         value: str = _id.deserialize(parsed(answer.body, answer.headers.get("content-type", ""))["id"])
-    except (Unreadable, ValidationError, KeyError, TypeError):
+    except (Failure, Unreadable, ValidationError, KeyError, TypeError):
         return None
     return value
