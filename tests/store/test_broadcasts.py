@@ -62,8 +62,8 @@ def test_it_wakes_its_lane_and_is_swept_as_others_are(store: Store, clock: Clock
     assert [wake.lane for wake in store.mailboxes.sweep()] == [SHOP], "a lost wake-up"
     Drain(store, SHOP, lease=5).claim()
     clock.advance(6)
-    store.mailboxes.sweep()
-    assert Drain(store, SHOP).finish() == [item(1)], "its worker died"
+    assert [wake.lane for wake in store.mailboxes.sweep()] == [SHOP], "its worker died"
+    assert Drain(store, SHOP).finish() == [item(1)]
 
 
 def test_a_time_slice_that_ends_tells_of_it(store: Store) -> None:
@@ -78,6 +78,25 @@ def test_one_that_failed_waits_for_its_time(store: Store, clock: Clock) -> None:
     drain = Drain(store, SHOP)
     assert drain.step(Retry(drain.claim(), due=5.0)) is None
     clock.advance(5)
+    assert Drain(store, SHOP).finish() == [item(1)]
+
+
+def test_one_that_failed_is_tried_again_by_the_same_drain_if_it_is_due_at_once(store: Store) -> None:
+    """Though the lane had no others when it was looked at."""
+    broadcast(store, 1)
+    drain = Drain(store, SHOP)
+    assert drain.step(Retry(drain.claim(), due=0.0)) is not None
+
+
+def test_a_suspect_is_set_aside_among_the_broadcasts(store: Store, client: redis.Redis, clock: Clock) -> None:
+    broadcast(store, 1)
+    Drain(store, SHOP, lease=5).claim()
+    clock.advance(6)
+    store.mailboxes.sweep()
+    assert Drain(store, SHOP).step(solitude="impossible") is None
+    assert client.zscore(key("bulk", SHOP), f"{ANN}|bulk") == clock() + 1_000
+    assert not client.exists(key("ready", SHOP))
+    clock.advance(1)
     assert Drain(store, SHOP).finish() == [item(1)]
 
 

@@ -72,6 +72,16 @@ def test_a_further_try_counts(store: Store, clock: Clock) -> None:
     assert drain(store) == [item(1)]
 
 
+def test_a_suspect_that_is_set_aside_does_not(store: Store, clock: Clock) -> None:
+    reply(store, 1)
+    Drain(store, SHOP, lease=5, rate_each=0.1).claim()
+    clock.advance(11)
+    store.mailboxes.sweep()
+    assert Drain(store, SHOP, rate_each=0.1).step(solitude="impossible") is None
+    clock.advance(1)
+    assert drain(store, 0.1) == [item(1)]
+
+
 def test_what_is_no_message_does_not(store: Store) -> None:
     for number in range(3):
         append(store, ANN, "outbound", SHOP, f"typing @{number}")
