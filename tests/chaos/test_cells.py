@@ -61,7 +61,7 @@ class Through(Traffic):
 
     shop: Callable[[], Shop]
 
-    def _writer(self, customer: int) -> Say:
+    def _writer(self, customer: int, url: str) -> Say:
         shop = self.shop()
         return lambda text: shop.write(f"m-{text}", f"v-{customer}", text)
 

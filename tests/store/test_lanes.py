@@ -245,6 +245,23 @@ class TestView:
         owed.append(write(store, 2, "shop/webchat:2").wakes)
         assert [len(wakes) for wakes in owed] == [1, 0, 1]
 
+    @pytest.mark.parametrize("cap", [1, 4, 5])
+    def test_a_limit_may_be_taken_away(self, cap: int, store: Store, client: redis.Redis) -> None:
+        store.lanes.declare({BOT: cap})
+        assert str(cap) == client.hget(key("lane", BOT), "cap")
+        for _ in range(2):
+            store.lanes.declare({BOT: None})
+            assert not client.hexists(key("lane", BOT), "cap")
+
+    def test_lanes_without_a_limit_are_declared_again_for_next_to_nothing(
+        self, real_store: Store, redis_client: redis.Redis
+    ) -> None:
+        lanes = {f"inbound:{number}": None for number in range(195)}
+        real_store.lanes.declare(lanes)
+        before = redis_client.info("commandstats")["cmdstat_hdel"]["calls"]
+        real_store.lanes.declare(lanes)
+        assert before == redis_client.info("commandstats")["cmdstat_hdel"]["calls"]
+
     def test_a_store_that_answers_is_alive(self, store: Store) -> None:
         store.lanes.ping()
 
