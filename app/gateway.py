@@ -56,13 +56,16 @@ class Publishes(Protocol):
 
 class Lane(Struct, frozen=True):
     """At most `concurrency` drains at once, fleet-wide (None: as many as it finds good); `rate` calls a second (0: no
-    limit); `lease` in seconds."""
+    limit); `lease` in seconds; what waited longer than `expire_after` seconds is not sent (0: it is);
+    `rate_each` messages a second of one conversation (0: no limit)."""
 
     name: str
     concurrency: int | None
     rate: float
     lease: float
     retry: RetryPolicy
+    expire_after: float = 0.0
+    rate_each: float = 0.0
 
 
 class Gateway:
@@ -179,6 +182,8 @@ def _lane(kind: str, values: Mapping[str, Any], name: str, calls: int) -> Lane:
         rate=values["rate"] if kind != "status" else 0.0,
         lease=(CONNECT_TIMEOUT + values["timeout"]) * calls + LEASE_MARGIN,
         retry=RetryPolicy(values["attempts"], values["retry_base"], give_up_after=values["give_up_after"]),
+        expire_after=values["expire_after"] if kind != "status" else 0.0,
+        rate_each=values["rate_each"] if kind != "status" else 0.0,
     )
 
 
@@ -189,7 +194,7 @@ def settings_from_environment() -> Settings:
 
 def limits_of(settings: Settings) -> Limits:
     values, lanes = settings.gateway, lanes_of(settings)
-    rates = [lane.rate for lane in lanes if lane.rate]
+    rates = [rate for lane in lanes for rate in (lane.rate, lane.rate_each) if rate]
     looks = [platform.values.get("check_every") or 0.0 for platform in settings.destinations.values()]
     return Limits(
         retention=values["retention"],

@@ -50,6 +50,7 @@ def by_customer(gateway: Gateway, name: str, event: Written, at: int | None = No
             lane=f"inbound:{gateway.routes[name].first}",
             report_to=name if channel.capabilities.statuses else "",
             live=live,
+            waited=_waited(at),
         ),
         scope=owner + (event.external_id or _fingerprint(customer, event)),
         second_scope=f"{name}:token:{event.token}" if event.token else "",
@@ -85,6 +86,7 @@ def by_destination(gateway: Gateway, name: str, event: Written, conversation: st
             lane=f"outbound:{channel}",
             report_to=name if capabilities.statuses else "",
             live=gateway.channels[channel].capabilities.live,
+            waited=_waited(at),
         ),
         scope=f"{name}:written:{external}" if event.external_id or event.window else "",
         window=_window(event),
@@ -102,6 +104,11 @@ def place_of(name: str, thread: str, index: int | None, more: bool = False) -> P
 def now() -> int:
     """Unix milliseconds."""
     return int(time.time() * 1000)
+
+
+def _waited(at: int | None) -> int:
+    """Milliseconds since `at`, by the clock that told it."""
+    return max(0, now() - at) if at else 0
 
 
 def _window(event: Written) -> float | None:

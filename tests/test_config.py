@@ -130,6 +130,20 @@ SET: dict[str, tuple[str, Any, list[str]]] = {
     "a burst of half a minute and more": ("destinations.helper.burst", 30.5, ["destinations.helper.burst"]),
     "a burst of less than no time": ("destinations.helper.burst", -1, ["destinations.helper.burst"]),
     "a burst of people": ("destinations.desk.burst", 1.0, ["destinations.desk.burst"]),
+    "no time before it expires": ("channels.shop.expire_after", 0.5, ["channels.shop.expire_after"]),
+    "less than that": ("destinations.desk.expire_after", -1, ["destinations.desk.expire_after"]),
+    "words for it": ("destinations.desk.expire_after", "1h", ["destinations.desk.expire_after"]),
+    "no number": ("destinations.desk.expire_after", float("nan"), ["destinations.desk.expire_after"]),
+    "late after less than a second": ("destinations.desk.late_after", 0.1, ["destinations.desk.late_after"]),
+    "next to no messages for each": ("channels.shop.rate_each", 0.0001, ["channels.shop.rate_each"]),
+    "fewer than none for each": ("channels.shop.rate_each", -1, ["channels.shop.rate_each"]),
+    "endless many for each": ("channels.shop.rate_each", float("inf"), ["channels.shop.rate_each"]),
+    "a late channel": ("channels.shop.late_after", 60, ["channels.shop.late_after"]),
+    "a mark with another place": ("destinations.desk.late_text", "{who} wrote", ["destinations.desk.late_text"]),
+    "a mark with a place inside": ("destinations.desk.late_text", "{age.real}", ["destinations.desk.late_text"]),
+    "a mark with half a place": ("destinations.desk.late_text", "{age", ["destinations.desk.late_text"]),
+    "a mark with a format": ("destinations.desk.late_text", "{age:>999999}", ["destinations.desk.late_text"]),
+    "a mark of nothing": ("destinations.desk.late_text", "", ["destinations.desk.late_text"]),
     "a burst of a channel": ("channels.shop.burst", 1.0, ["channels.shop.burst"]),
     "sessions without end": (
         "destinations.desk.session_timeout",
@@ -766,6 +780,15 @@ def test_people_have_no_bursts_and_hear_why() -> None:
     assert 2.5 == check(with_(tables(), "destinations.helper.burst", 2.5), {}).destinations["helper"].values["burst"]
     with pytest.raises(ConfigError, match="Must be 0 or left out: each message is brought there by itself"):
         check(with_(tables(), "destinations.desk.burst", 2.5), {})
+
+
+def test_a_question_that_waits_for_more_does_not_expire_of_that() -> None:
+    bursts = tables(destinations__helper={"burst": 1.0})
+    for allowed in (0, 30.5, 3600):
+        check(with_(bursts, "destinations.helper.expire_after", allowed), {})
+    check(with_(tables(), "destinations.helper.expire_after", 5), {})
+    with pytest.raises(ConfigError, match=r"destinations\.helper\.expire_after: Must be 0 or more than 30"):
+        check(with_(bursts, "destinations.helper.expire_after", 30), {})
 
 
 def test_a_chats_secret_that_is_too_short_says_how_to_make_one() -> None:

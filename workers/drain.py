@@ -167,6 +167,8 @@ class Drainer:
             *(lane.name, token, outcome),
             lease=lease_of(lane),
             rate=lane.rate,
+            rate_each=lane.rate_each,
+            expire_after=lane.expire_after,
             go_on=go_on,
             crowded=crowded,
             seen=self._threads.meters[lane.name].seen,

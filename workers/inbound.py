@@ -35,7 +35,7 @@ from app.core.work import (
     SessionChange,
 )
 from app.gateway import Gateway
-from workers import bursts, dead_ends, threads
+from workers import ages, bursts, dead_ends, threads
 from workers.failing import failed
 from workers.job import Job, session_after
 from workers.replies import replies, typing_shown, unsupported
@@ -97,7 +97,7 @@ def deliver(job: Job, route: Route, message: Message) -> Outcome:
     parts = render(message.content, job.destination.capabilities)
     if before := _needless(job, message, parts):
         return before
-    sending, started = Sending(job, message, parts), time.monotonic()
+    sending, started = Sending(job, message, ages.marked(job, message, parts)), time.monotonic()
     if bursts.late(job, message) and not job.destination.capabilities.resend_safe:
         return _unanswered(job, route, message, sending.so_far())
     try:

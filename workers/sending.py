@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from app.core.events import Answer, Said
 from app.core.message import Content, Message
 from app.platforms.destination import Delivery
-from workers import history
+from workers import ages, history
 from workers.job import Job
 from workers.replies import as_said
 
@@ -77,6 +77,7 @@ class Sending:
             target_task=asked if isinstance(asked, str) else usual,
             uncertain=job.claim.uncertain and resumed,
             progress=job.progress if resumed else {},
+            written_at=ages.written_at(job, message),
             history=history.before(job.gateway, job.destination.name, message, job.session),
         )
         return job.destination.deliver(delivery, job.gateway.http)

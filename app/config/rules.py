@@ -20,6 +20,7 @@ from app.platforms.registry import PlatformError, platforms
 from app.platforms.tables import HasRules, NamesProvider, Table, Tables
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_BURST = 30  # seconds for which a question waits for more, at most
 
 Problems = Iterator[tuple[str, str]]
 
@@ -84,6 +85,7 @@ def _destination(destination: Table, tables: Tables, gateway: Mapping[str, Any])
     elif isinstance(only, str) and only not in {user.name for user in tables.users(destination.name)}:
         yield f"{key}.channel", f"The channel {only} does not name this destination."
     yield from _burst(destination)
+    yield from _expiry(destination)
     timeout = _session_timeout(destination)
     if gateway and timeout > gateway["session_keep"]:
         rule = f"Must be at least {math.ceil(timeout)}, the session_timeout of {key}."
@@ -95,6 +97,14 @@ def _burst(destination: Table) -> Problems:
     if burst and adapter is not None and not adapter.asks_together:
         rule = "Must be 0 or left out: each message is brought there by itself."
         yield f"destinations.{destination.name}.burst", rule
+
+
+def _expiry(destination: Table) -> Problems:
+    """A question that waits for more to be asked with it must not expire of that."""
+    burst, expires = (destination.values.get(key) for key in ("burst", "expire_after"))
+    if burst and isinstance(expires, int | float) and 0 < expires <= MAX_BURST:
+        rule = f"Must be 0 or more than {MAX_BURST}: with burst, a question may wait so many seconds for more."
+        yield f"destinations.{destination.name}.expire_after", rule
 
 
 def _of_its_own(kind: str, table: Table, tables: Tables) -> Problems:

@@ -58,6 +58,7 @@ MISCONFIGURED = Kind("misconfigured", "The configuration does not fit the platfo
 REJECTED = Kind("rejected", "The platform refuses this message.")
 UNSUPPORTED = Kind("unsupported", "The platform cannot carry this content.", speaks_of="content")
 GONE = Kind("gone", "The customer can no longer be reached there.", speaks_of="thread")
+EXPIRED = Kind("expired", "It waited too long and was not sent.")
 OPTED_OUT = Kind("opted_out", "The customer wants no messages there.")
 # An answer that cannot be read speaks of its message: the platform is there, and may well answer others.
 UNPARSEABLE = Kind("unparseable", "The platform's answer could not be read.", retry=True)
@@ -75,6 +76,7 @@ PALETTE = {
         UNSUPPORTED,
         GONE,
         OPTED_OUT,
+        EXPIRED,
         UNPARSEABLE,
         UNEXPECTED,
     )

@@ -12,12 +12,25 @@ PRINTABLE = r"[!-~][ -~]{6,}[!-~]\Z"  # it travels in headers, and those cannot 
 SIGNING = r"[!-~][ -~]{30,}[!-~]\Z"
 
 
+def seconds_or_none(value: float) -> None:
+    """A time after which something happens. Raises: ValidationError."""
+    if value and not 1 <= value <= A_YEAR:
+        raise ValidationError(f"Must be 0 (never), or 1 to {A_YEAR} seconds.")
+
+
+def per_second_or_none(value: float) -> None:
+    """Raises: ValidationError."""
+    if value and not 0.001 <= value <= 1_000:
+        raise ValidationError("Must be 0 (no limit), or 0.001 to 1000 a second.")
+
+
 class PlatformSchema(Schema):
     """Configuration keys that every channel and destination has; unknown keys are errors.
 
     `concurrency` is how many conversations of the lane are worked at once at most, fleet-wide (None: as many as it
-    finds good); `rate` calls a second (0: no limit); `timeout` seconds for one call; a message is given up after
-    `attempts` tries or `give_up_after` seconds.
+    finds good); `rate` calls a second (0: no limit), `rate_each` messages a second of one conversation; `timeout`
+    seconds for one call; a message is given up after `attempts` tries or `give_up_after` seconds. One that waited
+    longer than `expire_after` seconds, since it was accepted, is not sent (0: it is, however late).
     `dedup_window`: seconds for which the platform's ids are remembered, so that what it repeats counts once; without it
     as long as it repeats and a day more, but at least as long as the gateway's. It may exceed the time for which
     messages are kept.
@@ -26,10 +39,12 @@ class PlatformSchema(Schema):
     type = fields.String(required=True)
     concurrency = fields.Integer(load_default=None, validate=validate.Range(1, 4096))
     rate = fields.Float(load_default=0.0, validate=validate.Range(0))
+    rate_each = fields.Float(load_default=0.0, validate=per_second_or_none)
     timeout = fields.Float(load_default=10.0, validate=validate.Range(0.1, 300))
     attempts = fields.Integer(load_default=10, validate=validate.Range(1, 100))
     retry_base = fields.Float(load_default=1.0, validate=validate.Range(0.01, 60))
     give_up_after = fields.Float(load_default=86_400.0, validate=validate.Range(1))
+    expire_after = fields.Float(load_default=0.0, validate=seconds_or_none)
     dedup_window = fields.Integer(load_default=None, validate=validate.Range(1, A_YEAR))
 
 

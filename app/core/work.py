@@ -170,7 +170,8 @@ _READERS: Mapping[str, Callable[[str], Item]] = {
 class Append(Struct, frozen=True):
     """A message for a mailbox. `report_to` names who hears of its status; `live` shows it in the customer's stream.
     `scope` is its external id with its name space, where a webhook may bring the same message. `exempt`: it goes to a
-    customer who opted out, too, because it confirms just that."""
+    customer who opted out, too, because it confirms just that. It has `waited` so many ms already, before it came to
+    Redis. `bulk`: it waits while replies flow, in a mailbox of its own."""
 
     message: Message
     lane: str
@@ -178,10 +179,12 @@ class Append(Struct, frozen=True):
     live: bool = False
     scope: str = ""
     exempt: bool = False
+    waited: int = 0
+    bulk: bool = False
 
     @property
     def mailbox(self) -> str:
-        return mailbox_of(self.message.conversation, self.message.direction)
+        return mailbox_of(self.message.conversation, "bulk" if self.bulk else self.message.direction)
 
 
 class AppendItem(Struct, frozen=True):

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 from marshmallow import Schema, fields, validate
 from msgspec import Struct, field
 
+from app.core.age import LATE_TEXT, check_text
 from app.core.events import Accepted, Answer, Event, Polled, Reply, Webhook
 from app.core.message import Content, Message, derived_id
 from app.core.render import Capabilities
 from app.core.session import Session
-from app.core.settings import PlatformSchema
+from app.core.settings import PlatformSchema, seconds_or_none
 from app.http import Http
 
 ONE_DAY = 86_400.0
@@ -38,7 +39,8 @@ class Delivery(Struct, frozen=True):
 
     `first`: the session begins with it. `target_task`: the bot task that the channel or the message asks for.
     `uncertain`: an earlier try may have been carried out. `progress` is what an earlier try remembered. `history` is
-    what was said before it in this session, oldest first, for who asks for it (see `WantsHistory`).
+    what was said before it in this session, oldest first, for who asks for it (see `WantsHistory`). `written_at` is
+    when it was written (Unix ms), if it comes late (else 0), for who tells that (see `Destination`).
     """
 
     message: Message
@@ -52,6 +54,7 @@ class Delivery(Struct, frozen=True):
     uncertain: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Message] = ()
+    written_at: int = 0
 
     @property
     def id(self) -> str:
@@ -85,11 +88,14 @@ class DestinationSchema(PlatformSchema):
     """Keys of every destination. `unavailable` is what the customer reads when a conversation that was handed over here
     goes back to who answered first, because it cannot be brought here; '' = nothing. A session here is over after
     `session_timeout` seconds of silence. What a customer writes within `burst` seconds after their last message is
-    asked with that as one question, where a bot answers (0: each message is a question)."""
+    asked with that as one question, where a bot answers (0: each message is a question). A message that comes here more
+    than `late_after` seconds after it was written says so by `late_text` (0: none does; see `app.core.age`)."""
 
     unavailable = fields.String(load_default=UNAVAILABLE, validate=validate.Length(max=1_000))
     session_timeout = fields.Float(load_default=ONE_DAY, validate=validate.Range(1))
     burst = fields.Float(load_default=0.0, validate=validate.Range(0, 30))
+    late_after = fields.Float(load_default=0.0, validate=seconds_or_none)
+    late_text = fields.String(load_default=LATE_TEXT, validate=[validate.Length(1, 200), check_text])
 
 
 class Destination(Protocol):
@@ -102,7 +108,8 @@ class Destination(Protocol):
     time-out, before progress is kept or the work is done. `deadline` (seconds; None: none) and `late` say when an
     answer is late and what happens to it then. `asks_together`: a bot, which may be asked several
     messages as one question, joined by line breaks, of at most `longest_question` (in the unit of its capabilities;
-    None: any length). `repeats_for` and `spools` as in `app.platforms.channel.Channel`.
+    None: any length). `tells_age`: it has a place for when a late message was written; for others, the words begin with
+    a mark. `repeats_for` and `spools` as in `app.platforms.channel.Channel`.
     """
 
     Settings: ClassVar[type[Schema]]
@@ -113,6 +120,7 @@ class Destination(Protocol):
     late: Late = "send"
     asks_together: bool = False
     longest_question: int | None = None
+    tells_age: bool = False
     repeats_for: float = 0.0
     spools: bool = False
 

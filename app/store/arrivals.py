@@ -26,7 +26,7 @@ class Arrivals(Wire):
             a.scope,
             int(a.window * 1000) if a.window else limits.window_ms(a.scope),
             limits.mailbox,
-            limits.lane,
+            limits.lane // 2 if entry.bulk else limits.lane,  # replies have room yet
             limits.retention_of(message.channel),
             limits.session_keep,
             "1" if a.follow else "",
@@ -38,6 +38,8 @@ class Arrivals(Wire):
         request = self._marks(a.entry)
         if a.entry.live:
             request["live"] = True
+        if a.entry.bulk:
+            request["bulk"] = True
         if a.show:
             request["show"] = True
         if who := a.responder:

@@ -27,7 +27,7 @@ from app.store.traces import ELSEWHERE, OF_MESSAGE, WORDS, Traces, split
 STEP = 500  # keys, messages or places in one go
 MAX_NAMES = 16  # of one person, each in place of another, as in `scripts/parts/people.lua`
 ROUNDS = 3  # another one while messages came in during the last
-DIRECTIONS = ("inbound", "outbound")
+DIRECTIONS = ("inbound", "outbound", "bulk")
 
 
 class Forgetting:

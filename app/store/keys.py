@@ -28,6 +28,7 @@ MESSAGE = Key(
         ("dr", "direction"),
         ("rp", "report_to", "who hears of its status"),
         ("lv", "live", "seconds for which the live stream keeps it; empty: it has none"),
+        ("qd", "queued_at", "since when it waits, ms; empty: it never expires"),
         ("ex", "exempt", "1: goes out although its customer wants none"),
         ("xid", "external_id", "the platform's own id, with its name space"),
         ("ps", "parts", "status of each part that it speaks for, JSON"),
@@ -77,7 +78,7 @@ EARLY = Key(
 QUEUE = Key(
     *("queue", "q", "<mailbox>", "list", "the items of a mailbox, the head first"),
     *("never", "until they are settled"),
-    ("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "cancel", "forget"),
+    ("mailboxes", "arrivals", "heads", "bursts", "settling", "done_away", "cancel", "forget"),
 )
 MAILBOX = Key(
     *("mailbox", "b", "<mailbox>", "hash", "what is known of a mailbox and of its head"),
@@ -101,7 +102,12 @@ MAILBOX = Key(
 READY = Key(
     *("ready", "ready", "<lane>", "zset", "mailboxes that wait, by when they are due, ms"),
     *("never", "until they are claimed"),
-    ("lanes", "mailboxes", "releases", "claiming", "suspects", "cancel", "sweep", "forget"),
+    ("places", "broadcasts", "cancel", "sweep", "forget"),
+)
+BULK = Key(
+    *("bulk", "bulk", "<lane>", "zset", "mailboxes of broadcasts that wait, by when they are due, ms"),
+    *("never", "until they are claimed"),
+    ("places", "broadcasts", "cancel", "sweep", "forget"),
 )
 LEASED = Key(
     *("leased", "leased", "<lane>", "zset", "mailboxes at work, by when their lease ends, ms"),
@@ -117,8 +123,8 @@ LANE = Key(
     *("lane", "lane", "<lane>", "hash", "what is known of a lane"),
     *("never", ""),
     (
-        *("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "breakers", "pacing", "declare"),
-        *("cancel", "sweep", "forget"),
+        *("mailboxes", "arrivals", "heads", "bursts", "settling", "claiming", "done_away", "breakers", "pacing"),
+        *("declare", "cancel", "places", "broadcasts", "sweep", "forget"),
     ),
     fields(
         ("backlog", "backlog", "items in its mailboxes"),
@@ -130,6 +136,7 @@ LANE = Key(
         ("prober", "prober", "owner of that try"),
         ("tokens", "tokens", "calls that its rate allows"),
         ("tokens_at", "tokens_at", "the time of that, ms"),
+        ("bulk", "bulk", "replies since the last broadcast, where some wait"),
         ("swept", "swept_at", "when the tick last looked, ms"),
         ("cap", "cap", "the most that its pace may be, where the configuration has one"),
         ("pace", "pace", "how many of its heads are worked at once"),
@@ -270,6 +277,11 @@ DEAD_LETTER_BYTES = Key(
     fields(("<where>", "bytes")),
 )
 
+NEXT = Key(
+    *("next message", "next", "<lane>|<conversation>", "string", "when its messages so far are made up for, ms"),
+    *("always", "until then (`rate_each`)"),
+    ("spacing", "Forgetting.forget"),
+)
 BUCKET = Key(
     *("bucket", "l", "<bucket>", "string", "when it will be full again, ms"),
     *("always", "until it is full, at most a minute"),
@@ -278,7 +290,7 @@ BUCKET = Key(
 COUNTS = Key(
     *("counts", "counts", "", "hash", "what happened and is no message"),
     *("never", ""),
-    ("take", "trim", "finishing", "base", "Lanes.count"),
+    ("take", "trim", "finishing", "expiring", "base", "Lanes.count"),
     fields(("<what>", "count")),
 )
 WORKERS = Key(
@@ -310,12 +322,12 @@ DAMAGED = Key(
 
 GROUPS: dict[str, Sequence[Key]] = {
     "Messages": (MESSAGE, TIMELINE, LIST, LIVE, EXTERNAL_ID, EARLY),
-    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
+    "Mailboxes and lanes": (QUEUE, MAILBOX, READY, BULK, LEASED, DRAINS, LANE, LANES, BUSY, CLOCK),
     "Sessions": (SESSION, ALIAS, THREAD, POLLS),
     "Customers": (ADDRESS, ADDRESSES, LAST_ADDRESS, CONSENT, REVOKED),
     "Costs": (COSTS_OF_DAY, COSTS_OF_CONVERSATION),
     "Dead letters": (DEAD_LETTER, DEAD_LETTERS, DEAD_LETTERS_OF, DEAD_LETTER_BYTES),
-    "The rest": (BUCKET, COUNTS, WORKERS, WORKER, PROBE, DAMAGED, NOTHING),
+    "The rest": (NEXT, BUCKET, COUNTS, WORKERS, WORKER, PROBE, DAMAGED, NOTHING),
 }
 KEYS = tuple(key for group in GROUPS.values() for key in group)
 

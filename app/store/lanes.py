@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from app.core.work import Wake
 from app.store.connection import Connection
-from app.store.keys import BUSY, COUNTS, DRAINS, LANE, LANES, LEASED, READY
+from app.store.keys import BULK, BUSY, COUNTS, DRAINS, LANE, LANES, LEASED, READY
 
 START_PACE, MAX_PACE = 4, 4096  # as in `scripts/parts/limits.lua`
 FELL = ("fell_why", "fell_at")
@@ -57,10 +57,13 @@ class Lanes:
         pipeline.hmget(key(LANE, lane), LANE.short("backlog", "paused_until", "paused_why", "pace", "cap", *FELL))
         pipeline.zcard(key(READY, lane))
         pipeline.zcard(key(LEASED, lane))
-        (backlog, until, why, pace, cap, fell_why, fell_at), ready, leased = self._connection.guard(pipeline.execute)
+        pipeline.zcard(key(BULK, lane))
+        (backlog, until, why, pace, cap, fell_why, fell_at), ready, leased, bulk = self._connection.guard(
+            pipeline.execute
+        )
         paused = max(0.0, float(until or 0) / 1000 - now)
         return LaneState(
-            *(lane, int(backlog or 0), ready, leased, paused, why or "" if paused else ""),
+            *(lane, int(backlog or 0), ready + bulk, leased, paused, why or "" if paused else ""),
             pace=min(int(pace or START_PACE), int(cap or MAX_PACE)),
             fell_why=fell_why or "",
             fell_ago=max(0.0, now - int(fell_at) / 1000) if fell_at else 0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 from msgspec import Struct
@@ -99,6 +99,8 @@ class Mailboxes:
         *,
         lease: float,
         rate: float = 0.0,
+        rate_each: float = 0.0,
+        expire_after: float = 0.0,
         go_on: bool = True,
         crowded: bool = False,
         seen: Seen | None = None,
@@ -109,12 +111,14 @@ class Mailboxes:
         Args:
             lease: seconds; must outlast the slowest attempt of the lane.
             rate: calls a second that the lane may make, 0 = no limit.
+            rate_each: messages a second that one conversation may get, 0 = no limit.
+            expire_after: seconds after which a message that waits is not sent any more, 0 = never.
             go_on: False when the time slice is over: nothing is claimed, and `more` says whether work is left.
             crowded: this worker has no thread for the lane: nothing is claimed, and its pace falls to what is at work.
             seen: what this worker has seen of the lane's calls.
             solitude: see there.
         """
-        settled, state, poisoned, size, *rest = self._connection.run(
+        said = self._connection.run(
             "work",
             self._wire.outcome(outcome, seen) if outcome else "",
             lane,
@@ -123,14 +127,10 @@ class Mailboxes:
             rate,
             self._limits.retention_of(lane.partition(":")[2]),  # only of a channel's lane is any refused there
             solitude,
+            int(expire_after * 1000),
+            rate_each,
         )
-        return Worked(
-            claim=claim_of(rest[:size]) if state == "claimed" else None,
-            wakes=wakes_of(rest[size:]),
-            stale=settled == "stale",
-            more=state == "more",
-            poisoned=poisoned,
-        )
+        return _worked(said)
 
     def settle(self, outcome: Outcome) -> Worked:
         """Settle without claiming more."""
@@ -142,7 +142,7 @@ class Mailboxes:
 
     def settle_packed(self, packed: bytes) -> Worked:
         """See `settle`."""
-        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, "")
+        settled, _, _, _, *wakes = self._connection.run("work", packed, "", "", 0, 0, 0, "", 0, 0)
         return Worked(None, wakes_of(wakes), stale=settled == "stale")
 
     def remember(self, claim: Claim, lease: float, achieved: Achieved) -> bool:
@@ -169,3 +169,15 @@ class Mailboxes:
         """
         asked = {"spare_ms": int(spare * 1000), "apart_ms": int(apart * 1000)}
         return wakes_of(self._connection.run("sweep", {**self._wire.longest(), **asked}))
+
+
+def _worked(said: Sequence[Any]) -> Worked:
+    """What `work.lua` answers."""
+    settled, state, poisoned, size, *rest = said
+    return Worked(
+        claim=claim_of(rest[:size]) if state == "claimed" else None,
+        wakes=wakes_of(rest[size:]),
+        stale=settled == "stale",
+        more=state == "more",
+        poisoned=poisoned,
+    )

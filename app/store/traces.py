@@ -138,6 +138,9 @@ class Traces:
         thread, slash, _ = name.partition("/")
         return (bool(slash) or kind == "ended") and thread in self.known_as.get(where, ())
 
+    def _is_next(self, rest: str) -> bool:
+        return rest.partition("|")[2] in self.conversations
+
     def _is_bucket(self, rest: str) -> bool:
         return rest.startswith(f"{self.channel}:") and rest.endswith(tuple(f":visitor:{one}" for one in self.addresses))
 
@@ -164,6 +167,7 @@ ELSEWHERE: Mapping[str, str] = {
     keys.THREAD.prefix: "threads",
     keys.EXTERNAL_ID.prefix: "ids of platforms",
     keys.EARLY.prefix: "reports that came early",
+    keys.NEXT.prefix: "times of next messages",
     keys.BUCKET.prefix: "buckets",
     keys.DAMAGED.prefix: "damaged keys",
 }
@@ -176,6 +180,7 @@ RULES: Mapping[str, Callable[[Traces, str], bool]] = {
     **dict.fromkeys((keys.EXTERNAL_ID.prefix, keys.EARLY.prefix), Traces._is_mark),
     **dict.fromkeys((keys.ALIAS.prefix, keys.THREAD.prefix), Traces._is_name),
     keys.MESSAGE.prefix: Traces._is_message,
+    keys.NEXT.prefix: Traces._is_next,
     keys.BUCKET.prefix: Traces._is_bucket,
     keys.DAMAGED.prefix: Traces._is_damaged,
 }

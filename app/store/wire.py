@@ -14,6 +14,7 @@ import orjson
 
 from app.core import session as sessions
 from app.core.acceptance import Place
+from app.core.consent import word_of
 from app.core.costs import Cost
 from app.core.lane import LaneEffect, Seen
 from app.core.message import Message, decode, encode, split_conversation
@@ -217,6 +218,10 @@ class Wire:
         marks: Request = {}
         if entry.exempt:
             marks["ex"] = True
+        if word_of(entry.message.metadata.get("opt_out")):
+            marks["lasts"] = True
+        if entry.waited > 0:
+            marks["waited"] = entry.waited
         if parts := entry.message.parts:
             marks["parts"] = parts
         if entry.message.channel in self._lists:

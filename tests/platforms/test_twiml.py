@@ -280,6 +280,13 @@ def test_to_whom(address: str, shown: str, outside: Sink) -> None:
     assert (shown, SERVICE) == (form["To"], form["MessagingServiceSid"])
 
 
+def test_a_late_message_tells_when_it_was_written(outside: Sink) -> None:
+    late = replace(delivery(Text("hello")), written_at=1_800_000_000_000)
+    found = asked(outside, late)
+    assert ("2027-01-15 08:00 UTC", "hello") == (found["WrittenAt"], found["Body"])
+    assert built().tells_age, "so that the words have no mark"
+
+
 def test_nobody_knows_the_name(outside: Sink) -> None:
     assert "ProfileName" not in asked(outside, delivery(profile=None))
     outside.calls.clear()

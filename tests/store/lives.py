@@ -121,9 +121,9 @@ class Lives:
         )
 
     def is_sent_something(self, who: str, number: int) -> None:
-        """By an application, with a key that it may repeat."""
+        """By an application, with a key that it may repeat; perhaps to many."""
         scope = f"AC1:create:{sha256(str(number).encode()).hexdigest()}"
-        entry = Append(self.message(who, "outbound"), SHOP, report_to="desk")
+        entry = Append(self.message(who, "outbound"), SHOP, report_to="desk", bulk=number % 3 == 0)
         self.store.mailboxes.accept(Acceptance(entry=entry, scope=scope, second_scope=f"{scope}:{number}"))
 
     def opts(self, who: str, number: int) -> None:
@@ -173,7 +173,8 @@ class Lives:
     def is_worked(self, who: str, number: int) -> None:
         """One head of some lane; perhaps it stays in hand."""
         lane = list(LANES)[number % len(LANES)]
-        drain = Drain(self.store, lane, f"drain-{self._made}-{number}")
+        each = 0.02 if number % 2 else 0.0  # it lapses in a minute
+        drain = Drain(self.store, lane, f"drain-{self._made}-{number}", rate_each=each)
         claim = drain.step()
         if claim and number % 7 == 0:
             self.in_hand.append(claim)

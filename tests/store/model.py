@@ -5,6 +5,7 @@ Every method answers what the store must answer; tokens and owners are named by 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from math import ceil
@@ -33,6 +34,7 @@ WAKE_MS = 5_000
 LOOK_AGAIN_MS = 3_600_000
 POISON_TRIES = 3
 SET_ASIDE_MS = 1_000
+BULK_EVERY = 10
 
 
 @dataclass
@@ -62,6 +64,7 @@ class Box:
 class Lane:
     pace: Pace
     rate: float = 0.0
+    expire: int = 0  # ms after which what waits in it expires
     drains: dict[str, int] = field(default_factory=dict)
     paused_until: int = 0
     failures: int = 0
@@ -70,6 +73,7 @@ class Lane:
     prober: str = ""
     tokens: float | None = None
     tokens_at: int = 0
+    bulk: int | None = None  # replies since the last broadcast, while some wait
 
     @property
     def limit(self) -> int:
@@ -89,10 +93,17 @@ class Known:
     status: Status = "queued"
     state: str = "waiting"
     exempt: bool = False
+    is_command: bool = False
+    bulk: bool = False
+    since: int | None = None  # it waits; None: it never expires
     told: list[str] = field(default_factory=list)
     price: int | None = None
     reported: bool = False
     turns: int = 0
+
+    @property
+    def mailbox(self) -> str:
+        return f"{self.conversation}|{'bulk' if self.bulk else self.direction}"
 
     @property
     def cost(self) -> int:
@@ -141,11 +152,23 @@ class Chat:
 
 
 class Model:
-    def __init__(self, lanes: dict[str, int | None], rates: dict[str, float], limits: Limits, now: int) -> None:
+    def __init__(
+        self,
+        lanes: dict[str, int | None],
+        rates: dict[str, float],
+        limits: Limits,
+        now: int,
+        expire: Mapping[str, float],
+        each: Mapping[str, float],
+    ) -> None:
         self.limits = limits
         self.now = now
-        self.lanes = {name: Lane(Pace(cap or MOST), rates.get(name, 0.0)) for name, cap in lanes.items()}
+        self.lanes = {
+            name: Lane(Pace(cap or MOST), rates.get(name, 0.0), int(expire.get(name, 0) * 1000))
+            for name, cap in lanes.items()
+        }
         self.boxes: dict[str, Box] = {}
+        self.each, self.made_up = each, dict[tuple[str, str], float]()
         self.messages: dict[str, Known] = {}
         self.forgotten: list[Known] = []  # with their dead letters
         self.seen: dict[str, str] = {}
@@ -310,13 +333,18 @@ class Model:
             return "more", ""
         if lane.paused_until > self.now or (lane.opened and lane.probe > self.now):
             return self._leave(lane, token)
-        if lane.rate and self._due(name) and not self._spend(lane):
+        calls = lane.rate and self._due(name)
+        if calls and not self._spend(lane):
             return self._leave(lane, token)
         if seen and self._leased(name) + 1 >= lane.limit and lane.pace.may_rise(seen, lane.limit, self.now):
             before, lane.pace = lane.pace.limit, lane.pace.looked(seen, self.now)
             for _ in range(lane.pace.limit - before):
                 self._wake(name)
+        waits = self._broadcasts(name)
         mailbox = self._next_due(name, solitude)
+        self._count_turn(name, mailbox, waited=waits)
+        if mailbox is None and calls:
+            lane.tokens = (lane.tokens or 0) + 1
         if mailbox is None:
             return self._leave(lane, token)
         box = self.boxes[mailbox]
@@ -392,6 +420,7 @@ class Model:
             if known.status == "failed":
                 known.status = "queued"
                 known.told.clear()
+                known.since = known.since and self.now
         for item in (letter.item, *(f"message {one}" for one in letter.also)):
             self._push(letter.mailbox, letter.lane, item)
 
@@ -410,7 +439,7 @@ class Model:
 
     def cancel(self, known: Known) -> bool:
         """Whether it was in time."""
-        mailbox, item = f"{known.conversation}|{known.direction}", f"message {known.id}"
+        mailbox, item = known.mailbox, f"message {known.id}"
         box = self.boxes.get(mailbox)
         if box is None or item not in box.items:
             return False
@@ -467,10 +496,11 @@ class Model:
         self._enter(known, entry.lane)
 
     def _enter(self, known: Known, lane: str) -> None:
+        known.since = None if known.exempt or known.is_command else self.now
         if self._is_unwanted(known):
             self._refuse(known)
         else:
-            self._push(f"{known.conversation}|{known.direction}", lane, f"message {known.id}")
+            self._push(known.mailbox, lane, f"message {known.id}")
 
     def _is_unwanted(self, known: Known) -> bool:
         return known.direction == "outbound" and not known.exempt and known.conversation in self.out
@@ -585,14 +615,19 @@ class Model:
 
     def _next_due(self, name: str, solitude: Solitude) -> str | None:
         while due := self._due(name):
+            broadcasts = [one for one in due if is_bulk(one)]
+            first = (self.lanes[name].bulk or 0) + 1 >= BULK_EVERY
+            due = broadcasts if broadcasts and first else [one for one in due if not is_bulk(one)] or broadcasts
             mailbox = min(due, key=lambda one: (self.boxes[one].due, one))
             box = self.boxes[mailbox]
             known = self.messages.get(box.items[0].removeprefix("message "))
             unwanted = known if known and self._is_unwanted(known) else None
-            if not unwanted and box.alone < POISON_TRIES:
-                if not box.claims or solitude != "impossible":
+            poison = box.alone >= POISON_TRIES
+            if not unwanted and not poison and not self._has_expired(name, box, known):
+                later = self._later(name, mailbox, solitude)
+                if later is None:
                     return mailbox
-                box.due = self.now + SET_ASIDE_MS
+                box.due = later
                 continue
             item, others = self._drop_question(box)
             if unwanted:
@@ -603,6 +638,46 @@ class Model:
                     box.items.insert(0, "lost handoff")  # a worker leads the conversation back
             self._release(mailbox, self.now)
         return None
+
+    def _later(self, name: str, mailbox: str, solitude: Solitude) -> int | None:
+        """When the head may be handed out, if not now; else its conversation has it."""
+        if self.boxes[mailbox].claims and solitude == "impossible":
+            return self.now + SET_ASIDE_MS
+        return self._held_until(name, mailbox)
+
+    def _held_until(self, name: str, mailbox: str) -> int | None:
+        """When the conversation may have its next message, if not now; else it has it."""
+        each = self.each.get(name, 0.0)
+        if not each or not _is_message(self.boxes[mailbox].items[0]):
+            return None
+        which, every = (name, mailbox.rpartition("|")[0]), 1000 / each
+        made_up = max(self.now, self.made_up.get(which, 0))
+        if made_up > self.now + max(1.0, each) * every + 1:
+            made_up = self.now
+        start = ceil(made_up - (max(1.0, each) - 1) * every)
+        if start > self.now:
+            return start
+        self.made_up[which] = made_up + every
+        return None
+
+    def _broadcasts(self, name: str) -> bool:
+        return any(is_bulk(m) and b.lane == name and not b.owner for m, b in self.boxes.items())
+
+    def _count_turn(self, name: str, mailbox: str | None, *, waited: bool) -> None:
+        lane = self.lanes[name]
+        if not waited and lane.bulk is None:
+            return
+        if mailbox:
+            self.boxes[mailbox].owner = "?"
+        if not self._broadcasts(name):
+            lane.bulk = None
+        elif mailbox:
+            lane.bulk = 0 if is_bulk(mailbox) else (lane.bulk or 0) + 1
+
+    def _has_expired(self, name: str, box: Box, known: Known | None) -> bool:
+        """Whether the head has; what was begun, with progress, is finished."""
+        longest = self.lanes[name].expire
+        return bool(longest and known and known.since and not box.progress and self.now - known.since > longest)
 
     def _leave(self, lane: Lane, token: str) -> tuple[str, str]:
         lane.drains.pop(token, None)
@@ -617,6 +692,10 @@ class Model:
     def _forget_drains(self, lane: Lane) -> None:
         for token in [token for token, until in lane.drains.items() if until <= self.now]:
             del lane.drains[token]
+
+
+def is_bulk(mailbox: str) -> bool:
+    return mailbox.endswith("|bulk")
 
 
 def _is_message(item: str) -> bool:

@@ -76,13 +76,23 @@ class Drain:
     """One drain of one lane; `worked` is the answer to its last step."""
 
     def __init__(
-        self, store: Store, lane: str = BOT, token: str = "a-token", *, lease: float = 30.0, rate: float = 0.0
+        self,
+        store: Store,
+        lane: str = BOT,
+        token: str = "a-token",
+        *,
+        lease: float = 30.0,
+        rate: float = 0.0,
+        expire_after: float = 0.0,
+        rate_each: float = 0.0,
     ) -> None:
         self._store = store
         self.lane = lane
         self.token = token
         self._lease = lease
         self._rate = rate
+        self._expire_after = expire_after
+        self._rate_each = rate_each
         self.worked = Worked(None, ())
 
     def step(
@@ -99,6 +109,8 @@ class Drain:
             *(self.lane, self.token, outcome),
             lease=self._lease,
             rate=self._rate,
+            expire_after=self._expire_after,
+            rate_each=self._rate_each,
             go_on=go_on,
             crowded=crowded,
             seen=seen,

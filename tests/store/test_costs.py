@@ -144,7 +144,7 @@ class TestBooking:
         drain = Drain(store)
         drain.step(Done(drain.claim()))
         assert keys(client, "cost:*") == set()
-        assert set(client.hgetall(key("m", named(1)))) == {"body", "st", "cv", "dr", "rp", "lv"}
+        assert set(client.hgetall(key("m", named(1)))) == {"body", "st", "cv", "dr", "rp", "lv", "qd"}
 
     def test_sums_are_of_their_channel_day_and_conversation(self, store: Store, clock: Clock) -> None:
         send(store, 1)

@@ -52,7 +52,7 @@ from app.store import Store
 from app.store.dead_letters import DeadLetter
 from app.store.limits import Limits
 from app.store.mailbox import Solitude
-from tests.store.model import Known, Model
+from tests.store.model import Known, Model, is_bulk
 from tests.store.paces import MOST, START
 from tests.store.steps import BOT, DESK, SHOP, Drain, Held, entry, held, items, key
 from tests.support.examples import examples
@@ -62,7 +62,9 @@ from tests.support.keymap import strays
 LANES = {BOT: None, DESK: 2, SHOP: 2, "status:shop": None, "status:desk": 1}
 PACES = {BOT: 2, DESK: 1, "status:shop": 1}  # so slow did they become, that all of it is used
 RATES = {SHOP: 2.0}
+EXPIRE = {BOT: 25.0, SHOP: 45.0}  # longer than the leases that run out
 LIMITS = Limits(breaker_failures=2, breaker_pause=0.5, max_breaker_pause=2.0)
+EACH = {SHOP: 1.0}
 LEASE = 10.0
 PACE = ("pace", "turn", "usual", "top", "top_until", "before", "slow", "look_at")  # fields of a lane
 CONVERSATIONS = [f"shop/webchat:{name}" for name in ("ann", "ben", "cy")]
@@ -103,7 +105,7 @@ class Engine(RuleBasedStateMachine):
         self.client.connection_pool.max_connections = 100_000  # each example has a store of its own
         self.store = Store(self.client, LIMITS, self.clock)
         self.store.lanes.declare(LANES)
-        self.model = Model(LANES, RATES, LIMITS, self.clock())
+        self.model = Model(LANES, RATES, LIMITS, self.clock(), EXPIRE, EACH)
         for lane, pace in PACES.items():
             self.client.hset(key("lane", lane), "pace", pace)
             self.model.lanes[lane].pace = dataclasses.replace(self.model.lanes[lane].pace, pace=pace)
@@ -179,10 +181,11 @@ class Engine(RuleBasedStateMachine):
         """STOP or START, with an answer that goes out all the same."""
         conversation, number = CONVERSATIONS[who % 3], self._number()
         written = entry(number, conversation)
+        written = replace(written, message=replace(written.message, metadata={"opt_out": "STOP"}))
         answer = replace(entry(self._number(), conversation, "outbound"), exempt=True) if confirmed else None
         self.model.consent(conversation, wants)
         scope = f"shop:inbound:{number}"
-        known = Known(written.message.id, conversation, "inbound", "")
+        known = Known(written.message.id, conversation, "inbound", "", is_command=True)
         assert self.model.accept(known, scope, BOT, follow=True) == "ok"
         if answer:
             self.model.append(answer)
@@ -204,6 +207,15 @@ class Engine(RuleBasedStateMachine):
         self._owed(
             self.store.mailboxes.accept(Acceptance(entry=written, scope=scope, responder=Responder("desk"))).wakes
         )
+
+    @rule(who=some, count=st.integers(1, 3))
+    def an_application_broadcasts(self, who: int, count: int) -> None:
+        for number in range(count):
+            made, conversation = self._number(), CONVERSATIONS[(who + number // 2) % 3]
+            written = replace(entry(made, conversation, "outbound"), bulk=True)
+            known = Known(written.message.id, conversation, "outbound", "", bulk=True)
+            assert self.model.accept(known, f"app:{made}", SHOP) == "ok"
+            self._owed(self.store.mailboxes.accept(Acceptance(entry=written, scope=f"app:{made}")).wakes)
 
     @rule(who=some, people=st.sampled_from([True, True, False]), fate=st.sampled_from(["late", "at once", "lost"]))
     def somebody_writes_in_a_chat(self, who: int, people: bool, fate: str) -> None:
@@ -469,7 +481,9 @@ class Engine(RuleBasedStateMachine):
     def every_mailbox_is_either_ready_or_leased_in_its_own_lane(self, found: Held) -> None:
         for lane in LANES:
             mine = {name: box for name, box in self.model.boxes.items() if box.lane == lane}
-            assert found.scores("ready", lane) == {name: box.due for name, box in mine.items() if not box.owner}
+            waiting = {name: box.due for name, box in mine.items() if not box.owner}
+            assert found.scores("ready", lane) == {name: due for name, due in waiting.items() if not is_bulk(name)}
+            assert found.scores("bulk", lane) == {name: due for name, due in waiting.items() if is_bulk(name)}
             assert found.scores("leased", lane) == {name: box.until for name, box in mine.items() if box.owner}
             backlog = int(found.values.get(f"lane:{lane}", {}).get("backlog", 0))
             assert backlog == sum(len(box.items) for box in mine.values())
@@ -628,7 +642,15 @@ class Engine(RuleBasedStateMachine):
         """One of the wake-ups becomes a drain."""
         if self.flying:
             wake = self.flying.pop(which % len(self.flying))
-            drain = Drain(self.store, wake.lane, wake.token, lease=LEASE, rate=RATES.get(wake.lane, 0.0))
+            drain = Drain(
+                self.store,
+                wake.lane,
+                wake.token,
+                lease=LEASE,
+                rate=RATES.get(wake.lane, 0.0),
+                expire_after=EXPIRE.get(wake.lane, 0.0),
+                rate_each=EACH.get(wake.lane, 0.0),
+            )
             self._step(drain, None, crowded=crowded, solitude=solitude)
 
     def _check(self, claim: Claim, mailbox: str, solitude: Solitude) -> None:

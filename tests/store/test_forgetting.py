@@ -124,7 +124,7 @@ def the_work_goes_on(lives: Lives) -> None:
     lives.work_everything()
     after = held(lives.client)
     backlogs_are_right(after)
-    assert not {name for kind in ("q:", "b:", "ready:", "leased:") for name in after.named(kind)}
+    assert not {name for kind in ("q:", "b:", "ready:", "bulk:", "leased:") for name in after.named(kind)}
     assert not [one for one in strays(lives.client) if "damaged" not in one]
 
 

@@ -149,6 +149,41 @@ class TestCreating:
         assert (record.message.content, record.message.source) == (Text("Grüße & 1+1=2"), "app")
         assert [wake.lane for wake in recorder(built).wakes] == ["outbound:chat"]
 
+    @pytest.mark.parametrize(("priority", "first"), [("bulk", "reply"), ("normal", "news"), ("", "news")])
+    def test_replies_go_before_broadcasts(
+        self, priority: str, first: str, web: FlaskClient, messages: MessageList, built: Gateway
+    ) -> None:
+        form = {"To": ADA, "From": SHOP, "Body": "news", "Priority": priority}
+        login = (ACCOUNT, TOKEN)
+        assert web.post(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", data=form, auth=login).status_code == 201
+        messages.create(to=ADA, from_=SHOP, body="reply")
+        claim = built.store.mailboxes.work("outbound:chat", "t", None, lease=10.0).claim
+        assert claim is not None
+        assert claim.message is not None
+        assert claim.message.content == Text(first)
+
+    def test_another_priority_is_refused(self, web: FlaskClient) -> None:
+        form = {"To": ADA, "From": SHOP, "Body": "news", "Priority": "high"}
+        answer = web.post(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", data=form, auth=(ACCOUNT, TOKEN))
+        assert answer.status_code == 400
+        assert answer.json is not None
+        assert (answer.json["code"], answer.json["message"]) == (20001, "Priority must be normal or bulk")
+
+    def test_a_broadcast_in_several_parts_is_called_off_whole(
+        self, web: FlaskClient, messages: MessageList, built: Gateway
+    ) -> None:
+        form = {
+            "To": ADA,
+            "From": SHOP,
+            "Body": "x" * 300,
+            "Priority": "bulk",
+            "MediaUrl": "https://cdn.example.test/a.png",
+        }
+        made = web.post(f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json", data=form, auth=(ACCOUNT, TOKEN))
+        assert made.json is not None
+        assert messages(made.json["sid"]).update(status="canceled").status == "canceled"
+        assert built.store.mailboxes.work("outbound:chat", "t", None, lease=10.0).claim is None
+
     def test_it_is_shown_as_twilio_shows_it(self, messages: MessageList, clock: Clock) -> None:
         made = messages.create(to=ADA, from_=SHOP, body="Hello")
         now = datetime.fromtimestamp(clock() // 1000, UTC)

@@ -68,6 +68,7 @@ CODES = {
     errors.MISCONFIGURED.code: 21606,
     errors.UNEXPECTED.code: UNKNOWN,
     "poison": UNKNOWN,
+    errors.EXPIRED.code: 30036,  # its validity period was over
     CANCELED: 0,
 }
 CODED = re.compile(r"(?:HTTP \d{3}: )?([1-9]\d{4})(?:[ :;,.]+(.*))?\Z", re.DOTALL)

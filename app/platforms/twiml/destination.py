@@ -21,6 +21,7 @@ from twilio.request_validator import RequestValidator
 
 from app.core import errors
 from app.core.address import address_of
+from app.core.age import moment
 from app.core.errors import DetailedFailure, Failure
 from app.core.events import Answer, Receipt, StatusReport
 from app.core.message import Attachment, Location, Message, derived_id
@@ -70,6 +71,7 @@ class TwimlDestination(Destination):
 
     Settings = Settings
     calls = 2  # see deliver
+    tells_age = True
 
     def __init__(self, name: str, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -216,6 +218,8 @@ class TwimlDestination(Destination):
             "NumMedia": str(len(media)),
             "NumSegments": "1",
         }
+        if delivery.written_at:
+            form["WrittenAt"] = moment(delivery.written_at)
         if "ButtonPayload" in form:
             form["ButtonText"] = body
         if message.profile and message.profile.name:

@@ -11,7 +11,8 @@
 --   thread: {name, index, more, lane, keep}: the message's number in a thread of the destination. Behind a gap it is not
 --           recorded: a poll is asked for, which will find what is missing and this message, in order. A thread that the
 --           session does not have (any more) is not looked at: what comes from there is taken as it comes
---   live, ex, ix, listed, parts: of the record; show: the live stream tells of it at once
+--   live, ex, lasts, waited, ix, listed, parts: of the record; show: the live stream tells of it at once
+--   bulk: it waits among the broadcasts
 --   consent: {state, by, keep} that the customer states with this message; kept for so many seconds, without for ever
 --   more:   {rec, mailbox, lane} of the messages that come with it: its further parts, an answer to it
 --   cost:   what the message costs, see `book`
@@ -21,7 +22,8 @@ local max_mailbox, max_lane, retention, session_keep, follow = unpack(ARGV, 11, 
 local a = ARGV[16] ~= '' and cjson.decode(ARGV[16]) or {}
 local rec = { id = id, body = body, cv = written, dr = direction, rp = report_to, lv = a.live and retention or '' }
 rec.retention, rec.ex, rec.ix, rec.listed, rec.parts = retention, a.ex, a.ix, a.listed, a.parts
-local entry = { rec = rec, mailbox = written .. '|' .. direction }
+rec.lasts, rec.waited = a.lasts, a.waited
+local entry = { rec = rec, mailbox = written .. '|' .. (a.bulk and 'bulk' or direction) }
 
 -- Whether `thread` (both names) is the one that the conversation's session has open: the only one that is looked at.
 local function has_thread(conversation, thread)

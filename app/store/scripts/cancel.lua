@@ -4,6 +4,7 @@
 -- ARGV[3]: JSON {ids, cv, retention, error}  ->  {'ok' | 'late', wakes...}
 local a = cjson.decode(ARGV[3])
 local mailbox = a.cv .. '|outbound'
+if not redis.call('LPOS', P .. 'q:' .. mailbox, DELIVER .. a.ids[1]) then mailbox = a.cv .. '|bulk' end
 local queue, box = P .. 'q:' .. mailbox, P .. 'b:' .. mailbox
 local tried = redis.call('HMGET', box, 'owner', 'claims', 'uncertain', 'progress')
 local begun = tried[1] or tried[2] or tried[3] or tried[4]
@@ -26,6 +27,7 @@ for _, id in ipairs(a.ids) do
 end
 if redis.call('LLEN', queue) == 0 then
   redis.call('ZREM', P .. 'ready:' .. lane, mailbox)
+  redis.call('ZREM', P .. 'bulk:' .. lane, mailbox)
   redis.call('DEL', box)
 elseif headless then -- the next one has not failed yet: it does not wait for what the head waited for
   forget_head(mailbox)

@@ -14,6 +14,7 @@ local function drop(mailbox)
   local lane, owner = unpack(redis.call('HMGET', box, 'lane', 'owner'))
   for _, each in ipairs(a.lanes) do
     local places = redis.call('ZREM', P .. 'ready:' .. each, mailbox) + redis.call('ZREM', P .. 'leased:' .. each, mailbox)
+      + redis.call('ZREM', P .. 'bulk:' .. each, mailbox)
     if not lane and places > 0 then lane = each end
   end
   local count = redis.call('LLEN', queue)

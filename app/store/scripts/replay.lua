@@ -9,7 +9,7 @@
 local queue_again
 function queue_again(id, part)
   local key, failed = P .. 'm:' .. id, false
-  local rec = redis.call('HMGET', key, 'st', 'ps', 'wh')
+  local rec = redis.call('HMGET', key, 'st', 'ps', 'wh', 'qd')
   if rec[2] then
     local parts, name = cjson.decode(rec[2]), part or id
     if parts[name] then parts[name] = 'queued' end
@@ -18,6 +18,7 @@ function queue_again(id, part)
   end
   if rec[1] == 'failed' and not failed then
     redis.call('HSET', key, 'st', 'queued')
+    if rec[4] and rec[4] ~= '' then redis.call('HSET', key, 'qd', NOW) end
     redis.call('HDEL', key, 'er')
   end
   if rec[3] then queue_again(rec[3], id) end

@@ -1,4 +1,4 @@
--- uses: even_if_full limits lanes releases polls later_polls followed
+-- uses: even_if_full limits lanes places releases polls later_polls followed
 -- The tick: mailboxes whose lease ran out are ready again (their owner is fenced off), and lanes with work that no drain is
 -- on its way to are woken; threads that are due for it get their slow poll. Clocks are set back: what was due already at the
 -- last sweep (`swept` of a lane, `clock` for all) is due, and all that lay ahead then comes as much nearer as the clock went
@@ -28,19 +28,24 @@ local function moment(at, before)
 end
 
 -- A lane that rests too long tries again; a lease is only cut short, because whoever has it may still be at work.
--- ->  how many of its heads may be worked at once
+-- ->  how many of its heads may be worked at once, and its `bulk`
 local function bring_back_lane(lane)
   local key = P .. 'lane:' .. lane
   local ready, leased, drains = P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'drains:' .. lane
-  local paused, probe, before, pace, cap = unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'pace', 'cap'))
+  local broadcasts = P .. 'bulk:' .. lane
+  if redis.call('EXISTS', broadcasts) == 1 then mind_bulk(lane) end -- though that was lost
+  local paused, probe, before, bulk, pace, cap =
+    unpack(redis.call('HMGET', key, 'paused_until', 'probe', 'swept', 'bulk', 'pace', 'cap'))
   paused, probe, before = tonumber(paused or '0'), tonumber(probe or '0'), tonumber(before or '0')
   local paused_now, probe_now = moment(paused, before), math.min(moment(probe, before), now + longest.lease_ms)
   if paused_now > now + longest.delay_ms then paused_now = now end
   if paused_now ~= paused then redis.call('HSET', key, 'paused_until', str(paused_now)) end
   if probe_now < probe then redis.call('HSET', key, 'probe', str(probe_now)) end
   local unfinished = before > now and bring_back(ready, now, str(before), now)
+  if before > now and bulk then unfinished = bring_back(broadcasts, now, str(before), now) or unfinished end
   if before > now and not unfinished then
     shift(ready, before)
+    if bulk then shift(broadcasts, before) end
     shift(leased, before)
   end
   if before > now then
@@ -50,15 +55,16 @@ local function bring_back_lane(lane)
   end
   bring_back(leased, now + longest.lease_ms, '+inf', now + longest.lease_ms)
   bring_back(ready, now + longest.delay_ms, '+inf', now)
+  if bulk then bring_back(broadcasts, now + longest.delay_ms, '+inf', now) end
   if not unfinished then redis.call('HSET', key, 'swept', NOW) end
   redis.call('ZREMRANGEBYSCORE', drains, '(' .. str(now + math.max(longest.lease_ms, WAKE_MS)), '+inf')
-  return limit_of(pace, cap)
+  return limit_of(pace, cap), bulk
 end
 
--- Of mailboxes whose lease ran out.
+-- Of mailboxes whose lease ran out.  ->  whether broadcasts are among them
 local function free(lane)
   local leased = P .. 'leased:' .. lane
-  local spared = longest.spare_ms > 0 and str(now + longest.spare_ms)
+  local spared, bulk = longest.spare_ms > 0 and str(now + longest.spare_ms), false
   for _, mailbox in ipairs(redis.call('ZRANGEBYSCORE', leased, '-inf', NOW, 'LIMIT', 0, spared and 1000 or 100)) do
     local known = redis.call('HGET', P .. 'b:' .. mailbox, 'lane') or lane
     if known ~= lane then
@@ -68,8 +74,10 @@ local function free(lane)
     else
       redis.call('HDEL', P .. 'b:' .. mailbox, 'owner')
       release(mailbox, lane, NOW)
+      bulk = bulk or is_bulk(mailbox)
     end
   end
+  return bulk
 end
 
 local clock = tonumber(redis.call('GET', P .. 'clock') or '0')
@@ -89,12 +97,12 @@ for _, conversation in ipairs(redis.call('ZRANGEBYSCORE', P .. 'watch', '-inf', 
   if lane then poll(conversation, lane) end
 end
 for _, lane in ipairs(redis.call('SMEMBERS', P .. 'busy')) do
-  local limit = bring_back_lane(lane)
-  free(lane)
-  local due = redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW)
+  local limit, bulk = bring_back_lane(lane)
+  bulk = free(lane) or bulk
+  local due = count_due(lane, bulk)
   if due > 0 then -- a lane that has rested comes back to its pace in a moment, not in one go
     wake(lane, math.max(4, math.ceil(limit / 2)), due)
-  elseif redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane) == 0 then
+  elseif redis.call('EXISTS', P .. 'ready:' .. lane, P .. 'leased:' .. lane, P .. 'bulk:' .. lane) == 0 then
     redis.call('SREM', P .. 'busy', lane)
     redis.call('HSET', P .. 'lane:' .. lane, 'backlog', '0') -- whatever was counted
   end

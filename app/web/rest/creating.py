@@ -29,6 +29,7 @@ from app.web.rest.repeating import Key, forgotten, other_parameters
 # Parameters that would change when or what the customer gets, and that no channel of ours can follow. All others that
 # we do not read (MaxPrice, SmartEncoded, ...) change neither.
 UNSUPPORTED = ("SendAt", "ScheduleType", "ValidityPeriod", "ApplicationSid", "PersistentAction", "ShortenUrls")
+PRIORITIES = ("", "normal", "bulk")
 SERVICE = re.compile(r"MG[0-9a-fA-F]{32}\Z")
 TEMPLATE = "HX"  # begins a content's sid
 
@@ -40,13 +41,16 @@ def create(gateway: Gateway, account: Account, form: MultiDict[str, str], key: K
     """
     customer = _customer(form)
     sender, conversation = _way(gateway, account, form, customer)
+    bulk = _is_bulk(form)
     contents = said(*_content(form, gateway, conversation))
     consent = gateway.store.consents.read(conversation)
     if consent and consent.state == "out":
         if key and (first := gateway.store.mailboxes.known(key.scope)):
             return _before(gateway, key, first, len(contents))
         raise Refused(refusal.OPTED_OUT, "The recipient wants no messages from this address")
-    parts = [_entry(gateway, sender, message) for message in _messages(sender, conversation, customer, contents)]
+    parts = [
+        _entry(gateway, sender, message, bulk=bulk) for message in _messages(sender, conversation, customer, contents)
+    ]
     scope, second = (key.scope, key.whole) if key else ("", "")
     entered = gateway.store.mailboxes.accept(
         Acceptance(entry=parts[0], scope=scope, second_scope=second, more=tuple(parts[1:]))
@@ -187,10 +191,19 @@ def _template(template: str, variables: str, gateway: Gateway, conversation: str
     return {"content_sid": template, "content_variables": values}
 
 
-def _entry(gateway: Gateway, sender: Sender, message: Message) -> Append:
+def _is_bulk(form: Mapping[str, str]) -> bool:
+    """Whether replies go before it: our own parameter. Raises: Refused."""
+    priority = form.get("Priority", "")
+    if priority not in PRIORITIES:
+        raise Refused(refusal.UNKNOWN_PARAMETER, "Priority must be normal or bulk")
+    return priority == "bulk"
+
+
+def _entry(gateway: Gateway, sender: Sender, message: Message, *, bulk: bool) -> Append:
     return Append(
         message,
         lane=f"outbound:{message.channel}",
         report_to=sender.destination,
         live=gateway.channels[message.channel].capabilities.live,
+        bulk=bulk,
     )

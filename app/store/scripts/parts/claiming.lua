@@ -1,9 +1,6 @@
--- uses: tokens limits people lanes lane_states pacing heads releases entries given_up items bursts suspects
+-- uses: tokens limits people lanes lane_states pacing entries items suspects expiring broadcasts places spacing done_away
 -- The next head of a lane is handed out under a lease: to one drain alone, within the lane's limit and rate, and while it
 -- does not rest. What nobody may work any more is done away with on the way.
-local poisoned -- heads that were given up here
-each_call(function() poisoned = 0 end)
-
 local claim
 do
   local MAX_DONE_AWAY = 100 -- heads in one call, as nobody else is served meanwhile
@@ -20,23 +17,6 @@ do
     return redis.call('HEXISTS', P .. 'm:' .. id, 'ex') == 0 and id or nil
   end
 
-  -- A handoff that is given up here leaves its conversation in a dead end: before all the rest, a worker leads it back.
-  local function do_away(mailbox, lane, item, unwanted, retention, asked)
-    if item then drop_head(mailbox, lane, item) end
-    if unwanted then
-      refuse(unwanted, retention)
-    elseif item then
-      local others = drop_asked(mailbox, lane, item, asked)
-      dead_letter(mailbox, lane, item, 'poison', 'claimed 3 times without a result', others)
-      if item == HANDOFF then
-        redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
-        redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')
-      end
-      poisoned = poisoned + 1
-    end
-    release(mailbox, lane, NOW, true)
-  end
-
   -- ->  what `b:` says of the mailbox and of its head
   local function known_of(mailbox)
     local flat, known = redis.call('HGETALL', P .. 'b:' .. mailbox), {} -- an idle one has few of its fields
@@ -45,23 +25,24 @@ do
   end
 
   -- ->  mailbox, head, what is known of them, of what is due; nil, and whether there is more, if nothing is handed out
-  local function next_due(lane, outbound, retention, solitude)
-    local ready = P .. 'ready:' .. lane
+  local function next_due(lane, outbound, retention, bulk, solitude, expire_ms, each)
     for _ = 1, MAX_DONE_AWAY do
-      local mailbox, due = unpack(redis.call('ZPOPMIN', ready))
+      local mailbox = next_mailbox(lane, bulk)
       if not mailbox then return nil end
-      if tonumber(due) > now then
-        redis.call('ZADD', ready, due, mailbox)
-        return nil
-      end
       local item = redis.call('LINDEX', P .. 'q:' .. mailbox, '0')
       local known = known_of(mailbox)
       local moved = item and known.lane and known.lane ~= lane -- it waits in another lane, and its place here is left over
       local unwanted = item and outbound and unwanted_message(mailbox, item)
-      local works = item and not (moved or unwanted or is_poison(known.alone))
-      local aside = works and set_aside(lane, mailbox, known.claims, solitude)
-      if works and not aside then return mailbox, item, known end
-      if not (works or moved) then do_away(mailbox, lane, item, unwanted, retention, known.asked) end
+      local poison = is_poison(known.alone)
+      local expired = item and not poison and has_expired(item, known.progress, expire_ms) and expire_ms
+      local works = item and not (moved or unwanted or poison or expired)
+      local later = works and (set_aside(known.claims, solitude) or held_until(lane, mailbox, item, each))
+      if works and not later then return mailbox, item, known end
+      if later then
+        wait_in(mailbox, lane, str(later))
+      elseif not moved then
+        do_away(mailbox, lane, item, unwanted, retention, known.asked, expired)
+      end
     end
     return nil, 'more'
   end
@@ -113,8 +94,8 @@ do
   end
 
   -- A drain ends, unless it is to go on later and there is work: then its token is kept for the wake-up that does.
-  local function leave(lane, drain, go_on)
-    if go_on and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0 then
+  local function leave(lane, drain, go_on, bulk)
+    if go_on and count_due(lane, bulk) > 0 then
       redis.call('ZADD', P .. 'drains:' .. lane, now + WAKE_MS, drain)
       return 'more'
     end
@@ -124,15 +105,16 @@ do
 
   -- `lease` in ms, 0: the time slice is over, only tell whether there is more, -1: the worker has no thread for it; `rate` in
   -- calls per second, 0: no limit; `retention`: seconds for which the record of what is done is kept; `seen`: what the worker
-  -- has seen of the lane's calls, if the last one went well; `solitude`: see `work`.  ->  'claimed', claim... | 'idle' | 'more'
-  function claim(lane, drain, lease, rate, retention, seen, solitude)
+  -- has seen of the lane's calls, if the last one went well; `solitude`: see `work`; `expire_ms`, `each`: see `expiring`,
+  -- `spacing`.  ->  'claimed', claim... | 'idle' | 'more'
+  function claim(lane, drain, lease, rate, retention, seen, solitude, expire_ms, each)
     local drains, outbound = P .. 'drains:' .. lane, string.sub(lane, 1, 9) == 'outbound:'
     if lease < 0 then
       slow_down(lane, 'no thread')
       return leave(lane, drain)
     end
     local state = lane_state(lane)
-    local turn, limit = state.turn or '0', limit_of(state.pace, state.cap, state.opened)
+    local turn, limit, bulk = state.turn or '0', limit_of(state.pace, state.cap, state.opened), state.bulk
     local leased, until_ = redis.call('ZCARD', P .. 'leased:' .. lane), str(now + lease)
     -- A token without room is of a wake-up that came too late. Leases are counted too: a doubled wake-up has a valid token.
     local renewed = redis.call('ZADD', drains, 'XX', 'CH', until_, drain) == 1
@@ -141,14 +123,16 @@ do
       if redis.call('ZCARD', drains) >= limit then return leave(lane, drain) end
     end
     if leased >= limit then return leave(lane, drain) end
-    if lease == 0 then return leave(lane, drain, true) end
+    if lease == 0 then return leave(lane, drain, true, bulk) end
     if tonumber(state.paused_until or 0) > now then return leave(lane, drain) end
     if state.opened and tonumber(state.probe or 0) > now then return leave(lane, drain) end -- one probe at a time
-    local calls = rate > 0 and redis.call('ZCOUNT', P .. 'ready:' .. lane, '-inf', NOW) > 0
+    local calls = rate > 0 and count_due(lane, bulk) > 0
     if calls and not may_call(P .. 'lane:' .. lane, rate) then return leave(lane, drain) end
     if seen and leased + 1 >= limit and is_enough(seen, limit, turn, state.look_at) then turn = speed_up(lane, seen) end
-    local mailbox, item, known = next_due(lane, outbound, retention, solitude)
-    if not mailbox then return leave(lane, drain, item) end
+    local mailbox, item, known = next_due(lane, outbound, retention, bulk, solitude, expire_ms, each)
+    if calls and not mailbox then redis.call('HINCRBYFLOAT', P .. 'lane:' .. lane, 'tokens', '1') end -- no call is made
+    if bulk then note_turn(lane, mailbox) end
+    if not mailbox then return leave(lane, drain, item, bulk) end
     if not renewed then redis.call('ZADD', drains, until_, drain) end
     return hand_out(lane, until_, state.opened, outbound, mailbox, item, known, turn, solitude)
   end

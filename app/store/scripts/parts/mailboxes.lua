@@ -1,12 +1,16 @@
--- uses: lanes
+-- uses: lanes places
 -- An item comes to the end of a mailbox, and the mailbox to its place: it waits in its lane, or it is at work, never neither.
 
 -- One that waits or is at work stays where it is, and an item behind others makes nothing due. `state` is {lane, owner}.
 local function keep_place(mailbox, lane, state)
   local LOST_LEASE_MS = 600000 -- at work, but lost its place among the others; the sweep cuts it short
-  local place, score = P .. 'ready:' .. lane, NOW
-  if state[2] then place, score = P .. 'leased:' .. lane, str(now + LOST_LEASE_MS) end
-  if redis.call('ZADD', place, 'NX', score, mailbox) == 1 then -- it had lost its place
+  local lost
+  if state[2] then
+    lost = redis.call('ZADD', P .. 'leased:' .. lane, 'NX', str(now + LOST_LEASE_MS), mailbox)
+  else
+    lost = wait_in(mailbox, lane, NOW, 'NX')
+  end
+  if lost == 1 then -- its place
     redis.call('SADD', P .. 'busy', lane)
     wake(lane)
   end

@@ -4,11 +4,13 @@ local MAX_TIMELINE = 200
 
 -- rec: id, body, cv (conversation), dr (direction), rp (who gets its status reports, or ''), lv (seconds for which the live
 -- stream keeps it, '' for channels without one), ex (set: it goes to a customer who opted out, too, because it confirms just
--- that), ix (the lists in which it stands), listed (seconds for which those keep it; without: as long as the record),
--- parts (messages before it for which it speaks), retention (seconds)
+-- that), lasts (set: it never expires, nor does one with ex), waited (ms that it has waited elsewhere), ix (the lists in
+-- which it stands), listed (seconds for which those keep it; without: as long as the record), parts (messages before it for
+-- which it speaks), retention (seconds)
 local function record(rec)
   local key = P .. 'm:' .. rec.id
-  redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv)
+  redis.call('HSET', key, 'body', rec.body, 'st', 'queued', 'cv', rec.cv, 'dr', rec.dr, 'rp', rec.rp, 'lv', rec.lv,
+    'qd', (rec.ex or rec.lasts) and '' or str(now - (rec.waited or 0)))
   if rec.ex then redis.call('HSET', key, 'ex', '1') end
   local listed = rec.listed or rec.retention
   for _, list in ipairs(rec.ix or {}) do

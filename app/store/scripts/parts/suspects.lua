@@ -14,11 +14,9 @@ do
 
   function is_poison(alone) return tonumber(alone or '0') >= POISON_TRIES end
 
-  -- ->  whether the head, which had so many `claims` without a result, is for another time
-  function set_aside(lane, mailbox, claims, solitude)
-    if not claims or solitude ~= 'impossible' then return false end
-    redis.call('ZADD', P .. 'ready:' .. lane, str(now + SET_ASIDE_MS), mailbox)
-    return true
+  -- ->  until when the head, which had so many `claims` without a result, is to wait (ms), or nil: it may be tried now
+  function set_aside(claims, solitude)
+    return claims and solitude == 'impossible' and now + SET_ASIDE_MS or nil
   end
 
   -- ->  claims without a result from now on, and '1' if the head is a suspect whose try has yet to begin
