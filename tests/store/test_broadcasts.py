@@ -151,6 +151,14 @@ def test_a_lane_that_lost_its_count_finds_them_again(store: Store, client: redis
     assert Drain(store, SHOP).finish() == [item(1)]
 
 
+def test_a_lane_with_no_other_work_is_busy_once_it_is_declared(store: Store, client: redis.Redis, clock: Clock) -> None:
+    broadcast(store, 1)
+    client.delete(key("busy"))
+    store.lanes.declare({f"outbound:shop{number}": None for number in range(1_000)} | {SHOP: None})
+    clock.advance(10)
+    assert [wake.lane for wake in store.mailboxes.sweep()] == [SHOP]
+
+
 def test_they_are_seen_in_the_lane(store: Store, clock: Clock) -> None:
     broadcast(store, 1), reply(store, 2)
     found = store.lanes.state(SHOP, clock() / 1000)
