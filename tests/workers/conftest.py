@@ -126,6 +126,18 @@ def make_office(redis_client: redis.Redis) -> Iterator[MakeOffice]:
 
 
 @pytest.fixture
+def make(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> MakeOffice:
+    """Offices whose receivers have Redis's clock."""
+
+    def built(**changes: Any) -> Office:
+        office = make_office(**changes)
+        monkeypatch.setattr("app.written.now", office.clock)
+        return office
+
+    return built
+
+
+@pytest.fixture
 def office(make_office: MakeOffice) -> Office:
     return make_office()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from app.core.events import Written
@@ -141,18 +139,6 @@ def test_what_waited_in_a_receivers_spool_counts(hasty: Office, monkeypatch: pyt
 
 LATE = {"destinations__helper": {"late_after": 60}, "destinations__desk": {"late_after": 60}}
 MARK = "(written 3 hours ago)\n"
-
-
-@pytest.fixture
-def make(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> MakeOffice:
-    """Offices whose receivers have Redis's clock."""
-
-    def built(**changes: Any) -> Office:
-        office = make_office(**changes)
-        monkeypatch.setattr("app.written.now", office.clock)
-        return office
-
-    return built
 
 
 @pytest.fixture

@@ -23,18 +23,6 @@ FILE = Attachment("image", "https://cdn.example.test/cat.png")
 
 
 @pytest.fixture
-def make(make_office: MakeOffice, monkeypatch: pytest.MonkeyPatch) -> MakeOffice:
-    """Offices whose receivers have Redis's clock."""
-
-    def built(**changes: Any) -> Office:
-        office = make_office(**changes)
-        monkeypatch.setattr("app.written.now", office.clock)
-        return office
-
-    return built
-
-
-@pytest.fixture
 def patient(make: MakeOffice) -> Office:
     return make(**BURST)
 
