@@ -150,7 +150,7 @@ ERRORS: dict[str, tuple[int, str]] = {
     "unauthorised: HTTP 401: Authenticate": (20003, "HTTP 401: Authenticate"),
     "misconfigured: HTTP 404": (21606, "HTTP 404"),
     "unexpected: KeyError": (30008, "KeyError"),
-    "poison: claimed 3 times without a result": (30008, "claimed 3 times without a result"),
+    "poison: tried 3 times alone without a result": (30008, "tried 3 times alone without a result"),
     "canceled: by the application": (0, "by the application"),
     "canceled": (0, ""),
     "lost": (30008, "lost"),

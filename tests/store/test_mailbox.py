@@ -456,7 +456,7 @@ class TestLeases:
         assert (letter.reason, letter.message_id, letter.where) == ("poison", f"{1:032x}", BOT)
         record = store.messages.read(f"{1:032x}")
         assert record is not None
-        assert (record.status, record.error) == ("failed", "poison: claimed 3 times without a result")
+        assert (record.status, record.error) == ("failed", "poison: tried 3 times alone without a result")
         assert store.lanes.state(BOT, 0).waiting == 1
 
     def test_a_result_begins_the_count_anew(self, store: Store, clock: Clock) -> None:

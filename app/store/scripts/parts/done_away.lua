@@ -1,4 +1,4 @@
--- uses: heads releases entries given_up items bursts expiring
+-- uses: heads releases entries given_up items bursts expiring suspects
 -- A head that nobody may work any more leaves its mailbox: its customer opted out, it waited too long, or it is poison.
 local poisoned -- heads that were given up here
 each_call(function() poisoned = 0 end)
@@ -12,7 +12,7 @@ local function do_away(mailbox, lane, item, unwanted, retention, asked, expired)
     expire(mailbox, lane, item, drop_asked(mailbox, lane, item, asked), expired)
   elseif item then
     local others = drop_asked(mailbox, lane, item, asked)
-    dead_letter(mailbox, lane, item, 'poison', 'claimed 3 times without a result', others)
+    dead_letter(mailbox, lane, item, 'poison', 'tried ' .. POISON_TRIES .. ' times alone without a result', others)
     if item == HANDOFF then
       redis.call('LPUSH', P .. 'q:' .. mailbox, LOST_HANDOFF)
       redis.call('HINCRBY', P .. 'lane:' .. lane, 'backlog', '1')

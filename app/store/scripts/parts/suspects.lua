@@ -1,9 +1,9 @@
 -- A head whose claim ended without a result is a suspect: it may be what killed its worker, or was only in the same hands. So
 -- it is tried where nothing else is in hand, and what counts against it are the tries in which it was alone (`alone`). Any
 -- result clears it. Until a worker can be alone with it (`solitude` of `work`), it is set aside, and nobody waits for it.
+local POISON_TRIES = 3 -- alone, without a result
 local begin_alone, is_poison, set_aside, hand_to
 do
-  local POISON_TRIES = 3 -- alone, without a result
   local SET_ASIDE_MS = 1000
 
   -- A try of a suspect counts from here on, not when it is handed out: its worker may die of something else before.
